@@ -1,0 +1,79 @@
+//! `cargo xtask <verb>`: the one entry to smpcall's tests, models, mutants and sanitizers.
+//!
+//! A new machine needs a Rust toolchain and nothing else for `cargo xtask test`; what more the sanitizers want,
+//! `cargo xtask setup` fetches or names. `.ci/run` calls `cargo xtask test --full` and nothing besides.
+
+mod files;
+mod models;
+mod mutants;
+mod sanitize;
+mod setup;
+mod sh;
+mod steps;
+mod tidy;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about)]
+struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Find or install what the tests need; says how to get what it cannot install
+    Setup,
+    /// Format, lints, tidy, tests, docs, loom models, a short litmus run
+    Test {
+        /// Also the mutants, both sanitizers and the whole litmus run
+        #[arg(long)]
+        full: bool,
+    },
+    /// Loom models of the core, all or those whose name contains NAME
+    Models {
+        /// A part of a model's name
+        name: Option<String>,
+    },
+    /// Weaken each memory ordering of xtask/mutants.toml and demand that its check fails
+    Mutants {
+        /// Only the mutants whose id contains this
+        #[arg(long, value_name = "ID")]
+        filter: Option<String>,
+        /// Mutants under test at a time; as many as there are cores unless given
+        #[arg(long)]
+        jobs: Option<usize>,
+    },
+    /// AddressSanitizer and ThreadSanitizer over the tests of the core and the host port
+    Sanitize {
+        /// One of the two; both unless given
+        which: Option<sanitize::Sanitizer>,
+    },
+    /// Text rules: a reason at every ordering, sizes, links, a mutant for every ordering
+    Tidy,
+    /// What .ci/run calls: `test --full`
+    Ci,
+}
+
+fn main() -> ExitCode {
+    let done = match Args::parse().verb {
+        Verb::Setup => setup::run(),
+        Verb::Test { full } => {
+            return steps::run(if full { steps::Extent::Full } else { steps::Extent::Short });
+        }
+        Verb::Ci => return steps::run(steps::Extent::Full),
+        Verb::Models { name } => models::run(name.as_deref()),
+        Verb::Mutants { filter, jobs } => mutants::run(filter.as_deref(), jobs),
+        Verb::Sanitize { which } => sanitize::run(which),
+        Verb::Tidy => tidy::run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("error: {why:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

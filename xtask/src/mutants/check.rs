@@ -1,0 +1,184 @@
+//! A check that can catch a mutant: how its name is written, what it builds, how it is run and when it has failed.
+
+use crate::models;
+use crate::sh::{self, Cmd};
+use anyhow::{Context, Result, bail};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+use wait_timeout::ChildExt;
+
+/// A check, parsed from `caught_by`.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Check {
+    /// `loom:MODEL`: one model of the core.
+    Loom(String),
+    /// `test:CRATE::NAME`: one test of a crate, unit or integration.
+    Test { package: String, name: String },
+    /// `litmus`, `litmus:ARGS`, `torture:ARGS`, `sim:ARGS`: a verb of the smpcall command.
+    Command(Vec<String>),
+}
+
+/// What came of running a check.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Ran {
+    Passed { tests: usize },
+    Failed,
+    Hung,
+}
+
+/// A program that a check built, and the folder of its package, in which cargo would run it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Program {
+    path: PathBuf,
+    folder: PathBuf,
+}
+
+impl FromStr for Check {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Check> {
+        let (kind, rest) = text.split_once(':').unwrap_or((text, ""));
+        match (kind, rest) {
+            ("loom", model) if !model.is_empty() => Ok(Check::Loom(model.to_owned())),
+            ("test", path) => {
+                let (package, name) = path.split_once("::").context("write test:CRATE::NAME")?;
+                Ok(Check::Test { package: package.to_owned(), name: name.to_owned() })
+            }
+            // Enough posts to meet a reordering that the machine allows, few enough to run for each mutant.
+            ("litmus", "") => "litmus:--posts 200000".parse(),
+            ("litmus" | "torture" | "sim", args) => Ok(Check::Command(
+                [kind].into_iter().chain(args.split_whitespace()).map(str::to_owned).collect(),
+            )),
+            _ => bail!(
+                "`{text}` is no check: loom:MODEL, litmus[:ARGS], torture:ARGS, sim:ARGS, test:CRATE::NAME"
+            ),
+        }
+    }
+}
+
+impl Check {
+    /// Builds what it runs from `sources`; `None` when that does not compile (the log has the reason).
+    pub(crate) fn build(&self, sources: &Path, target: &Path, log: &Path) -> Result<Option<Vec<Program>>> {
+        let cmd = match self {
+            Check::Loom(_) => models::with_loom(Cmd::cargo("test --no-run --release -p smpcall --test loom"))
+                .env("CARGO_TARGET_DIR", target.join("loom")),
+            Check::Test { package, .. } => Cmd::cargo("test --no-run --tests -p")
+                .arg(package)
+                .env("CARGO_TARGET_DIR", target.join("plain")),
+            // Without link-time optimisation: a mutant is built in seconds instead of a minute.
+            Check::Command(_) => Cmd::cargo("build --release -p smpcall-cli --bins")
+                .env("CARGO_PROFILE_RELEASE_LTO", "off")
+                .env("CARGO_TARGET_DIR", target.join("plain")),
+        };
+        // Two workers already fill the cores.
+        let said = cmd.args("--message-format=json-render-diagnostics -j1").dir(sources).capture()?;
+        fs::write(log, &said.stderr)?;
+        Ok(if said.ok { Some(programs(&said.stdout)?) } else { None })
+    }
+
+    /// Runs what was built; every program must pass. What is still running at the limit is killed.
+    pub(crate) fn run(&self, programs: &[Program], limit: Duration, log: &Path) -> Result<Ran> {
+        let end = Instant::now() + limit;
+        let mut tests = 0;
+        for program in programs {
+            let left = end.saturating_duration_since(Instant::now());
+            match self.run_one(program, left, log)? {
+                None => return Ok(Ran::Hung),
+                Some(status) if !status.success() => return Ok(Ran::Failed),
+                Some(_) => tests += sh::tests_passed(&fs::read_to_string(log)?),
+            }
+        }
+        // A command is one test; whether it took its work seriously is its own business.
+        Ok(Ran::Passed { tests: if matches!(self, Check::Command(_)) { programs.len() } else { tests } })
+    }
+
+    fn run_one(&self, program: &Program, limit: Duration, log: &Path) -> Result<Option<ExitStatus>> {
+        let mut cmd = Command::new(&program.path);
+        match self {
+            Check::Loom(name) | Check::Test { name, .. } => cmd.arg("--exact").arg(name),
+            Check::Command(args) => cmd.args(args),
+        };
+        let output = File::create(log)?;
+        let mut child = cmd
+            .current_dir(&program.folder)
+            .env("LOOM_MAX_PREEMPTIONS", models::preemptions())
+            .stdin(Stdio::null())
+            .stderr(output.try_clone()?)
+            .stdout(output)
+            .spawn()
+            .with_context(|| format!("cannot start {}", program.path.display()))?;
+        let status = child.wait_timeout(limit)?;
+        if status.is_none() {
+            child.kill()?;
+            child.wait()?;
+        }
+        Ok(status)
+    }
+}
+
+/// The programs in cargo's JSON messages.
+fn programs(messages: &str) -> Result<Vec<Program>> {
+    let mut found = Vec::new();
+    for line in messages.lines().filter(|line| line.starts_with('{')) {
+        let message: serde_json::Value = serde_json::from_str(line).context("a message of cargo")?;
+        if let (Some(path), Some(manifest)) =
+            (message["executable"].as_str(), message["manifest_path"].as_str())
+        {
+            let folder = Path::new(manifest).parent().context("a manifest without a folder")?.to_path_buf();
+            found.push(Program { path: path.into(), folder });
+        }
+    }
+    if found.is_empty() {
+        bail!("cargo built no program for this check");
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_parsed() {
+        let parse = |text: &str| text.parse::<Check>();
+        assert_eq!(parse("loom:queue::two_posts").unwrap(), Check::Loom("queue::two_posts".into()));
+        let test = Check::Test { package: "smpcall".into(), name: "csd::tests::busy".into() };
+        assert_eq!(parse("test:smpcall::csd::tests::busy").unwrap(), test);
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect();
+        assert_eq!(parse("litmus").unwrap(), Check::Command(words("litmus --posts 200000")));
+        assert_eq!(parse("torture:--seed 7").unwrap(), Check::Command(words("torture --seed 7")));
+        for bad in ["loom", "loom:", "test:smpcall", "miri:x", ""] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn programs_are_found_in_cargos_messages() {
+        let messages = "{\"reason\":\"compiler-artifact\",\"executable\":null,\"manifest_path\":\"/a/Cargo.toml\"}\n\
+            {\"reason\":\"compiler-artifact\",\"executable\":\"/t/loom-1\",\"manifest_path\":\"/a/Cargo.toml\"}\n\
+            {\"reason\":\"build-finished\",\"success\":true}";
+        assert_eq!(programs(messages).unwrap(), [Program { path: "/t/loom-1".into(), folder: "/a".into() }]);
+        assert!(programs("{\"reason\":\"build-finished\",\"success\":true}").is_err());
+    }
+
+    /// A program that is a shell script stands in for a test binary.
+    fn ran(script: &str, limit_ms: u64) -> Ran {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("script");
+        fs::write(&path, script).unwrap();
+        let check = Check::Command(vec![path.to_str().unwrap().to_owned()]);
+        let sh = Program { path: "/bin/sh".into(), folder: folder.path().into() };
+        check.run(&[sh], Duration::from_millis(limit_ms), &folder.path().join("log")).unwrap()
+    }
+
+    #[test]
+    fn passing_failing_and_hanging_are_told_apart() {
+        assert_eq!(ran("exit 0", 10_000), Ran::Passed { tests: 1 });
+        assert_eq!(ran("exit 101", 10_000), Ran::Failed);
+        assert_eq!(ran("kill -SEGV $$", 10_000), Ran::Failed);
+        assert_eq!(ran("exec sleep 60", 50), Ran::Hung);
+    }
+}

@@ -1,0 +1,114 @@
+//! A worker: a copy of the sources and a target folder of its own, in which one mutant at a time is built and run.
+
+use super::check::{Check, Program, Ran};
+use super::table::Mutant;
+use crate::files;
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// No check on sound sources may take longer than this.
+const SOUND_LIMIT: Duration = Duration::from_secs(900);
+
+/// Where one mutant at a time lives.
+pub(crate) struct Worker {
+    sources: PathBuf,
+    target: PathBuf,
+    logs: PathBuf,
+}
+
+/// What became of a mutant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The check failed, as it must.
+    Failed,
+    /// The check never ended.
+    Hung,
+    /// The check passed.
+    Passed,
+    /// The mutant does not compile: a defect of the table, which proves nothing.
+    NotBuilt,
+}
+
+impl Outcome {
+    /// Whether the mutant was caught. A hang counts only where the table expects one: elsewhere it may be a check
+    /// that is merely slow.
+    pub(crate) fn is_caught(self, mutant: &Mutant) -> bool {
+        match self {
+            Outcome::Failed => true,
+            Outcome::Hung => mutant.hang,
+            Outcome::Passed | Outcome::NotBuilt => false,
+        }
+    }
+
+    /// The report's word for it.
+    pub(crate) fn word(self, mutant: &Mutant) -> &'static str {
+        match self {
+            Outcome::Failed => "caught",
+            Outcome::Hung if mutant.hang => "caught (hung)",
+            Outcome::Hung => "HUNG",
+            Outcome::Passed => "SURVIVED",
+            Outcome::NotBuilt => "DOES NOT BUILD",
+        }
+    }
+}
+
+impl Worker {
+    /// Brings the copy in `folder` up to date with the repository; what was built there before is kept.
+    pub(crate) fn new(root: &Path, folder: &Path) -> Result<Worker> {
+        let worker =
+            Worker { sources: folder.join("src"), target: folder.join("target"), logs: folder.join("logs") };
+        files::sync(root, &worker.sources)?;
+        fs::create_dir_all(&worker.logs)?;
+        Ok(worker)
+    }
+
+    /// Runs a check on the sources as they are; how long it took, or an error unless it passed.
+    pub(crate) fn on_sound_sources(&mut self, check: &Check) -> Result<Duration> {
+        let log = self.logs.join("sound.log");
+        let Some(programs) = check.build(&self.sources, &self.target, &log)? else {
+            bail!("{check:?} does not build on the sound sources: {}", fs::read_to_string(&log)?);
+        };
+        let start = Instant::now();
+        match check.run(&programs, SOUND_LIMIT, &log)? {
+            Ran::Passed { tests: 1 } => Ok(start.elapsed()),
+            // A name that matches nothing passes too, and would let every mutant through.
+            Ran::Passed { tests } => bail!("{check:?} names {tests} tests, not one"),
+            Ran::Hung => bail!("{check:?} hangs on the sound sources"),
+            Ran::Failed => {
+                bail!("{check:?} fails on the sound sources: {}", fs::read_to_string(&log)?)
+            }
+        }
+    }
+
+    /// Applies a mutant, runs its check and takes the mutant out again.
+    pub(crate) fn on_mutant(
+        &mut self,
+        mutant: &Mutant,
+        check: &Check,
+        limit: Duration,
+    ) -> Result<(Outcome, Duration)> {
+        let file = self.sources.join(&mutant.file);
+        let sound = fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
+        fs::write(&file, mutant.apply(&sound)?)?;
+        let start = Instant::now();
+        let result = self.build_and_run(&mutant.id, check, limit);
+        fs::write(&file, sound)?;
+        Ok((result?, start.elapsed()))
+    }
+
+    fn build_and_run(&self, id: &str, check: &Check, limit: Duration) -> Result<Outcome> {
+        let log = self.logs.join(format!("{id}.log"));
+        // Building apart from running is what tells a mutant that fails from one that does not compile.
+        let programs: Vec<Program> = match check.build(&self.sources, &self.target, &log)? {
+            Some(programs) => programs,
+            None => return Ok(Outcome::NotBuilt),
+        };
+        Ok(match check.run(&programs, limit, &log)? {
+            Ran::Passed { .. } => Outcome::Passed,
+            Ran::Failed => Outcome::Failed,
+            Ran::Hung => Outcome::Hung,
+        })
+    }
+}

@@ -1,0 +1,170 @@
+//! `sanitize`: the tests of the core and of the host port under AddressSanitizer and ThreadSanitizer. Each is first
+//! made to find a defect that we planted ([`proof`]): a sanitizer that reports nothing there says nothing here.
+
+mod proof;
+
+use crate::sh::{self, Cmd};
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use std::path::{Path, PathBuf};
+
+/// What the sanitizers look at; the other crates forbid unsafe code.
+const PACKAGES: [&str; 2] = ["smpcall", "smpcall-host"];
+
+const TRIPLE: &str = "x86_64-unknown-linux-gnu";
+
+/// The Debian packages that ThreadSanitizer is built with.
+pub(crate) const DEBIAN: [&str; 5] = ["rustc-web", "cargo-web", "rust-web-src", "rust-web-llvm", "lld-22"];
+
+/// A sanitizer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Sanitizer {
+    /// Memory that is used after it was freed, or outside of its bounds
+    Asan,
+    /// Accesses of two threads that nothing orders
+    Tsan,
+}
+
+/// Runs one sanitizer, or both.
+pub(crate) fn run(which: Option<Sanitizer>) -> Result<()> {
+    for sanitizer in which.map_or(vec![Sanitizer::Asan, Sanitizer::Tsan], |one| vec![one]) {
+        let tool = Tool::find(sanitizer)?;
+        proof::demand_that_it_bites(&tool)?;
+        for package in PACKAGES {
+            tool.test(package)?;
+        }
+    }
+    Ok(())
+}
+
+/// Why a sanitizer cannot run here, in a line that says how to get what is missing.
+pub(crate) fn missing(sanitizer: Sanitizer) -> Option<String> {
+    Tool::find(sanitizer).err().map(|why| format!("{why:#}"))
+}
+
+/// A sanitizer whose parts were all found.
+struct Tool {
+    sanitizer: Sanitizer,
+    flags: String,
+}
+
+impl Tool {
+    fn find(sanitizer: Sanitizer) -> Result<Tool> {
+        let nightly = nightly()?;
+        let flags = match sanitizer {
+            Sanitizer::Asan => "-Zsanitizer=address".to_owned(),
+            Sanitizer::Tsan => tsan_flags(&nightly)?,
+        };
+        Ok(Tool { sanitizer, flags })
+    }
+
+    fn target(&self) -> PathBuf {
+        sh::target_dir().join(match self.sanitizer {
+            Sanitizer::Asan => "asan",
+            Sanitizer::Tsan => "tsan",
+        })
+    }
+
+    /// A cargo that builds with the sanitizer. The flags go to the target alone, not to build scripts and macros.
+    fn cargo(&self, verb: &str) -> Cmd {
+        let cmd = match self.sanitizer {
+            Sanitizer::Asan => Cmd::toolchain("nightly", "cargo", verb),
+            // Sanitizers change the ABI, and nightly's prebuilt std was compiled without: linked all the same, a
+            // correct program reports races. Debian's compiler comes with the sources to build std anew.
+            Sanitizer::Tsan => Cmd::new("/usr/bin/cargo", verb)
+                .untied()
+                .env("RUSTC_BOOTSTRAP", "1")
+                .env("RUSTC", "/usr/bin/rustc")
+                .env("TSAN_OPTIONS", "halt_on_error=1")
+                .args("-Zbuild-std"),
+        };
+        cmd.args("--target")
+            .arg(TRIPLE)
+            .env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS", &self.flags)
+            .env("CARGO_TARGET_DIR", self.target())
+            // Tests leak on purpose what must be 'static; what they must not leak, they count.
+            .env("ASAN_OPTIONS", "detect_leaks=0")
+    }
+
+    fn test(&self, package: &str) -> Result<()> {
+        let mut cmd = self.cargo("test --lib -p").arg(package);
+        for test in integration_tests(package)? {
+            cmd = cmd.args("--test").arg(test);
+        }
+        if sh::tests_passed(&cmd.tee()?) == 0 {
+            bail!("no test of {package} ran");
+        }
+        Ok(())
+    }
+}
+
+/// The sysroot of rustup's nightly, which has the runtime archives of both sanitizers.
+fn nightly() -> Result<PathBuf> {
+    Cmd::toolchain("nightly", "rustc", "--print sysroot")
+        .read()
+        .map(PathBuf::from)
+        .context("no nightly toolchain: `rustup toolchain install nightly --profile minimal`")
+}
+
+/// The parts that Debian gives; each file stands for its package.
+fn tsan_flags(nightly: &Path) -> Result<String> {
+    let get = || format!("`cargo xtask setup` as root, or `apt-get install {}`", DEBIAN.join(" "));
+    for part in ["/usr/bin/rustc", "/usr/bin/cargo", "/usr/lib/llvm-22/bin/ld.lld"] {
+        if !Path::new(part).exists() {
+            bail!("no {part}: {}", get());
+        }
+    }
+    let sysroot = Cmd::new("/usr/bin/rustc", "--print sysroot").untied().read()?;
+    if !Path::new(&sysroot).join("lib/rustlib/src/rust/library/Cargo.lock").exists() {
+        bail!("no sources of std in {sysroot}: {}", get());
+    }
+    let runtime = nightly.join(format!("lib/rustlib/{TRIPLE}/lib/librustc-nightly_rt.tsan.a"));
+    if !runtime.exists() {
+        bail!("no {}: `rustup toolchain install nightly --profile minimal`", runtime.display());
+    }
+    // GNU ld stumbles over the version of a libc symbol that the runtime intercepts, hence lld.
+    Ok(format!(
+        "-Zsanitizer=thread -Zexternal-clangrt -Clink-arg=-B/usr/lib/llvm-22/bin -Clink-arg=-fuse-ld=lld \
+         -Clink-arg=-Wl,--whole-archive,{},--no-whole-archive \
+         -Clink-arg=-lm -Clink-arg=-lpthread -Clink-arg=-ldl -Clink-arg=-lc",
+        runtime.display()
+    ))
+}
+
+/// A package's integration tests but for the loom models, which need their own build, and the compile-fail tests,
+/// which run the compiler.
+fn integration_tests(package: &str) -> Result<Vec<String>> {
+    let metadata = Cmd::cargo("metadata --no-deps --format-version 1").read()?;
+    test_names(&metadata, package)
+}
+
+fn test_names(metadata: &str, package: &str) -> Result<Vec<String>> {
+    let metadata: serde_json::Value = serde_json::from_str(metadata)?;
+    let packages = metadata["packages"].as_array().context("cargo metadata without packages")?;
+    let found = packages
+        .iter()
+        .find(|found| found["name"] == package)
+        .with_context(|| format!("no package {package} in the workspace"))?;
+    let targets = found["targets"].as_array().context("a package without targets")?;
+    Ok(targets
+        .iter()
+        .filter(|target| target["kind"][0] == "test")
+        .filter_map(|target| target["name"].as_str())
+        .filter(|name| *name != "loom" && !name.contains("compile_fail") && !name.contains("compile-fail"))
+        .map(str::to_owned)
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loom_and_compile_fail_tests_are_left_out() {
+        let metadata = r#"{"packages":[{"name":"smpcall","targets":[
+            {"kind":["lib"],"name":"smpcall"}, {"kind":["test"],"name":"loom"},
+            {"kind":["test"],"name":"compile_fail"}, {"kind":["test"],"name":"contract"}]}]}"#;
+        assert_eq!(test_names(metadata, "smpcall").unwrap(), ["contract"]);
+        assert!(test_names(metadata, "smpcall-host").is_err());
+    }
+}

@@ -1,0 +1,63 @@
+//! `setup`: finds what the tests need and installs what it may; a line for each thing, and how to get what is not
+//! there. Running it again changes nothing.
+
+use crate::sanitize::{self, DEBIAN, Sanitizer};
+use crate::sh::Cmd;
+use anyhow::{Result, bail};
+
+/// Fails only when something is missing that `cargo xtask test` cannot do without.
+pub(crate) fn run() -> Result<()> {
+    let mut needed = Vec::new();
+    for (name, args, get) in [
+        ("cargo", "--version", "https://rustup.rs, or your distribution's package"),
+        ("rustfmt", "fmt --version", "`rustup component add rustfmt`"),
+        ("clippy", "clippy --version", "`rustup component add clippy`"),
+    ] {
+        match Cmd::cargo(args).read() {
+            Ok(version) => println!("  {name}: {version}"),
+            Err(_) => {
+                println!("  {name}: MISSING; get it with {get}");
+                needed.push(name);
+            }
+        }
+    }
+    println!("  crates: cargo fetch");
+    Cmd::cargo("fetch --quiet").run()?;
+    debian_packages();
+    for sanitizer in [Sanitizer::Asan, Sanitizer::Tsan] {
+        match sanitize::missing(sanitizer) {
+            None => println!("  {sanitizer:?}: ready"),
+            Some(why) => println!("  {sanitizer:?}: not available (only `sanitize` needs it): {why}"),
+        }
+    }
+    if !needed.is_empty() {
+        bail!("missing: {}", needed.join(", "));
+    }
+    Ok(())
+}
+
+/// Installs the compiler that ThreadSanitizer needs, where that can be done without asking anybody.
+fn debian_packages() {
+    let missing: Vec<&str> = DEBIAN.into_iter().filter(|package| !is_installed(package)).collect();
+    let list = missing.join(" ");
+    if missing.is_empty() {
+        println!("  Debian packages: all there");
+    } else if Cmd::new("apt-get", "--version").read().is_err() {
+        println!("  Debian packages: no apt-get on this machine");
+    } else if Cmd::new("id", "-u").read().ok().as_deref() != Some("0") {
+        println!("  Debian packages: missing, and we are not root: `apt-get install {list}`");
+    } else {
+        println!("  Debian packages: installing {list}");
+        let apt = |args: &str| Cmd::new("apt-get", args).env("DEBIAN_FRONTEND", "noninteractive");
+        let done = apt("update -qq")
+            .run()
+            .and_then(|()| apt("install -y -qq --no-install-recommends").args(&list).read().map(drop));
+        if let Err(why) = done {
+            println!("  Debian packages: {why:#}");
+        }
+    }
+}
+
+fn is_installed(package: &str) -> bool {
+    Cmd::new("dpkg-query", "-W -f=${db:Status-Status}").arg(package).read().is_ok_and(|is| is == "installed")
+}

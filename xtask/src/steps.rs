@@ -1,0 +1,150 @@
+//! `test`: the steps in their order, each named and timed; the first failure ends the run, and the last line is
+//! always `N passed, M failed`, counted in steps.
+
+use crate::sh::Cmd;
+use crate::{models, mutants, sanitize, setup, tidy};
+use anyhow::Result;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// How much to test.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// What one runs before a commit.
+    Short,
+    /// What CI runs.
+    Full,
+}
+
+/// What a step that did not fail has done.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    Passed,
+    Skipped(String),
+}
+
+struct Step {
+    name: &'static str,
+    body: Box<dyn FnOnce() -> Result<Verdict>>,
+}
+
+/// Runs the steps; success when none failed.
+pub(crate) fn run(extent: Extent) -> ExitCode {
+    finish(run_steps(plan(extent)))
+}
+
+fn plan(extent: Extent) -> Vec<Step> {
+    let cargo = |args: &'static str| move || Cmd::cargo(args).run();
+    let mut plan = vec![
+        step("format", cargo("fmt --all --check")),
+        step("clippy", cargo("clippy --workspace --all-targets -- -D warnings")),
+        step("tidy", tidy::run),
+        step("tests", cargo("test --workspace")),
+        step("docs", || {
+            Cmd::cargo("doc --workspace --no-deps --document-private-items")
+                .env("RUSTDOCFLAGS", "-D warnings")
+                .run()
+        }),
+        step("models", || models::run(None)),
+    ];
+    if extent == Extent::Short {
+        plan.push(step("litmus (short)", cargo("run --release -p smpcall-cli -- litmus --posts 200000")));
+        return plan;
+    }
+    plan.insert(0, step("setup", setup::run));
+    plan.push(step("mutants", || mutants::run(None, None)));
+    plan.push(sanitizer("sanitize asan", sanitize::Sanitizer::Asan));
+    plan.push(sanitizer("sanitize tsan", sanitize::Sanitizer::Tsan));
+    plan.push(step("litmus", cargo("run --release -p smpcall-cli -- litmus")));
+    plan
+}
+
+fn step(name: &'static str, body: impl FnOnce() -> Result<()> + 'static) -> Step {
+    Step { name, body: Box::new(move || body().map(|()| Verdict::Passed)) }
+}
+
+/// A sanitizer is skipped, and said to be, where its toolchain cannot be had; called by itself it fails instead.
+fn sanitizer(name: &'static str, which: sanitize::Sanitizer) -> Step {
+    let body = move || match sanitize::missing(which) {
+        Some(why) => Ok(Verdict::Skipped(why)),
+        None => sanitize::run(Some(which)).map(|()| Verdict::Passed),
+    };
+    Step { name, body: Box::new(body) }
+}
+
+/// What became of a step, in the order in which they ran.
+struct Done {
+    name: &'static str,
+    took: Duration,
+    outcome: Result<Verdict>,
+}
+
+fn run_steps(plan: Vec<Step>) -> Vec<Done> {
+    let mut all = Vec::new();
+    for Step { name, body } in plan {
+        println!("==> {name}");
+        let start = Instant::now();
+        let outcome = body();
+        let took = start.elapsed();
+        let failed = outcome.is_err();
+        match &outcome {
+            Ok(Verdict::Passed) => println!("<== {name}: passed in {:.1} s", took.as_secs_f64()),
+            Ok(Verdict::Skipped(why)) => println!("<== {name}: SKIPPED: {why}"),
+            Err(why) => println!("<== {name}: FAILED after {:.1} s: {why:#}", took.as_secs_f64()),
+        }
+        all.push(Done { name, took, outcome });
+        if failed {
+            break;
+        }
+    }
+    all
+}
+
+fn finish(all: Vec<Done>) -> ExitCode {
+    println!("\nsummary");
+    for Done { name, took, outcome } in &all {
+        let word = match outcome {
+            Ok(Verdict::Passed) => "passed".to_owned(),
+            Ok(Verdict::Skipped(why)) => format!("skipped: {why}"),
+            Err(_) => "FAILED".to_owned(),
+        };
+        println!("  {name:<16} {:>7.1} s  {word}", took.as_secs_f64());
+    }
+    let (passed, failed) = count(&all);
+    println!("{passed} passed, {failed} failed");
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn count(all: &[Done]) -> (usize, usize) {
+    let passed = all.iter().filter(|done| matches!(done.outcome, Ok(Verdict::Passed))).count();
+    (passed, all.iter().filter(|done| done.outcome.is_err()).count())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_failure_ends_the_run_and_is_counted() {
+        let skipped = Step { name: "b", body: Box::new(|| Ok(Verdict::Skipped("no tool".into()))) };
+        let plan = vec![
+            step("a", || Ok(())),
+            skipped,
+            step("c", || anyhow::bail!("broken")),
+            step("d", || panic!("must not run")),
+        ];
+        let all = run_steps(plan);
+        assert_eq!(all.iter().map(|done| done.name).collect::<Vec<_>>(), ["a", "b", "c"]);
+        assert_eq!(count(&all), (1, 1));
+    }
+
+    #[test]
+    fn ci_runs_everything_that_a_short_run_does() {
+        let names = |extent| plan(extent).into_iter().map(|step| step.name).collect::<Vec<_>>();
+        let full = names(Extent::Full);
+        for name in names(Extent::Short) {
+            assert!(full.contains(&name.trim_end_matches(" (short)")), "{name}");
+        }
+        assert!(full.contains(&"mutants") && full.contains(&"sanitize tsan"));
+    }
+}

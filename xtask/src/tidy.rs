@@ -1,0 +1,114 @@
+//! `tidy`: the rules that no compiler checks. [`run`] prints every breach as `path:line: what`, and fails on any.
+//!
+//! | rule | module |
+//! |---|---|
+//! | every atomic access says why its ordering is what it is; atomics only through the sync shim | [`orderings`] |
+//! | every ordering that is not relaxed has a mutant | [`coverage`] |
+//! | sizes of files and functions; nothing left undone | [`text`] |
+//! | the documents are there, their links lead somewhere, and no path of one machine is in them | [`docs`] |
+
+mod coverage;
+mod docs;
+mod orderings;
+mod scan;
+mod text;
+
+use crate::mutants::table::Table;
+use crate::{files, sh};
+use anyhow::{Result, bail};
+use scan::Source;
+use std::fs;
+use std::path::Path;
+
+/// One breach of a rule.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Breach {
+    path: String,
+    line: usize,
+    what: String,
+}
+
+impl Breach {
+    fn new(path: &str, line: usize, what: impl Into<String>) -> Breach {
+        Breach { path: path.to_owned(), line, what: what.into() }
+    }
+}
+
+/// Checks the repository.
+pub(crate) fn run() -> Result<()> {
+    let breaches = check(&sh::root())?;
+    for Breach { path, line, what } in &breaches {
+        println!("{path}:{line}: {what}");
+    }
+    match breaches.len() {
+        0 => Ok(()),
+        count => bail!("{count} breaches of the text rules"),
+    }
+}
+
+fn check(root: &Path) -> Result<Vec<Breach>> {
+    let mut breaches = docs::required(root);
+    let mut sources = Vec::new();
+    for path in files::all(root)? {
+        // What is not text has no rules here.
+        let Ok(text) = fs::read_to_string(root.join(&path)) else { continue };
+        let path = path.to_string_lossy().replace('\\', "/");
+        breaches.extend(text::undone(&path, &text));
+        breaches.extend(docs::check(root, &path, &text));
+        if path.ends_with(".rs") && (path.starts_with("crates/") || path.starts_with("xtask/")) {
+            match Source::parse(&path, text) {
+                Ok(source) => sources.push(source),
+                Err(why) => breaches.push(Breach::new(&path, 1, why)),
+            }
+        }
+    }
+    for source in &sources {
+        breaches.extend(text::sizes(source));
+        breaches.extend(orderings::check(source));
+    }
+    match Table::read(root) {
+        Ok(table) => breaches.extend(coverage::check(root, &table, &sources)),
+        Err(why) => breaches.push(Breach::new(crate::mutants::table::PATH, 1, format!("{why:#}"))),
+    }
+    breaches.sort();
+    Ok(breaches)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_tree_is_refused_by_every_rule_and_a_good_one_by_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = dir.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        for document in ["CAVEATS.md", "README.md", "ARCHITECTURE.md", "CHANGELOG.md"] {
+            write(document, "See [the readme](README.md).\n");
+        }
+        write(
+            "crates/smpcall/src/a.rs",
+            "// Release: publishes x; pairs with y.\nfn f() { X.store(1, Release); }\n",
+        );
+        let entry = |find| {
+            format!(
+                "[[mutant]]\nid = \"a\"\nfile = \"crates/smpcall/src/a.rs\"\nfind = \"{find}\"\n\
+                 replace = \"\"\ncaught_by = \"loom:m\"\nwhy = \"y misses x\"\n"
+            )
+        };
+        write("xtask/mutants.toml", &entry("X.store(1, Release)"));
+        assert_eq!(check(dir.path()).unwrap(), []);
+
+        write("CHANGELOG.md", "See [nothing](nowhere.md).\n");
+        write("xtask/mutants.toml", &entry("fn f()").replace("fn f()", "// Release"));
+        let bare = "use core::sync::atomic::fence;\nfn g() { fence(AcqRel); } // FIX";
+        write("crates/smpcall/src/b.rs", &format!("{bare}{}\n", "ME"));
+        let whats: Vec<String> = check(dir.path()).unwrap().into_iter().map(|breach| breach.what).collect();
+        for part in ["nowhere.md", "no mutant", "sync shim", "AcqRel:", "left undone"] {
+            assert!(whats.iter().any(|what| what.contains(part)), "{part}: {whats:#?}");
+        }
+    }
+}

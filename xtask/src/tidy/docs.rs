@@ -1,0 +1,125 @@
+//! The documents a reader is promised are there, their links lead somewhere, and they hold on any machine.
+
+use super::Breach;
+use pulldown_cmark::{Event, Parser, Tag};
+use std::fs;
+use std::path::Path;
+
+const REQUIRED: [&str; 4] = ["CAVEATS.md", "README.md", "ARCHITECTURE.md", "CHANGELOG.md"];
+const ARCHITECTURE_LINES_MAX: usize = 200;
+
+/// Folders of one machine, in halves for this file's own sake.
+const MACHINE_FOLDERS: [&str; 4] =
+    [concat!("/t", "mp/"), concat!("/ro", "ot/"), concat!("/wo", "rk/"), concat!("/ho", "me/")];
+
+/// The documents that are missing or have grown past a map's size.
+pub(super) fn required(root: &Path) -> Vec<Breach> {
+    let mut breaches = Vec::new();
+    for name in REQUIRED {
+        match fs::read_to_string(root.join(name)).map(|text| text.lines().count()) {
+            Err(_) => breaches.push(Breach::new(name, 1, "is missing")),
+            Ok(lines) if name == "ARCHITECTURE.md" && lines > ARCHITECTURE_LINES_MAX => {
+                let what = format!("{lines} lines; the map has at most {ARCHITECTURE_LINES_MAX}");
+                breaches.push(Breach::new(name, ARCHITECTURE_LINES_MAX + 1, what));
+            }
+            Ok(_) => {}
+        }
+    }
+    breaches
+}
+
+/// Dead links and paths of one machine in a document; such paths also in the comments of sources and settings.
+pub(super) fn check(root: &Path, path: &str, text: &str) -> Vec<Breach> {
+    let mut breaches = Vec::new();
+    let is_document = path.ends_with(".md");
+    for (number, line) in (1..).zip(text.lines()) {
+        let prose = match (is_document, path.rsplit('.').next()) {
+            (true, _) => line,
+            (_, Some("rs")) => line.find("//").map_or("", |at| &line[at..]),
+            (_, Some("toml")) => line.find('#').map_or("", |at| &line[at..]),
+            _ => "",
+        };
+        for folder in MACHINE_FOLDERS.iter().filter(|folder| is_path_in(prose, folder)) {
+            breaches.push(Breach::new(path, number, format!("`{folder}` is a path of one machine")));
+        }
+    }
+    if is_document {
+        breaches.extend(dead_links(root, path, text));
+    }
+    breaches
+}
+
+/// Whether an absolute path below `folder` is in the line; a URL or a longer path that has it inside is none.
+fn is_path_in(line: &str, folder: &str) -> bool {
+    line.match_indices(folder)
+        .any(|(at, _)| !line[..at].ends_with(|c: char| c.is_alphanumeric() || "._-$}~/".contains(c)))
+}
+
+fn dead_links(root: &Path, path: &str, text: &str) -> Vec<Breach> {
+    let folder = root.join(path).parent().map(Path::to_path_buf).unwrap_or_default();
+    let mut breaches = Vec::new();
+    for (event, range) in Parser::new(text).into_offset_iter() {
+        let (Event::Start(Tag::Link { dest_url, .. }) | Event::Start(Tag::Image { dest_url, .. })) = event
+        else {
+            continue;
+        };
+        let file = dest_url.split(['#', '?']).next().unwrap_or_default();
+        // Elsewhere, this page itself, or an item that rustdoc resolves.
+        if dest_url.contains("://")
+            || dest_url.starts_with("mailto:")
+            || file.is_empty()
+            || file.contains("::")
+        {
+            continue;
+        }
+        if !folder.join(file).exists() {
+            let line = 1 + text[..range.start].matches('\n').count();
+            breaches.push(Breach::new(path, line, format!("the link to `{dest_url}` leads nowhere")));
+        }
+    }
+    breaches
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dead_links_are_refused() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join("docs")).unwrap();
+        fs::write(root.path().join("README.md"), "").unwrap();
+        let text = "[up](../README.md#top), [here](#a), [far](https://x.y/z), [item](crate::a::B)\n\n\
+                    ```\n[code](nothing.md)\n```\n[dead](../GONE.md)\n[by name][n]\n\n[n]: none.md\n";
+        let lines: Vec<usize> =
+            check(root.path(), "docs/a.md", text).iter().map(|breach| breach.line).collect();
+        assert_eq!(lines, [6, 7]);
+    }
+
+    #[test]
+    fn paths_of_one_machine_are_refused() {
+        let found = |path: &str, text: &str| check(Path::new("nowhere"), path, text).len();
+        for folder in MACHINE_FOLDERS {
+            assert_eq!(found("a.md", &format!("see `{folder}x`")), 1, "{folder}");
+            assert_eq!(found("a.rs", &format!("// see {folder}x")), 1, "{folder}");
+            assert_eq!(found("a.rs", &format!("let x = \"{folder}x\";")), 0, "code may");
+            assert_eq!(
+                found("a.md", &format!("https://x.y{folder}x, target{folder}x")),
+                0,
+                "a part of a path"
+            );
+        }
+    }
+
+    #[test]
+    fn missing_documents_and_a_long_map_are_refused() {
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(required(root.path()).len(), 4);
+        for name in REQUIRED {
+            fs::write(root.path().join(name), "line\n".repeat(200)).unwrap();
+        }
+        assert_eq!(required(root.path()), []);
+        fs::write(root.path().join("ARCHITECTURE.md"), "line\n".repeat(201)).unwrap();
+        assert_eq!(required(root.path()).len(), 1);
+    }
+}
