@@ -1,0 +1,130 @@
+//! One small error for each operation; each variant says what to do next.
+
+use crate::csd::Told;
+use crate::stall::Stall;
+use core::fmt;
+
+/// Why a post was not queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PostError {
+    /// The csd is queued already: a run on `cpu` is still to begin, and it will see everything that the caller wrote
+    /// before this post (P2). As good as a post of one's own: carry on, or [`wait`](crate::Smp::wait) for that run.
+    Busy {
+        /// The CPU that the csd is queued for, which need not be the one asked for.
+        cpu: u32,
+    },
+    /// The CPU is offline, and nothing was queued (P8). Post to another CPU, or again when it is online.
+    Offline {
+        /// Whether others were told Busy meanwhile on the strength of this post: then the caller sees what they wrote,
+        /// and owes them the run (P2).
+        told: Told,
+    },
+    /// The csd was cancelled, and `cpu`, another CPU than the one asked for, has not let go of it yet. No run is
+    /// promised: post again once that CPU has flushed, or post to that CPU to give the csd its run back.
+    Cancelled {
+        /// The CPU whose queue the csd is still linked in.
+        cpu: u32,
+    },
+    /// The machine has no CPU of that number.
+    NoSuchCpu,
+}
+
+impl fmt::Display for PostError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Busy { cpu } => {
+                write!(f, "busy: a run on CPU {cpu} is still to begin, and sees your writes")
+            }
+            Self::Offline { told: Told::No } => write!(f, "the CPU is offline"),
+            Self::Offline { told: Told::Yes } => {
+                write!(f, "the CPU is offline, and others relied on this post")
+            }
+            Self::Cancelled { cpu } => write!(f, "cancelled, but CPU {cpu} has not let go of it yet"),
+            Self::NoSuchCpu => write!(f, "no such CPU"),
+        }
+    }
+}
+
+impl core::error::Error for PostError {}
+
+/// Why a waiting call did not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallError {
+    /// The CPU is offline, and nothing was queued (P8). Call another CPU, or again when it is online.
+    Offline,
+    /// The caller is in a context in which waiting could deadlock (P10): in call context, in an interrupt, or with
+    /// interrupts off. Post an asynchronous csd instead, or call from thread context.
+    WouldDeadlock,
+    /// The machine has no CPU of that number.
+    NoSuchCpu,
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Offline => "the CPU is offline",
+            Self::WouldDeadlock => "waiting here could deadlock",
+            Self::NoSuchCpu => "no such CPU",
+        })
+    }
+}
+
+impl core::error::Error for CallError {}
+
+/// Why a wait for a csd did not end with its run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitError {
+    /// As for [`CallError::WouldDeadlock`].
+    WouldDeadlock,
+    /// The deadline has passed; the run is still to come. The csd outlives the wait, so nothing is left dangling.
+    TimedOut(Stall),
+}
+
+impl fmt::Display for WaitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WouldDeadlock => f.write_str("waiting here could deadlock"),
+            Self::TimedOut(stall) => write!(f, "timed out: {stall}"),
+        }
+    }
+}
+
+impl core::error::Error for WaitError {}
+
+/// Why a CPU did not come online or go offline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HotplugError {
+    /// The caller is no CPU of this machine.
+    NotACpu,
+    /// It is online, or offline, already.
+    Already,
+    /// The caller is in call context; the CPU changes its state from its own thread, or start-up, code.
+    InCall,
+}
+
+impl fmt::Display for HotplugError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotACpu => "the caller is no CPU of this machine",
+            Self::Already => "the CPU is in that state already",
+            Self::InCall => "not from inside a call",
+        })
+    }
+}
+
+impl core::error::Error for HotplugError {}
+
+/// Why a machine cannot have that many CPUs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CpuCountError {
+    /// How many were asked for.
+    pub asked: usize,
+}
+
+impl fmt::Display for CpuCountError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a machine has 1 to {} CPUs, not {}", crate::CPUS_MAX, self.asked)
+    }
+}
+
+impl core::error::Error for CpuCountError {}

@@ -1,0 +1,36 @@
+//! Run a function on another CPU.
+//!
+//! A caller owns a small object, the [`Csd`] (call single data), [posts](Smp::post) it to a CPU, and that CPU runs its
+//! function in call context (local interrupts off). A post allocates nothing, takes no lock and waits for nobody; while
+//! the object is still queued, a further post returns [`Busy`](PostError::Busy) at once, and that is a promise: the run
+//! that is still to begin sees everything the caller wrote before. [`Smp::call`] waits, borrows from the caller's stack,
+//! and gives back a result.
+//!
+//! The promises have ids, P1 to P13; the README has the table. The whole protocol is two atomic words: the csd's state
+//! (the module `state`) and the queue's head (the module `queue`), each with its states, invariants and orderings in its
+//! module's documentation. A machine is an [`Smp`]: a port (a [`Platform`]) and memory for its CPUs (a [`Storage`]).
+//!
+//! The crate is `no_std`, allocates nothing and depends on nothing. The feature `alloc` adds counted csds
+//! (`Arc<Csd<F>>`) and boxed storage.
+
+#![cfg_attr(not(any(test, loom)), no_std)]
+
+#[cfg(feature = "alloc")]
+extern crate alloc;
+
+mod csd;
+mod error;
+mod percpu;
+mod platform;
+mod queue;
+mod smp;
+mod stall;
+mod state;
+mod sync;
+
+pub use csd::{Cancel, Csd, Post, Told};
+pub use error::{CallError, CpuCountError, HotplugError, PostError, WaitError};
+pub use percpu::{PerCpu, Storage};
+pub use platform::{Backoff, Pause, Platform};
+pub use smp::{Budget, CPUS_MAX, Chain, Flushed, Sleep, Smp};
+pub use stall::{Phase, Stall};

@@ -1,0 +1,241 @@
+//! What a machine keeps for each CPU: three cache lines, and who writes which.
+//!
+//! | line | written by | read by |
+//! |---|---|---|
+//! | `head` | posters and the owner | posters and the owner |
+//! | `own` | the owner | the owner |
+//! | `running` | the owner | whoever waits for, or reports on, a run |
+//!
+//! Storage is the user's: an array, a boxed slice, or a `&'static mut` slice that a kernel carved out at start. It is
+//! taken by value, so that no CPU has two owners; a machine of N CPUs takes `N × size_of::<PerCpu>()` bytes (P13).
+
+use crate::csd::{Func, Header};
+use crate::queue::Head;
+use crate::sync::{AtomicBool, AtomicPtr, AtomicUsize, Ordering, const_unless_loom};
+use core::ptr::null_mut;
+
+/// What keeps lines of different writers apart: two 64-byte lines, since some CPUs fetch pairs.
+#[repr(align(128))]
+pub(crate) struct Line<T>(pub(crate) T);
+
+/// One CPU's part of a machine's memory.
+pub struct PerCpu {
+    pub(crate) head: Line<Head>,
+    pub(crate) own: Line<Own>,
+    pub(crate) running: Line<Running>,
+}
+
+impl PerCpu {
+    const_unless_loom! {
+        /// A CPU that never came online.
+        pub fn new() -> Self {
+            Self { head: Line(Head::new()), own: Line(Own::new()), running: Line(Running::new()) }
+        }
+    }
+}
+
+impl Default for PerCpu {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl core::fmt::Debug for PerCpu {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("PerCpu").field("head", &self.head.0.look()).finish_non_exhaustive()
+    }
+}
+
+/// What only the owning CPU reads and writes, from its thread and from its interrupts. Atomic because an interrupt
+/// may come between any two instructions; Relaxed throughout, since one CPU sees its own writes in order.
+pub(crate) struct Own {
+    /// In call context: a flush, going offline, or a self call.
+    in_call: AtomicBool,
+    /// The idle or event loop looks at the queue by itself; the head's mark is this flag's published copy.
+    polling: AtomicBool,
+    /// What a flush left over at its budget, oldest first: waiting calls, and the others.
+    left_sync: AtomicPtr<Header>,
+    left_async: AtomicPtr<Header>,
+}
+
+impl Own {
+    const_unless_loom! {
+        fn new() -> Self {
+            Self {
+                in_call: AtomicBool::new(false),
+                polling: AtomicBool::new(false),
+                left_sync: AtomicPtr::new(null_mut()),
+                left_async: AtomicPtr::new(null_mut()),
+            }
+        }
+    }
+
+    pub(crate) fn in_call(&self) -> bool {
+        // Relaxed: the owner's own flag.
+        self.in_call.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_in_call(&self, in_call: bool) {
+        // Relaxed: the owner's own flag.
+        self.in_call.store(in_call, Ordering::Relaxed);
+    }
+
+    pub(crate) fn polling(&self) -> bool {
+        // Relaxed: the owner's own flag.
+        self.polling.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_polling(&self, polling: bool) {
+        // Relaxed: the owner's own flag.
+        self.polling.store(polling, Ordering::Relaxed);
+    }
+
+    /// Returns whether a flush left something over. Reads only.
+    pub(crate) fn has_left_over(&self) -> bool {
+        // Relaxed: the owner's own lists.
+        !self.left_sync.load(Ordering::Relaxed).is_null()
+            || !self.left_async.load(Ordering::Relaxed).is_null()
+    }
+
+    /// Takes what was left over.
+    pub(crate) fn take_left_over(&self) -> Batch {
+        let batch = Batch {
+            // Relaxed: the owner's own lists; the headers were published to us when we took them off the head.
+            sync: self.left_sync.load(Ordering::Relaxed),
+            // Relaxed: as above.
+            r#async: self.left_async.load(Ordering::Relaxed),
+        };
+        if !batch.is_empty() {
+            self.leave_over(Batch::EMPTY);
+        }
+        batch
+    }
+
+    pub(crate) fn leave_over(&self, batch: Batch) {
+        // Relaxed: the owner's own lists.
+        self.left_sync.store(batch.sync.cast_mut(), Ordering::Relaxed);
+        // Relaxed: as above.
+        self.left_async.store(batch.r#async.cast_mut(), Ordering::Relaxed);
+    }
+}
+
+/// Headers taken off a queue, oldest first; each is the target's until it is run (I2).
+#[derive(Clone, Copy)]
+pub(crate) struct Batch {
+    /// Calls that somebody waits for: they run first (P6).
+    pub(crate) sync: *const Header,
+    pub(crate) r#async: *const Header,
+}
+
+impl Batch {
+    pub(crate) const EMPTY: Self = Self { sync: core::ptr::null(), r#async: core::ptr::null() };
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sync.is_null() && self.r#async.is_null()
+    }
+}
+
+/// What the CPU is running, for those who wait for it or report on it.
+///
+/// Every store is Release and every load Acquire: a reader that sees a later value than the one of a run also sees all
+/// that the run wrote.
+pub(crate) struct Running {
+    /// The header under way; null between two. Compared, never followed.
+    csd: AtomicPtr<Header>,
+    /// Its function's address.
+    func: AtomicPtr<()>,
+    /// How many runs have ended.
+    ended: AtomicUsize,
+}
+
+impl Running {
+    const_unless_loom! {
+        fn new() -> Self {
+            Self {
+                csd: AtomicPtr::new(null_mut()),
+                func: AtomicPtr::new(null_mut()),
+                ended: AtomicUsize::new(0),
+            }
+        }
+    }
+
+    /// Owner: a run begins. Before the header is unlocked, so that whoever sees it free finds it here.
+    #[inline]
+    pub(crate) fn begin(&self, csd: *const Header, func: Func) {
+        // Relaxed: for reports only.
+        self.func.store(func as *mut (), Ordering::Relaxed);
+        // Release: whoever sees this and not an earlier run has that one's writes too; pairs with `runs`.
+        self.csd.store(csd.cast_mut(), Ordering::Release);
+    }
+
+    /// Owner: the run has ended.
+    #[inline]
+    pub(crate) fn end(&self) {
+        // Relaxed: only the owner writes it.
+        let ended = self.ended.load(Ordering::Relaxed);
+        // Release: publishes what the function wrote; pairs with `ended`.
+        self.ended.store(ended.wrapping_add(1), Ordering::Release);
+        // Release: as above; pairs with `runs`.
+        self.csd.store(null_mut(), Ordering::Release);
+    }
+
+    /// Returns whether this header's function is under way.
+    pub(crate) fn runs(&self, csd: *const Header) -> bool {
+        // Acquire: a `false` after the header was seen unlocked means that its run has ended, and shows what it wrote;
+        // pairs with `end` and `begin`.
+        self.csd.load(Ordering::Acquire).cast_const() == csd
+    }
+
+    /// Returns the address of the function under way, if any. Racy: it may have ended by the time it is read.
+    pub(crate) fn func_racy(&self) -> Option<*const ()> {
+        // Relaxed: for reports only.
+        let idle = self.csd.load(Ordering::Relaxed).is_null();
+        // Relaxed: as above.
+        (!idle).then(|| self.func.load(Ordering::Relaxed).cast_const())
+    }
+
+    /// Returns how many runs have ended, modulo the word.
+    pub(crate) fn ended(&self) -> usize {
+        // Acquire: shows what the ended runs wrote; pairs with `end`.
+        self.ended.load(Ordering::Acquire)
+    }
+}
+
+/// Memory for a machine's CPUs, handed in by the user. Sealed: it must be the machine's alone, and stay in place.
+///
+/// `[PerCpu; N]` (a count chosen at compile time), `&'static mut [PerCpu]` (chosen at start, without an allocator), or
+/// `Box<[PerCpu]>` (feature `alloc`).
+pub trait Storage: sealed::Sealed {
+    /// The CPUs, by number.
+    fn cpus(&self) -> &[PerCpu];
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+impl<const N: usize> sealed::Sealed for [PerCpu; N] {}
+impl<const N: usize> Storage for [PerCpu; N] {
+    #[inline(always)]
+    fn cpus(&self) -> &[PerCpu] {
+        self
+    }
+}
+
+impl sealed::Sealed for &'static mut [PerCpu] {}
+impl Storage for &'static mut [PerCpu] {
+    #[inline(always)]
+    fn cpus(&self) -> &[PerCpu] {
+        self
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl sealed::Sealed for alloc::boxed::Box<[PerCpu]> {}
+#[cfg(feature = "alloc")]
+impl Storage for alloc::boxed::Box<[PerCpu]> {
+    #[inline(always)]
+    fn cpus(&self) -> &[PerCpu] {
+        self
+    }
+}

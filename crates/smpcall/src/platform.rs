@@ -1,0 +1,173 @@
+//! The port: what only the machine knows.
+//!
+//! Three duties: *where am I* (current CPU, interrupts), *the doorbell*, and *how to wait*. The chapter "Implementing
+//! a port" of ARCHITECTURE.md has a complete one.
+
+use crate::stall::Stall;
+
+/// What a machine has to offer so that calls can run on it.
+///
+/// # Safety
+///
+/// The core's soundness rests on these, each on every CPU of the machine:
+///
+/// 1. [`current_cpu`](Self::current_cpu) names the CPU that runs the caller, and two callers at the same time that get
+///    the same number are one CPU's thread and its own interrupts. A kernel thread that may migrate is either kept
+///    where it is while it is inside a function of this crate (preemption off), or gets `None`.
+/// 2. Between [`irq_save`](Self::irq_save) and the matching [`irq_restore`](Self::irq_restore) nothing on that CPU
+///    calls [`Smp::flush`](crate::Smp::flush), and the caller is not moved to another CPU. (An NMI may come in between;
+///    it may post, but it never flushes.)
+/// 3. After [`ring`](Self::ring), the CPU calls [`Smp::flush`](crate::Smp::flush) in finite time, and that flush sees
+///    all that was written before the ring, also when this ring was merged into one that was pending. A latch is
+///    therefore set by a read-modify-write (Release) at every ring, and cleared by one (Acquire) *before* the flush.
+///    Late and spurious rings are harmless, also for a CPU that is offline. (A lost ring delays; it corrupts nothing.)
+/// 4. [`catch`](Self::catch) calls its function once, and does not unwind.
+/// 5. After [`wake`](Self::wake), a [`park`](Self::park) of the same waiter that is under way or begins later returns.
+///    `wake` may come after the call that it is for has returned, and must not touch anything that ends with it.
+pub unsafe trait Platform {
+    /// What `irq_save` hands to `irq_restore`.
+    type IrqState;
+    /// What a panic leaves behind; `core::convert::Infallible` where there is no unwinding.
+    type Panic: Send;
+
+    /// Whether waiting callers may sleep. If so, completing a call costs a swap instead of a store.
+    const PARKS: bool = false;
+
+    /// Returns the number of the CPU that runs the caller; `None` for a thread that is no CPU of this machine.
+    ///
+    /// Context: any, an NMI included. Should cost one register read.
+    fn current_cpu(&self) -> Option<u32>;
+
+    /// Returns whether the caller may wait: interrupts are on, and it runs in no interrupt, signal or NMI handler.
+    ///
+    /// Context: any. Call context need not be told apart: the core knows it.
+    fn can_wait(&self) -> bool;
+
+    /// Makes `cpu` flush soon. Sent with the irq guard held, at most once for each sleep (P7).
+    ///
+    /// Context: any, an NMI included; must not wait for the target, nor post.
+    fn ring(&self, cpu: u32);
+
+    /// Switches local interrupts (those that flush) off, and returns what they were. Nests.
+    ///
+    /// Context: any, an NMI included.
+    fn irq_save(&self) -> Self::IrqState;
+
+    /// Switches local interrupts back to what they were.
+    fn irq_restore(&self, state: Self::IrqState);
+
+    /// Takes one step of a spin: the CPU's pause hint.
+    fn relax(&self);
+
+    /// Returns a monotonic time in nanoseconds.
+    ///
+    /// Context: any where waiting is allowed.
+    fn now_ns(&self) -> u64;
+
+    /// Calls `f`; a panic comes back as `Err` where there is unwinding.
+    ///
+    /// Context: call context, local interrupts off.
+    fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Self::Panic>;
+
+    /// Goes on with a panic that `catch` caught on the target, in the waiting caller (P11).
+    fn resume(panic: Self::Panic) -> !;
+
+    /// Takes note of a panic in a function that nobody waits for.
+    ///
+    /// Context: call context.
+    fn caught(&self, panic: Self::Panic) {
+        drop(panic);
+    }
+
+    /// Asks the memory system for `line`, to be written soon. A hint: it reads nothing and never faults.
+    #[inline(always)]
+    fn prefetch_write(&self, line: *const ()) {
+        let _ = line;
+    }
+
+    /// Decides what a waiting caller does next: look again (after a pause of the port's choice), or sleep.
+    ///
+    /// Context: thread, interrupts on. Called again and again, with `backoff.rounds` counting up.
+    fn pause(&self, backoff: &Backoff) -> Pause {
+        let _ = backoff;
+        self.relax();
+        Pause::Again
+    }
+
+    /// Returns the number by which a waiting caller can be woken. Called only if [`PARKS`](Self::PARKS); `None` if there
+    /// is none left: then the caller naps instead of sleeping.
+    fn waiter(&self) -> Option<u16> {
+        None
+    }
+
+    /// Sleeps until [`wake`](Self::wake)d, or rung if it is a CPU, or `timeout_ns` have passed; may return early.
+    ///
+    /// Context: thread, interrupts on; the caller's queue is at rest. `waiter` is `None` for a nap.
+    fn park(&self, waiter: Option<u16>, timeout_ns: u64) {
+        let _ = (waiter, timeout_ns);
+        self.relax();
+    }
+
+    /// Wakes a caller that sleeps.
+    ///
+    /// Context: call context on the target; must not wait.
+    fn wake(&self, waiter: u16) {
+        let _ = waiter;
+    }
+
+    /// Returns after how long a silent target is reported, in ns; 0: never. Linux's default is 5 s.
+    fn stall_timeout_ns(&self) -> u64 {
+        5_000_000_000
+    }
+
+    /// Is told of a target that does not answer (P10). The wait goes on.
+    ///
+    /// Context: thread, interrupts on, the waiting caller's; must not panic (the process is aborted if it does, since
+    /// the call's frame cannot be left).
+    fn stalled(&self, stall: &Stall) {
+        let _ = stall;
+    }
+}
+
+/// How long a wait has gone on, for [`Platform::pause`].
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Backoff {
+    /// How often `pause` was called before in this wait.
+    pub rounds: u32,
+    /// The CPU that is waited for.
+    pub target: u32,
+    /// How long the wait has gone on, in ns.
+    pub waited_ns: u64,
+}
+
+/// What a waiting caller does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pause {
+    /// Looks again.
+    Again,
+    /// Sleeps.
+    Park,
+}
+
+/// Local interrupts off, until it is dropped.
+pub(crate) struct IrqGuard<'p, P: Platform> {
+    platform: &'p P,
+    state: Option<P::IrqState>,
+}
+
+impl<'p, P: Platform> IrqGuard<'p, P> {
+    #[inline(always)]
+    pub(crate) fn new(platform: &'p P) -> Self {
+        Self { platform, state: Some(platform.irq_save()) }
+    }
+}
+
+impl<P: Platform> Drop for IrqGuard<'_, P> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if let Some(state) = self.state.take() {
+            self.platform.irq_restore(state);
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! The queue's head word: the other of the two words that the whole protocol is made of.
+//!
+//! One word for each CPU, and it is a list of headers *or* one of three marks:
+//!
+//! | head | meaning | a push that replaces it | who writes it |
+//! |---|---|---|---|
+//! | `IDLE` | the CPU runs something else, or sleeps | pushes, and **owes the ring** | owner: `rest`, `open` |
+//! | `POLLING` | the CPU is looking: idle loop, event loop, or in a flush | pushes | owner: `take`, `look_out` |
+//! | `OFFLINE` | the CPU takes nothing | is refused | owner: `close` |
+//! | a list, newest first | somebody rang already, or nobody needed to | pushes | anyone: `push` |
+//!
+//! ```text
+//!                push: CAS, AcqRel (rings)
+//!     IDLE ───────────────────────────────▶ list ──┐ push: CAS, AcqRel
+//!      ▲ │                                  ▲  │ ▲─┘
+//!      │ └ look_out: CAS ┐        push: CAS │  │ take: swap, Acquire
+//!      │                 ▼                  │  ▼
+//!      └───────────────────────────────── POLLING          close: swap, Acquire  (from any of the three)
+//!          rest: CAS, Release                              open:  CAS, Release   OFFLINE ──▶ IDLE
+//! ```
+//!
+//! So one compare-and-swap decides acceptance, doorbell and refusal at once (P7, P8): there is no "sleeping" flag
+//! beside the queue, no fence, and no stop-the-machine.
+//!
+//! # Invariants
+//!
+//! - **I7** Only the owner replaces a list by a mark, or a mark by another; everyone else only pushes. So the owner's
+//!   own last write, if no push came since, is what it reads.
+//! - **I8** Whoever replaces `IDLE` rings before its post returns. So a list is never left with nobody to look at it:
+//!   either its first entry's poster rings, or the owner is looking and finds it when it tries to `rest`.
+//!
+//! # Orderings
+//!
+//! | site | order | partner | weaker: what breaks |
+//! |---|---|---|---|
+//! | `push` | AcqRel | `take`, `close` / `rest`, `open` | Release: the target runs garbage. Acquire: the ring reads a doorbell that the target has not prepared yet |
+//! | `take` | Acquire | `push` | the target runs garbage |
+//! | `rest` | Release | `push` | the ringer does not see what the target prepared before it slept |
+//! | `open` | Release | `push` | as for `rest`, of a CPU that comes online |
+//! | `close` | Acquire | `push` | a call accepted before is run as garbage (P8) |
+//! | looks | Relaxed | – | – |
+//!
+//! P7 as a race, both ways: a push against a flush that leaves. *If the push comes first*, `rest` finds a list in
+//! place of `POLLING`, fails, and the flush goes round again. *If `rest` comes first*, the push replaces `IDLE` and
+//! owes the ring.
+
+use crate::csd::Header;
+use crate::sync::{AtomicPtr, Ordering, const_unless_loom};
+use core::ptr::without_provenance_mut;
+
+/// The marks are addresses that no header has: headers are at least 16-aligned.
+const IDLE: usize = 1;
+const POLLING: usize = 2;
+const OFFLINE: usize = 3;
+
+/// What the head word held.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Seen {
+    /// Runs something else, or sleeps.
+    Idle,
+    /// Is looking at its queue.
+    Polling,
+    /// Takes nothing.
+    Offline,
+    /// Has entries; the newest.
+    List(*const Header),
+}
+
+impl Seen {
+    #[inline(always)]
+    fn of(word: *mut Header) -> Self {
+        match word.addr() {
+            IDLE => Self::Idle,
+            POLLING => Self::Polling,
+            OFFLINE => Self::Offline,
+            _ => Self::List(word),
+        }
+    }
+
+    #[inline(always)]
+    fn word(self) -> *mut Header {
+        match self {
+            Self::Idle => without_provenance_mut(IDLE),
+            Self::Polling => without_provenance_mut(POLLING),
+            Self::Offline => without_provenance_mut(OFFLINE),
+            Self::List(newest) => newest.cast_mut(),
+        }
+    }
+}
+
+/// What a push came to, and what the poster owes now.
+#[must_use]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Pushed {
+    /// The target was not looking: the poster rings, before it returns (I8).
+    Ring,
+    /// The target is looking, or was rung already.
+    Seen,
+    /// The CPU is offline, nothing was queued, and the claims are still the poster's.
+    Refused,
+}
+
+/// What came of the wish to rest.
+#[must_use]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Rest {
+    /// `IDLE` is in place: the next poster rings.
+    Resting,
+    /// There is a list to run first.
+    Work,
+}
+
+/// The head word of one CPU's queue.
+pub(crate) struct Head(AtomicPtr<Header>);
+
+impl Head {
+    const_unless_loom! {
+        /// A CPU that never came online.
+        pub(crate) fn new() -> Self { Self(AtomicPtr::new(without_provenance_mut(OFFLINE))) }
+    }
+
+    /// Looks, without promise. Wait-free, and writes nothing: an idle check must not.
+    #[inline]
+    pub(crate) fn look(&self) -> Seen {
+        // Relaxed: decides nothing; whoever acts on it follows with a read-modify-write.
+        Seen::of(self.0.load(Ordering::Relaxed))
+    }
+
+    /// Puts the chain from `newest` to `oldest` in front of the list. Lock-free: goes round again only when somebody
+    /// else's step went through (P9).
+    ///
+    /// # Safety
+    ///
+    /// The chain's headers are the caller's (I2), linked from `newest` to `oldest`, and stay alive and in place until
+    /// the target lets go of each (I5).
+    #[inline]
+    pub(crate) unsafe fn push(&self, newest: &Header, oldest: &Header) -> Pushed {
+        let mut seen = self.look();
+        loop {
+            let below = match seen {
+                Seen::Offline => return Pushed::Refused,
+                Seen::Idle | Seen::Polling => core::ptr::null(),
+                Seen::List(list) => list,
+            };
+            // SAFETY: the chain is the caller's until the CAS below goes through.
+            unsafe { oldest.set_next(below) };
+            let new = core::ptr::from_ref(newest).cast_mut();
+            // AcqRel: Release publishes the headers to `take` and `close`; Acquire sees, for the ring that may follow,
+            // what the target prepared before `rest` or `open`.
+            match self.0.compare_exchange(seen.word(), new, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) if seen == Seen::Idle => return Pushed::Ring,
+                Ok(_) => return Pushed::Seen,
+                Err(now) => seen = Seen::of(now),
+            }
+        }
+    }
+
+    /// Owner: takes the whole list, newest first, and leaves `POLLING`. Null if there is none: then nothing is
+    /// written.
+    #[inline]
+    pub(crate) fn take(&self) -> *const Header {
+        // Relaxed look first: an idle check must not write.
+        if !matches!(self.look(), Seen::List(_)) {
+            return core::ptr::null();
+        }
+        // Acquire: sees the headers that were pushed; pairs with `push`. By I7 it is still a list.
+        let list = self.0.swap(Seen::Polling.word(), Ordering::Acquire);
+        debug_assert!(matches!(Seen::of(list), Seen::List(_)), "I7: only the owner replaces a list");
+        list
+    }
+
+    /// Owner: says that it is looking, so that posters need not ring. Keeps a list, and `OFFLINE`.
+    pub(crate) fn look_out(&self) {
+        // Relaxed: publishes nothing; a poster that sees POLLING only leaves out its ring.
+        // Failure Relaxed: a list is there, or the mark is there already.
+        let _ = self.0.compare_exchange(
+            Seen::Idle.word(),
+            Seen::Polling.word(),
+            Ordering::Relaxed,
+            Ordering::Relaxed,
+        );
+    }
+
+    /// Owner: stops looking. If that fails there is work, and the owner must look once more. Writes nothing if it is
+    /// not looking anyway.
+    #[inline]
+    pub(crate) fn rest(&self) -> Rest {
+        match self.look() {
+            // By I7 that is our own mark, or a push has replaced it since, and rings (I8).
+            Seen::Idle | Seen::Offline => return Rest::Resting,
+            Seen::List(_) => return Rest::Work,
+            Seen::Polling => {}
+        }
+        // Release: whoever rings sees what we prepared before we rest; pairs with `push`.
+        // Failure Relaxed: a list came, and `take` follows.
+        match self.0.compare_exchange(
+            Seen::Polling.word(),
+            Seen::Idle.word(),
+            Ordering::Release,
+            Ordering::Relaxed,
+        ) {
+            Ok(_) => Rest::Resting,
+            Err(_) => Rest::Work,
+        }
+    }
+
+    /// Owner: goes offline. Returns what was accepted until then, newest first; null if nothing was.
+    pub(crate) fn close(&self) -> *const Header {
+        // Acquire: sees the headers that were pushed; pairs with `push` (P8).
+        match Seen::of(self.0.swap(Seen::Offline.word(), Ordering::Acquire)) {
+            Seen::List(list) => list,
+            Seen::Idle | Seen::Polling | Seen::Offline => core::ptr::null(),
+        }
+    }
+
+    /// Owner: comes online. `false` if it was online.
+    pub(crate) fn open(&self) -> bool {
+        // Release: whoever rings sees what we prepared before we came online; pairs with `push`.
+        self.0
+            .compare_exchange(Seen::Offline.word(), Seen::Idle.word(), Ordering::Release, Ordering::Relaxed)
+            .is_ok()
+    }
+}

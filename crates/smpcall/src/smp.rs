@@ -1,0 +1,89 @@
+//! The machine: its CPUs, and what one can ask of them.
+//!
+//! The way of a call: [`post`] or [`call`] puts a header into the target's queue and rings; [`flush`], on the target,
+//! takes the list and runs it; [`wait`] is how a caller passes the time until then. [`hotplug`] opens and closes
+//! queues, and says who polls.
+
+mod call;
+mod flush;
+mod hotplug;
+mod post;
+mod wait;
+
+pub use self::flush::{Budget, Flushed};
+pub use self::hotplug::Sleep;
+pub use self::post::Chain;
+
+use crate::error::CpuCountError;
+use crate::percpu::{PerCpu, Storage};
+use crate::platform::Platform;
+
+/// The most CPUs that a machine can have.
+pub const CPUS_MAX: usize = 8192;
+
+/// A machine: up to [`CPUS_MAX`] CPUs that run functions for one another.
+///
+/// `P` is the port, `S` the memory that the user hands in. All functions take `&self` and may be called by any number
+/// of threads, interrupts and CPUs at once; each says from which context.
+///
+/// A machine that is dropped while CPUs are online takes with it what is queued: such a csd stays locked for ever.
+#[derive(Debug)]
+pub struct Smp<P, S> {
+    platform: P,
+    storage: S,
+}
+
+impl<P: Platform, const N: usize> Smp<P, [PerCpu; N]> {
+    crate::sync::const_unless_loom! {
+        /// Makes a machine of `N` CPUs, all offline, in a `static` if one likes.
+        ///
+        /// # Panics
+        ///
+        /// If `N` is 0 or more than [`CPUS_MAX`]; for a `static`, when it is compiled.
+        pub fn new(platform: P, storage: [PerCpu; N]) -> Self {
+            assert!(N >= 1 && N <= CPUS_MAX, "a machine has 1 to 8192 CPUs");
+            Self { platform, storage }
+        }
+    }
+}
+
+impl<P: Platform, S: Storage> Smp<P, S> {
+    /// Makes a machine of as many CPUs as `storage` has, all offline.
+    ///
+    /// # Errors
+    ///
+    /// [`CpuCountError`] if that is 0 or more than [`CPUS_MAX`].
+    pub fn with_storage(platform: P, storage: S) -> Result<Self, CpuCountError> {
+        match storage.cpus().len() {
+            1..=CPUS_MAX => Ok(Self { platform, storage }),
+            asked => Err(CpuCountError { asked }),
+        }
+    }
+
+    /// Returns how many CPUs the machine has, online or not.
+    pub fn cpus_len(&self) -> u32 {
+        self.cpus().len() as u32
+    }
+
+    /// Returns the port.
+    pub fn platform(&self) -> &P {
+        &self.platform
+    }
+
+    #[inline(always)]
+    fn cpus(&self) -> &[PerCpu] {
+        self.storage.cpus()
+    }
+
+    #[inline(always)]
+    fn cpu(&self, cpu: u32) -> Option<&PerCpu> {
+        self.cpus().get(cpu as usize)
+    }
+
+    /// The CPU that runs the caller. The port's word is taken for granted, its number is not.
+    #[inline(always)]
+    fn here(&self) -> Option<(u32, &PerCpu)> {
+        let cpu = self.platform.current_cpu()?;
+        Some((cpu, self.cpu(cpu)?))
+    }
+}

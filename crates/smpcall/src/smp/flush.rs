@@ -1,0 +1,199 @@
+//! The target's side: take the list, run it oldest first, and leave so that no doorbell is missed.
+
+use super::Smp;
+use crate::csd::{Header, Op};
+use crate::percpu::{Batch, PerCpu, Storage};
+use crate::platform::{IrqGuard, Platform};
+use crate::queue::Rest;
+use core::num::NonZeroU32;
+
+/// How many functions a flush may run before it lets its CPU do something else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget(NonZeroU32);
+
+impl Budget {
+    /// For an interrupt handler or an event loop: 256 functions.
+    pub const DEFAULT: Self = Self::calls(NonZeroU32::new(256).unwrap());
+
+    /// That many functions.
+    pub const fn calls(calls: NonZeroU32) -> Self {
+        Self(calls)
+    }
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+/// What a flush came to.
+#[must_use = "`More` means that a polling loop must flush again"]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flushed {
+    /// Everything that was there has run: that many functions.
+    All(u32),
+    /// The budget, that many functions, is used up, and there is more. A CPU that polls flushes again soon; any other
+    /// has rung itself.
+    More(u32),
+    /// The CPU is in call context already: the flush that is under way will see to it.
+    Nested,
+}
+
+impl<P: Platform, S: Storage> Smp<P, S> {
+    /// Runs what was posted to the CPU that runs the caller, oldest first, and calls that somebody waits for before the
+    /// others (P6).
+    ///
+    /// To be called from the doorbell's interrupt handler, after it was acknowledged, and from the idle or event loop.
+    /// Looks first: on an empty queue it costs a load and writes nothing.
+    ///
+    /// Context: thread or interrupt of a CPU of this machine, not an NMI; from call context it returns at once. The
+    /// functions run with the irq guard held. Progress: at most `budget` functions.
+    ///
+    /// # Panics
+    ///
+    /// If the caller is no CPU of this machine.
+    #[inline]
+    pub fn flush(&self, budget: Budget) -> Flushed {
+        let irq = IrqGuard::new(&self.platform);
+        let (cpu, here) = self.here().expect("flush is for a CPU of this machine");
+        if here.own.0.in_call() {
+            return Flushed::Nested;
+        }
+        let mut left = budget.0.get();
+        let flushed = self.run_queue(cpu, here, &mut left);
+        drop(irq);
+        let ran = budget.0.get() - left;
+        if flushed { Flushed::All(ran) } else { Flushed::More(ran) }
+    }
+
+    /// Runs until the queue is empty (`true`) or the budget is used up (`false`).
+    #[inline]
+    fn run_queue(&self, cpu: u32, here: &PerCpu, left: &mut u32) -> bool {
+        let own = &here.own.0;
+        let mut batch = own.take_left_over();
+        loop {
+            if batch.is_empty() {
+                batch = self.take_batch(here);
+            }
+            if batch.is_empty() {
+                // Nothing there. A polling CPU stays POLLING; any other must say that it looks no more, and look again
+                // if somebody was faster.
+                if own.polling() || here.head.0.rest() == Rest::Resting {
+                    return true;
+                }
+                continue;
+            }
+            if *left == 0 {
+                own.leave_over(batch);
+                if !own.polling() {
+                    // The head stays as it is, POLLING or a list, so nobody else will ring.
+                    self.platform.ring(cpu);
+                }
+                return false;
+            }
+            batch = self.run_batch(cpu, here, batch, left);
+        }
+    }
+
+    /// Takes what is queued, and turns it round: oldest first, waiting calls apart from the others.
+    #[inline]
+    fn take_batch(&self, here: &PerCpu) -> Batch {
+        self.turn_round(here.head.0.take())
+    }
+
+    /// Turns a list round that was taken off a head.
+    #[inline]
+    pub(super) fn turn_round(&self, newest: *const Header) -> Batch {
+        let mut batch = Batch::EMPTY;
+        let mut at = newest;
+        while !at.is_null() {
+            // SAFETY: whatever is linked in a queue is alive (I5), and `take` made its fields ours (I2).
+            let header = unsafe { &*at };
+            // SAFETY: as above.
+            let next = unsafe { header.next() };
+            self.platform.prefetch_write(next.cast());
+            let side = if header.state.look_racy().is_sync() { &mut batch.sync } else { &mut batch.r#async };
+            if next != *side {
+                // SAFETY: as above. Left out where nothing changes: a write takes the line away from its poster.
+                unsafe { header.set_next(*side) };
+            }
+            *side = at;
+            at = next;
+        }
+        batch
+    }
+
+    /// Runs a batch, as far as the budget goes, and returns what is left of it.
+    #[inline]
+    pub(super) fn run_batch(&self, cpu: u32, here: &PerCpu, mut batch: Batch, left: &mut u32) -> Batch {
+        here.own.0.set_in_call(true);
+        while *left > 0 {
+            let (side, is_sync) = match (batch.sync.is_null(), batch.r#async.is_null()) {
+                (false, _) => (&mut batch.sync, true),
+                (true, false) => (&mut batch.r#async, false),
+                (true, true) => break,
+            };
+            let at = *side;
+            // SAFETY: the batch's headers are alive and ours (I5, I2).
+            *side = unsafe { (*at).next() };
+            self.platform.prefetch_write((*side).cast());
+            *left -= 1;
+            if is_sync {
+                // SAFETY: as above; it is off the batch, so this is its one run.
+                unsafe { self.run_sync(here, at) };
+            } else {
+                // SAFETY: as above.
+                unsafe { self.run_async(cpu, here, at) };
+            }
+        }
+        here.own.0.set_in_call(false);
+        batch
+    }
+
+    /// Runs a call that somebody waits for, and completes it after its function (P4).
+    ///
+    /// # Safety
+    ///
+    /// `at` is alive, was taken off this CPU's queue, and is run once.
+    #[inline]
+    unsafe fn run_sync(&self, here: &PerCpu, at: *const Header) {
+        // SAFETY: the caller's promise. The reference is not used after the completion (I4).
+        let header = unsafe { &*at };
+        // SAFETY: the fields are ours (I2).
+        let work = unsafe { header.work() };
+        // Read before the completion: afterwards the frame may be gone.
+        let waiter = header.waiter();
+        here.running.0.begin(at, work.func);
+        // SAFETY: by I6. A waiting call's function catches its own panics.
+        unsafe { (work.func)(work.arg, Op::Run) };
+        if P::PARKS {
+            if header.state.complete().is_parked() {
+                self.platform.wake(waiter);
+            }
+        } else {
+            header.state.complete_spinning();
+        }
+        here.running.0.end();
+    }
+
+    /// Runs an asynchronous call: free again before its function starts (P5).
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::run_sync`].
+    #[inline]
+    unsafe fn run_async(&self, cpu: u32, here: &PerCpu, at: *const Header) {
+        // SAFETY: the caller's promise. The reference is not used after the unlock, when the csd may be queued anew.
+        let header = unsafe { &*at };
+        // SAFETY: the fields are ours until the unlock (I2).
+        let work = unsafe { header.work() };
+        here.running.0.begin(at, work.func);
+        let op = if header.state.unlock(cpu).is_cancelled() { Op::Discard } else { Op::Run };
+        // SAFETY: by I6, this claim's one call.
+        if let Err(panic) = P::catch(|| unsafe { (work.func)(work.arg, op) }) {
+            self.platform.caught(panic);
+        }
+        here.running.0.end();
+    }
+}

@@ -1,0 +1,128 @@
+//! A CPU's own affairs: coming online, going offline, and saying whether it looks at its queue by itself.
+
+use super::Smp;
+use crate::error::HotplugError;
+use crate::percpu::{PerCpu, Storage};
+use crate::platform::{IrqGuard, Platform};
+use crate::queue::{Rest, Seen};
+
+/// What a CPU that means to sleep is told.
+#[must_use = "a CPU that has work must not sleep"]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sleep {
+    /// It may: from now on the next post rings.
+    Ready,
+    /// There is work: flush first.
+    Work,
+}
+
+impl<P: Platform, S: Storage> Smp<P, S> {
+    /// Opens the queue of the CPU that runs the caller: from now on posts to it are accepted.
+    ///
+    /// Context: thread or start-up code of the CPU. Progress: wait-free.
+    ///
+    /// # Errors
+    ///
+    /// [`HotplugError`].
+    pub fn online(&self) -> Result<(), HotplugError> {
+        let _irq = IrqGuard::new(&self.platform);
+        let (_, here) = self.here().ok_or(HotplugError::NotACpu)?;
+        if here.own.0.in_call() {
+            return Err(HotplugError::InCall);
+        }
+        if here.head.0.open() { Ok(()) } else { Err(HotplugError::Already) }
+    }
+
+    /// Closes the queue of the CPU that runs the caller, and runs all that it had accepted (P8). From the moment of
+    /// closing every post is refused with `Offline`; also those of the functions that run here last. Returns how many ran.
+    ///
+    /// Context: thread or shut-down code of the CPU. Progress: runs every accepted call, without a budget.
+    ///
+    /// # Errors
+    ///
+    /// [`HotplugError`].
+    pub fn offline(&self) -> Result<u32, HotplugError> {
+        let _irq = IrqGuard::new(&self.platform);
+        let (cpu, here) = self.here().ok_or(HotplugError::NotACpu)?;
+        let own = &here.own.0;
+        if own.in_call() {
+            return Err(HotplugError::InCall);
+        }
+        if here.head.0.look() == Seen::Offline {
+            return Err(HotplugError::Already);
+        }
+        own.set_polling(false);
+        let list = here.head.0.close();
+        let mut left = u32::MAX;
+        // What a flush left over is older than anything in the head.
+        for batch in [own.take_left_over(), self.turn_round(list)] {
+            let rest = self.run_batch(cpu, here, batch, &mut left);
+            debug_assert!(rest.is_empty(), "no machine has 2^32 csds");
+        }
+        Ok(u32::MAX - left)
+    }
+
+    /// Returns whether `cpu` takes posts. Racy: it may go offline before the answer is read.
+    ///
+    /// Context: any. Progress: wait-free.
+    pub fn is_online_racy(&self, cpu: u32) -> bool {
+        self.cpu(cpu).is_some_and(|cpu| cpu.head.0.look() != Seen::Offline)
+    }
+
+    /// Says that the CPU that runs the caller looks at its queue by itself from now on, so that posts to it need not
+    /// ring (P7). It must then call [`Smp::flush`] again and again, until [`Smp::poll_end`].
+    ///
+    /// Context: idle or event loop of a CPU. Progress: wait-free.
+    ///
+    /// # Panics
+    ///
+    /// If the caller is no CPU of this machine.
+    pub fn poll_begin(&self) {
+        let _irq = IrqGuard::new(&self.platform);
+        let (_, here) = self.here().expect("poll_begin is for a CPU of this machine");
+        self.start_polling(here);
+    }
+
+    /// Says that the CPU that runs the caller no longer looks by itself. If that is [`Sleep::Ready`] it may sleep, and the
+    /// next post to it rings; if it is [`Sleep::Work`] it still counts as polling, and must flush first.
+    ///
+    /// Context: idle or event loop of a CPU. A kernel calls it with interrupts off, and sleeps by the instruction that
+    /// switches them on and halts in one. Progress: wait-free.
+    ///
+    /// # Panics
+    ///
+    /// If the caller is no CPU of this machine.
+    pub fn poll_end(&self) -> Sleep {
+        let _irq = IrqGuard::new(&self.platform);
+        let (_, here) = self.here().expect("poll_end is for a CPU of this machine");
+        self.stop_polling(here)
+    }
+
+    /// Returns whether there is something to flush on the CPU that runs the caller. Two loads; writes nothing.
+    ///
+    /// Context: any code of a CPU. Progress: wait-free.
+    ///
+    /// # Panics
+    ///
+    /// If the caller is no CPU of this machine.
+    #[inline]
+    pub fn has_work(&self) -> bool {
+        let (_, here) = self.here().expect("has_work is for a CPU of this machine");
+        matches!(here.head.0.look(), Seen::List(_)) || here.own.0.has_left_over()
+    }
+
+    pub(super) fn start_polling(&self, here: &PerCpu) {
+        here.own.0.set_polling(true);
+        here.head.0.look_out();
+    }
+
+    pub(super) fn stop_polling(&self, here: &PerCpu) -> Sleep {
+        let own = &here.own.0;
+        if own.has_left_over() || here.head.0.rest() == Rest::Work {
+            // Still looking: an interrupt that flushed in between left POLLING in place.
+            return Sleep::Work;
+        }
+        own.set_polling(false);
+        Sleep::Ready
+    }
+}

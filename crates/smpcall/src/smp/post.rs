@@ -1,0 +1,180 @@
+//! Asynchronous posts: claim, push, ring; and what a refused poster owes.
+
+use super::Smp;
+use crate::csd::{Header, Op, Post, Told};
+use crate::error::PostError;
+use crate::percpu::{PerCpu, Storage};
+use crate::platform::{IrqGuard, Platform};
+use crate::queue::{Pushed, Seen};
+use crate::state::Claim;
+
+/// What became of the csds of one [`Smp::post_all`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Chain {
+    /// Queued, in the order given.
+    pub queued: u32,
+    /// Queued already, by another post; each as good as a post of one's own (P2).
+    pub busy: u32,
+    /// Cancelled and still linked in another CPU's queue: no run is promised.
+    pub cancelled: u32,
+}
+
+impl<P: Platform, S: Storage> Smp<P, S> {
+    /// Posts `csd` to `cpu`: its function will run there once, in call context (P1). Returns at once.
+    ///
+    /// To one's own CPU it is queued like any other, and runs in that CPU's next flush. (Linux runs it on the spot; then
+    /// it could overtake earlier ones, and a function that posts itself would never return.)
+    ///
+    /// Context: any; interrupts off, call context and NMI included. Progress: lock-free; takes no lock, allocates
+    /// nothing, waits for no other CPU (P9).
+    ///
+    /// # Errors
+    ///
+    /// [`PostError`]; each variant says what to do. [`Busy`](PostError::Busy) is a promise, not a failure (P2).
+    #[inline]
+    pub fn post<T: Post>(&self, cpu: u32, csd: T) -> Result<(), PostError> {
+        let target = self.cpu(cpu).ok_or(PostError::NoSuchCpu)?;
+        let header = csd.header();
+        // From the claim to the ring nobody on this CPU may wait for us: an interrupt that found the csd claimed but
+        // not pushed would wait for the very code that it interrupted.
+        let _irq = IrqGuard::new(&self.platform);
+        if !header.state.look_racy().is_locked() {
+            self.platform.prefetch_write((&raw const target.head).cast());
+            if target.head.0.look() == Seen::Offline {
+                return Err(PostError::Offline { told: Told::No });
+            }
+        }
+        match header.state.claim(cpu) {
+            Claim::Busy(cpu) => return Err(PostError::Busy { cpu }),
+            Claim::Cancelled(cpu) => return Err(PostError::Cancelled { cpu }),
+            Claim::Won => {}
+        }
+        // SAFETY: we have won the claim, and have not pushed yet.
+        unsafe { header.set_work(csd.work()) };
+        // SAFETY: a chain of one, which is ours, and which `T: Post` keeps alive and in place (I5).
+        match unsafe { target.head.0.push(header, header) } {
+            Pushed::Ring => self.platform.ring(cpu),
+            Pushed::Seen => {}
+            // SAFETY: the push was refused, so the claim is still ours.
+            Pushed::Refused => return Err(PostError::Offline { told: unsafe { let_go(header, cpu) } }),
+        }
+        Ok(())
+    }
+
+    /// Posts several csds to one CPU with one push and at most one ring. They run in the order given.
+    ///
+    /// A csd in the chain that is queued already is counted as busy, and left where it is. The irq guard is held over
+    /// the whole chain, so its length bounds how long interrupts are off.
+    ///
+    /// Context and progress: as for [`Smp::post`]; the iterator runs with interrupts off.
+    ///
+    /// # Errors
+    ///
+    /// [`PostError::Offline`] (nothing was queued; `told` if others relied on any of them) and
+    /// [`PostError::NoSuchCpu`].
+    pub fn post_all<T: Post>(&self, cpu: u32, csds: impl IntoIterator<Item = T>) -> Result<Chain, PostError> {
+        let target = self.cpu(cpu).ok_or(PostError::NoSuchCpu)?;
+        let _irq = IrqGuard::new(&self.platform);
+        if target.head.0.look() == Seen::Offline {
+            return Err(PostError::Offline { told: Told::No });
+        }
+        let mut links = Links { smp: self, target, cpu, ends: None };
+        let mut chain = Chain::default();
+        for csd in csds {
+            let header = csd.header();
+            match header.state.claim(cpu) {
+                Claim::Won => {
+                    // SAFETY: we have won the claim, and push later.
+                    unsafe { header.set_work(csd.work()) };
+                    // SAFETY: as above; `T: Post` keeps it alive and in place (I5).
+                    unsafe { links.add(header) };
+                    chain.queued += 1;
+                }
+                Claim::Busy(_) => chain.busy += 1,
+                Claim::Cancelled(_) => chain.cancelled += 1,
+            }
+        }
+        links.push().map(|()| chain).map_err(|told| PostError::Offline { told })
+    }
+}
+
+/// Lets go of a claim whose push was refused, before anything else is done about it. Tells whether others relied on it.
+///
+/// # Safety
+///
+/// The caller owns the claim, and the header is in no queue.
+unsafe fn let_go(header: &Header, cpu: u32) -> Told {
+    // SAFETY: until the unlock the fields are ours (I2).
+    let work = unsafe { header.work() };
+    let old = header.state.unlock(cpu);
+    // SAFETY: by I6; the claim's one call, which gives back what the claim took.
+    unsafe { (work.func)(work.arg, Op::Discard) };
+    if old.is_told() { Told::Yes } else { Told::No }
+}
+
+/// Claimed headers on their way into one queue. Whatever ends the walk, they are pushed: others may rely on them.
+struct Links<'a, P: Platform, S: Storage> {
+    smp: &'a Smp<P, S>,
+    target: &'a PerCpu,
+    cpu: u32,
+    /// The newest and the oldest.
+    ends: Option<(*const Header, *const Header)>,
+}
+
+impl<P: Platform, S: Storage> Links<'_, P, S> {
+    /// # Safety
+    ///
+    /// The header's claim is the caller's, and it stays alive and in place while it is queued (I5).
+    unsafe fn add(&mut self, header: &Header) {
+        let header = core::ptr::from_ref(header);
+        match &mut self.ends {
+            None => self.ends = Some((header, header)),
+            Some((newest, _)) => {
+                // SAFETY: the claim is ours (I2).
+                unsafe { (*header).set_next(*newest) };
+                *newest = header;
+            }
+        }
+    }
+
+    fn push(&mut self) -> Result<(), Told> {
+        let Some((newest, oldest)) = self.ends.take() else { return Ok(()) };
+        // SAFETY: `add` linked them, from the newest to the oldest; their claims are ours.
+        match unsafe { self.target.head.0.push(&*newest, &*oldest) } {
+            Pushed::Ring => self.smp.platform.ring(self.cpu),
+            Pushed::Seen => {}
+            // SAFETY: the push was refused, so the claims are still ours.
+            Pushed::Refused => return Err(unsafe { self.let_go_all(newest, oldest) }),
+        }
+        Ok(())
+    }
+
+    /// # Safety
+    ///
+    /// As for [`let_go`], for each from `newest` to `oldest`.
+    unsafe fn let_go_all(&self, newest: *const Header, oldest: *const Header) -> Told {
+        let mut told = Told::No;
+        let mut at = newest;
+        loop {
+            // SAFETY: each is alive by I5, and its fields are ours until it is let go of.
+            let next = unsafe { (*at).next() };
+            // SAFETY: the caller's promise.
+            if unsafe { let_go(&*at, self.cpu) } == Told::Yes {
+                told = Told::Yes;
+            }
+            if at == oldest {
+                return told;
+            }
+            at = next;
+        }
+    }
+}
+
+impl<P: Platform, S: Storage> Drop for Links<'_, P, S> {
+    /// The user's iterator panicked: what was claimed so far is pushed, since others may have been told Busy. If even
+    /// that is refused, the panic is what the caller gets to know.
+    fn drop(&mut self) {
+        let _ = self.push();
+    }
+}

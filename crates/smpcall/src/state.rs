@@ -1,0 +1,281 @@
+//! The csd's state word: one of the two words that the whole protocol is made of.
+//!
+//! # Layout
+//!
+//! | bits | name | meaning |
+//! |---|---|---|
+//! | 0 | `LOCK` | claimed: queued, or about to be, or (a waiting call) running |
+//! | 4–7 | kind | `ASYNC` 0x00, `SYNC` 0x10, as in Linux |
+//! | 8–23 | CPU + 1 | locked: the target; free: where it ran last; 0: nowhere yet |
+//! | 24 | `TOLD` | somebody was told Busy since the claim (or since the last `cancel`) |
+//! | 25 | `CANCELLED` | still linked in the queue, but its run was taken away |
+//! | 26 | `PARKED` | a waiting call's caller sleeps; whoever completes it must wake it |
+//! | 27–31 | runs | how often it was unlocked, modulo 32: tells one pending run from the next |
+//!
+//! # Transitions of an asynchronous csd
+//!
+//! ```text
+//!            claim: CAS, Acquire                      cancel: CAS, AcqRel
+//!   free ───────────────────────────▶ locked(cpu) ───────────────────────▶ locked(cpu) CANCELLED
+//!    ▲                                 │      ▲ lost: CAS +TOLD, Release      │        │
+//!    │                                 │      └─ (told Busy)                  │        │
+//!    │                                 │      ◀────────────────────────────────┘        │
+//!    │   unlock: swap, AcqRel          │         revive: CAS −CANCELLED +TOLD, Release  │
+//!    └─────────────────────────────────┴────────────────────────────────────────────────┘
+//! ```
+//!
+//! # Invariants
+//!
+//! - **I1** Nothing but read-modify-writes ever writes the word of a csd that others may post. So the writes form
+//!   one release sequence: whoever unlocks sees what *every* loser wrote before it was told Busy (P2).
+//! - **I2** Between a won claim and the unlock, `next`, `func` and `arg` belong to one side: the poster until its
+//!   push, the target after it took the list. Neither touches them after the unlock.
+//! - **I3** Kind, CPU and runs do not change while the word is locked.
+//! - **I4** A waiting call's word has one owner who waits: it starts locked, is never claimed, and nothing touches
+//!   it after its completion.
+//!
+//! # Orderings
+//!
+//! | site | order | partner | weaker: what breaks |
+//! |---|---|---|---|
+//! | `claim`, look | Relaxed | – | – |
+//! | `claim`, won | Acquire | `unlock` | the new poster writes fields that the last flush still reads (P11) |
+//! | `claim`, lost or revived | Release, *successful* CAS | `unlock` | told Busy, and the run misses the writes (P2) |
+//! | `unlock` | AcqRel | lost `claim` / won `claim` | as the two rows above |
+//! | `cancel` | AcqRel | lost `claim` | the canceller does not see what those wrote whom it now owes (P2) |
+//! | `complete` | AcqRel, swap | `is_done`, `park` | the caller reads a half-written result (P4), or sleeps for ever |
+//! | `park` | Release / failure Acquire | `complete` | failure: the caller misses the result (P4) |
+//! | `is_done` | Acquire | `complete` | the caller reads a half-written result (P4) |
+//! | `look` | Acquire | `unlock` | `wait` sees the csd free but not that its target runs it |
+//!
+//! P2 as a race, both ways. *If the loser's CAS comes first* in the word's order, the unlock's swap reads from it
+//! or from a later link of its release sequence (I1), and the function, which starts after the swap, sees all that
+//! the loser wrote. *If the unlock comes first*, the loser's CAS does not find the word locked and it wins a claim
+//! of its own. There is no third order, on any memory model.
+
+use crate::sync::{AtomicU32, Ordering, const_unless_loom};
+
+const LOCK: u32 = 0x01;
+const KIND: u32 = 0xf0;
+const CPU_SHIFT: u32 = 8;
+const CPU: u32 = 0xffff << CPU_SHIFT;
+const TOLD: u32 = 1 << 24;
+const CANCELLED: u32 = 1 << 25;
+const PARKED: u32 = 1 << 26;
+const RUNS_SHIFT: u32 = 27;
+const RUNS: u32 = 0x1f << RUNS_SHIFT;
+
+/// What kind of call a csd carries. The values are Linux's, so that its other kinds can share a queue later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Kind {
+    /// Unlocked before its function starts (P5).
+    Async = 0x00,
+    /// Somebody waits: completed after its function has returned (P4).
+    Sync = 0x10,
+}
+
+/// One value of the word.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Snapshot(u32);
+
+impl Snapshot {
+    /// Returns whether the csd is claimed.
+    pub(crate) fn is_locked(self) -> bool {
+        self.0 & LOCK != 0
+    }
+
+    /// Returns whether a run is still to begin: locked and not cancelled.
+    pub(crate) fn is_pending(self) -> bool {
+        self.0 & (LOCK | CANCELLED) == LOCK
+    }
+
+    /// Returns the target (locked) or where it ran last (free).
+    pub(crate) fn cpu(self) -> Option<u32> {
+        ((self.0 & CPU) >> CPU_SHIFT).checked_sub(1)
+    }
+
+    /// Returns the number of the claim (locked), modulo 32: it changes when the csd is unlocked, and only then.
+    pub(crate) fn runs(self) -> u32 {
+        self.0 >> RUNS_SHIFT
+    }
+
+    pub(crate) fn is_sync(self) -> bool {
+        self.0 & KIND == Kind::Sync as u32
+    }
+
+    pub(crate) fn is_told(self) -> bool {
+        self.0 & TOLD != 0
+    }
+
+    pub(crate) fn is_cancelled(self) -> bool {
+        self.0 & CANCELLED != 0
+    }
+
+    pub(crate) fn is_parked(self) -> bool {
+        self.0 & PARKED != 0
+    }
+}
+
+/// What a claim came to, and what the caller owes now.
+#[must_use]
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// The fields are the caller's; it must push the csd, or unlock it.
+    Won,
+    /// A run on this CPU is still to begin and will see what the caller wrote (P2). Nothing is owed.
+    Busy(u32),
+    /// Cancelled, and still linked in the queue of this other CPU. No run is promised.
+    Cancelled(u32),
+}
+
+/// What a waiter that wants to sleep is told.
+#[must_use]
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Park {
+    /// The completion will see it and wake the caller.
+    Sleep,
+    /// The call is done; there is nobody left to wake the caller.
+    Done,
+}
+
+/// The word itself.
+#[repr(transparent)]
+pub(crate) struct State(AtomicU32);
+
+fn locked(kind: Kind, cpu: u32) -> u32 {
+    LOCK | kind as u32 | (cpu + 1) << CPU_SHIFT
+}
+
+impl State {
+    const_unless_loom! {
+        /// Free, never posted.
+        pub(crate) fn new() -> Self { Self(AtomicU32::new(0)) }
+    }
+
+    /// A waiting call's word: locked from the start, since its one owner needs no claim (I4).
+    pub(crate) fn new_waiting(cpu: u32) -> Self {
+        Self(AtomicU32::new(locked(Kind::Sync, cpu)))
+    }
+
+    /// Claims an asynchronous csd for `cpu`, or leaves word that somebody relies on its run.
+    ///
+    /// Lock-free: goes round again only when somebody else's claim, unlock or first Busy went through (P9).
+    #[inline]
+    pub(crate) fn claim(&self, cpu: u32) -> Claim {
+        // Relaxed: a first guess; the CAS below decides.
+        let mut s = self.0.load(Ordering::Relaxed);
+        loop {
+            let step = if s & LOCK == 0 {
+                // Acquire: the last flush has read next, func and arg before we write them; pairs with `unlock`.
+                let won = self.0.compare_exchange(
+                    s,
+                    locked(Kind::Async, cpu) | s & RUNS,
+                    Ordering::Acquire,
+                    Ordering::Relaxed,
+                );
+                won.map(|_| Claim::Won)
+            } else {
+                self.rely_on(s, cpu)
+            };
+            match step {
+                Ok(claim) => return claim,
+                Err(now) => s = now,
+            }
+        }
+    }
+
+    /// One try to be told Busy by the claim seen in `s`; `Err` is the word's newer value.
+    #[inline]
+    fn rely_on(&self, s: u32, cpu: u32) -> Result<Claim, u32> {
+        let target = (s >> CPU_SHIFT & 0xffff) - 1;
+        if s & CANCELLED != 0 && target != cpu {
+            return Ok(Claim::Cancelled(target));
+        }
+        // A post to the same CPU gives a cancelled csd its run back. It is told Busy, not Ok: the run still hangs on
+        // the owner's push, and TOLD is how the owner learns of us should that push be refused.
+        let told = (s | TOLD) & !CANCELLED;
+        // Release, and successful even when it changes nothing: publishes what the caller wrote to the run (P2);
+        // pairs with `unlock`. A failed CAS would only be a load.
+        self.0.compare_exchange(s, told, Ordering::Release, Ordering::Relaxed).map(|_| Claim::Busy(target))
+    }
+
+    /// Lets go of an asynchronous csd: by its target before the function starts, or by a poster whose push was
+    /// refused. Returns what the word was: `TOLD` and `CANCELLED` are the caller's to answer for.
+    #[inline]
+    pub(crate) fn unlock(&self, cpu: u32) -> Snapshot {
+        // Relaxed: the count of runs does not change while the word is locked (I3), and the lock is ours.
+        let runs = (self.0.load(Ordering::Relaxed) & RUNS).wrapping_add(1 << RUNS_SHIFT);
+        let free = (cpu + 1) << CPU_SHIFT | runs;
+        // AcqRel: sees what every loser wrote (its half of P2), and publishes that the fields were read to the next
+        // `claim`. A swap, not a store: a store would cut the losers' release sequence (I1).
+        Snapshot(self.0.swap(free, Ordering::AcqRel))
+    }
+
+    /// Takes the pending run away. `Some` is the word just before: `TOLD` means that the caller owes those.
+    pub(crate) fn cancel(&self) -> Option<Snapshot> {
+        // Relaxed: a first guess; the CAS below decides.
+        let mut s = self.0.load(Ordering::Relaxed);
+        while Snapshot(s).is_pending() && !Snapshot(s).is_sync() {
+            // TOLD goes with the debt: from here on the canceller answers for those told before, and a fresh TOLD
+            // is of those who revived it after.
+            let cancelled = (s | CANCELLED) & !TOLD;
+            // AcqRel: Acquire sees what those wrote who were told Busy; Release keeps the word a publication for the
+            // target that unlocks it; pairs with the lost `claim` and with `unlock`.
+            match self.0.compare_exchange(s, cancelled, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => return Some(Snapshot(s)),
+                Err(now) => s = now,
+            }
+        }
+        None
+    }
+
+    /// Completes a waiting call. The csd's memory must not be touched afterwards (I4).
+    #[inline]
+    pub(crate) fn complete(&self) -> Snapshot {
+        // AcqRel: Release publishes the result to `is_done` and to a failed `park` (P4); Acquire and the swap see
+        // PARKED, so that exactly the callers that sleep are woken.
+        Snapshot(self.0.swap(0, Ordering::AcqRel))
+    }
+
+    /// Completes a waiting call whose caller never sleeps.
+    #[inline]
+    pub(crate) fn complete_spinning(&self) {
+        // Release: publishes the result; pairs with `is_done` (P4). A store will do: one owner, no losers (I4).
+        self.0.store(0, Ordering::Release);
+    }
+
+    /// Returns whether a waiting call is complete.
+    #[inline]
+    pub(crate) fn is_done(&self) -> bool {
+        // Acquire: sees the function's result; pairs with `complete` (P4).
+        self.0.load(Ordering::Acquire) & LOCK == 0
+    }
+
+    /// Says that a waiting call's caller is going to sleep.
+    pub(crate) fn park(&self) -> Park {
+        // Acquire: if it is done, the result is read next; pairs with `complete` (P4).
+        let s = self.0.load(Ordering::Acquire);
+        if s & LOCK == 0 {
+            return Park::Done;
+        }
+        // Release: what the caller prepared for its sleep is seen by whoever wakes it; pairs with `complete`.
+        // Failure Acquire: only a completion can have changed the word, and the result is read next (P4).
+        match self.0.compare_exchange(s, s | PARKED, Ordering::Release, Ordering::Acquire) {
+            Ok(_) => Park::Sleep,
+            Err(_) => Park::Done,
+        }
+    }
+
+    /// Reads the word for `wait`.
+    pub(crate) fn look(&self) -> Snapshot {
+        // Acquire: whoever sees it free also sees which csd its target published as running; pairs with `unlock`.
+        Snapshot(self.0.load(Ordering::Acquire))
+    }
+
+    /// Reads the word for a look that promises nothing.
+    pub(crate) fn look_racy(&self) -> Snapshot {
+        // Relaxed: the answer may be old by the time it is read; the kind and the CPU of a locked word are not (I3).
+        Snapshot(self.0.load(Ordering::Relaxed))
+    }
+}
