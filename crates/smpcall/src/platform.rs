@@ -85,6 +85,16 @@ pub unsafe trait Platform {
         let _ = line;
     }
 
+    /// Returns how often a waiting caller looks at its call before it does anything else: about as long as a polling
+    /// target takes to answer. 0 where the target cannot run while the caller does.
+    ///
+    /// Context: thread, interrupts on.
+    #[inline(always)]
+    fn looks_first(&self, target: u32) -> u32 {
+        let _ = target;
+        64
+    }
+
     /// Decides what a waiting caller does next: look again (after a pause of the port's choice), or sleep.
     ///
     /// Context: thread, interrupts on. Called again and again, with `backoff.rounds` counting up.

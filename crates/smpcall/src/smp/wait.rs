@@ -9,8 +9,6 @@ use crate::queue::Seen;
 use crate::stall::{Phase, Stall};
 use crate::state::Park;
 
-/// How often a waiting caller looks before it does anything else: about as long as a polling target takes.
-const LOOKS_FIRST: u32 = 64;
 /// The longest nap, for waits in which nobody wakes the caller.
 const NAP_NS_MAX: u64 = 1_000_000;
 const NAP_NS_MIN: u64 = 20_000;
@@ -44,7 +42,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         waiter: Option<u16>,
         function: &'static str,
     ) {
-        for _ in 0..LOOKS_FIRST {
+        for _ in 0..self.platform.looks_first(target_cpu) {
             if header.state.is_done() {
                 return;
             }

@@ -1,0 +1,42 @@
+//! smpcall on host threads: a CPU is a thread, its doorbell a futex.
+//!
+//! There are three ways to take part in a [`Machine`]:
+//!
+//! - a thread that the machine **owns**: pinned to a core, it polls or sleeps, and runs what is posted to it;
+//! - an existing thread that **attaches** ([`Machine::attach`]) and polls or parks in its own event loop;
+//! - any thread that only **calls**: it posts and waits through a `&Machine`, with nothing to set up.
+//!
+//! ```
+//! use smpcall_host::Machine;
+//!
+//! let machine = Machine::builder().owned(2).build()?;
+//! let mut local = 20;
+//! let sum = machine.call(1, || { local += 1; local * 2 })?;
+//! assert_eq!((sum, local), (42, 21));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! **When the owner of a post is off its core.** Host threads are preempted. A csd that another thread has claimed but not
+//! yet pushed is `Busy`, and its run begins as late as that thread comes back; the same holds between its push and its
+//! ring (a waiting caller rings once more before it sleeps).
+//!
+//! # Modules
+//!
+//! `machine` (threads, start and end), `attach`, `port` (what the core asks of a platform), `doorbell` (the futex),
+//! `callers` (doorbells of threads that only call), `spin` (when to stop looking and sleep), `here` (who am I),
+//! `affinity`.
+
+mod affinity;
+mod attach;
+mod callers;
+mod doorbell;
+mod here;
+mod machine;
+mod port;
+mod spin;
+
+pub use affinity::{allowed_cores, pin_this_thread};
+pub use attach::{AttachError, Attached};
+pub use machine::{BuildError, Builder, Cores, Counts, Idle, Machine, ShutdownError};
+pub use port::Host;
+pub use smpcall;

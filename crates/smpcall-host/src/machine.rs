@@ -1,0 +1,261 @@
+//! A machine of threads: start, what its own threads do, and end.
+
+mod build;
+
+pub use self::build::{BuildError, Builder, Cores, Idle};
+
+use crate::attach::{AttachError, Attached};
+use crate::here::{self, Here, NO_CORE};
+use crate::pin_this_thread;
+use crate::port::Host;
+use smpcall::{Budget, Flushed, PerCpu, Platform, Sleep, Smp};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+/// A machine whose CPUs are threads. Everything of [`Smp`] can be asked of it.
+///
+/// Dropping it shuts it down.
+#[derive(Debug)]
+pub struct Machine {
+    shared: Arc<Shared>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    seats: Seats,
+}
+
+/// What the machine's own threads hold on to.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    smp: Smp<Host, Box<[PerCpu]>>,
+    idle: Idle,
+    /// Set once: its own threads go offline and end.
+    stop: AtomicBool,
+}
+
+/// Why a machine did not shut down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShutdownError {
+    /// One of its own threads asked for it, and cannot wait for itself. The machine's threads have been told to end.
+    OwnThread,
+}
+
+impl std::fmt::Display for ShutdownError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a machine's own thread cannot wait for its end")
+    }
+}
+
+impl std::error::Error for ShutdownError {}
+
+/// What was counted since the start, over all CPUs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counts {
+    /// Doorbells that posts and budgets asked for (P7).
+    pub rings: u64,
+    /// System calls that it took to wake CPUs.
+    pub wakes: u64,
+    /// Panics in functions that nobody waited for.
+    pub panics: u64,
+    /// Stall reports.
+    pub stalls: u64,
+}
+
+impl std::ops::Deref for Machine {
+    type Target = Smp<Host, Box<[PerCpu]>>;
+
+    #[inline]
+    fn deref(&self) -> &Self::Target {
+        &self.shared.smp
+    }
+}
+
+impl Machine {
+    /// Starts to describe a machine.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Makes the calling thread a CPU, wherever the scheduler runs it.
+    ///
+    /// # Errors
+    ///
+    /// [`AttachError`].
+    pub fn attach(&self, cpu: u32) -> Result<Attached<'_>, AttachError> {
+        Attached::new(self, cpu, None)
+    }
+
+    /// Makes the calling thread a CPU, and keeps it on `core`. It stays there after it detached.
+    ///
+    /// # Errors
+    ///
+    /// [`AttachError`].
+    pub fn attach_pinned(&self, cpu: u32, core: usize) -> Result<Attached<'_>, AttachError> {
+        Attached::new(self, cpu, Some(core))
+    }
+
+    /// Ends the machine's own threads: each goes offline, runs what it had accepted, and ends. Every later post is told
+    /// `Offline` (P8). May be called again, and at the same time. Attached threads stay CPUs until they detach.
+    ///
+    /// # Errors
+    ///
+    /// [`ShutdownError`].
+    pub fn shutdown(&self) -> Result<(), ShutdownError> {
+        self.seats.close();
+        // Release: pairs with the threads' look after the ring; the ring itself orders it too.
+        self.shared.stop.store(true, Ordering::Release);
+        for cpu in 0..self.cpus_len() {
+            self.platform().cpu(cpu).doorbell.ring();
+        }
+        if self.platform().current_cpu().is_some_and(|cpu| !self.seats.has(cpu)) {
+            return Err(ShutdownError::OwnThread);
+        }
+        let mut threads = self.threads.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        for thread in threads.drain(..) {
+            // What functions throw is caught in the port, so this could only be a defect of the library.
+            thread.join().expect("a machine's own thread does not panic");
+        }
+        Ok(())
+    }
+
+    /// Returns what was counted so far.
+    pub fn counts(&self) -> Counts {
+        self.platform().counts().fold(Counts::default(), |sum, cpu| Counts {
+            // Relaxed: statistics.
+            rings: sum.rings + cpu.rings.load(Ordering::Relaxed),
+            // Relaxed: as above.
+            wakes: sum.wakes + cpu.wakes.load(Ordering::Relaxed),
+            // Relaxed: as above.
+            panics: sum.panics + cpu.panics.load(Ordering::Relaxed),
+            // Relaxed: as above.
+            stalls: sum.stalls + cpu.stalls.load(Ordering::Relaxed),
+        })
+    }
+
+    pub(crate) fn seats(&self) -> &Seats {
+        &self.seats
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // One of its own threads may be the last to hold it: then its threads end by themselves.
+        let _ = self.shutdown();
+    }
+}
+
+/// Which CPUs threads may attach to, and which of them are taken.
+#[derive(Debug)]
+pub(crate) struct Seats {
+    first: u32,
+    taken: Box<[AtomicBool]>,
+    closed: AtomicBool,
+}
+
+impl Seats {
+    fn new(first: u32, len: usize) -> Self {
+        let taken = std::iter::repeat_with(|| AtomicBool::new(false)).take(len).collect();
+        Self { first, taken, closed: AtomicBool::new(false) }
+    }
+
+    fn has(&self, cpu: u32) -> bool {
+        self.seat(cpu).is_some()
+    }
+
+    fn seat(&self, cpu: u32) -> Option<&AtomicBool> {
+        self.taken.get(cpu.checked_sub(self.first)? as usize)
+    }
+
+    fn close(&self) {
+        // Relaxed: a thread that attaches at this very moment is an attached one, and shutting down waits for none.
+        self.closed.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn take(&self, cpu: u32) -> Result<(), AttachError> {
+        let seat = self.seat(cpu).ok_or(AttachError::NotAttachable)?;
+        // Relaxed: see `close`.
+        if self.closed.load(Ordering::Relaxed) {
+            return Err(AttachError::ShutDown);
+        }
+        // Acquire: we are the CPU after its last thread was; pairs with `give_back`. Failure Relaxed: not ours.
+        match seat.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(AttachError::Taken),
+        }
+    }
+
+    pub(crate) fn give_back(&self, cpu: u32) {
+        if let Some(seat) = self.seat(cpu) {
+            // Release: the CPU's next thread sees its own flags as we left them; pairs with `take`.
+            seat.store(false, Ordering::Release);
+        }
+    }
+}
+
+impl Shared {
+    /// What one of the machine's own threads does, from its start to its end.
+    fn run_cpu(&self, cpu: u32, core: Option<usize>, started: impl FnOnce(std::io::Result<()>)) {
+        let host = self.smp.platform();
+        if let Some(core) = core
+            && let Err(error) = pin_this_thread(core)
+        {
+            started(Err(error));
+            return;
+        }
+        let core = core.and_then(|core| u32::try_from(core).ok()).unwrap_or(NO_CORE);
+        // Relaxed: a hint for those who wait.
+        host.cpu(cpu).core.store(core, Ordering::Relaxed);
+        here::set(Here { machine: host.id(), cpu, core });
+        self.smp.online().expect("a new machine's CPUs are offline");
+        started(Ok(()));
+        while !self.stopping() {
+            if self.idle != Idle::Sleep {
+                self.poll();
+            }
+            // The doorbell was acknowledged when we woke, before this flush. If it leaves something over, it rings us.
+            let _ = self.smp.flush(Budget::DEFAULT);
+            if self.idle != Idle::Poll && !self.stopping() {
+                host.cpu(cpu).doorbell.sleep(None);
+            }
+        }
+        self.smp.offline().expect("the CPU is online, and its thread in no call");
+        here::clear();
+    }
+
+    /// Looks at the queue until nothing has come for a while, or for ever. Leaves with the mark at rest.
+    fn poll(&self) {
+        self.smp.poll_begin();
+        let mut idle_since = None;
+        while !self.stopping() {
+            if self.smp.has_work() {
+                idle_since = None;
+                // `More` needs no answer: we look again.
+                let _: Flushed = self.smp.flush(Budget::DEFAULT);
+                continue;
+            }
+            if let Idle::PollThenSleep(time) = self.idle {
+                // Not at every look: the clock costs more than a look.
+                for _ in 0..32 {
+                    std::hint::spin_loop();
+                    if self.smp.has_work() {
+                        break;
+                    }
+                }
+                if idle_since.get_or_insert_with(Instant::now).elapsed() >= time {
+                    break;
+                }
+            } else {
+                std::hint::spin_loop();
+            }
+        }
+        while self.smp.poll_end() == Sleep::Work {
+            let _: Flushed = self.smp.flush(Budget::DEFAULT);
+        }
+    }
+
+    fn stopping(&self) -> bool {
+        // Acquire: pairs with the store in `shutdown`.
+        self.stop.load(Ordering::Acquire)
+    }
+}

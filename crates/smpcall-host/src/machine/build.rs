@@ -1,0 +1,196 @@
+//! How a machine is described and started.
+
+use super::{Machine, Seats, Shared};
+use crate::affinity::allowed_cores;
+use crate::port::{Host, OnStall};
+use smpcall::{CpuCountError, PerCpu, Smp, Stall};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+
+/// What one of the machine's own threads does when it has nothing to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Idle {
+    /// Sleeps at once.
+    Sleep,
+    /// Polls for that long, then sleeps.
+    PollThenSleep(Duration),
+    /// Polls for ever: the fastest answer, for a whole core.
+    Poll,
+}
+
+/// Which cores the machine's own threads are pinned to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cores {
+    /// CPU i on the i-th core that the process may use, and round again.
+    Spread,
+    /// CPU i on the i-th of these, and round again.
+    These(Vec<usize>),
+    /// Wherever the scheduler runs them.
+    Unpinned,
+}
+
+/// Why a machine could not be started. Nothing of it is left.
+#[derive(Debug)]
+pub enum BuildError {
+    /// It would have no CPU, or too many.
+    CpuCount(CpuCountError),
+    /// An empty list of cores.
+    NoCores,
+    /// The kernel would not keep a thread on this core.
+    Pin {
+        /// The core.
+        core: usize,
+        /// What the kernel said.
+        error: std::io::Error,
+    },
+    /// The system would not start another thread.
+    Spawn(std::io::Error),
+}
+
+impl std::fmt::Display for BuildError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::CpuCount(error) => error.fmt(f),
+            Self::NoCores => f.write_str("a list of cores with no core in it"),
+            Self::Pin { core, error } => write!(f, "cannot pin a thread to core {core}: {error}"),
+            Self::Spawn(error) => write!(f, "cannot start a thread: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for BuildError {}
+
+/// A machine to be.
+#[must_use]
+pub struct Builder {
+    owned: usize,
+    attachable: usize,
+    idle: Idle,
+    cores: Cores,
+    stall_timeout: Duration,
+    on_stall: OnStall,
+}
+
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder")
+            .field("owned", &self.owned)
+            .field("attachable", &self.attachable)
+            .field("idle", &self.idle)
+            .field("cores", &self.cores)
+            .field("stall_timeout", &self.stall_timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            owned: 0,
+            attachable: 0,
+            idle: Idle::PollThenSleep(Duration::from_micros(50)),
+            cores: Cores::Spread,
+            stall_timeout: Duration::from_secs(5),
+            on_stall: Box::new(|stall| eprintln!("smpcall: {stall}")),
+        }
+    }
+}
+
+impl Builder {
+    /// CPUs 0 to `cpus` − 1 are threads of the machine's own. None, unless told.
+    pub fn owned(mut self, cpus: usize) -> Self {
+        self.owned = cpus;
+        self
+    }
+
+    /// The next `cpus` CPUs are for existing threads to attach to. None, unless told.
+    pub fn attachable(mut self, cpus: usize) -> Self {
+        self.attachable = cpus;
+        self
+    }
+
+    /// What its own threads do when they have nothing to run: poll for 50 µs and then sleep, unless told. Threads that
+    /// share a core sleep at once, except with [`Idle::Poll`].
+    pub fn idle(mut self, idle: Idle) -> Self {
+        self.idle = idle;
+        self
+    }
+
+    /// Which cores its own threads are pinned to: spread over all, unless told.
+    pub fn cores(mut self, cores: Cores) -> Self {
+        self.cores = cores;
+        self
+    }
+
+    /// After how long a silent target is reported: 5 s (Linux's default), unless told. Zero: never.
+    pub fn stall_timeout(mut self, timeout: Duration) -> Self {
+        self.stall_timeout = timeout;
+        self
+    }
+
+    /// Who is told of a silent target: standard error, unless told. Called by the waiting thread; must not panic.
+    pub fn on_stall(mut self, on_stall: impl Fn(&Stall) + Send + Sync + 'static) -> Self {
+        self.on_stall = Box::new(on_stall);
+        self
+    }
+
+    /// Starts the machine. Its own CPUs are online when this returns.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`].
+    pub fn build(self) -> Result<Machine, BuildError> {
+        let cores = match &self.cores {
+            Cores::Spread => allowed_cores(),
+            Cores::These(cores) if cores.is_empty() => return Err(BuildError::NoCores),
+            Cores::These(cores) => cores.clone(),
+            Cores::Unpinned => Vec::new(),
+        };
+        let cpus_len = self.owned.saturating_add(self.attachable);
+        if cpus_len > smpcall::CPUS_MAX {
+            return Err(BuildError::CpuCount(CpuCountError { asked: cpus_len }));
+        }
+        let stall_timeout_ns = u64::try_from(self.stall_timeout.as_nanos()).unwrap_or(u64::MAX);
+        let host = Host::new(cpus_len, stall_timeout_ns, self.on_stall);
+        let storage: Box<[PerCpu]> = std::iter::repeat_with(PerCpu::new).take(cpus_len).collect();
+        let smp = Smp::with_storage(host, storage).map_err(BuildError::CpuCount)?;
+        let idle = match self.idle {
+            Idle::PollThenSleep(_) if !cores.is_empty() && self.owned > cores.len() => Idle::Sleep,
+            idle => idle,
+        };
+        let machine = Machine {
+            shared: Arc::new(Shared { smp, idle, stop: AtomicBool::new(false) }),
+            threads: Mutex::new(Vec::new()),
+            seats: Seats::new(self.owned as u32, self.attachable),
+        };
+        // If one fails, dropping the machine ends those that have started.
+        start(&machine, self.owned as u32, &cores)?;
+        Ok(machine)
+    }
+}
+
+fn start(machine: &Machine, owned: u32, cores: &[usize]) -> Result<(), BuildError> {
+    let (started, starts) = mpsc::channel();
+    for cpu in 0..owned {
+        let core = (!cores.is_empty()).then(|| cores[cpu as usize % cores.len()]);
+        let (shared, started) = (Arc::clone(&machine.shared), started.clone());
+        let thread = std::thread::Builder::new()
+            .name(format!("smpcall-{cpu}"))
+            .spawn(move || {
+                shared.run_cpu(cpu, core, |result| {
+                    // The receiver is gone only if another CPU failed to start.
+                    let _ = started.send((core, result));
+                });
+            })
+            .map_err(BuildError::Spawn)?;
+        machine.threads.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(thread);
+    }
+    for _ in 0..owned {
+        let (core, result) = starts.recv().expect("every thread reports before it ends");
+        if let Err(error) = result {
+            return Err(BuildError::Pin { core: core.unwrap_or_default(), error });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,239 @@
+//! The port: what the core asks of a machine, answered by threads.
+//!
+//! Interrupts are soft: nothing interrupts a thread to flush, so the irq guard only has to remember that it is held
+//! (waiting is refused then). The doorbell is [`Doorbell`]'s futex.
+
+use crate::callers;
+use crate::doorbell::{Doorbell, Rang};
+use crate::here::{self, NO_CORE};
+use crate::spin::Spin;
+use smpcall::{Backoff, Pause, Platform, Stall};
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Waiter numbers from here on are threads that only call; below, CPUs.
+const FIRST_CALLER: u16 = 0x8000;
+
+/// What is told of silent targets.
+pub(crate) type OnStall = Box<dyn Fn(&Stall) + Send + Sync>;
+
+/// One CPU as the port sees it.
+pub(crate) struct HostCpu {
+    pub(crate) doorbell: Doorbell,
+    pub(crate) spin: Spin,
+    /// The core that its thread is pinned to, or [`NO_CORE`].
+    pub(crate) core: AtomicU32,
+    pub(crate) counts: CpuCounts,
+}
+
+/// Counted on paths that cost a system call or a stall anyway, or that should not happen.
+#[derive(Default)]
+pub(crate) struct CpuCounts {
+    /// Rings that the core asked for, by target.
+    pub(crate) rings: AtomicU64,
+    /// Those of them, and of the wake-ups of callers, that had to wake a thread.
+    pub(crate) wakes: AtomicU64,
+    pub(crate) panics: AtomicU64,
+    pub(crate) stalls: AtomicU64,
+}
+
+/// The port of a [`Machine`](crate::Machine).
+pub struct Host {
+    /// Tells this machine's CPUs from those of others; never used twice in a process.
+    id: u64,
+    cpus: Box<[HostCpu]>,
+    started: Instant,
+    stall_timeout_ns: u64,
+    on_stall: OnStall,
+}
+
+impl std::fmt::Debug for Host {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Host").field("id", &self.id).field("cpus", &self.cpus.len()).finish_non_exhaustive()
+    }
+}
+
+impl Host {
+    pub(crate) fn new(cpus_len: usize, stall_timeout_ns: u64, on_stall: OnStall) -> Self {
+        static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+        let cpu = || HostCpu {
+            doorbell: Doorbell::new(),
+            spin: Spin::new(),
+            core: AtomicU32::new(NO_CORE),
+            counts: CpuCounts::default(),
+        };
+        Self {
+            // Relaxed: only has to be unique.
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            cpus: std::iter::repeat_with(cpu).take(cpus_len).collect(),
+            started: Instant::now(),
+            stall_timeout_ns,
+            on_stall,
+        }
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    pub(crate) fn cpu(&self, cpu: u32) -> &HostCpu {
+        &self.cpus[cpu as usize]
+    }
+
+    pub(crate) fn counts(&self) -> impl Iterator<Item = &CpuCounts> {
+        self.cpus.iter().map(|cpu| &cpu.counts)
+    }
+
+    fn shares_a_core_with(&self, target: u32) -> bool {
+        // Relaxed: a hint; it only decides how long to spin.
+        let theirs = self.cpu(target).core.load(Ordering::Relaxed);
+        theirs != NO_CORE && theirs == here::here().core
+    }
+
+    fn ring_doorbell(&self, cpu: u32) {
+        if self.cpu(cpu).doorbell.ring() == Rang::Woke {
+            // Relaxed: a statistic.
+            self.cpu(cpu).counts.wakes.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+// SAFETY: 1. A thread is at most one CPU at a time (`here`), and each CPU has at most one thread (`machine`, `attach`);
+// nothing moves it. 2. Nothing flushes but the thread itself: there are no interrupts. 3. The CPU's thread looks at its
+// queue whenever its doorbell rang (`machine`); the latch is as asked for (`doorbell`). For an attached thread that is
+// the user's promise, which safety does not rest on: a lost ring only delays. 4. `catch_unwind`. 5. The sleep's latch is
+// the one that `wake` sets, and it lives as long as the machine, or for ever (`callers`).
+unsafe impl Platform for Host {
+    type IrqState = ();
+    type Panic = Box<dyn Any + Send>;
+
+    const PARKS: bool = true;
+
+    #[inline]
+    fn current_cpu(&self) -> Option<u32> {
+        let here = here::here();
+        (here.machine == self.id).then_some(here.cpu)
+    }
+
+    #[inline]
+    fn can_wait(&self) -> bool {
+        !here::irq_is_off()
+    }
+
+    fn ring(&self, cpu: u32) {
+        // Relaxed: a statistic.
+        self.cpu(cpu).counts.rings.fetch_add(1, Ordering::Relaxed);
+        self.ring_doorbell(cpu);
+    }
+
+    #[inline]
+    fn irq_save(&self) {
+        here::irq_off();
+    }
+
+    #[inline]
+    fn irq_restore(&self, (): ()) {
+        here::irq_on();
+    }
+
+    #[inline(always)]
+    fn relax(&self) {
+        std::hint::spin_loop();
+    }
+
+    fn now_ns(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    #[inline]
+    fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Self::Panic> {
+        // What the function borrowed is the caller's business: it gets the panic, or asked for nobody to wait.
+        catch_unwind(AssertUnwindSafe(f))
+    }
+
+    fn resume(panic: Self::Panic) -> ! {
+        resume_unwind(panic)
+    }
+
+    fn caught(&self, panic: Self::Panic) {
+        if let Some(cpu) = self.current_cpu() {
+            // Relaxed: a statistic.
+            self.cpu(cpu).counts.panics.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Err(worse) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+            // The payload's own drop panicked. There is nothing left to do with it.
+            std::mem::forget(worse);
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    fn prefetch_write(&self, line: *const ()) {
+        // SAFETY: a hint that reads nothing, writes nothing and never faults, whatever the address.
+        unsafe {
+            std::arch::asm!("prefetchw [{}]", in(reg) line, options(nostack, preserves_flags));
+        }
+    }
+
+    #[inline]
+    fn looks_first(&self, target: u32) -> u32 {
+        if self.shares_a_core_with(target) { 0 } else { 64 }
+    }
+
+    fn pause(&self, backoff: &Backoff) -> Pause {
+        let spin = &self.cpu(backoff.target).spin;
+        let limit_ns = match backoff.rounds {
+            _ if self.shares_a_core_with(backoff.target) => 0,
+            0 => spin.begin(),
+            _ => spin.limit_ns(),
+        };
+        if backoff.waited_ns < u64::from(limit_ns) {
+            for _ in 0..8 {
+                self.relax();
+            }
+            return Pause::Again;
+        }
+        if limit_ns > 0 {
+            spin.in_vain();
+        }
+        Pause::Park
+    }
+
+    #[inline]
+    fn waiter(&self) -> Option<u16> {
+        match self.current_cpu() {
+            Some(cpu) => u16::try_from(cpu).ok(),
+            None => callers::slot().map(|slot| FIRST_CALLER + slot),
+        }
+    }
+
+    fn park(&self, waiter: Option<u16>, timeout_ns: u64) {
+        let timeout = Duration::from_nanos(timeout_ns);
+        match (self.current_cpu(), waiter) {
+            (Some(cpu), _) => self.cpu(cpu).doorbell.sleep(Some(timeout)),
+            (None, Some(waiter)) => callers::doorbell(waiter - FIRST_CALLER).sleep(Some(timeout)),
+            (None, None) => std::thread::sleep(timeout),
+        }
+    }
+
+    fn wake(&self, waiter: u16) {
+        match waiter.checked_sub(FIRST_CALLER) {
+            Some(slot) => {
+                callers::doorbell(slot).ring();
+            }
+            None => self.ring_doorbell(waiter.into()),
+        }
+    }
+
+    fn stall_timeout_ns(&self) -> u64 {
+        self.stall_timeout_ns
+    }
+
+    fn stalled(&self, stall: &Stall) {
+        // Relaxed: a statistic.
+        self.cpu(stall.target).counts.stalls.fetch_add(1, Ordering::Relaxed);
+        (self.on_stall)(stall);
+    }
+}

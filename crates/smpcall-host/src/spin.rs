@@ -1,0 +1,51 @@
+//! When a thread stops looking and goes to sleep.
+//!
+//! A waiting caller spins for a while, since a target that is awake answers in less time than a sleep and a wake-up take.
+//! How long is learnt for each target: it halves whenever the spin was in vain, and grows by a quarter whenever it was
+//! not, between [`SPIN_NS_MIN`] and [`SPIN_NS_MAX`]. Threads that share a core do not spin at all: the one that is waited
+//! for could not run meanwhile.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// About what a wake-up costs: to spin for longer than that cannot pay off.
+pub(crate) const SPIN_NS_MAX: u32 = 50_000;
+const SPIN_NS_MIN: u32 = 2_000;
+/// The bit that says that the last wait ended in sleep.
+const SLEPT: u32 = 1 << 31;
+
+/// What was learnt about one target.
+pub(crate) struct Spin(AtomicU32);
+
+impl Spin {
+    pub(crate) const fn new() -> Self {
+        Self(AtomicU32::new(SPIN_NS_MAX / 2))
+    }
+
+    /// A wait goes past its first looks: returns for how long it may spin.
+    pub(crate) fn begin(&self) -> u32 {
+        // Relaxed: a statistic; a lost update costs a little time and nothing else.
+        let learnt = self.0.load(Ordering::Relaxed);
+        let limit_ns = learnt & !SLEPT;
+        if learnt & SLEPT != 0 {
+            // Relaxed: as above.
+            self.0.store(limit_ns, Ordering::Relaxed);
+            return limit_ns;
+        }
+        let longer_ns = (limit_ns + limit_ns / 4).min(SPIN_NS_MAX);
+        // Relaxed: as above.
+        self.0.store(longer_ns, Ordering::Relaxed);
+        longer_ns
+    }
+
+    pub(crate) fn limit_ns(&self) -> u32 {
+        // Relaxed: as above.
+        self.0.load(Ordering::Relaxed) & !SLEPT
+    }
+
+    /// The spin was in vain.
+    pub(crate) fn in_vain(&self) {
+        let shorter_ns = (self.limit_ns() / 2).max(SPIN_NS_MIN);
+        // Relaxed: as above.
+        self.0.store(shorter_ns | SLEPT, Ordering::Relaxed);
+    }
+}
