@@ -87,7 +87,7 @@ impl Tool {
     }
 
     fn test(&self, package: &str) -> Result<()> {
-        let mut cmd = self.cargo("test --lib -p").arg(package);
+        let mut cmd = self.cargo("test --lib").arg("-p").arg(package);
         for test in integration_tests(package)? {
             cmd = cmd.args("--test").arg(test);
         }

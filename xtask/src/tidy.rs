@@ -50,7 +50,10 @@ fn check(root: &Path) -> Result<Vec<Breach>> {
     let mut breaches = docs::required(root);
     let mut sources = Vec::new();
     for path in files::all(root)? {
-        // What is not text has no rules here.
+        // Kernels that others wrote keep their own rules; what is not text has none.
+        if path.starts_with("integrations") {
+            continue;
+        }
         let Ok(text) = fs::read_to_string(root.join(&path)) else { continue };
         let path = path.to_string_lossy().replace('\\', "/");
         breaches.extend(text::undone(&path, &text));

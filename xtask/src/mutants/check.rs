@@ -87,7 +87,7 @@ impl Check {
             let left = end.saturating_duration_since(Instant::now());
             match self.run_one(program, left, log)? {
                 None => return Ok(Ran::Hung),
-                Some(status) if !status.success() => return Ok(Ran::Failed),
+                Some(status) if !status.success() => return Ok(how_it_failed(&fs::read_to_string(log)?)),
                 Some(_) => tests += sh::tests_passed(&fs::read_to_string(log)?),
             }
         }
@@ -117,6 +117,11 @@ impl Check {
         }
         Ok(status)
     }
+}
+
+/// loom gives up on a loop that never ends with a panic of its own: that is a hang, no assertion has failed.
+fn how_it_failed(log: &str) -> Ran {
+    if log.contains("Model exceeded maximum number of") { Ran::Hung } else { Ran::Failed }
 }
 
 /// The programs in cargo's JSON messages.
@@ -179,6 +184,7 @@ mod tests {
         assert_eq!(ran("exit 0", 10_000), Ran::Passed { tests: 1 });
         assert_eq!(ran("exit 101", 10_000), Ran::Failed);
         assert_eq!(ran("kill -SEGV $$", 10_000), Ran::Failed);
+        assert_eq!(ran("echo Model exceeded maximum number of branches.; exit 101", 10_000), Ran::Hung);
         assert_eq!(ran("exec sleep 60", 50), Ran::Hung);
     }
 }

@@ -46,14 +46,14 @@ fn comments_near<'a>(lines: &[&'a str], access: &Access) -> Vec<&'a str> {
         .collect()
 }
 
-/// Whether a comment names the ordering and then, after a colon, gives a reason: `Release: …`, `AcqRel on success:
-/// …`, `Acquire / Relaxed: …`.
+/// Whether a comment names the ordering and then, after a colon in the same clause, gives a reason: `Release: …`,
+/// `AcqRel on success: …`, `Release, and successful even if nothing changes: …`.
 fn names(comment: &str, ordering: &str) -> bool {
     comment.match_indices(ordering).any(|(at, _)| {
         let (before, after) = (&comment[..at], &comment[at + ordering.len()..]);
         let whole_word = !before.ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':')
             && !after.starts_with(|c: char| c.is_alphanumeric() || c == '_');
-        let colon = after.find(':').filter(|colon| *colon <= 40);
+        let colon = after.find(':').filter(|colon| !after[..*colon].contains(['.', ';']));
         whole_word && colon.is_some_and(|colon| !after[colon + 1..].trim().is_empty())
     })
 }
@@ -86,6 +86,8 @@ mod tests {
             [4]
         );
         assert_eq!(breaches(PATH, "// Acquire: y.\nfn f() { x.swap(1, Ordering::AcqRel); }"), [2]);
+        let other = "// Release, always. Acquire: y.\nfn f() { x.store(1, Release); }";
+        assert_eq!(breaches(PATH, other), [2], "the colon is another ordering's");
         let far = format!("// Release: publishes x.\n{}fn f() {{ x.store(1, Release); }}", "\n".repeat(6));
         assert_eq!(breaches(PATH, &far), [8]);
         let one_of_two = "// AcqRel: takes.\nfn f() { x.compare_exchange(0, 1, AcqRel, Acquire); }";
