@@ -8,6 +8,7 @@ use crate::attach::{AttachError, Attached};
 use crate::here::{self, Here, NO_CORE};
 use crate::pin_this_thread;
 use crate::port::Host;
+use crate::spin::short_pause;
 use smpcall::{Budget, Flushed, PerCpu, Platform, Sleep, Smp};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -237,7 +238,7 @@ impl Shared {
             if let Idle::PollThenSleep(time) = self.idle {
                 // Not at every look: the clock costs more than a look.
                 for _ in 0..32 {
-                    std::hint::spin_loop();
+                    short_pause();
                     if self.smp.has_work() {
                         break;
                     }
@@ -246,7 +247,7 @@ impl Shared {
                     break;
                 }
             } else {
-                std::hint::spin_loop();
+                short_pause();
             }
         }
         while self.smp.poll_end() == Sleep::Work {

@@ -6,7 +6,7 @@
 use crate::callers;
 use crate::doorbell::{Doorbell, Rang};
 use crate::here::{self, NO_CORE};
-use crate::spin::Spin;
+use crate::spin::{Spin, short_pause};
 use smpcall::{Backoff, Pause, Platform, Stall};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -140,7 +140,9 @@ unsafe impl Platform for Host {
 
     #[inline(always)]
     fn relax(&self) {
-        std::hint::spin_loop();
+        for _ in 0..4 {
+            short_pause();
+        }
     }
 
     fn now_ns(&self) -> u64 {
@@ -191,7 +193,7 @@ unsafe impl Platform for Host {
         };
         if backoff.waited_ns < u64::from(limit_ns) {
             for _ in 0..8 {
-                self.relax();
+                std::hint::spin_loop();
             }
             return Pause::Again;
         }

@@ -49,3 +49,18 @@ impl Spin {
         self.0.store(shorter_ns | SLEPT, Ordering::Relaxed);
     }
 }
+
+/// The shortest pause between two looks of a thread that expects an answer within a cache line's round trip.
+///
+/// A pause hint takes 25 ns on some x86-64 machines, a third of such a round trip, and an empty loop runs ahead with loads
+/// that the coming write throws away. A load fence is the middle: the next look begins when the last has ended.
+#[inline(always)]
+pub(crate) fn short_pause() {
+    #[cfg(target_arch = "x86_64")]
+    {
+        // SAFETY: SSE2, which every x86-64 CPU has; it touches no memory.
+        unsafe { std::arch::x86_64::_mm_lfence() }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    std::hint::spin_loop();
+}

@@ -126,16 +126,17 @@ impl Head {
         Seen::of(self.0.load(Ordering::Relaxed))
     }
 
-    /// Puts the chain from `newest` to `oldest` in front of the list. Lock-free: goes round again only when somebody
-    /// else's step went through (P9).
+    /// Puts the chain from `newest` to `oldest` in front of the list. `guess` is what the head may hold: a wrong one costs
+    /// a try, a right one saves the load that would fetch the line a first time. Lock-free: after the guess it goes round
+    /// again only when somebody else's step went through (P9).
     ///
     /// # Safety
     ///
     /// The chain's headers are the caller's (I2), linked from `newest` to `oldest`, and stay alive and in place until
     /// the target lets go of each (I5).
     #[inline]
-    pub(crate) unsafe fn push(&self, newest: &Header, oldest: &Header) -> Pushed {
-        let mut seen = self.look();
+    pub(crate) unsafe fn push(&self, newest: &Header, oldest: &Header, guess: Seen) -> Pushed {
+        let mut seen = guess;
         loop {
             let below = match seen {
                 Seen::Offline => return Pushed::Refused,
@@ -156,13 +157,12 @@ impl Head {
     }
 
     /// Owner: takes the whole list, newest first, and leaves `POLLING`. Null if there is none: then nothing is
-    /// written.
+    /// written. `ahead` is given the newest entry just before, to ask for its line while the swap asks for ours.
     #[inline]
-    pub(crate) fn take(&self) -> *const Header {
-        // Relaxed look first: an idle check must not write.
-        if !matches!(self.look(), Seen::List(_)) {
-            return core::ptr::null();
-        }
+    pub(crate) fn take(&self, ahead: impl FnOnce(*const Header)) -> *const Header {
+        // A look first: an idle check must not write.
+        let Seen::List(newest) = self.look() else { return core::ptr::null() };
+        ahead(newest);
         // Acquire: sees the headers that were pushed; pairs with `push`. By I7 it is still a list.
         let list = self.0.swap(Seen::Polling.word(), Ordering::Acquire);
         debug_assert!(matches!(Seen::of(list), Seen::List(_)), "I7: only the owner replaces a list");

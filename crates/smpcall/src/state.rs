@@ -80,11 +80,6 @@ pub(crate) enum Kind {
 pub(crate) struct Snapshot(u32);
 
 impl Snapshot {
-    /// Returns whether the csd is claimed.
-    pub(crate) fn is_locked(self) -> bool {
-        self.0 & LOCK != 0
-    }
-
     /// Returns whether a run is still to begin: locked and not cancelled.
     pub(crate) fn is_pending(self) -> bool {
         self.0 & (LOCK | CANCELLED) == LOCK
@@ -163,26 +158,34 @@ impl State {
     /// Lock-free: goes round again only when somebody else's claim, unlock or first Busy went through (P9).
     #[inline]
     pub(crate) fn claim(&self, cpu: u32) -> Claim {
-        // Relaxed: a first guess; the CAS below decides.
-        let mut s = self.0.load(Ordering::Relaxed);
         loop {
-            let step = if s & LOCK == 0 {
-                // Acquire: the last flush has read next, func and arg before we write them; pairs with `unlock`.
-                let won = self.0.compare_exchange(
-                    s,
-                    locked(Kind::Async, cpu) | s & RUNS,
-                    Ordering::Acquire,
-                    Ordering::Relaxed,
-                );
-                won.map(|_| Claim::Won)
-            } else {
-                self.rely_on(s, cpu)
-            };
-            match step {
-                Ok(claim) => return claim,
+            if let Some(lost) = self.rely(cpu) {
+                return lost;
+            }
+            // Relaxed: a guess; the CAS below decides.
+            let s = self.0.load(Ordering::Relaxed);
+            let want = locked(Kind::Async, cpu) | s & RUNS;
+            // Acquire: the last flush has read next, func and arg before we write them; pairs with `unlock`.
+            if s & LOCK == 0 && self.0.compare_exchange(s, want, Ordering::Acquire, Ordering::Relaxed).is_ok()
+            {
+                return Claim::Won;
+            }
+        }
+    }
+
+    /// Leaves word that somebody relies on the run of a csd that is claimed already; `None` if it is free. Never wins a
+    /// claim, so nobody can have to wait for the caller, and it needs no irq guard.
+    #[inline]
+    pub(crate) fn rely(&self, cpu: u32) -> Option<Claim> {
+        // Relaxed: a guess; the CAS below decides.
+        let mut s = self.0.load(Ordering::Relaxed);
+        while s & LOCK != 0 {
+            match self.rely_on(s, cpu) {
+                Ok(lost) => return Some(lost),
                 Err(now) => s = now,
             }
         }
+        None
     }
 
     /// One try to be told Busy by the claim seen in `s`; `Err` is the word's newer value.

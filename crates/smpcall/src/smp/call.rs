@@ -99,8 +99,9 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     #[inline]
     fn push_waiting(&self, cpu: u32, target: &PerCpu, header: &Header) -> bool {
         let _irq = IrqGuard::new(&self.platform);
+        // The target that matters for speed polls, so that is the guess.
         // SAFETY: the header is ours, and its frame is not left before the word says done (I4, I5).
-        match unsafe { target.head.0.push(header, header) } {
+        match unsafe { target.head.0.push(header, header, Seen::Polling) } {
             Pushed::Ring => self.platform.ring(cpu),
             Pushed::Seen => {}
             Pushed::Refused => return false,

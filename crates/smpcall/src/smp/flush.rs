@@ -99,7 +99,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// Takes what is queued, and turns it round: oldest first, waiting calls apart from the others.
     #[inline]
     fn take_batch(&self, here: &PerCpu) -> Batch {
-        self.turn_round(here.head.0.take())
+        self.turn_round(here.head.0.take(|newest| self.platform.prefetch_write(newest.cast())))
     }
 
     /// Turns a list round that was taken off a head.
@@ -112,7 +112,6 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             let header = unsafe { &*at };
             // SAFETY: as above.
             let next = unsafe { header.next() };
-            self.platform.prefetch_write(next.cast());
             let side = if header.state.look_racy().is_sync() { &mut batch.sync } else { &mut batch.r#async };
             if next != *side {
                 // SAFETY: as above. Left out where nothing changes: a write takes the line away from its poster.
@@ -137,7 +136,6 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             let at = *side;
             // SAFETY: the batch's headers are alive and ours (I5, I2).
             *side = unsafe { (*at).next() };
-            self.platform.prefetch_write((*side).cast());
             *left -= 1;
             if is_sync {
                 // SAFETY: as above; it is off the batch, so this is its one run.

@@ -35,25 +35,32 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     #[inline]
     pub fn post<T: Post>(&self, cpu: u32, csd: T) -> Result<(), PostError> {
         let target = self.cpu(cpu).ok_or(PostError::NoSuchCpu)?;
+        match csd.header().state.rely(cpu) {
+            Some(lost) => Err(refusal(lost)),
+            None => self.post_free(cpu, target, csd),
+        }
+    }
+
+    /// Posts a csd that was seen free. Apart from `post`, so that a Busy answer is only a few instructions.
+    #[inline(never)]
+    fn post_free<T: Post>(&self, cpu: u32, target: &PerCpu, csd: T) -> Result<(), PostError> {
+        let guess = target.head.0.look();
+        if guess == Seen::Offline {
+            // Without a claim: nobody can have been told Busy.
+            return Err(PostError::Offline { told: Told::No });
+        }
         let header = csd.header();
         // From the claim to the ring nobody on this CPU may wait for us: an interrupt that found the csd claimed but
         // not pushed would wait for the very code that it interrupted.
         let _irq = IrqGuard::new(&self.platform);
-        if !header.state.look_racy().is_locked() {
-            self.platform.prefetch_write((&raw const target.head).cast());
-            if target.head.0.look() == Seen::Offline {
-                return Err(PostError::Offline { told: Told::No });
-            }
-        }
-        match header.state.claim(cpu) {
-            Claim::Busy(cpu) => return Err(PostError::Busy { cpu }),
-            Claim::Cancelled(cpu) => return Err(PostError::Cancelled { cpu }),
-            Claim::Won => {}
+        let claim = header.state.claim(cpu);
+        if claim != Claim::Won {
+            return Err(refusal(claim));
         }
         // SAFETY: we have won the claim, and have not pushed yet.
         unsafe { header.set_work(csd.work()) };
         // SAFETY: a chain of one, which is ours, and which `T: Post` keeps alive and in place (I5).
-        match unsafe { target.head.0.push(header, header) } {
+        match unsafe { target.head.0.push(header, header, guess) } {
             Pushed::Ring => self.platform.ring(cpu),
             Pushed::Seen => {}
             // SAFETY: the push was refused, so the claim is still ours.
@@ -99,6 +106,15 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     }
 }
 
+/// What a poster is told that has not won the claim.
+fn refusal(lost: Claim) -> PostError {
+    match lost {
+        Claim::Busy(cpu) => PostError::Busy { cpu },
+        Claim::Cancelled(cpu) => PostError::Cancelled { cpu },
+        Claim::Won => unreachable!("a claim that is won is not refused"),
+    }
+}
+
 /// Lets go of a claim whose push was refused, before anything else is done about it. Tells whether others relied on it.
 ///
 /// # Safety
@@ -141,7 +157,7 @@ impl<P: Platform, S: Storage> Links<'_, P, S> {
     fn push(&mut self) -> Result<(), Told> {
         let Some((newest, oldest)) = self.ends.take() else { return Ok(()) };
         // SAFETY: `add` linked them, from the newest to the oldest; their claims are ours.
-        match unsafe { self.target.head.0.push(&*newest, &*oldest) } {
+        match unsafe { self.target.head.0.push(&*newest, &*oldest, self.target.head.0.look()) } {
             Pushed::Ring => self.smp.platform.ring(self.cpu),
             Pushed::Seen => {}
             // SAFETY: the push was refused, so the claims are still ours.

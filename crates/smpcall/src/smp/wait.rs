@@ -43,10 +43,11 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         function: &'static str,
     ) {
         for _ in 0..self.platform.looks_first(target_cpu) {
+            // First the pause: an early look would take the line away from the target that fetches it.
+            self.platform.relax();
             if header.state.is_done() {
                 return;
             }
-            self.platform.relax();
         }
         let wait = Wait { here, target, target_cpu, header, function, waiter, deadline_ns: None };
         let ask = || if waiter.is_some() { Some(header.state.park()) } else { None };
