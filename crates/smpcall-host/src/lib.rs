@@ -29,6 +29,8 @@
 mod affinity;
 mod attach;
 mod callers;
+#[cfg(doctest)]
+mod doctests;
 mod doorbell;
 mod here;
 mod machine;

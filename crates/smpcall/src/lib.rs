@@ -18,6 +18,9 @@
 #[cfg(feature = "alloc")]
 extern crate alloc;
 
+#[cfg(doctest)]
+mod doctests;
+
 mod csd;
 mod error;
 mod percpu;

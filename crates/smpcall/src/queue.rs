@@ -147,7 +147,7 @@ impl Head {
             unsafe { oldest.set_next(below) };
             let new = core::ptr::from_ref(newest).cast_mut();
             // AcqRel: Release publishes the headers to `take` and `close`; Acquire sees, for the ring that may follow,
-            // what the target prepared before `rest` or `open`.
+            // what the target prepared before `rest` or `open`. Failure Relaxed: we try again with the newer value.
             match self.0.compare_exchange(seen.word(), new, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) if seen == Seen::Idle => return Pushed::Ring,
                 Ok(_) => return Pushed::Seen,
@@ -216,6 +216,7 @@ impl Head {
     /// Owner: comes online. `false` if it was online.
     pub(crate) fn open(&self) -> bool {
         // Release: whoever rings sees what we prepared before we came online; pairs with `push`.
+        // Failure Relaxed: it was online, and nothing changes.
         self.0
             .compare_exchange(Seen::Offline.word(), Seen::Idle.word(), Ordering::Release, Ordering::Relaxed)
             .is_ok()

@@ -199,7 +199,7 @@ impl State {
         // the owner's push, and TOLD is how the owner learns of us should that push be refused.
         let told = (s | TOLD) & !CANCELLED;
         // Release, and successful even when it changes nothing: publishes what the caller wrote to the run (P2);
-        // pairs with `unlock`. A failed CAS would only be a load.
+        // pairs with `unlock`. A failed CAS would only be a load. Failure Relaxed: the caller tries again.
         self.0.compare_exchange(s, told, Ordering::Release, Ordering::Relaxed).map(|_| Claim::Busy(target))
     }
 
@@ -225,6 +225,7 @@ impl State {
             let cancelled = (s | CANCELLED) & !TOLD;
             // AcqRel: Acquire sees what those wrote who were told Busy; Release keeps the word a publication for the
             // target that unlocks it; pairs with the lost `claim` and with `unlock`.
+            // Failure Relaxed: we look at the newer value and try again.
             match self.0.compare_exchange(s, cancelled, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => return Some(Snapshot(s)),
                 Err(now) => s = now,
