@@ -1,0 +1,109 @@
+//! P13 and the ways to make a machine.
+
+use crate::port::{Toy, logs, on, start};
+use smpcall::{CPUS_MAX, CallError, Cancel, CpuCountError, Csd, HotplugError, PerCpu, PostError, Smp, Told};
+use std::mem::{size_of, size_of_val};
+
+/// P13's price: what one CPU costs. Who changes it says so in the README.
+const PER_CPU_BYTES: usize = 384;
+
+#[test]
+fn p13_memory_is_linear_in_the_cpus() {
+    assert_eq!(size_of::<PerCpu>(), PER_CPU_BYTES);
+    assert_eq!(size_of::<[PerCpu; CPUS_MAX]>(), CPUS_MAX * PER_CPU_BYTES);
+    let rest = |whole: usize, cpus: usize| whole - cpus * PER_CPU_BYTES;
+    let small = rest(size_of::<Smp<(), [PerCpu; 1]>>(), 1);
+    assert_eq!(
+        rest(size_of::<Smp<(), [PerCpu; CPUS_MAX]>>(), CPUS_MAX),
+        small,
+        "a machine adds nothing by CPU"
+    );
+}
+
+#[test]
+#[cfg(target_pointer_width = "64")]
+fn p13_a_csd_with_a_closure_of_two_words_fits_a_cache_line() {
+    let (a, b) = (1_usize, 2_usize);
+    let two_words = Csd::new(move || assert_ne!(a, b));
+    assert_eq!(size_of_val(&two_words), 64);
+    assert_eq!(size_of::<Csd<()>>(), 32);
+    assert!(size_of::<Csd<fn()>>() <= 64);
+}
+
+#[test]
+fn p13_a_machine_has_as_many_cpus_as_its_memory() {
+    let slice: &'static mut [PerCpu] = Box::leak(Box::new([const { PerCpu::new() }; 3]));
+    let again: *mut [PerCpu] = slice;
+    // SAFETY: it came from a box just above, and nothing else refers to it.
+    let machine = Smp::with_storage(Toy::new(), unsafe { &mut *again }).unwrap();
+    assert_eq!(machine.cpus_len(), 3);
+    assert_eq!(machine.post(3, logs(1)), Err(PostError::NoSuchCpu));
+    assert_eq!(machine.post(2, logs(1)), Err(PostError::Offline { told: Told::No }));
+    drop(machine);
+    // SAFETY: the machine that borrowed it is gone.
+    drop(unsafe { Box::from_raw(again) });
+}
+
+#[test]
+fn p13_no_cpus_are_refused() {
+    let none: [PerCpu; 0] = [];
+    assert_eq!(Smp::with_storage(Toy::new(), none).err(), Some(CpuCountError { asked: 0 }));
+}
+
+#[test]
+#[should_panic(expected = "a machine has 1 to 8192 CPUs")]
+fn p13_no_cpus_are_refused_by_new() {
+    let _ = Smp::new(Toy::new(), []);
+}
+
+#[cfg(feature = "alloc")]
+#[test]
+fn p13_as_many_cpus_as_allowed_and_one_more() {
+    let storage = |cpus: usize| -> Box<[PerCpu]> { (0..cpus).map(|_| PerCpu::new()).collect() };
+    for asked in [0, CPUS_MAX + 1] {
+        assert_eq!(Smp::with_storage(Toy::new(), storage(asked)).err(), Some(CpuCountError { asked }));
+    }
+    for cpus in [1, CPUS_MAX] {
+        let machine = Smp::with_storage(Toy::new(), storage(cpus)).unwrap();
+        assert_eq!(machine.cpus_len() as usize, cpus);
+        let last = machine.cpus_len() - 1;
+        machine.platform().cpu.set(Some(last));
+        machine.online().unwrap();
+        let csd = crate::port::csd(|| ());
+        machine.post(last, csd).unwrap();
+        assert_eq!(
+            machine.post(0, csd),
+            Err(PostError::Busy { cpu: last }),
+            "the word has room for the number"
+        );
+        let _ = machine.flush(smpcall::Budget::DEFAULT);
+        assert!(!csd.is_pending());
+    }
+}
+
+#[test]
+fn errors_say_which_cpu() {
+    let texts = [
+        PostError::Busy { cpu: 17 }.to_string(),
+        PostError::Cancelled { cpu: 17 }.to_string(),
+        CpuCountError { asked: 17 }.to_string(),
+    ];
+    assert!(texts.iter().all(|text| text.contains("17")), "{texts:?}");
+    let told = [Told::Yes, Told::No].map(|told| PostError::Offline { told }.to_string());
+    assert_ne!(told[0], told[1]);
+    for text in [CallError::WouldDeadlock.to_string(), HotplugError::InCall.to_string()] {
+        assert!(!text.is_empty());
+    }
+}
+
+#[test]
+fn debug_of_a_csd_and_of_a_cpu_say_their_state() {
+    let machine = start(1);
+    let csd = logs(1);
+    assert!(format!("{csd:?}").contains("pending: false"));
+    machine.post(0, csd).unwrap();
+    assert!(format!("{csd:?}").contains("pending: true"));
+    assert!(format!("{:?}", PerCpu::default()).contains("Offline"));
+    assert_eq!(csd.cancel(), Cancel::Removed { told: Told::No });
+    let _ = on(0, || machine.flush(smpcall::Budget::DEFAULT));
+}

@@ -1,0 +1,17 @@
+//! The core on a toy port: one thread is every CPU in turn, a ring is an entry in a list, and a test can put code of its
+//! own where an interrupt or another CPU would come in. Nothing here depends on time or on the scheduler.
+
+#![cfg(not(loom))]
+
+mod cancel;
+mod chain;
+mod context;
+#[cfg(feature = "alloc")]
+mod counted;
+mod doorbell;
+mod flush;
+mod hotplug;
+mod machine;
+mod port;
+mod post;
+mod wait;

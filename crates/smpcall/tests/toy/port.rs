@@ -1,0 +1,209 @@
+//! The toy port, and the one machine of the thread that runs a test.
+
+use smpcall::{Backoff, Budget, Csd, Flushed, Pause, PerCpu, Platform, Smp, Stall};
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::num::NonZeroU32;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::rc::Rc;
+use std::sync::Mutex;
+
+pub(crate) const CPUS: usize = 4;
+/// How far the clock goes at every pause of a waiting caller.
+pub(crate) const PAUSE_NS: u64 = 1_000;
+
+pub(crate) type Machine = Smp<Toy, [PerCpu; CPUS]>;
+type Hook = Option<Box<dyn FnOnce()>>;
+
+/// One thread that is every CPU in turn.
+pub(crate) struct Toy {
+    /// Which CPU it is now; `None`: a thread that is no CPU.
+    pub(crate) cpu: Cell<Option<u32>>,
+    /// How deep interrupts are off on each CPU; the last is for the thread that is none.
+    irq_off: [Cell<u32>; CPUS + 1],
+    pub(crate) rings: RefCell<Vec<u32>>,
+    /// Those of them that came without the irq guard.
+    pub(crate) rings_bare: Cell<u32>,
+    pub(crate) caught: Cell<u32>,
+    pub(crate) now_ns: Cell<u64>,
+    pub(crate) stall_timeout_ns: Cell<u64>,
+    pub(crate) stalls: RefCell<Vec<Stall>>,
+    /// Runs once, at the next `irq_save`: what comes in before a poster's claim.
+    pub(crate) on_save: RefCell<Hook>,
+    /// Runs once, at the next `ring`: what comes in between a poster's push and its return.
+    pub(crate) on_ring: RefCell<Hook>,
+    /// Runs at every pause of a waiting caller: what the others do meanwhile.
+    pub(crate) on_pause: RefCell<Option<Rc<dyn Fn()>>>,
+}
+
+impl Toy {
+    pub(crate) fn new() -> Self {
+        Self {
+            cpu: Cell::new(None),
+            irq_off: Default::default(),
+            rings: RefCell::default(),
+            rings_bare: Cell::new(0),
+            caught: Cell::new(0),
+            now_ns: Cell::new(0),
+            stall_timeout_ns: Cell::new(0),
+            stalls: RefCell::default(),
+            on_save: RefCell::default(),
+            on_ring: RefCell::default(),
+            on_pause: RefCell::default(),
+        }
+    }
+
+    fn irq_off(&self) -> &Cell<u32> {
+        &self.irq_off[self.cpu.get().map_or(CPUS, |cpu| (cpu as usize).min(CPUS))]
+    }
+}
+
+fn call_once(hook: &RefCell<Hook>) {
+    let taken = hook.borrow_mut().take();
+    if let Some(hook) = taken {
+        hook();
+    }
+}
+
+// SAFETY: 1. `Toy` is not `Sync`, so a machine stays on one thread, which is one CPU at a time; a hook that becomes
+// another CPU returns before the CPU that it came in on goes on. 2. No test flushes a CPU whose interrupts are off.
+// 3. Tests flush by themselves. 4. `catch_unwind`. 5. It does not park.
+unsafe impl Platform for Toy {
+    type IrqState = ();
+    type Panic = Box<dyn Any + Send>;
+
+    fn current_cpu(&self) -> Option<u32> {
+        self.cpu.get()
+    }
+
+    fn can_wait(&self) -> bool {
+        self.irq_off().get() == 0
+    }
+
+    fn ring(&self, cpu: u32) {
+        self.rings_bare.set(self.rings_bare.get() + u32::from(self.irq_off().get() == 0));
+        self.rings.borrow_mut().push(cpu);
+        call_once(&self.on_ring);
+    }
+
+    fn irq_save(&self) {
+        call_once(&self.on_save);
+        self.irq_off().set(self.irq_off().get() + 1);
+    }
+
+    fn irq_restore(&self, (): ()) {
+        self.irq_off().set(self.irq_off().get() - 1);
+    }
+
+    fn relax(&self) {}
+
+    fn now_ns(&self) -> u64 {
+        self.now_ns.get()
+    }
+
+    fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Self::Panic> {
+        catch_unwind(AssertUnwindSafe(f))
+    }
+
+    fn resume(panic: Self::Panic) -> ! {
+        resume_unwind(panic)
+    }
+
+    fn caught(&self, _panic: Self::Panic) {
+        self.caught.set(self.caught.get() + 1);
+    }
+
+    fn pause(&self, _backoff: &Backoff) -> Pause {
+        self.now_ns.set(self.now_ns.get() + PAUSE_NS);
+        let hook = self.on_pause.borrow().clone();
+        if let Some(hook) = hook {
+            hook();
+        }
+        assert!(self.now_ns.get() < 1_000_000 * PAUSE_NS, "the waiting caller waits for ever");
+        Pause::Again
+    }
+
+    fn stall_timeout_ns(&self) -> u64 {
+        self.stall_timeout_ns.get()
+    }
+
+    fn stalled(&self, stall: &Stall) {
+        self.stalls.borrow_mut().push(*stall);
+    }
+}
+
+thread_local! {
+    static MACHINE: RefCell<Option<Rc<Machine>>> = const { RefCell::new(None) };
+    static LOG: RefCell<Vec<u32>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The machine of this thread's test. Functions that run on a CPU reach it here, since they cannot capture it.
+pub(crate) fn machine() -> Rc<Machine> {
+    MACHINE.with_borrow(|machine| Rc::clone(machine.as_ref().expect("the test begins with `start`")))
+}
+
+/// Starts a test: a new machine whose CPUs from 0 to `online` − 1 are online, and an empty log. The test is no CPU.
+pub(crate) fn start(online: u32) -> Rc<Machine> {
+    let machine = Rc::new(Machine::new(Toy::new(), [const { PerCpu::new() }; CPUS]));
+    MACHINE.set(Some(Rc::clone(&machine)));
+    LOG.take();
+    for cpu in 0..online {
+        on(cpu, || machine.online()).unwrap();
+    }
+    machine
+}
+
+/// Runs `f` as that CPU.
+pub(crate) fn on<R>(cpu: u32, f: impl FnOnce() -> R) -> R {
+    as_cpu(Some(cpu), f)
+}
+
+/// Runs `f` as that CPU, or as a thread that is none.
+pub(crate) fn as_cpu<R>(cpu: Option<u32>, f: impl FnOnce() -> R) -> R {
+    struct Back(Rc<Machine>, Option<u32>);
+    impl Drop for Back {
+        fn drop(&mut self) {
+            self.0.platform().cpu.set(self.1);
+        }
+    }
+    let machine = machine();
+    let before = machine.platform().cpu.replace(cpu);
+    let _back = Back(machine, before);
+    f()
+}
+
+/// Flushes that CPU, as its doorbell's handler would.
+pub(crate) fn flush(cpu: u32) -> Flushed {
+    on(cpu, || machine().flush(Budget::DEFAULT))
+}
+
+pub(crate) fn budget(calls: u32) -> Budget {
+    Budget::calls(NonZeroU32::new(calls).unwrap())
+}
+
+/// The rings since the last look.
+pub(crate) fn rings() -> Vec<u32> {
+    machine().platform().rings.take()
+}
+
+pub(crate) fn log(entry: u32) {
+    LOG.with_borrow_mut(|log| log.push(entry));
+}
+
+/// The log since the last look.
+pub(crate) fn logged() -> Vec<u32> {
+    LOG.take()
+}
+
+/// A csd that lives as long as the process. It is kept in a list, so that no checker calls it leaked.
+pub(crate) fn csd<F: Fn() + Sync + 'static>(function: F) -> &'static Csd<F> {
+    static ALL: Mutex<Vec<&'static (dyn Any + Sync)>> = Mutex::new(Vec::new());
+    let csd: &'static Csd<F> = Box::leak(Box::new(Csd::new(function)));
+    ALL.lock().unwrap().push(csd);
+    csd
+}
+
+/// A csd that logs `entry`.
+pub(crate) fn logs(entry: u32) -> &'static Csd<impl Fn() + Sync + 'static> {
+    csd(move || log(entry))
+}
