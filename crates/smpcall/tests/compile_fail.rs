@@ -1,0 +1,10 @@
+//! P11: what must not compile. The compiler's words are kept beside each case; when a new compiler puts them otherwise,
+//! `TRYBUILD=overwrite cargo test -p smpcall --all-features --test compile_fail` writes them anew, to be read.
+//! With the feature `alloc` only: without it the compiler names fewer types that could be meant.
+
+#![cfg(all(not(loom), feature = "alloc"))]
+
+#[test]
+fn p11_the_compiler_refuses_what_could_free_or_move_a_queued_csd() {
+    trybuild::TestCases::new().compile_fail("tests/ui/*.rs");
+}

@@ -1,0 +1,8 @@
+//! A machine's memory is not borrowed for a while: a queue must not outlive it.
+use smpcall::{PerCpu, Platform, Smp};
+
+fn short<P: Platform>(platform: P, mut cpus: Vec<PerCpu>) {
+    let _ = Smp::with_storage(platform, cpus.as_mut_slice());
+}
+
+fn main() {}
