@@ -1,2 +1,65 @@
-//! x
-fn main() {}
+//! The `smpcall` command: what a call costs on this machine, and whether its contract holds.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`run`] | every kind of call: its price beside a floor measured in the same run, its results checked |
+//! | [`litmus`] | P2 raced: how often Busy is not kept by Linux's protocol, and by ours |
+//! | [`pace`] | which cores, and how to wait where threads share one |
+//! | [`output`] | the JSON file, opened before the work, and the progress bar |
+//!
+//! Exit codes: 0, all is well; 1, a check failed or the run could not be made; 2, the flags make no sense.
+
+#![forbid(unsafe_code)]
+
+mod litmus;
+mod output;
+mod pace;
+mod run;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Runs functions on other CPUs, and shows what that costs and that its promises hold.
+#[derive(Parser)]
+#[command(name = "smpcall", version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: run::Args,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs every kind of call, checks each result, and prints what it cost (the default).
+    Run(run::Args),
+    /// Races posts against the unlock: is whoever was told Busy also seen?
+    Litmus(litmus::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match cli.command {
+        None => run::run(&cli.run),
+        Some(Command::Run(args)) => run::run(&args),
+        Some(Command::Litmus(args)) => litmus::run(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_flags_are_consistent() {
+        Cli::command().debug_assert();
+    }
+}

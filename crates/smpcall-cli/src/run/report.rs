@@ -1,0 +1,159 @@
+//! The table and the JSON file: the same numbers, rounded once.
+
+use super::checks::Checks;
+use super::floor::Against;
+use super::samples::round;
+use super::stage::{Bench, Row};
+use comfy_table::{CellAlignment, Table, presets};
+use serde::Serialize;
+
+/// Everything that was measured.
+#[derive(Serialize)]
+pub(super) struct Report {
+    floor: FloorReport,
+    rows: Vec<RowReport>,
+    checks: ChecksReport,
+}
+
+/// Medians, in ns.
+#[derive(Serialize)]
+struct FloorReport {
+    cache_line_rtt_ns: f64,
+    futex_rtt_ns: f64,
+    fetch_or_ns: f64,
+}
+
+#[derive(Serialize)]
+struct RowReport {
+    call: &'static str,
+    target: &'static str,
+    count: u64,
+    /// A sample is the mean of so many calls back to back.
+    calls_per_sample: u32,
+    ns_min: f64,
+    ns_p50: f64,
+    ns_p99: f64,
+    /// The key of the floor that the ratio is to.
+    floor: &'static str,
+    ratio_to_floor: f64,
+    doorbells_per_call: f64,
+    busy: u64,
+}
+
+#[derive(Serialize)]
+struct ChecksReport {
+    passed: u64,
+    failed: u64,
+}
+
+impl Report {
+    pub(super) fn new(bench: &Bench, checks: &Checks) -> Self {
+        let floor = FloorReport {
+            cache_line_rtt_ns: bench.floor.ns(Against::CacheLine),
+            futex_rtt_ns: bench.floor.ns(Against::Futex),
+            fetch_or_ns: bench.floor.ns(Against::FetchOr),
+        };
+        let total = checks.total();
+        Self {
+            floor,
+            rows: bench.rows.iter().map(|row| RowReport::new(row, bench)).collect(),
+            checks: ChecksReport { passed: total.passed, failed: total.failed },
+        }
+    }
+
+    pub(super) fn failed(&self) -> u64 {
+        self.checks.failed
+    }
+
+    pub(super) fn print(&self, checks: &Checks) {
+        println!("{}", self.table());
+        println!(
+            "A sample is the mean of `calls/sample` calls back to back; min, p50 and p99 are over samples."
+        );
+        println!("Floors, medians measured between the rows:");
+        let floor = &self.floor;
+        println!(
+            "  line     {:>8} ns  a cache line there and back between the same two cores",
+            floor.cache_line_rtt_ns
+        );
+        println!(
+            "  futex    {:>8} ns  there and back through the kernel, both sides asleep",
+            floor.futex_rtt_ns
+        );
+        println!("  fetch_or {:>8} ns  one on a line that nobody else uses", floor.fetch_or_ns);
+        let ChecksReport { passed, failed } = self.checks;
+        println!("Checks of {}: {passed} passed, {failed} failed", checks.promises().join(", "));
+        for (promise, what, tally) in checks.failures() {
+            println!("  {promise} FAILED {} of {}: {what}", tally.failed, tally.passed + tally.failed);
+        }
+    }
+
+    fn table(&self) -> Table {
+        let mut table = Table::new();
+        table.load_preset(presets::NOTHING);
+        table.set_header([
+            "call",
+            "target",
+            "count",
+            "calls/sample",
+            "ns min",
+            "p50",
+            "p99",
+            "x floor",
+            "floor",
+            "doorbells/call",
+            "busies",
+        ]);
+        for row in &self.rows {
+            table.add_row([
+                row.call.to_owned(),
+                row.target.to_owned(),
+                row.count.to_string(),
+                row.calls_per_sample.to_string(),
+                row.ns_min.to_string(),
+                row.ns_p50.to_string(),
+                row.ns_p99.to_string(),
+                row.ratio_to_floor.to_string(),
+                short(row.floor).to_owned(),
+                row.doorbells_per_call.to_string(),
+                row.busy.to_string(),
+            ]);
+        }
+        for (number, column) in table.column_iter_mut().enumerate() {
+            column.set_padding((0, 2));
+            if !matches!(number, 0 | 1 | 8) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        table
+    }
+}
+
+impl RowReport {
+    fn new(row: &Row, bench: &Bench) -> Self {
+        let ns_p50 = row.samples.percentile_ns(50.0);
+        let calls = row.calls.max(1) as f64;
+        Self {
+            call: row.plan.call,
+            target: row.plan.target,
+            count: row.calls,
+            calls_per_sample: row.calls_per_sample,
+            ns_min: row.samples.min_ns(),
+            ns_p50,
+            ns_p99: row.samples.percentile_ns(99.0),
+            floor: row.plan.against.name(),
+            ratio_to_floor: round(ns_p50 / bench.floor.ns(row.plan.against), 3),
+            doorbells_per_call: round(row.rings as f64 / calls, 4),
+            busy: row.busy,
+        }
+    }
+}
+
+/// A floor's name in the table.
+fn short(floor: &'static str) -> &'static str {
+    match floor {
+        "cache_line_rtt_ns" => "line",
+        "futex_rtt_ns" => "futex",
+        _ => "fetch_or",
+    }
+}

@@ -1,0 +1,148 @@
+//! The stages on which samples are taken: one machine each, with its target in one state.
+//!
+//! A stage is a machine of two CPUs: the target, a thread of the machine's own that polls or sleeps, and the caller, this
+//! thread, which is attached for some of the rows and only calls for the others. Only one stage is up at a time, since a
+//! target that polls takes its core for itself; they take turns every few ten milliseconds.
+
+use super::checks::Checks;
+use super::floor::Floor;
+use super::rows::{Caller, Plan, ROWS, Rings, State, both};
+use super::samples::{Sample, Samples};
+use crate::pace::{Pace, Place};
+use anyhow::Result;
+use smpcall_host::{Idle, Machine};
+use std::time::{Duration, Instant};
+
+/// The CPU that is called.
+pub(super) const TARGET: u32 = 0;
+/// The CPU that calls.
+pub(super) const CALLER: u32 = 1;
+
+/// Samples of a row at one visit.
+const SAMPLES_PER_VISIT: u32 = 3;
+
+/// What a row needs to take a sample.
+pub(super) struct Stage<'m> {
+    pub(super) machine: &'m Machine,
+    pub(super) pace: Pace,
+}
+
+/// One row of the table, so far.
+pub(super) struct Row {
+    pub(super) plan: &'static Plan,
+    pub(super) samples: Samples,
+    pub(super) calls: u64,
+    pub(super) calls_per_sample: u32,
+    pub(super) busy: u64,
+    pub(super) rings: u64,
+}
+
+impl Row {
+    fn record(&mut self, sample: &Sample, rings: u64) {
+        self.samples.record(sample);
+        self.calls += u64::from(sample.calls);
+        self.calls_per_sample = sample.calls;
+        self.busy += u64::from(sample.busy);
+        self.rings += rings;
+    }
+}
+
+/// All rows and all floors, so far.
+pub(super) struct Bench {
+    place: Place,
+    pub(super) floor: Floor,
+    pub(super) rows: Vec<Row>,
+}
+
+/// Whether the samples of a visit count.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Visit {
+    /// The first on a new machine: everything is cold.
+    WarmUp,
+    Counts,
+}
+
+impl Bench {
+    pub(super) fn new(place: Place) -> Self {
+        let row =
+            |plan| Row { plan, samples: Samples::new(), calls: 0, calls_per_sample: 0, busy: 0, rings: 0 };
+        Self { place, floor: Floor::new(), rows: ROWS.iter().map(row).collect() }
+    }
+
+    /// Each stage once, each for about `time`.
+    pub(super) fn round(&mut self, time: Duration, checks: &mut Checks) -> Result<()> {
+        self.stage(State::Polling, time, checks)?;
+        self.stage(State::Parked, time, checks)?;
+        self.both_call(time / 2, checks)
+    }
+
+    fn stage(&mut self, state: State, time: Duration, checks: &mut Checks) -> Result<()> {
+        let idle = match state {
+            State::Polling => Idle::Poll,
+            State::Parked => Idle::Sleep,
+        };
+        let machine =
+            Machine::builder().owned(1).attachable(1).cores(self.place.owned()).idle(idle).build()?;
+        let stage = Stage { machine: &machine, pace: self.place.pace() };
+        let since = Instant::now();
+        // Where each call costs a change of threads, there is no time to waste on warming up, nor need.
+        let mut visit = if stage.pace == Pace::Apart { Visit::WarmUp } else { Visit::Counts };
+        loop {
+            let here = Place::attach(&machine, CALLER, self.place.caller())?;
+            self.visit(&stage, (state, Caller::Cpu), visit, checks)?;
+            drop(here);
+            self.visit(&stage, (state, Caller::Thread), visit, checks)?;
+            if visit == Visit::Counts && since.elapsed() >= time {
+                return Ok(());
+            }
+            visit = Visit::Counts;
+        }
+    }
+
+    fn visit(
+        &mut self,
+        stage: &Stage<'_>,
+        at: (State, Caller),
+        visit: Visit,
+        checks: &mut Checks,
+    ) -> Result<()> {
+        let repeat = stage.pace.batch(SAMPLES_PER_VISIT);
+        for _ in 0..repeat {
+            match at.0 {
+                State::Polling => self.floor.sample_polling(stage)?,
+                State::Parked => self.floor.sample_parked(stage)?,
+            }
+        }
+        for row in self.rows.iter_mut().filter(|row| row.plan.at == Some(at)) {
+            for _ in 0..repeat {
+                let before = stage.machine.counts().rings;
+                let sample = (row.plan.measure)(stage, checks)?;
+                let rings = stage.machine.counts().rings - before;
+                check_rings(row.plan.rings, rings, sample.calls, checks);
+                if visit == Visit::Counts {
+                    row.record(&sample, rings);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The row in which both CPUs call: its target is no thread of the machine's own, but calls as the caller does.
+    fn both_call(&mut self, time: Duration, checks: &mut Checks) -> Result<()> {
+        let machine = Machine::builder().attachable(2).build()?;
+        for row in self.rows.iter_mut().filter(|row| row.plan.at.is_none()) {
+            both::measure(&machine, &self.place, time, checks, |sample, rings| row.record(sample, rings))?;
+        }
+        Ok(())
+    }
+}
+
+fn check_rings(rule: Rings, rings: u64, calls: u32, checks: &mut Checks) {
+    match rule {
+        Rings::None => checks.same("P7", "no doorbell for a target that polls", rings, 0),
+        Rings::OneEach => {
+            checks.that("P7", "at most one doorbell for each sleep", rings <= u64::from(calls));
+        }
+        Rings::Any => {}
+    }
+}
