@@ -16,6 +16,10 @@ use std::time::{Duration, Instant};
 /// Waiter numbers from here on are threads that only call; below, CPUs.
 const FIRST_CALLER: u16 = 0x8000;
 
+/// How many short pauses a polling CPU gathers posts for: about 40 ns, where a flood's cost per post was measured to fall
+/// to less than half, and a single post's way to its run grows by a quarter.
+const GATHER: u32 = 30;
+
 /// What is told of silent targets.
 pub(crate) type OnStall = Box<dyn Fn(&Stall) + Send + Sync>;
 
@@ -176,6 +180,13 @@ unsafe impl Platform for Host {
         // SAFETY: a hint that reads nothing, writes nothing and never faults, whatever the address.
         unsafe {
             std::arch::asm!("prefetchw [{}]", in(reg) line, options(nostack, preserves_flags));
+        }
+    }
+
+    #[inline(always)]
+    fn gather(&self) {
+        for _ in 0..GATHER {
+            short_pause();
         }
     }
 

@@ -64,8 +64,8 @@ unsafe fn never_posted(_arg: *const (), _op: Op) {
 
 impl Header {
     const_unless_loom! {
-        /// An asynchronous header, free.
-        fn new() -> Self {
+        /// A header that nobody has claimed.
+        pub(crate) fn new() -> Self {
             Self {
                 next: SharedCell::new(core::ptr::null()),
                 state: State::new(),
@@ -87,6 +87,17 @@ impl Header {
             func: SharedCell::new(never_posted),
             arg: SharedCell::new(core::ptr::null()),
         }
+    }
+
+    /// Makes this the header of a new waiting call to `cpu`, with `src` to be woken.
+    ///
+    /// # Safety
+    ///
+    /// The header is the caller's alone, and in no queue (I9).
+    pub(crate) unsafe fn reuse_waiting(&self, cpu: u32, src: u16) {
+        self.state.reuse_waiting(cpu);
+        // Relaxed: published by the push, with the other fields.
+        self.src.store(src, Ordering::Relaxed);
     }
 
     /// Writes what the target will run.

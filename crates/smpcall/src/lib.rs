@@ -22,6 +22,7 @@ extern crate alloc;
 mod doctests;
 
 mod csd;
+mod door;
 mod error;
 mod percpu;
 mod platform;

@@ -1,8 +1,9 @@
-//! What a machine keeps for each CPU: three cache lines, and who writes which.
+//! What a machine keeps for each CPU: four cache lines, and who writes which.
 //!
 //! | line | written by | read by |
 //! |---|---|---|
-//! | `head` | posters and the owner | posters and the owner |
+//! | `door`: the queue's head, and one waiting call | posters and the owner | posters and the owner |
+//! | `lease`: whose the place at the door is | callers | callers |
 //! | `own` | the owner | the owner |
 //! | `running` | the owner | whoever waits for, or reports on, a run |
 //!
@@ -10,7 +11,7 @@
 //! taken by value, so that no CPU has two owners; a machine of N CPUs takes `N × size_of::<PerCpu>()` bytes (P13).
 
 use crate::csd::{Func, Header};
-use crate::queue::Head;
+use crate::door::{Door, Lease};
 use crate::sync::{AtomicBool, AtomicPtr, AtomicUsize, Ordering, const_unless_loom};
 use core::ptr::null_mut;
 
@@ -20,7 +21,8 @@ pub(crate) struct Line<T>(pub(crate) T);
 
 /// One CPU's part of a machine's memory.
 pub struct PerCpu {
-    pub(crate) head: Line<Head>,
+    pub(crate) door: Line<Door>,
+    pub(crate) lease: Line<Lease>,
     pub(crate) own: Line<Own>,
     pub(crate) running: Line<Running>,
 }
@@ -29,7 +31,7 @@ impl PerCpu {
     const_unless_loom! {
         /// A CPU that never came online.
         pub fn new() -> Self {
-            Self { head: Line(Head::new()), own: Line(Own::new()), running: Line(Running::new()) }
+            Self { door: Line(Door::new()), lease: Line(Lease::new()), own: Line(Own::new()), running: Line(Running::new()) }
         }
     }
 }
@@ -42,7 +44,7 @@ impl Default for PerCpu {
 
 impl core::fmt::Debug for PerCpu {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("PerCpu").field("head", &self.head.0.look()).finish_non_exhaustive()
+        f.debug_struct("PerCpu").field("head", &self.door.0.head.look()).finish_non_exhaustive()
     }
 }
 

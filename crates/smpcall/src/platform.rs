@@ -85,6 +85,14 @@ pub unsafe trait Platform {
         let _ = line;
     }
 
+    /// Lets a moment pass, about as long as a cache line travels, between a polling CPU's sight of a call that nobody
+    /// waits for and its taking of the list. In a flood of posts more come along meanwhile; without, poster and target
+    /// would pass the line to and fro for every one of them. May do nothing.
+    ///
+    /// Context: flush, local interrupts off.
+    #[inline(always)]
+    fn gather(&self) {}
+
     /// Returns how often a waiting caller looks at its call before it does anything else: about as long as a polling
     /// target takes to answer. 0 where the target cannot run while the caller does.
     ///

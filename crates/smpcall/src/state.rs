@@ -31,8 +31,8 @@
 //! - **I2** Between a won claim and the unlock, `next`, `func` and `arg` belong to one side: the poster until its
 //!   push, the target after it took the list. Neither touches them after the unlock.
 //! - **I3** Kind, CPU and runs do not change while the word is locked.
-//! - **I4** A waiting call's word has one owner who waits: it starts locked, is never claimed, and nothing touches
-//!   it after its completion.
+//! - **I4** A waiting call's word has one owner who waits: it starts locked, is never claimed, and nothing but its
+//!   owner touches it after its completion.
 //!
 //! # Orderings
 //!
@@ -151,6 +151,13 @@ impl State {
     /// A waiting call's word: locked from the start, since its one owner needs no claim (I4).
     pub(crate) fn new_waiting(cpu: u32) -> Self {
         Self(AtomicU32::new(locked(Kind::Sync, cpu)))
+    }
+
+    /// As [`Self::new_waiting`], for a word that has been one before and is nobody else's now.
+    #[inline]
+    pub(crate) fn reuse_waiting(&self, cpu: u32) {
+        // Relaxed: its one owner writes it (I4), and the push publishes it.
+        self.0.store(locked(Kind::Sync, cpu), Ordering::Relaxed);
     }
 
     /// Claims an asynchronous csd for `cpu`, or leaves word that somebody relies on its run.

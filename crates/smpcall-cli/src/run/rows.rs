@@ -2,7 +2,8 @@
 //!
 //! | row | one call is |
 //! |---|---|
-//! | waiting call | `Smp::call` by an attached CPU, until it returns |
+//! | waiting call | `Smp::call` by an attached CPU, until it returns; the closure takes a number along |
+//! | waiting call, borrowing | the same, with a closure that reads and writes the caller's stack |
 //! | waiting call, by a thread | the same by a thread that is no CPU |
 //! | waiting call, both ways | the same, while the target calls the caller |
 //! | post, run seen | `Smp::post`, until the caller sees what the function wrote |
@@ -79,11 +80,12 @@ const THREAD_POLLING: (State, Caller) = (State::Polling, Caller::Thread);
 const THREAD_PARKED: (State, Caller) = (State::Parked, Caller::Thread);
 
 /// All rows, in the order of the table.
-pub(super) static ROWS: [Plan; 17] = {
+pub(super) static ROWS: [Plan; 18] = {
     use Against::{CacheLine, FetchOr, Futex};
     use Rings::{Any, None, OneEach};
     [
         row(("waiting call", "polling"), CacheLine, CPU_POLLING, Any, waiting::to_polling),
+        row(("waiting call, borrowing", "polling"), CacheLine, CPU_POLLING, Any, waiting::borrowing),
         row(("waiting call", "parked"), Futex, CPU_PARKED, Any, waiting::to_parked),
         row(("waiting call", "busy"), CacheLine, CPU_POLLING, Any, busy::call),
         row(("waiting call, by a thread", "polling"), CacheLine, THREAD_POLLING, Any, waiting::to_polling),

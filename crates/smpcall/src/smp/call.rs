@@ -1,26 +1,50 @@
-//! Waiting calls: a frame on the caller's stack that holds the header, the closure and the result.
+//! Waiting calls: a header, and a place for the closure on its way there and the result on its way back.
+//!
+//! Both are at the target's [`door`](crate::door) if the call is small and the place is free, else in a frame on the
+//! caller's stack. Before the push they are the caller's; from then on the target's, until the state word says done; then
+//! the caller's again (I4). The caller does not leave them before (I5).
 
 use super::Smp;
 use crate::csd::{Header, Op, Work};
+use crate::door::{Luggage, Place};
 use crate::error::CallError;
 use crate::percpu::{PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
 use crate::queue::{Pushed, Seen};
 use crate::sync::SharedCell;
-use core::mem::MaybeUninit;
+use core::mem::{ManuallyDrop, MaybeUninit};
 
-/// One waiting call. Header, a small closure and a small result share one cache line.
-///
-/// Before the push all of it is the caller's; from then on the target's, until the state word says done; then the
-/// caller's again (I4). The caller does not leave the frame before (I5).
+/// The closure until it is run, then its result.
+union Cargo<F, T> {
+    function: ManuallyDrop<F>,
+    result: ManuallyDrop<T>,
+}
+
+/// What a function came to: its result, or its panic.
+type Answer<P, R> = Result<R, <P as Platform>::Panic>;
+
+/// One waiting call on the caller's stack: with four words of closure or result it is one cache line.
 #[repr(C, align(64))]
 struct Frame<P: Platform, F, R> {
     header: Header,
-    function: SharedCell<MaybeUninit<F>>,
-    result: SharedCell<MaybeUninit<Result<R, P::Panic>>>,
+    cargo: SharedCell<MaybeUninit<Cargo<F, Answer<P, R>>>>,
 }
 
-/// Aborts if the stack unwinds past a frame that the target may still reach (I5): a panic while panicking does.
+/// Where one waiting call travels.
+struct Vehicle<'a, C> {
+    header: &'a Header,
+    cargo: &'a SharedCell<C>,
+}
+
+/// Who calls whom, and how the caller is woken.
+struct Trip<'a> {
+    here: Option<(u32, &'a PerCpu)>,
+    cpu: u32,
+    target: &'a PerCpu,
+    waiter: Option<u16>,
+}
+
+/// Aborts if the stack unwinds past a call that the target may still reach (I5): a panic while panicking does.
 struct NoUnwind;
 
 impl Drop for NoUnwind {
@@ -72,27 +96,97 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             return Err(CallError::WouldDeadlock);
         }
         let waiter = if P::PARKS { self.platform.waiter() } else { None };
-        let frame = Frame::<P, F, R> {
-            header: Header::new_waiting(cpu, waiter.unwrap_or(0)),
-            function: SharedCell::new(MaybeUninit::new(function)),
-            result: SharedCell::new(MaybeUninit::uninit()),
+        let trip = Trip { here, cpu, target, waiter };
+        let answer = match self.lease::<F, R>(target) {
+            Some(place) => self.call_at_door(&trip, &place, function)?,
+            None => self.call_from_frame(&trip, function)?,
         };
-        let work = Work { func: run_frame::<P, F, R>, arg: (&raw const frame).cast() };
-        // SAFETY: not pushed yet.
-        unsafe { frame.header.set_work(work) };
-        if !self.push_waiting(cpu, target, &frame.header) {
-            // SAFETY: it was not queued, so the closure is still in the frame, and still ours.
-            frame.function.with_mut(|function| unsafe { (*function).assume_init_drop() });
-            return Err(CallError::Offline);
-        }
-        let guard = NoUnwind;
-        self.await_call(here, target, cpu, &frame.header, waiter, core::any::type_name::<F>());
-        core::mem::forget(guard);
-        // SAFETY: the word says done, so `run_frame` has written the result, and the frame is ours again (I4).
-        match frame.result.with(|result| unsafe { (*result).assume_init_read() }) {
+        match answer {
             Ok(result) => Ok(result),
             Err(panic) => P::resume(panic),
         }
+    }
+
+    /// The place at the target's door, if the call fits there and nobody has it.
+    #[inline(always)]
+    fn lease<'a, F, R>(&self, target: &'a PerCpu) -> Option<Place<'a>> {
+        let fits = const {
+            size_of::<Cargo<F, Answer<P, R>>>() <= size_of::<Luggage>()
+                && align_of::<Cargo<F, Answer<P, R>>>() <= align_of::<Luggage>()
+        };
+        if fits { target.lease.0.take(&target.door.0) } else { None }
+    }
+
+    #[inline(always)]
+    fn call_at_door<F, R>(
+        &self,
+        trip: &Trip<'_>,
+        place: &Place<'_>,
+        function: F,
+    ) -> Result<Answer<P, R>, CallError>
+    where
+        F: FnOnce() -> R + Send,
+        R: Send,
+    {
+        let vehicle = Vehicle { header: place.header(), cargo: place.luggage() };
+        // SAFETY: the place is leased, so the header is ours and in no queue (I9), until `place` is dropped.
+        unsafe { vehicle.header.reuse_waiting(trip.cpu, trip.waiter.unwrap_or(0)) };
+        // SAFETY: as above; `lease` has compared the sizes; the door stays in place as long as the machine is borrowed.
+        unsafe { self.travel(trip, &vehicle, function) }
+    }
+
+    #[inline(always)]
+    fn call_from_frame<F, R>(&self, trip: &Trip<'_>, function: F) -> Result<Answer<P, R>, CallError>
+    where
+        F: FnOnce() -> R + Send,
+        R: Send,
+    {
+        let frame = Frame::<P, F, R> {
+            header: Header::new_waiting(trip.cpu, trip.waiter.unwrap_or(0)),
+            cargo: SharedCell::new(MaybeUninit::uninit()),
+        };
+        // SAFETY: the frame is ours, of the right type, and left only after `travel`.
+        unsafe { self.travel(trip, &Vehicle { header: &frame.header, cargo: &frame.cargo }, function) }
+    }
+
+    /// Loads the function, sends it there, waits, and unloads its answer.
+    ///
+    /// # Safety
+    ///
+    /// The vehicle is the caller's alone and in no queue, its header that of a new waiting call; its cargo has room for a
+    /// `Cargo<F, Answer<P, R>>`; it stays alive and in place until this returns (I5).
+    #[inline(always)]
+    unsafe fn travel<F, R, C>(
+        &self,
+        trip: &Trip<'_>,
+        vehicle: &Vehicle<'_, C>,
+        function: F,
+    ) -> Result<Answer<P, R>, CallError>
+    where
+        F: FnOnce() -> R + Send,
+        R: Send,
+    {
+        let Vehicle { header, cargo } = *vehicle;
+        let function = Cargo::<F, Answer<P, R>> { function: ManuallyDrop::new(function) };
+        // SAFETY: not pushed yet, so the room is ours.
+        cargo.with_mut(|room| unsafe { room.cast::<Cargo<F, Answer<P, R>>>().write(function) });
+        let work = Work { func: run_cargo::<P, F, R, C>, arg: core::ptr::from_ref(cargo).cast() };
+        // SAFETY: not pushed yet.
+        unsafe { header.set_work(work) };
+        if !self.push_waiting(trip.cpu, trip.target, header) {
+            // SAFETY: it was not queued, so the closure is still there, and still ours.
+            cargo.with_mut(|room| unsafe {
+                ManuallyDrop::drop(&mut (*room.cast::<Cargo<F, Answer<P, R>>>()).function);
+            });
+            return Err(CallError::Offline);
+        }
+        let guard = NoUnwind;
+        self.await_call(trip.here, trip.target, trip.cpu, header, trip.waiter, core::any::type_name::<F>());
+        core::mem::forget(guard);
+        // SAFETY: the word says done, so `run_cargo` has written the answer, and the room is ours again (I4).
+        let cargo = cargo.with(|room| unsafe { room.cast::<Cargo<F, Answer<P, R>>>().read() });
+        // SAFETY: as above; read once.
+        Ok(ManuallyDrop::into_inner(unsafe { cargo.result }))
     }
 
     /// Queues a waiting call; `false` if the CPU is offline.
@@ -100,8 +194,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     fn push_waiting(&self, cpu: u32, target: &PerCpu, header: &Header) -> bool {
         let _irq = IrqGuard::new(&self.platform);
         // The target that matters for speed polls, so that is the guess.
-        // SAFETY: the header is ours, and its frame is not left before the word says done (I4, I5).
-        match unsafe { target.head.0.push(header, header, Seen::Polling) } {
+        // SAFETY: the header is ours, and stays in place until the word says done (I4, I5).
+        match unsafe { target.door.0.head.push(header, header, Seen::Polling) } {
             Pushed::Ring => self.platform.ring(cpu),
             Pushed::Seen => {}
             Pushed::Refused => return false,
@@ -117,7 +211,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
                 self.0.own.0.set_in_call(self.1);
             }
         }
-        if here.head.0.look() == Seen::Offline && !here.own.0.in_call() {
+        if here.door.0.head.look() == Seen::Offline && !here.own.0.in_call() {
             return Err(CallError::Offline);
         }
         let _irq = IrqGuard::new(&self.platform);
@@ -127,16 +221,21 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     }
 }
 
+/// Runs the function in the cargo, and leaves its answer there.
+///
 /// # Safety
 ///
-/// `arg` is a queued `Frame<P, F, R>`, called once, by its target.
-unsafe fn run_frame<P: Platform, F: FnOnce() -> R, R>(arg: *const (), op: Op) {
+/// `arg` is the `SharedCell<C>` of a queued waiting call, and holds a `Cargo` of these types with a function in it; called
+/// once, by its target.
+unsafe fn run_cargo<P: Platform, F: FnOnce() -> R, R, C>(arg: *const (), op: Op) {
     debug_assert!(op == Op::Run, "a waiting call is not cancelled");
-    // SAFETY: by I5 the frame is there until the word says done, which is after this function.
-    let frame = unsafe { &*arg.cast::<Frame<P, F, R>>() };
+    // SAFETY: by I5 it is there until the word says done, which is after this function.
+    let cell = unsafe { &*arg.cast::<SharedCell<C>>() };
     // SAFETY: the closure is the target's now, and this is the one call.
-    let function = frame.function.with(|function| unsafe { (*function).assume_init_read() });
-    let result = P::catch(function);
-    // SAFETY: the result's place is the target's until the word says done.
-    frame.result.with_mut(|place| unsafe { (*place).write(result) });
+    let cargo = cell.with(|room| unsafe { room.cast::<Cargo<F, Answer<P, R>>>().read() });
+    // SAFETY: as above: it holds the function, which is read once.
+    let function = ManuallyDrop::into_inner(unsafe { cargo.function });
+    let result = Cargo::<F, Answer<P, R>> { result: ManuallyDrop::new(P::catch(function)) };
+    // SAFETY: the room is the target's until the word says done.
+    cell.with_mut(|room| unsafe { room.cast::<Cargo<F, Answer<P, R>>>().write(result) });
 }

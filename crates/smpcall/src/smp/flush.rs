@@ -4,8 +4,11 @@ use super::Smp;
 use crate::csd::{Header, Op};
 use crate::percpu::{Batch, PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
-use crate::queue::Rest;
+use crate::queue::{Rest, Seen};
 use core::num::NonZeroU32;
+
+/// How often a CPU that polls lets posts come together before it runs them.
+const GATHERINGS_MAX: u32 = 4;
 
 /// How many functions a flush may run before it lets its CPU do something else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,14 +75,17 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     fn run_queue(&self, cpu: u32, here: &PerCpu, left: &mut u32) -> bool {
         let own = &here.own.0;
         let mut batch = own.take_left_over();
+        let mut flood = false;
         loop {
             if batch.is_empty() {
-                batch = self.take_batch(here);
+                batch = self.take_batch(here, flood);
+                // What is there when a batch has just run came while it ran.
+                flood = own.polling();
             }
             if batch.is_empty() {
                 // Nothing there. A polling CPU stays POLLING; any other must say that it looks no more, and look again
                 // if somebody was faster.
-                if own.polling() || here.head.0.rest() == Rest::Resting {
+                if own.polling() || here.door.0.head.rest() == Rest::Resting {
                     return true;
                 }
                 continue;
@@ -96,10 +102,34 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         }
     }
 
-    /// Takes what is queued, and turns it round: oldest first, waiting calls apart from the others.
+    /// Takes what is queued, and turns it round: oldest first, waiting calls apart from the others. `flood`: it came while
+    /// other calls ran, and more may be on its way.
     #[inline]
-    fn take_batch(&self, here: &PerCpu) -> Batch {
-        self.turn_round(here.head.0.take(|newest| self.platform.prefetch_write(newest.cast())))
+    fn take_batch(&self, here: &PerCpu, flood: bool) -> Batch {
+        let newest = here.door.0.head.take(|newest| {
+            self.platform.prefetch_write(newest.cast());
+            if flood {
+                self.gather(here, newest);
+            }
+        });
+        self.turn_round(newest)
+    }
+
+    /// Lets a flood of posts come together, on a CPU that polls: as long as each short pause brings another call that nobody
+    /// waits for, up to [`GATHERINGS_MAX`]. Else poster and target would pass the head's line to and fro for every post.
+    #[inline]
+    fn gather(&self, here: &PerCpu, mut newest: *const Header) {
+        for _ in 0..GATHERINGS_MAX {
+            // SAFETY: whatever is linked in our queue is alive until we have taken it and let go of it (I5).
+            if unsafe { &*newest }.state.look_racy().is_sync() {
+                return;
+            }
+            self.platform.gather();
+            match here.door.0.head.look() {
+                Seen::List(newer) if newer != newest => newest = newer,
+                _ => return,
+            }
+        }
     }
 
     /// Turns a list round that was taken off a head.

@@ -30,7 +30,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         if here.own.0.in_call() {
             return Err(HotplugError::InCall);
         }
-        if here.head.0.open() { Ok(()) } else { Err(HotplugError::Already) }
+        if here.door.0.head.open() { Ok(()) } else { Err(HotplugError::Already) }
     }
 
     /// Closes the queue of the CPU that runs the caller, and runs all that it had accepted (P8). From the moment of
@@ -48,11 +48,11 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         if own.in_call() {
             return Err(HotplugError::InCall);
         }
-        if here.head.0.look() == Seen::Offline {
+        if here.door.0.head.look() == Seen::Offline {
             return Err(HotplugError::Already);
         }
         own.set_polling(false);
-        let list = here.head.0.close();
+        let list = here.door.0.head.close();
         let mut left = u32::MAX;
         // What a flush left over is older than anything in the head.
         for batch in [own.take_left_over(), self.turn_round(list)] {
@@ -66,7 +66,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     ///
     /// Context: any. Progress: wait-free.
     pub fn is_online_racy(&self, cpu: u32) -> bool {
-        self.cpu(cpu).is_some_and(|cpu| cpu.head.0.look() != Seen::Offline)
+        self.cpu(cpu).is_some_and(|cpu| cpu.door.0.head.look() != Seen::Offline)
     }
 
     /// Says that the CPU that runs the caller looks at its queue by itself from now on, so that posts to it need not
@@ -108,17 +108,17 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     #[inline]
     pub fn has_work(&self) -> bool {
         let (_, here) = self.here().expect("has_work is for a CPU of this machine");
-        matches!(here.head.0.look(), Seen::List(_)) || here.own.0.has_left_over()
+        matches!(here.door.0.head.look(), Seen::List(_)) || here.own.0.has_left_over()
     }
 
     pub(super) fn start_polling(&self, here: &PerCpu) {
         here.own.0.set_polling(true);
-        here.head.0.look_out();
+        here.door.0.head.look_out();
     }
 
     pub(super) fn stop_polling(&self, here: &PerCpu) -> Sleep {
         let own = &here.own.0;
-        if own.has_left_over() || here.head.0.rest() == Rest::Work {
+        if own.has_left_over() || here.door.0.head.rest() == Rest::Work {
             // Still looking: an interrupt that flushed in between left POLLING in place.
             return Sleep::Work;
         }

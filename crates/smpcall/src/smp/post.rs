@@ -44,7 +44,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// Posts a csd that was seen free. Apart from `post`, so that a Busy answer is only a few instructions.
     #[inline(never)]
     fn post_free<T: Post>(&self, cpu: u32, target: &PerCpu, csd: T) -> Result<(), PostError> {
-        let guess = target.head.0.look();
+        let guess = target.door.0.head.look();
         if guess == Seen::Offline {
             // Without a claim: nobody can have been told Busy.
             return Err(PostError::Offline { told: Told::No });
@@ -60,7 +60,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         // SAFETY: we have won the claim, and have not pushed yet.
         unsafe { header.set_work(csd.work()) };
         // SAFETY: a chain of one, which is ours, and which `T: Post` keeps alive and in place (I5).
-        match unsafe { target.head.0.push(header, header, guess) } {
+        match unsafe { target.door.0.head.push(header, header, guess) } {
             Pushed::Ring => self.platform.ring(cpu),
             Pushed::Seen => {}
             // SAFETY: the push was refused, so the claim is still ours.
@@ -83,7 +83,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     pub fn post_all<T: Post>(&self, cpu: u32, csds: impl IntoIterator<Item = T>) -> Result<Chain, PostError> {
         let target = self.cpu(cpu).ok_or(PostError::NoSuchCpu)?;
         let _irq = IrqGuard::new(&self.platform);
-        if target.head.0.look() == Seen::Offline {
+        if target.door.0.head.look() == Seen::Offline {
             return Err(PostError::Offline { told: Told::No });
         }
         let mut links = Links { smp: self, target, cpu, ends: None };
@@ -157,7 +157,7 @@ impl<P: Platform, S: Storage> Links<'_, P, S> {
     fn push(&mut self) -> Result<(), Told> {
         let Some((newest, oldest)) = self.ends.take() else { return Ok(()) };
         // SAFETY: `add` linked them, from the newest to the oldest; their claims are ours.
-        match unsafe { self.target.head.0.push(&*newest, &*oldest, self.target.head.0.look()) } {
+        match unsafe { self.target.door.0.head.push(&*newest, &*oldest, self.target.door.0.head.look()) } {
             Pushed::Ring => self.smp.platform.ring(self.cpu),
             Pushed::Seen => {}
             // SAFETY: the push was refused, so the claims are still ours.

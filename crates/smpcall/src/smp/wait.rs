@@ -181,7 +181,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
 
     /// Rings a target that has entries and runs none: the poster that owes the ring may be off its CPU (P7 allows it).
     fn ring_if_overlooked(&self, wait: &Wait<'_>) {
-        let queued = matches!(wait.target.head.0.look(), Seen::List(_));
+        let queued = matches!(wait.target.door.0.head.look(), Seen::List(_));
         if queued && wait.target.running.0.func_racy().is_none() {
             self.platform.ring(wait.target_cpu);
         }

@@ -3,6 +3,7 @@
 use super::super::checks::Checks;
 use super::super::samples::Sample;
 use super::super::stage::{CALLER, Stage, TARGET};
+use crate::pace::Line;
 use anyhow::Result;
 use std::hint::black_box;
 
@@ -28,10 +29,29 @@ fn calls(stage: &Stage<'_>, cpu: u32, calls: u32, checks: &mut Checks) -> Sample
     let mut right = 0;
     let sample = Sample::time(calls, || {
         for number in 0..calls {
-            let answer = stage.machine.call(cpu, || black_box(number) ^ KEY);
+            let answer = stage.machine.call(cpu, move || black_box(number) ^ KEY);
             right += u32::from(answer == Ok(number ^ KEY));
         }
     });
     checks.all("P4", "a waiting call gives back its function's result", right.into(), calls.into());
     sample
+}
+
+/// The closure reads and writes the caller's stack: a line more, there and back.
+pub(super) fn borrowing(stage: &Stage<'_>, checks: &mut Checks) -> Result<Sample> {
+    let calls = stage.pace.batch(CALLS);
+    let mut sum = Line(0_u64);
+    let mut right = 0;
+    let sample = Sample::time(calls, || {
+        for _ in 0..calls {
+            let before = sum.0;
+            let answer = stage.machine.call(TARGET, || {
+                sum.0 += 1;
+                sum.0
+            });
+            right += u32::from(answer == Ok(before + 1) && sum.0 == before + 1);
+        }
+    });
+    checks.all("P4", "what a borrowing closure wrote is there afterwards", right.into(), calls.into());
+    Ok(sample)
 }
