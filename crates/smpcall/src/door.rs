@@ -26,6 +26,7 @@
 //! | `Drop` of [`Place`] | Release | `take` | the other half of the same |
 
 use crate::csd::Header;
+use crate::multicast::Callers;
 use crate::queue::Head;
 use crate::sync::{AtomicU32, Ordering, SharedCell, const_unless_loom};
 use core::mem::MaybeUninit;
@@ -33,19 +34,21 @@ use core::mem::MaybeUninit;
 const FREE: u32 = 0;
 const TAKEN: u32 = 1;
 
-/// What a call may bring along to the door, and take home: a closure or a result of three words.
-pub(crate) type Luggage = MaybeUninit<[usize; 3]>;
+/// What a call may bring along to the door, and take home: a closure or a result of two words.
+pub(crate) type Luggage = MaybeUninit<[usize; 2]>;
 
-/// The line: the head, and the place for one call.
+/// The line: the head, the bits of those who multicast, and the place for one call.
 #[repr(C, align(64))]
 pub(crate) struct Door {
     pub(crate) head: Head,
+    /// Who multicasts to this CPU: the slots that it owes an answer.
+    pub(crate) callers: Callers,
     luggage: SharedCell<Luggage>,
     header: Header,
 }
 
 #[cfg(all(not(loom), target_pointer_width = "64"))]
-const _: () = assert!(size_of::<Door>() == 64, "head, luggage and header are one cache line");
+const _: () = assert!(size_of::<Door>() == 64, "head, callers, luggage and header are one cache line");
 
 // SAFETY: the header and the luggage are reached by one side at a time: the lessee, and between its push and the call's
 // completion the target (I9, I4). What travels in the luggage is `Send` by the bounds of `Smp::call`.
@@ -59,6 +62,7 @@ impl Door {
         pub(crate) fn new() -> Self {
             Self {
                 head: Head::new(),
+                callers: Callers::new(),
                 luggage: SharedCell::new(MaybeUninit::uninit()),
                 header: Header::new(),
             }

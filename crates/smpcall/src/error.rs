@@ -71,6 +71,33 @@ impl fmt::Display for CallError {
 
 impl core::error::Error for CallError {}
 
+/// Why a multicast did not start. Nothing was sent, and the function was not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ManyError {
+    /// The caller waits, and is in a context in which that could deadlock (P10): in call context, in an interrupt, or with
+    /// interrupts off. Multicast without waiting ([`Smp::post_many`](crate::Smp::post_many)), or from thread context.
+    WouldDeadlock,
+    /// The mask names a CPU that the machine has not.
+    NoSuchCpu,
+    /// The caller does not wait, and as many multicasts are in flight as the machine has slots: try again later.
+    Busy,
+    /// The mask for the answer has no room for all CPUs of the machine.
+    MaskTooSmall,
+}
+
+impl fmt::Display for ManyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::WouldDeadlock => "waiting here could deadlock",
+            Self::NoSuchCpu => "the mask names a CPU that the machine has not",
+            Self::Busy => "as many multicasts are in flight as there are slots",
+            Self::MaskTooSmall => "the mask for the answer is too small for the machine",
+        })
+    }
+}
+
+impl core::error::Error for ManyError {}
+
 /// Why a wait for a csd did not end with its run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitError {

@@ -10,7 +10,7 @@
 //! Storage is the user's: an array, a boxed slice, or a `&'static mut` slice that a kernel carved out at start. It is
 //! taken by value, so that no CPU has two owners; a machine of N CPUs takes `N × size_of::<PerCpu>()` bytes (P13).
 
-use crate::csd::{Func, Header};
+use crate::csd::Header;
 use crate::door::{Door, Lease};
 use crate::sync::{AtomicBool, AtomicPtr, AtomicUsize, Ordering, const_unless_loom};
 use core::ptr::null_mut;
@@ -58,6 +58,8 @@ pub(crate) struct Own {
     /// What a flush left over at its budget, oldest first: waiting calls, and the others.
     left_sync: AtomicPtr<Header>,
     left_async: AtomicPtr<Header>,
+    /// The multicasts whose bits were taken and that were not answered yet.
+    left_slots: AtomicUsize,
 }
 
 impl Own {
@@ -68,6 +70,7 @@ impl Own {
                 polling: AtomicBool::new(false),
                 left_sync: AtomicPtr::new(null_mut()),
                 left_async: AtomicPtr::new(null_mut()),
+                left_slots: AtomicUsize::new(0),
             }
         }
     }
@@ -96,7 +99,10 @@ impl Own {
     pub(crate) fn has_left_over(&self) -> bool {
         // Relaxed: the owner's own lists.
         !self.left_sync.load(Ordering::Relaxed).is_null()
+            // Relaxed: as above.
             || !self.left_async.load(Ordering::Relaxed).is_null()
+            // Relaxed: as above.
+            || self.left_slots.load(Ordering::Relaxed) != 0
     }
 
     /// Takes what was left over.
@@ -106,6 +112,8 @@ impl Own {
             sync: self.left_sync.load(Ordering::Relaxed),
             // Relaxed: as above.
             r#async: self.left_async.load(Ordering::Relaxed),
+            // Relaxed: as above.
+            slots: self.left_slots.load(Ordering::Relaxed),
         };
         if !batch.is_empty() {
             self.leave_over(Batch::EMPTY);
@@ -118,22 +126,27 @@ impl Own {
         self.left_sync.store(batch.sync.cast_mut(), Ordering::Relaxed);
         // Relaxed: as above.
         self.left_async.store(batch.r#async.cast_mut(), Ordering::Relaxed);
+        // Relaxed: as above.
+        self.left_slots.store(batch.slots, Ordering::Relaxed);
     }
 }
 
-/// Headers taken off a queue, oldest first; each is the target's until it is run (I2).
+/// What was taken off a queue: headers, oldest first, each the target's until it is run (I2), and the multicasts that it
+/// owes an answer (I11).
 #[derive(Clone, Copy)]
 pub(crate) struct Batch {
     /// Calls that somebody waits for: they run first (P6).
     pub(crate) sync: *const Header,
+    /// Multicasts: they run next.
+    pub(crate) slots: usize,
     pub(crate) r#async: *const Header,
 }
 
 impl Batch {
-    pub(crate) const EMPTY: Self = Self { sync: core::ptr::null(), r#async: core::ptr::null() };
+    pub(crate) const EMPTY: Self = Self { sync: core::ptr::null(), slots: 0, r#async: core::ptr::null() };
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.sync.is_null() && self.r#async.is_null()
+        self.sync.is_null() && self.slots == 0 && self.r#async.is_null()
     }
 }
 
@@ -161,11 +174,11 @@ impl Running {
         }
     }
 
-    /// Owner: a run begins. Before the header is unlocked, so that whoever sees it free finds it here.
+    /// Owner: a run begins, of a header or of a multicast's slot. Before the header is unlocked, so that whoever sees it free finds it here.
     #[inline]
-    pub(crate) fn begin(&self, csd: *const Header, func: Func) {
+    pub(crate) fn begin(&self, csd: *const Header, func: *const ()) {
         // Relaxed: for reports only.
-        self.func.store(func as *mut (), Ordering::Relaxed);
+        self.func.store(func.cast_mut(), Ordering::Relaxed);
         // Release: whoever sees this and not an earlier run has that one's writes too; pairs with `runs`.
         self.csd.store(csd.cast_mut(), Ordering::Release);
     }

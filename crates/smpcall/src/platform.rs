@@ -3,6 +3,7 @@
 //! Three duties: *where am I* (current CPU, interrupts), *the doorbell*, and *how to wait*. The chapter "Implementing
 //! a port" of ARCHITECTURE.md has a complete one.
 
+use crate::mask::CpuMask;
 use crate::stall::Stall;
 
 /// What a machine has to offer so that calls can run on it.
@@ -47,6 +48,25 @@ pub unsafe trait Platform {
     ///
     /// Context: any, an NMI included; must not wait for the target, nor post.
     fn ring(&self, cpu: u32);
+
+    /// Makes several CPUs flush soon: CPU `first + n` for each bit `n` of `cpus`. As [`Self::ring`] for each, unless the
+    /// machine can do better.
+    ///
+    /// Context: as for [`Self::ring`].
+    fn ring_many(&self, first: u32, cpus: usize) {
+        for bit in crate::mask::bits_of(cpus) {
+            self.ring(first + bit);
+        }
+    }
+
+    /// Returns which CPU of `mask` is nearest to `cpu`; `None` if the port does not know: then the next number is taken.
+    /// Need not look at which are online.
+    ///
+    /// Context: any.
+    fn nearest(&self, cpu: u32, mask: &CpuMask) -> Option<u32> {
+        let _ = (cpu, mask);
+        None
+    }
 
     /// Switches local interrupts (those that flush) off, and returns what they were. Nests.
     ///

@@ -1,17 +1,18 @@
 //! The queue's head word: the other of the two words that the whole protocol is made of.
 //!
-//! One word for each CPU, and it is a list of headers *or* one of three marks:
+//! One word for each CPU, and it is a list of headers *or* one of three marks. A list carries one bit more, `CALLED`: some
+//! CPU multicasts, and the bits of [`crate::multicast`] say who. With that bit a list may have no header at all.
 //!
 //! | head | meaning | a push that replaces it | who writes it |
 //! |---|---|---|---|
 //! | `IDLE` | the CPU runs something else, or sleeps | pushes, and **owes the ring** | owner: `rest`, `open` |
 //! | `POLLING` | the CPU is looking: idle loop, event loop, or in a flush | pushes | owner: `take`, `look_out` |
 //! | `OFFLINE` | the CPU takes nothing | is refused | owner: `close` |
-//! | a list, newest first | somebody rang already, or nobody needed to | pushes | anyone: `push` |
+//! | a list, newest first, with or without `CALLED` | somebody rang already, or nobody needed to | pushes | anyone: `push`, `summon` |
 //!
 //! ```text
-//!                push: CAS, AcqRel (rings)
-//!     IDLE ───────────────────────────────▶ list ──┐ push: CAS, AcqRel
+//!          push, summon: CAS, AcqRel (rings)
+//!     IDLE ───────────────────────────────▶ list ──┐ push, summon: CAS, AcqRel
 //!      ▲ │                                  ▲  │ ▲─┘
 //!      │ └ look_out: CAS ┐        push: CAS │  │ take: swap, Acquire
 //!      │                 ▼                  │  ▼
@@ -34,10 +35,11 @@
 //! | site | order | partner | weaker: what breaks |
 //! |---|---|---|---|
 //! | `push` | AcqRel | `take`, `close` / `rest`, `open` | Release: the target runs garbage. Acquire: the ring reads a doorbell that the target has not prepared yet |
-//! | `take` | Acquire | `push` | the target runs garbage |
+//! | `summon` | AcqRel, *successful* CAS | `take`, `close` / `rest`, `open` | Release: the target takes the list and misses the caller's bit, which nobody looks at again. Acquire: as for `push` |
+//! | `take` | Acquire | `push`, `summon` | the target runs garbage, or misses a bit |
 //! | `rest` | Release | `push` | the ringer does not see what the target prepared before it slept |
 //! | `open` | Release | `push` | as for `rest`, of a CPU that comes online |
-//! | `close` | Acquire | `push` | a call accepted before is run as garbage (P8) |
+//! | `close` | Acquire | `push`, `summon` | a call accepted before is run as garbage, or missed (P8) |
 //! | looks | Relaxed | – | – |
 //!
 //! P7 as a race, both ways: a push against a flush that leaves. *If the push comes first*, `rest` finds a list in
@@ -52,6 +54,38 @@ use core::ptr::without_provenance_mut;
 const IDLE: usize = 1;
 const POLLING: usize = 2;
 const OFFLINE: usize = 3;
+/// The bit of a list that says that somebody multicasts; 8 alone is a list without a header.
+const CALLED: usize = 8;
+
+/// What was pushed since the last take: headers, newest first, and whether somebody multicasts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct List(*const Header);
+
+impl List {
+    pub(crate) const EMPTY: Self = Self(core::ptr::null());
+
+    /// The newest header; null if there is none.
+    #[inline(always)]
+    pub(crate) fn newest(self) -> *const Header {
+        self.0.map_addr(|addr| addr & !CALLED)
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_called(self) -> bool {
+        self.0.addr() & CALLED != 0
+    }
+
+    fn called(self) -> Self {
+        Self(self.0.map_addr(|addr| addr | CALLED))
+    }
+
+    /// The list with `newest` for its newest.
+    #[inline(always)]
+    fn with_newest(self, newest: &Header) -> Self {
+        let called = self.0.addr() & CALLED;
+        Self(core::ptr::from_ref(newest).map_addr(|addr| addr | called))
+    }
+}
 
 /// What the head word held.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -62,8 +96,8 @@ pub(crate) enum Seen {
     Polling,
     /// Takes nothing.
     Offline,
-    /// Has entries; the newest.
-    List(*const Header),
+    /// Has entries.
+    List(List),
 }
 
 impl Seen {
@@ -73,7 +107,7 @@ impl Seen {
             IDLE => Self::Idle,
             POLLING => Self::Polling,
             OFFLINE => Self::Offline,
-            _ => Self::List(word),
+            _ => Self::List(List(word)),
         }
     }
 
@@ -83,7 +117,7 @@ impl Seen {
             Self::Idle => without_provenance_mut(IDLE),
             Self::Polling => without_provenance_mut(POLLING),
             Self::Offline => without_provenance_mut(OFFLINE),
-            Self::List(newest) => newest.cast_mut(),
+            Self::List(list) => list.0.cast_mut(),
         }
     }
 }
@@ -140,12 +174,12 @@ impl Head {
         loop {
             let below = match seen {
                 Seen::Offline => return Pushed::Refused,
-                Seen::Idle | Seen::Polling => core::ptr::null(),
+                Seen::Idle | Seen::Polling => List::EMPTY,
                 Seen::List(list) => list,
             };
             // SAFETY: the chain is the caller's until the CAS below goes through.
-            unsafe { oldest.set_next(below) };
-            let new = core::ptr::from_ref(newest).cast_mut();
+            unsafe { oldest.set_next(below.newest()) };
+            let new = Seen::List(below.with_newest(newest)).word();
             // AcqRel: Release publishes the headers to `take` and `close`; Acquire sees, for the ring that may follow,
             // what the target prepared before `rest` or `open`. Failure Relaxed: we try again with the newer value.
             match self.0.compare_exchange(seen.word(), new, Ordering::AcqRel, Ordering::Relaxed) {
@@ -156,17 +190,44 @@ impl Head {
         }
     }
 
-    /// Owner: takes the whole list, newest first, and leaves `POLLING`. Null if there is none: then nothing is
-    /// written. `ahead` is given the newest entry just before, to ask for its line while the swap asks for ours.
+    /// Says that somebody multicasts to this CPU, after having set its bit there. `guess` as for [`Self::push`]. Lock-free.
     #[inline]
-    pub(crate) fn take(&self, ahead: impl FnOnce(*const Header)) -> *const Header {
+    pub(crate) fn summon(&self, guess: Seen) -> Pushed {
+        let mut seen = guess;
+        loop {
+            let new = match seen {
+                Seen::Offline => return Pushed::Refused,
+                Seen::Idle | Seen::Polling => List::EMPTY.called(),
+                Seen::List(list) => list.called(),
+            };
+            // AcqRel, and successful even when it changes nothing: Release publishes the caller's bit to `take` and
+            // `close`, as P2's loser does; Acquire as for `push`. Failure Relaxed: we try again with the newer value.
+            match self.0.compare_exchange(
+                seen.word(),
+                Seen::List(new).word(),
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) if seen == Seen::Idle => return Pushed::Ring,
+                Ok(_) => return Pushed::Seen,
+                Err(now) => seen = Seen::of(now),
+            }
+        }
+    }
+
+    /// Owner: takes the whole list and leaves `POLLING`; `None` if there is none: then nothing is written. `ahead` is given
+    /// the newest entry just before, to ask for its line while the swap asks for ours.
+    #[inline]
+    pub(crate) fn take(&self, ahead: impl FnOnce(List)) -> Option<List> {
         // A look first: an idle check must not write.
-        let Seen::List(newest) = self.look() else { return core::ptr::null() };
-        ahead(newest);
-        // Acquire: sees the headers that were pushed; pairs with `push`. By I7 it is still a list.
+        let Seen::List(list) = self.look() else { return None };
+        ahead(list);
+        // Acquire: sees the headers that were pushed and the bits that were set; pairs with `push` and `summon`.
         let list = self.0.swap(Seen::Polling.word(), Ordering::Acquire);
-        debug_assert!(matches!(Seen::of(list), Seen::List(_)), "I7: only the owner replaces a list");
-        list
+        match Seen::of(list) {
+            Seen::List(list) => Some(list),
+            _ => unreachable!("I7: only the owner replaces a list"),
+        }
     }
 
     /// Owner: says that it is looking, so that posters need not ring. Keeps a list, and `OFFLINE`.
@@ -204,12 +265,12 @@ impl Head {
         }
     }
 
-    /// Owner: goes offline. Returns what was accepted until then, newest first; null if nothing was.
-    pub(crate) fn close(&self) -> *const Header {
-        // Acquire: sees the headers that were pushed; pairs with `push` (P8).
+    /// Owner: goes offline. Returns what was accepted until then.
+    pub(crate) fn close(&self) -> List {
+        // Acquire: sees the headers that were pushed and the bits that were set; pairs with `push` and `summon` (P8).
         match Seen::of(self.0.swap(Seen::Offline.word(), Ordering::Acquire)) {
             Seen::List(list) => list,
-            Seen::Idle | Seen::Polling | Seen::Offline => core::ptr::null(),
+            Seen::Idle | Seen::Polling | Seen::Offline => List::EMPTY,
         }
     }
 

@@ -1,20 +1,23 @@
 //! The machine: its CPUs, and what one can ask of them.
 //!
 //! The way of a call: [`post`] or [`call`] puts a header into the target's queue and rings; [`flush`], on the target,
-//! takes the list and runs it; [`wait`] is how a caller passes the time until then. [`hotplug`] opens and closes
+//! takes the list and runs it; [`many`] calls several at once; [`wait`] is how a caller passes the time until then. [`hotplug`] opens and closes
 //! queues, and says who polls.
 
 mod call;
 mod flush;
 mod hotplug;
+mod many;
 mod post;
 mod wait;
 
 pub use self::flush::{Budget, Flushed};
 pub use self::hotplug::Sleep;
+pub use self::many::{Reached, To};
 pub use self::post::Chain;
 
 use crate::error::CpuCountError;
+use crate::multicast::Slots;
 use crate::percpu::{PerCpu, Storage};
 use crate::platform::Platform;
 
@@ -30,6 +33,7 @@ pub const CPUS_MAX: usize = 8192;
 #[derive(Debug)]
 pub struct Smp<P, S> {
     platform: P,
+    slots: Slots,
     storage: S,
 }
 
@@ -42,7 +46,7 @@ impl<P: Platform, const N: usize> Smp<P, [PerCpu; N]> {
         /// If `N` is 0 or more than [`CPUS_MAX`]; for a `static`, when it is compiled.
         pub fn new(platform: P, storage: [PerCpu; N]) -> Self {
             assert!(N >= 1 && N <= CPUS_MAX, "a machine has 1 to 8192 CPUs");
-            Self { platform, storage }
+            Self { platform, slots: Slots::new(), storage }
         }
     }
 }
@@ -55,7 +59,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// [`CpuCountError`] if that is 0 or more than [`CPUS_MAX`].
     pub fn with_storage(platform: P, storage: S) -> Result<Self, CpuCountError> {
         match storage.cpus().len() {
-            1..=CPUS_MAX => Ok(Self { platform, storage }),
+            1..=CPUS_MAX => Ok(Self { platform, slots: Slots::new(), storage }),
             asked => Err(CpuCountError { asked }),
         }
     }

@@ -106,7 +106,37 @@ mod under_loom {
         };
     }
 
+    /// What only numbers can do.
+    macro_rules! counted {
+        ($name:ident, $value:ty) => {
+            #[allow(dead_code, reason = "one set of methods for every type; not each is used of each")]
+            impl $name {
+                pub(crate) fn fetch_add(&self, value: $value, order: Ordering) -> $value {
+                    self.touch();
+                    self.inner.fetch_add(value, order)
+                }
+
+                pub(crate) fn fetch_sub(&self, value: $value, order: Ordering) -> $value {
+                    self.touch();
+                    self.inner.fetch_sub(value, order)
+                }
+
+                pub(crate) fn fetch_or(&self, value: $value, order: Ordering) -> $value {
+                    self.touch();
+                    self.inner.fetch_or(value, order)
+                }
+
+                pub(crate) fn fetch_and(&self, value: $value, order: Ordering) -> $value {
+                    self.touch();
+                    self.inner.fetch_and(value, order)
+                }
+            }
+        };
+    }
+
     shadowed!(AtomicU32, real::AtomicU32, u32);
+    counted!(AtomicU32, u32);
+    counted!(AtomicUsize, usize);
     shadowed!(AtomicU16, real::AtomicU16, u16);
     shadowed!(AtomicUsize, real::AtomicUsize, usize);
     shadowed!(AtomicBool, real::AtomicBool, bool);

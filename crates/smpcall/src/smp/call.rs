@@ -204,7 +204,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     }
 
     /// A call to one's own CPU: in call context like any other, so that what it may do does not depend on where it runs.
-    fn call_self<R>(&self, here: &PerCpu, function: impl FnOnce() -> R) -> Result<R, CallError> {
+    pub(super) fn call_self<R>(&self, here: &PerCpu, function: impl FnOnce() -> R) -> Result<R, CallError> {
         struct Leave<'a>(&'a PerCpu, bool);
         impl Drop for Leave<'_> {
             fn drop(&mut self) {

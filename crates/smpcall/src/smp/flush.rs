@@ -4,7 +4,7 @@ use super::Smp;
 use crate::csd::{Header, Op};
 use crate::percpu::{Batch, PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
-use crate::queue::{Rest, Seen};
+use crate::queue::{List, Rest, Seen};
 use core::num::NonZeroU32;
 
 /// How often a CPU that polls lets posts come together before it runs them.
@@ -106,27 +106,38 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// other calls ran, and more may be on its way.
     #[inline]
     fn take_batch(&self, here: &PerCpu, flood: bool) -> Batch {
-        let newest = here.door.0.head.take(|newest| {
-            self.platform.prefetch_write(newest.cast());
+        let list = here.door.0.head.take(|list| {
+            self.platform.prefetch_write(list.newest().cast());
             if flood {
-                self.gather(here, newest);
+                self.gather(here, list);
             }
         });
-        self.turn_round(newest)
+        list.map_or(Batch::EMPTY, |list| self.unfold(here, list))
+    }
+
+    /// What a list holds, in the order in which it is to run.
+    #[inline]
+    pub(super) fn unfold(&self, here: &PerCpu, list: List) -> Batch {
+        let mut batch = self.turn_round(list.newest());
+        if list.is_called() {
+            batch.slots = here.door.0.callers.take();
+        }
+        batch
     }
 
     /// Lets a flood of posts come together, on a CPU that polls: as long as each short pause brings another call that nobody
     /// waits for, up to [`GATHERINGS_MAX`]. Else poster and target would pass the head's line to and fro for every post.
     #[inline]
-    fn gather(&self, here: &PerCpu, mut newest: *const Header) {
+    fn gather(&self, here: &PerCpu, mut list: List) {
         for _ in 0..GATHERINGS_MAX {
+            let newest = list.newest();
             // SAFETY: whatever is linked in our queue is alive until we have taken it and let go of it (I5).
-            if unsafe { &*newest }.state.look_racy().is_sync() {
+            if list.is_called() || unsafe { &*newest }.state.look_racy().is_sync() {
                 return;
             }
             self.platform.gather();
             match here.door.0.head.look() {
-                Seen::List(newer) if newer != newest => newest = newer,
+                Seen::List(newer) if newer != list => list = newer,
                 _ => return,
             }
         }
@@ -134,7 +145,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
 
     /// Turns a list round that was taken off a head.
     #[inline]
-    pub(super) fn turn_round(&self, newest: *const Header) -> Batch {
+    fn turn_round(&self, newest: *const Header) -> Batch {
         let mut batch = Batch::EMPTY;
         let mut at = newest;
         while !at.is_null() {
@@ -158,21 +169,27 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     pub(super) fn run_batch(&self, cpu: u32, here: &PerCpu, mut batch: Batch, left: &mut u32) -> Batch {
         here.own.0.set_in_call(true);
         while *left > 0 {
-            let (side, is_sync) = match (batch.sync.is_null(), batch.r#async.is_null()) {
-                (false, _) => (&mut batch.sync, true),
-                (true, false) => (&mut batch.r#async, false),
-                (true, true) => break,
-            };
-            let at = *side;
-            // SAFETY: the batch's headers are alive and ours (I5, I2).
-            *side = unsafe { (*at).next() };
             *left -= 1;
-            if is_sync {
+            if !batch.sync.is_null() {
+                let at = batch.sync;
+                // SAFETY: the batch's headers are alive and ours (I5, I2).
+                batch.sync = unsafe { (*at).next() };
                 // SAFETY: as above; it is off the batch, so this is its one run.
                 unsafe { self.run_sync(here, at) };
-            } else {
+            } else if batch.slots != 0 {
+                let at = self.slots.oldest(batch.slots);
+                batch.slots &= !(1 << at);
+                // SAFETY: we took its bit, which is off the batch now, so this is its one answer (I11).
+                unsafe { self.run_slot(here, at) };
+            } else if !batch.r#async.is_null() {
+                let at = batch.r#async;
+                // SAFETY: as for waiting calls.
+                batch.r#async = unsafe { (*at).next() };
                 // SAFETY: as above.
                 unsafe { self.run_async(cpu, here, at) };
+            } else {
+                *left += 1;
+                break;
             }
         }
         here.own.0.set_in_call(false);
@@ -192,7 +209,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let work = unsafe { header.work() };
         // Read before the completion: afterwards the frame may be gone.
         let waiter = header.waiter();
-        here.running.0.begin(at, work.func);
+        here.running.0.begin(at, work.func as *const ());
         // SAFETY: by I6. A waiting call's function catches its own panics.
         unsafe { (work.func)(work.arg, Op::Run) };
         if P::PARKS {
@@ -216,11 +233,31 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let header = unsafe { &*at };
         // SAFETY: the fields are ours until the unlock (I2).
         let work = unsafe { header.work() };
-        here.running.0.begin(at, work.func);
+        here.running.0.begin(at, work.func as *const ());
         let op = if header.state.unlock(cpu).is_cancelled() { Op::Discard } else { Op::Run };
         // SAFETY: by I6, this claim's one call.
         if let Err(panic) = P::catch(|| unsafe { (work.func)(work.arg, op) }) {
             self.platform.caught(panic);
+        }
+        here.running.0.end();
+    }
+
+    /// Runs a multicast's function, and answers it.
+    ///
+    /// # Safety
+    ///
+    /// This CPU owes slot `at` an answer (I11).
+    unsafe fn run_slot(&self, here: &PerCpu, at: u32) {
+        let slot = self.slots.get(at);
+        // SAFETY: the caller's promise.
+        let run = unsafe { slot.run() };
+        here.running.0.begin(slot.as_header(), run as *const ());
+        // SAFETY: by I10 it finds in the slot what it was filled for, until we answer.
+        if let Err(panic) = P::catch(|| unsafe { run(slot) }) {
+            self.platform.caught(panic);
+        }
+        if let Some(waiter) = slot.answer() {
+            self.platform.wake(waiter);
         }
         here.running.0.end();
     }

@@ -22,6 +22,18 @@ struct Wait<'a> {
     function: &'static str,
     waiter: Option<u16>,
     deadline_ns: Option<u64>,
+    /// Of several targets, one that has not answered yet.
+    blame: Option<&'a dyn Fn() -> Option<u32>>,
+}
+
+impl<'a> Wait<'a> {
+    /// Who is waited for now.
+    fn target<P: Platform, S: Storage>(&self, smp: &'a Smp<P, S>) -> (u32, &'a PerCpu) {
+        match self.blame.and_then(|blame| blame()).and_then(|cpu| Some((cpu, smp.cpu(cpu)?))) {
+            Some(target) => target,
+            None => (self.target_cpu, self.target),
+        }
+    }
 }
 
 impl<P: Platform, S: Storage> Smp<P, S> {
@@ -49,9 +61,40 @@ impl<P: Platform, S: Storage> Smp<P, S> {
                 return;
             }
         }
-        let wait = Wait { here, target, target_cpu, header, function, waiter, deadline_ns: None };
+        let wait =
+            Wait { here, target, target_cpu, header, function, waiter, deadline_ns: None, blame: None };
         let ask = || if waiter.is_some() { Some(header.state.park()) } else { None };
         let done = self.pass_time(&wait, || header.state.is_done(), ask);
+        debug_assert!(done.is_ok(), "there is no deadline");
+    }
+
+    /// Waits until all have answered the multicast in slot `at`.
+    pub(super) fn await_answers(&self, here: Option<(u32, &PerCpu)>, at: u32, waiter: Option<u16>) {
+        let slot = self.slots.get(at);
+        let owes = |cpu: &u32| {
+            let target = &self.cpus()[*cpu as usize];
+            target.door.0.callers.owes_racy(at) || target.running.0.runs(slot.as_header())
+        };
+        let blame = || (0..self.cpus_len()).find(owes);
+        let target_cpu = blame().unwrap_or(0);
+        for _ in 0..self.platform.looks_first(target_cpu) {
+            self.platform.relax();
+            if slot.answered() {
+                return;
+            }
+        }
+        let wait = Wait {
+            here,
+            target: &self.cpus()[target_cpu as usize],
+            target_cpu,
+            header: slot.as_header(),
+            function: "a multicast",
+            waiter,
+            deadline_ns: None,
+            blame: Some(&blame),
+        };
+        let ask = || if waiter.is_some() { Some(slot.park()) } else { None };
+        let done = self.pass_time(&wait, || slot.answered(), ask);
         debug_assert!(done.is_ok(), "there is no deadline");
     }
 
@@ -94,7 +137,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             return Err(WaitError::WouldDeadlock);
         }
         let function = csd.function_name();
-        let wait = Wait { here, target, target_cpu, header, function, waiter: None, deadline_ns };
+        let wait =
+            Wait { here, target, target_cpu, header, function, waiter: None, deadline_ns, blame: None };
         self.pass_time(&wait, begun, || None).map_err(WaitError::TimedOut)?;
         // The target published the run before it unlocked the csd: if it does not show now, the run has ended. If it
         // does, it may be a later run of the same csd by now; either way ours has ended when this one has.
@@ -181,20 +225,23 @@ impl<P: Platform, S: Storage> Smp<P, S> {
 
     /// Rings a target that has entries and runs none: the poster that owes the ring may be off its CPU (P7 allows it).
     fn ring_if_overlooked(&self, wait: &Wait<'_>) {
-        let queued = matches!(wait.target.door.0.head.look(), Seen::List(_));
-        if queued && wait.target.running.0.func_racy().is_none() {
-            self.platform.ring(wait.target_cpu);
+        let (cpu, target) = wait.target(self);
+        let queued = matches!(target.door.0.head.look(), Seen::List(_));
+        if queued && target.running.0.func_racy().is_none() {
+            self.platform.ring(cpu);
         }
     }
 
     #[cold]
     fn report(&self, wait: &Wait<'_>, waited_ns: u64, reports: u32) {
-        self.platform.stalled(&self.stall(wait, waited_ns, reports));
-        self.platform.ring(wait.target_cpu);
+        let stall = self.stall(wait, waited_ns, reports);
+        self.platform.stalled(&stall);
+        self.platform.ring(stall.target);
     }
 
     fn stall(&self, wait: &Wait<'_>, waited_ns: u64, reports: u32) -> Stall {
-        let running = &wait.target.running.0;
+        let (target_cpu, target) = wait.target(self);
+        let running = &target.running.0;
         let phase = match running.func_racy() {
             _ if running.runs(wait.header) => Phase::Running,
             Some(func) => Phase::Behind(func.addr()),
@@ -202,7 +249,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         };
         Stall {
             waiter: wait.here.map(|(cpu, _)| cpu),
-            target: wait.target_cpu,
+            target: target_cpu,
             function: wait.function,
             phase,
             waited_ns,

@@ -12,6 +12,7 @@ mod doorbell;
 mod flush;
 mod hotplug;
 mod machine;
+mod many;
 mod port;
 mod post;
 mod wait;

@@ -1,0 +1,304 @@
+//! Multicast: slots that hold a call to many, and on each CPU's door the bits of the slots that it owes an answer.
+//!
+//! A machine has one slot for each bit of a word. Who multicasts takes a slot, fills it, and for each target sets the slot's
+//! bit on its door, *then* summons it: one read-modify-write on the target's head that leaves `CALLED` in its list, or finds it
+//! there ([`Head::summon`](crate::queue::Head::summon)). The target's next take sees the word, takes all bits at once, and
+//! answers each: it runs the slot's function, and counts the slot down. So N CPUs need one word each, and no set of N × N
+//! objects (P13).
+//!
+//! That a call is under way to a CPU already is as good as bringing it there, as in P2: the summons of the second sender writes
+//! the same word that the take will swap, so the take sees the second bit too. If it does not find the head in the list's
+//! state because the CPU went offline, it is *its own* word that was refused, and its own bit that it takes back; nobody else
+//! relied on it.
+//!
+//! # States of a slot: `owed`
+//!
+//! | value | meaning |
+//! |---|---|
+//! | 0 | free |
+//! | [`FILLING`] and more | its sender sets bits; answers count down already |
+//! | 1 + n | n answers are still owed; the one is the sender's, if it waits |
+//! | … with [`PARKED`] | the sender sleeps; the last answer wakes it |
+//!
+//! # Invariants
+//!
+//! - **I10** A slot's fields are written by its sender between the claim and the first bit, and read by targets between the
+//!   bit and their answer. It is free again only when every answer is in and its sender has let go.
+//! - **I11** *Who takes a bit owes its answer.* A bit is set by the slot's sender only, once for each call, and taken once: by
+//!   the target, or, after a refused summons, by the sender.
+//!
+//! # Orderings
+//!
+//! | site | order | partner | weaker: what breaks |
+//! |---|---|---|---|
+//! | `claim` | Acquire | `answer`, `let_go` | fields are written that the last call's targets still read |
+//! | `set` | Release | `take` | a target that was summoned by another sender takes the bit, and runs garbage |
+//! | `take` | Acquire | `set` | the other half of the same |
+//! | `take_back` | Relaxed | – | –: only says who answers |
+//! | `answer` | AcqRel | `answered`, `park` / `claim` | the sender misses what a function wrote (P4), or sleeps for ever |
+//! | `answered`, failed `park` | Acquire | `answer` | as above |
+//! | `park` | Release | `answer` | the one who wakes does not see what was prepared for the sleep |
+//! | `let_go` | Release | `claim` | as `claim` |
+//!
+//! The bit itself is found because `summon` is a Release after it and the take of the head an Acquire before the look at it.
+
+use crate::mask::bits_of;
+use crate::state::Park;
+use crate::sync::{AtomicU16, AtomicU32, AtomicUsize, Ordering, SharedCell, const_unless_loom};
+use core::mem::MaybeUninit;
+
+/// How many multicasts can be in flight on a machine at a time: one for each bit of a word. (Under loom fewer: it pays for
+/// every object.)
+pub(crate) const SLOTS: usize = if cfg!(loom) { 2 } else { usize::BITS as usize };
+
+/// More than any number of answers.
+const FILLING: u32 = 1 << 20;
+/// The sender sleeps.
+const PARKED: u32 = 1 << 31;
+/// What is left when all targets have answered a sender that waits.
+const OWN: u32 = 1;
+
+/// The bits of the slots that one CPU owes an answer.
+pub(crate) struct Callers(AtomicUsize);
+
+impl Callers {
+    const_unless_loom! {
+        pub(crate) fn new() -> Self { Self(AtomicUsize::new(0)) }
+    }
+
+    /// Sender: this CPU owes slot `at` an answer. To be followed by a summons.
+    #[inline]
+    pub(crate) fn set(&self, at: u32) {
+        // Release: publishes the slot's fields to `take`, also of a target that another sender has summoned.
+        let before = self.0.fetch_or(1 << at, Ordering::Release);
+        debug_assert!(before & 1 << at == 0, "I11: once for each call");
+    }
+
+    /// Sender, whose summons was refused: takes its bit back. `false`: the target was faster, and answers.
+    pub(crate) fn take_back(&self, at: u32) -> bool {
+        // Relaxed: decides who answers, and nothing else; the fields are the sender's own.
+        self.0.fetch_and(!(1 << at), Ordering::Relaxed) & 1 << at != 0
+    }
+
+    /// Target: takes all bits, and owes each an answer (I11).
+    #[inline]
+    pub(crate) fn take(&self) -> usize {
+        // Relaxed: what we must see came before the head that we have taken; what comes later is summoned again.
+        if self.0.load(Ordering::Relaxed) == 0 {
+            return 0;
+        }
+        // Acquire: sees the slots' fields; pairs with `set`.
+        self.0.swap(0, Ordering::Acquire)
+    }
+
+    /// Returns whether the CPU has not yet looked at slot `at`. Racy.
+    pub(crate) fn owes_racy(&self, at: u32) -> bool {
+        // Relaxed: for reports.
+        self.0.load(Ordering::Relaxed) & 1 << at != 0
+    }
+}
+
+/// What a target runs: it is given the slot, and finds there what it needs.
+pub(crate) type Run = unsafe fn(slot: &Slot);
+
+/// A closure that is kept in a slot: three words.
+pub(crate) type Luggage = MaybeUninit<[usize; 3]>;
+
+unsafe fn never_filled(_slot: &Slot) {
+    unreachable!("a slot is given its function before its first bit");
+}
+
+/// One multicast in flight.
+#[repr(align(64))]
+pub(crate) struct Slot {
+    owed: AtomicU32,
+    waiter: AtomicU16,
+    /// In which order the slots of one sender were taken (P6).
+    ticket: AtomicUsize,
+    run: SharedCell<Run>,
+    arg: SharedCell<*const ()>,
+    luggage: SharedCell<Luggage>,
+}
+
+impl Slot {
+    const_unless_loom! {
+        pub(crate) fn new() -> Self {
+            Self {
+                owed: AtomicU32::new(0),
+                waiter: AtomicU16::new(0),
+                ticket: AtomicUsize::new(0),
+                run: SharedCell::new(never_filled),
+                arg: SharedCell::new(core::ptr::null()),
+                luggage: SharedCell::new(MaybeUninit::uninit()),
+            }
+        }
+    }
+
+    /// Takes the slot, if it is free.
+    pub(crate) fn claim(&self) -> bool {
+        // Relaxed: a look; a slot that is in use is not worth a write.
+        if self.owed.load(Ordering::Relaxed) != 0 {
+            return false;
+        }
+        // Acquire: all targets of the last call have read the fields; pairs with `answer` and `let_go`.
+        // Failure Relaxed: somebody was faster.
+        self.owed.compare_exchange(0, FILLING, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+
+    /// Fills the slot.
+    ///
+    /// # Safety
+    ///
+    /// The caller has claimed it, and has set no bit yet (I10). What `run` will find stays alive until all have answered.
+    pub(crate) unsafe fn fill(&self, run: Run, arg: *const (), waiter: u16, ticket: usize) {
+        // SAFETY: by I10 the fields are the caller's.
+        self.run.with_mut(|field| unsafe { *field = run });
+        // SAFETY: as above.
+        self.arg.with_mut(|field| unsafe { *field = arg });
+        // Relaxed: published by `set`, with the other fields.
+        self.waiter.store(waiter, Ordering::Relaxed);
+        // Relaxed: as above.
+        self.ticket.store(ticket, Ordering::Relaxed);
+    }
+
+    /// The room for a closure that is kept here.
+    pub(crate) fn luggage(&self) -> &SharedCell<Luggage> {
+        &self.luggage
+    }
+
+    /// # Safety
+    ///
+    /// The caller owes the slot an answer (I10).
+    pub(crate) unsafe fn arg(&self) -> *const () {
+        // SAFETY: by I10 nobody writes the field.
+        self.arg.with(|field| unsafe { *field })
+    }
+
+    /// What to run.
+    ///
+    /// # Safety
+    ///
+    /// The caller owes the slot an answer (I10).
+    pub(crate) unsafe fn run(&self) -> Run {
+        // SAFETY: by I10 nobody writes the field.
+        self.run.with(|field| unsafe { *field })
+    }
+
+    /// Sender: all bits are set, `sent` of them. `keep`: it goes on holding the slot.
+    pub(crate) fn sent(&self, sent: u32, keep: Keep) {
+        let own = if keep == Keep::Yes { OWN } else { 0 };
+        // Release: if that frees the slot, the next sender writes the fields after us; pairs with `claim`.
+        self.owed.fetch_sub(FILLING - sent - own, Ordering::Release);
+    }
+
+    /// Target: has run the function. Returns whom to wake. The slot is not to be touched afterwards.
+    #[inline]
+    pub(crate) fn answer(&self) -> Option<u16> {
+        // Relaxed: written before the bit was set; read before the answer, after which the slot may be somebody else's.
+        let waiter = self.waiter.load(Ordering::Relaxed);
+        // AcqRel: Release publishes what the function wrote to `answered` and `park` (P4), and that the fields were read to
+        // `claim`; Acquire, for the one who wakes, sees what the sender prepared for its sleep.
+        let before = self.owed.fetch_sub(1, Ordering::AcqRel);
+        (before == PARKED | (OWN + 1)).then_some(waiter)
+    }
+
+    /// Sender that keeps the slot: whether all have answered.
+    #[inline]
+    pub(crate) fn answered(&self) -> bool {
+        // Acquire: sees what the functions wrote; pairs with `answer` (P4).
+        self.owed.load(Ordering::Acquire) & !PARKED == OWN
+    }
+
+    /// Sender that keeps the slot: is going to sleep.
+    pub(crate) fn park(&self) -> Park {
+        // Acquire: if all have answered, what they wrote is read next; pairs with `answer`.
+        let mut owed = self.owed.load(Ordering::Acquire);
+        while owed & !PARKED != OWN {
+            // Release: what was prepared for the sleep is seen by the one who wakes; pairs with `answer`.
+            // Failure Acquire: an answer came, perhaps the last, and what it wrote is read next.
+            match self.owed.compare_exchange(owed, owed | PARKED, Ordering::Release, Ordering::Acquire) {
+                Ok(_) => return Park::Sleep,
+                Err(now) => owed = now,
+            }
+        }
+        Park::Done
+    }
+
+    /// Sender that keeps the slot, when all have answered: lets go of it.
+    pub(crate) fn let_go(&self) {
+        debug_assert!(self.answered(), "I10: a slot is free when every answer is in");
+        // Release: we are done with the fields; pairs with `claim`.
+        self.owed.store(0, Ordering::Release);
+    }
+}
+
+/// Whether a sender goes on holding its slot when all bits are set.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keep {
+    /// It waits, and lets go by [`Slot::let_go`].
+    Yes,
+    /// It does not; the last answer frees the slot.
+    No,
+}
+
+/// The slots of a machine.
+pub(crate) struct Slots {
+    slots: [Slot; SLOTS],
+    tickets: AtomicUsize,
+}
+
+// SAFETY: a slot's cells are written by its sender alone and then read by its targets (I10); what they point to is `Sync`
+// by the bounds of the multicasts.
+unsafe impl Sync for Slots {}
+// SAFETY: where no call is in flight the pointers are dead values; a closure that is kept in a slot is `Send`.
+unsafe impl Send for Slots {}
+
+impl Slots {
+    #[cfg(not(loom))]
+    pub(crate) const fn new() -> Self {
+        Self { slots: [const { Slot::new() }; SLOTS], tickets: AtomicUsize::new(0) }
+    }
+
+    #[cfg(loom)]
+    pub(crate) fn new() -> Self {
+        Self { slots: core::array::from_fn(|_| Slot::new()), tickets: AtomicUsize::new(0) }
+    }
+
+    /// Takes a slot: the first that is free from `first` on, so that few senders meet. Bounded.
+    pub(crate) fn claim(&self, first: u32) -> Option<u32> {
+        (0..SLOTS as u32)
+            .map(|step| first.wrapping_add(step) % SLOTS as u32)
+            .find(|at| self.slots[*at as usize].claim())
+    }
+
+    pub(crate) fn get(&self, at: u32) -> &Slot {
+        &self.slots[at as usize]
+    }
+
+    /// The next in the order in which slots are taken.
+    pub(crate) fn ticket(&self) -> usize {
+        // Relaxed: one sender's tickets rise, since it sees its own writes in order; that is all that P6 needs.
+        self.tickets.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Of slots that the caller owes an answer, the one that was taken first; `bits` is not 0.
+    pub(crate) fn oldest(&self, bits: usize) -> u32 {
+        let newest_first = |a: usize, b: usize| (a.wrapping_sub(b)).cast_signed();
+        let mut at = bits.trailing_zeros();
+        for other in bits_of(bits) {
+            // Relaxed: written before the bit was set, which we have taken.
+            let (ours, theirs) =
+                (self.get(at).ticket.load(Ordering::Relaxed), self.get(other).ticket.load(Ordering::Relaxed));
+            if newest_first(theirs, ours) < 0 {
+                at = other;
+            }
+        }
+        at
+    }
+}
+
+impl core::fmt::Debug for Slots {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Slots")
+    }
+}

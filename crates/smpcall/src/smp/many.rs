@@ -1,0 +1,434 @@
+//! Multicast: one function on several CPUs.
+//!
+//! A call takes a slot, sets the slot's bit on the door of each target and summons it, rings those that were not looking, runs
+//! its own part last, and waits until all have answered; or leaves the slot to the last answer. What keeps it sound is in
+//! [`crate::multicast`].
+
+use super::Smp;
+use crate::csd::Header;
+use crate::error::{CallError, ManyError};
+use crate::mask::{CpuMask, bits_of};
+use crate::multicast::{Keep, Luggage, Run, Slot};
+use crate::percpu::{PerCpu, Storage};
+use crate::platform::{IrqGuard, Platform};
+use crate::queue::{Pushed, Seen};
+use crate::sync::{AtomicBool, Ordering, SharedCell};
+
+/// Whom a multicast is for. CPUs that are offline are left out, and counted.
+pub enum To<'a> {
+    /// All CPUs but the caller's.
+    Others,
+    /// All CPUs. The caller's own runs last, inline.
+    All,
+    /// The CPUs of a mask; the caller's own last.
+    Mask(&'a CpuMask),
+    /// Each CPU for which this says yes. It is asked on the caller, once for each CPU, interrupts on; the caller's own last.
+    If(&'a mut dyn FnMut(u32) -> bool),
+}
+
+impl core::fmt::Debug for To<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Others => f.write_str("Others"),
+            Self::All => f.write_str("All"),
+            Self::Mask(mask) => mask.fmt(f),
+            Self::If(_) => f.write_str("If"),
+        }
+    }
+}
+
+/// Whom a multicast reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Reached {
+    /// CPUs that have run the function, or, if the caller did not wait, will.
+    pub ran: u32,
+    /// CPUs that were meant, and offline: there it does not run (P8).
+    pub offline: u32,
+    /// CPUs that were meant, and left out because they were busy ([`Smp::call_many_idle`] only).
+    pub busy: u32,
+}
+
+/// A function that is waited for, in the caller's frame. The targets share it (`F: Sync`).
+struct Shared<'f, P: Platform, F> {
+    platform: &'f P,
+    function: &'f F,
+    panicked: AtomicBool,
+    panic: SharedCell<Option<P::Panic>>,
+}
+
+impl<P: Platform, F: Fn()> Shared<'_, P, F> {
+    /// Runs it once, on a target or on the caller. The first panic is kept for the caller, others are only noted.
+    fn run(&self) {
+        let Err(panic) = P::catch(self.function) else { return };
+        // Relaxed: decides who is first; the panic itself is published by the answer.
+        if self.panicked.swap(true, Ordering::Relaxed) {
+            self.platform.caught(panic);
+        } else {
+            // SAFETY: only the first comes here, and the caller reads it after all have answered.
+            self.panic.with_mut(|place| unsafe { *place = Some(panic) });
+        }
+    }
+}
+
+/// # Safety
+///
+/// The slot was filled with this and a `Shared<P, F>`, and the caller owes it an answer (I10).
+unsafe fn run_shared<P: Platform, F: Fn() + Sync>(slot: &Slot) {
+    // SAFETY: the caller's promise.
+    let shared = unsafe { &*slot.arg().cast::<Shared<'_, P, F>>() };
+    shared.run();
+}
+
+/// # Safety
+///
+/// The slot was filled with this, has an `F` for its luggage, and the caller owes it an answer (I10).
+unsafe fn run_kept<F: Fn() + Copy + Sync>(slot: &Slot) {
+    // SAFETY: the caller's promise; nobody writes the luggage meanwhile.
+    let function = slot.luggage().with(|room| unsafe { room.cast::<F>().read() });
+    function();
+}
+
+/// A multicast under way. Whatever ends it, it does not leave a target with a bit and without a slot.
+struct Flight<'a, P: Platform, S: Storage> {
+    smp: &'a Smp<P, S>,
+    here: Option<(u32, &'a PerCpu)>,
+    at: u32,
+    waiter: Option<u16>,
+    keep: Keep,
+    reached: Reached,
+    landed: bool,
+}
+
+impl<P: Platform, S: Storage> Smp<P, S> {
+    /// Runs `function` on all CPUs that `to` names, at the same time, and waits until all have run it. What they wrote is
+    /// visible then (P4); it may borrow from the caller's stack. While it waits, a CPU serves its own queue (P10).
+    ///
+    /// Several CPUs may do so at once. At most `usize::BITS` multicasts are in flight on a machine; a caller that meets more
+    /// waits for one to end.
+    ///
+    /// Context: thread, interrupts on. Progress: waits for the targets.
+    ///
+    /// # Errors
+    ///
+    /// [`ManyError`]; never `Busy`.
+    ///
+    /// # Panics
+    ///
+    /// With the function's own panic, the first of them, after all have run; where there is unwinding (P11).
+    ///
+    /// ```compile_fail,E0277
+    /// # use smpcall::{Platform, Smp, Storage, To};
+    /// fn not_sync<P: Platform, S: Storage>(smp: &Smp<P, S>) {
+    ///     let local = std::cell::Cell::new(1);
+    ///     let _ = smp.call_many(To::All, || local.set(2)); // `Cell` cannot be shared between threads safely
+    /// }
+    /// ```
+    pub fn call_many<F: Fn() + Sync>(&self, to: To<'_>, function: F) -> Result<Reached, ManyError> {
+        self.call_and_wait(to, &function, None)
+    }
+
+    /// As [`Smp::call_many`], but leaves out CPUs that are busy: that run a call, or have one queued. Puts those into
+    /// `busy`, which is cleared first. Best effort: a CPU that was idle may get busy meanwhile, and is then waited for.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Smp::call_many`], and [`ManyError::MaskTooSmall`].
+    pub fn call_many_idle<F: Fn() + Sync>(
+        &self,
+        to: To<'_>,
+        busy: &mut CpuMask,
+        function: F,
+    ) -> Result<Reached, ManyError> {
+        if busy.capacity() < self.cpus_len() {
+            return Err(ManyError::MaskTooSmall);
+        }
+        busy.clear();
+        self.call_and_wait(to, &function, Some(busy))
+    }
+
+    /// Has `function` run on all CPUs that `to` names, and does not wait. It is kept in the machine until all have run it:
+    /// three words at most. The caller's own part is run inline, last.
+    ///
+    /// Two of one sender run in the order in which they were posted, on each CPU (P6).
+    ///
+    /// Context: any; interrupts off, call context and NMI included. Progress: lock-free in each step; as many steps as there
+    /// are CPUs.
+    ///
+    /// # Errors
+    ///
+    /// [`ManyError::Busy`] and [`ManyError::NoSuchCpu`].
+    pub fn post_many<F>(&self, to: To<'_>, function: F) -> Result<Reached, ManyError>
+    where
+        F: Fn() + Copy + Send + Sync + 'static,
+    {
+        const {
+            assert!(
+                size_of::<F>() <= size_of::<Luggage>() && align_of::<F>() <= align_of::<Luggage>(),
+                "a function that is posted to many fits in three words: capture a reference to what is larger"
+            );
+        }
+        self.demand_known(&to)?;
+        let here = self.here();
+        let at = self.slots.claim(self.first_slot(here)).ok_or(ManyError::Busy)?;
+        let slot = self.slots.get(at);
+        // SAFETY: claimed, and no bit is set yet; `F` fits.
+        slot.luggage().with_mut(|room| unsafe { room.cast::<F>().write(function) });
+        // SAFETY: as above; the luggage stays where it is until the last answer.
+        unsafe { slot.fill(run_kept::<F>, core::ptr::null(), 0, self.slots.ticket()) };
+        let mut flight = Flight::new(self, here, at, None, Keep::No);
+        let own = flight.send(to, None);
+        let mut reached = flight.land();
+        if own && let Some((_, here)) = here {
+            match self.call_self(here, function) {
+                Ok(()) => reached.ran += 1,
+                Err(_) => reached.offline += 1,
+            }
+        }
+        Ok(reached)
+    }
+
+    /// Runs `function` on one CPU of `mask`, and gives back its result: the caller's own if it is in there, else the one that
+    /// the port calls nearest, else the next by number.
+    ///
+    /// Context, progress, panics: as for [`Smp::call`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Smp::call`]: `NoSuchCpu` if the mask names none of the machine's, `Offline` if none of those is online.
+    pub fn call_nearest<F, R>(&self, mask: &CpuMask, function: F) -> Result<R, CallError>
+    where
+        F: FnOnce() -> R + Send,
+        R: Send,
+    {
+        let own = self.here().map(|(cpu, _)| cpu);
+        let from = own.unwrap_or(0);
+        let takes = |cpu: &u32| mask.contains(*cpu) && self.is_online_racy(*cpu);
+        let len = self.cpus_len();
+        let chosen = own
+            .filter(takes)
+            .or_else(|| self.platform.nearest(from, mask).filter(takes))
+            .or_else(|| (1..=len).map(|step| (from + step) % len).find(takes));
+        match chosen {
+            Some(cpu) => self.call(cpu, function),
+            None if mask.iter().any(|cpu| cpu < len) => Err(CallError::Offline),
+            None => Err(CallError::NoSuchCpu),
+        }
+    }
+
+    /// Returns when every other online CPU has been in call context, or offline, since the call: whatever it ran before with
+    /// interrupts off has ended, and it sees what the caller wrote before.
+    ///
+    /// Context, progress, errors: as for [`Smp::call_many`].
+    pub fn kick_all_cpus_sync(&self) -> Result<Reached, ManyError> {
+        self.call_many(To::Others, || ())
+    }
+
+    /// Rings every online CPU but the caller's that is not looking at its queue, so that it leaves its sleep and passes
+    /// through its idle loop. Returns how many.
+    ///
+    /// Context: any. Progress: wait-free.
+    pub fn wake_idle_cpus(&self) -> u32 {
+        let own = self.platform.current_cpu();
+        let idle = |cpu: &u32| Some(*cpu) != own && self.head_of(*cpu) == Some(Seen::Idle);
+        (0..self.cpus_len()).filter(idle).map(|cpu| self.platform.ring(cpu)).count() as u32
+    }
+
+    /// Returns whether any CPU of `mask` has calls that it has not looked at yet. Racy: the answer may be old by the time it is
+    /// read.
+    ///
+    /// Context: any. Progress: wait-free.
+    pub fn is_pending_racy(&self, mask: &CpuMask) -> bool {
+        mask.iter().any(|cpu| matches!(self.head_of(cpu), Some(Seen::List(_))))
+    }
+
+    fn head_of(&self, cpu: u32) -> Option<Seen> {
+        self.cpu(cpu).map(|cpu| cpu.door.0.head.look())
+    }
+
+    /// The slot to try first: a CPU's own, as long as there are no more CPUs than slots.
+    fn first_slot(&self, here: Option<(u32, &PerCpu)>) -> u32 {
+        here.map_or(self.cpus_len(), |(cpu, _)| cpu)
+    }
+
+    fn demand_known(&self, to: &To<'_>) -> Result<(), ManyError> {
+        match to {
+            To::Mask(mask) if mask.iter().any(|cpu| cpu >= self.cpus_len()) => Err(ManyError::NoSuchCpu),
+            _ => Ok(()),
+        }
+    }
+
+    fn call_and_wait<F: Fn() + Sync>(
+        &self,
+        to: To<'_>,
+        function: &F,
+        busy: Option<&mut CpuMask>,
+    ) -> Result<Reached, ManyError> {
+        self.demand_known(&to)?;
+        let here = self.here();
+        if !self.may_wait(here) {
+            return Err(ManyError::WouldDeadlock);
+        }
+        let shared = Shared::<P, F> {
+            platform: &self.platform,
+            function,
+            panicked: AtomicBool::new(false),
+            panic: SharedCell::new(None),
+        };
+        let waiter = if P::PARKS { self.platform.waiter() } else { None };
+        let at = self.claim_slot(here);
+        let run: Run = run_shared::<P, F>;
+        let arg = (&raw const shared).cast();
+        // SAFETY: claimed, and no bit is set yet; `shared` is left only after the flight has landed.
+        unsafe { self.slots.get(at).fill(run, arg, waiter.unwrap_or(0), self.slots.ticket()) };
+        let mut flight = Flight::new(self, here, at, waiter, Keep::Yes);
+        let own = flight.send(to, busy);
+        let ran_here = match here {
+            Some((_, here)) if own => self.call_self(here, || shared.run()),
+            _ => Err(CallError::NoSuchCpu),
+        };
+        let mut reached = flight.land();
+        match ran_here {
+            Ok(()) => reached.ran += 1,
+            Err(CallError::Offline) => reached.offline += 1,
+            Err(_) => {}
+        }
+        // SAFETY: all have answered, and none of them touches it any more.
+        if let Some(panic) = shared.panic.with_mut(|place| unsafe { (*place).take() }) {
+            P::resume(panic);
+        }
+        Ok(reached)
+    }
+
+    /// A slot for a caller that may wait: until one is free, it serves its own queue.
+    fn claim_slot(&self, here: Option<(u32, &PerCpu)>) -> u32 {
+        loop {
+            if let Some(at) = self.slots.claim(self.first_slot(here)) {
+                return at;
+            }
+            if here.is_some() {
+                // `More` needs no answer: we look again.
+                let _ = self.flush(super::Budget::DEFAULT);
+            }
+            self.platform.relax();
+        }
+    }
+}
+
+impl<'a, P: Platform, S: Storage> Flight<'a, P, S> {
+    fn new(
+        smp: &'a Smp<P, S>,
+        here: Option<(u32, &'a PerCpu)>,
+        at: u32,
+        waiter: Option<u16>,
+        keep: Keep,
+    ) -> Self {
+        Self { smp, here, at, waiter, keep, reached: Reached::default(), landed: false }
+    }
+
+    /// Brings the call to all that are meant. Returns whether the caller's own CPU is one of them.
+    fn send(&mut self, mut to: To<'_>, mut busy: Option<&mut CpuMask>) -> bool {
+        let own = self.here.map(|(cpu, _)| cpu);
+        let mut own_is_meant = false;
+        for first in (0..self.smp.cpus_len()).step_by(usize::BITS as usize) {
+            // Before the irq guard: the condition is the user's.
+            let mut meant = self.meant(&mut to, first);
+            if let Some(bit) = own.and_then(|own| own.checked_sub(first)).filter(|bit| *bit < usize::BITS) {
+                own_is_meant |= meant & 1 << bit != 0 && !matches!(to, To::Others);
+                meant &= !(1 << bit);
+            }
+            self.send_word(first, meant, busy.as_deref_mut());
+        }
+        own_is_meant
+    }
+
+    /// Who is meant of the CPUs from `first` on: one bit for each.
+    fn meant(&self, to: &mut To<'_>, first: u32) -> usize {
+        let len = (self.smp.cpus_len() - first).min(usize::BITS);
+        let all = usize::MAX >> (usize::BITS - len);
+        match to {
+            To::Others | To::All => all,
+            To::Mask(mask) => mask.word(first) & all,
+            To::If(condition) => {
+                (0..len).filter(|bit| condition(first + bit)).fold(0, |word, bit| word | 1 << bit)
+            }
+        }
+    }
+
+    /// Up to a word's worth of targets: between the first summons and the ring nobody on this CPU may wait for us.
+    fn send_word(&mut self, first: u32, meant: usize, mut busy: Option<&mut CpuMask>) {
+        let smp = self.smp;
+        let _irq = IrqGuard::new(&smp.platform);
+        let mut ring = 0;
+        for bit in bits_of(meant) {
+            let target = &smp.cpus()[(first + bit) as usize];
+            let seen = target.door.0.head.look();
+            if let Some(busy) = busy.as_deref_mut()
+                && (matches!(seen, Seen::List(_)) || target.running.0.func_racy().is_some())
+            {
+                busy.insert(first + bit);
+                self.reached.busy += 1;
+                continue;
+            }
+            match self.summon(target, seen) {
+                Pushed::Ring => ring |= 1 << bit,
+                Pushed::Seen => {}
+                Pushed::Refused => {
+                    self.reached.offline += 1;
+                    continue;
+                }
+            }
+            self.reached.ran += 1;
+        }
+        if ring != 0 {
+            smp.platform.ring_many(first, ring);
+        }
+    }
+
+    /// One target. If it refuses, but has taken our bit before, it answers (I11), and counts as reached.
+    fn summon(&self, target: &PerCpu, seen: Seen) -> Pushed {
+        if seen == Seen::Offline {
+            return Pushed::Refused;
+        }
+        let callers = &target.door.0.callers;
+        callers.set(self.at);
+        match target.door.0.head.summon(seen) {
+            Pushed::Refused if !callers.take_back(self.at) => Pushed::Seen,
+            pushed => pushed,
+        }
+    }
+
+    /// Waits for the answers, if the caller keeps the slot, and lets go of it.
+    fn land(mut self) -> Reached {
+        self.finish();
+        self.reached
+    }
+
+    fn finish(&mut self) {
+        if core::mem::replace(&mut self.landed, true) {
+            return;
+        }
+        let slot = self.smp.slots.get(self.at);
+        slot.sent(self.reached.ran, self.keep);
+        if self.keep == Keep::Yes {
+            if !slot.answered() {
+                self.smp.await_answers(self.here, self.at, self.waiter);
+            }
+            slot.let_go();
+        }
+    }
+}
+
+impl<P: Platform, S: Storage> Drop for Flight<'_, P, S> {
+    /// The condition panicked: those that were reached have the function still to run, and the frame is not left before.
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+impl Slot {
+    /// What stands for this slot where runs are told apart by their header; compared, never followed.
+    pub(super) fn as_header(&self) -> *const Header {
+        core::ptr::from_ref(self).cast()
+    }
+}
