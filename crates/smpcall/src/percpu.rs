@@ -11,7 +11,7 @@
 
 use crate::csd::{Func, Header};
 use crate::queue::Head;
-use crate::sync::{AtomicBool, AtomicPtr, AtomicUsize, Ordering, const_unless_loom};
+use crate::sync::{AtomicPtr, AtomicUsize, Ordering, OwnBool, OwnPtr, const_unless_loom};
 use core::ptr::null_mut;
 
 /// What keeps lines of different writers apart: two 64-byte lines, since some CPUs fetch pairs.
@@ -50,22 +50,22 @@ impl core::fmt::Debug for PerCpu {
 /// may come between any two instructions; Relaxed throughout, since one CPU sees its own writes in order.
 pub(crate) struct Own {
     /// In call context: a flush, going offline, or a self call.
-    in_call: AtomicBool,
+    in_call: OwnBool,
     /// The idle or event loop looks at the queue by itself; the head's mark is this flag's published copy.
-    polling: AtomicBool,
+    polling: OwnBool,
     /// What a flush left over at its budget, oldest first: waiting calls, and the others.
-    left_sync: AtomicPtr<Header>,
-    left_async: AtomicPtr<Header>,
+    left_sync: OwnPtr<Header>,
+    left_async: OwnPtr<Header>,
 }
 
 impl Own {
     const_unless_loom! {
         fn new() -> Self {
             Self {
-                in_call: AtomicBool::new(false),
-                polling: AtomicBool::new(false),
-                left_sync: AtomicPtr::new(null_mut()),
-                left_async: AtomicPtr::new(null_mut()),
+                in_call: OwnBool::new(false),
+                polling: OwnBool::new(false),
+                left_sync: OwnPtr::new(null_mut()),
+                left_async: OwnPtr::new(null_mut()),
             }
         }
     }

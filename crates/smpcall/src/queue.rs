@@ -35,7 +35,7 @@
 //! |---|---|---|---|
 //! | `push` | AcqRel | `take`, `close` / `rest`, `open` | Release: the target runs garbage. Acquire: the ring reads a doorbell that the target has not prepared yet |
 //! | `take` | Acquire | `push` | the target runs garbage |
-//! | `rest` | Release | `push` | the ringer does not see what the target prepared before it slept |
+//! | `rest` | Release | `push` | the ringer does not see what the target prepared before it began to rest |
 //! | `open` | Release | `push` | as for `rest`, of a CPU that comes online |
 //! | `close` | Acquire | `push` | a call accepted before is run as garbage (P8) |
 //! | looks | Relaxed | – | – |
