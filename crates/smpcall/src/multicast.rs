@@ -35,9 +35,9 @@
 //! | `set` | Release | `take` | a target that was summoned by another sender takes the bit, and runs garbage |
 //! | `take` | Acquire | `set` | the other half of the same |
 //! | `take_back` | Relaxed | – | –: only says who answers |
-//! | `answer` | AcqRel | `answered`, `park` / `claim` | the sender misses what a function wrote (P4), or sleeps for ever |
-//! | `answered`, failed `park` | Acquire | `answer` | as above |
-//! | `park` | Release | `answer` | the one who wakes does not see what was prepared for the sleep |
+//! | `answer` | AcqRel | `answered`, `park` / `claim` | Release: the sender misses what a function wrote (P4). Acquire: the wake-up misses what the sender prepared |
+//! | `answered` | Acquire | `answer` | the sender misses what a function wrote (P4) |
+//! | `park` | Release | `answer` | the other half of that |
 //! | `let_go` | Release | `claim` | as `claim` |
 //!
 //! The bit itself is found because `summon` is a Release after it and the take of the head an Acquire before the look at it.
@@ -211,12 +211,12 @@ impl Slot {
 
     /// Sender that keeps the slot: is going to sleep.
     pub(crate) fn park(&self) -> Park {
-        // Acquire: if all have answered, what they wrote is read next; pairs with `answer`.
-        let mut owed = self.owed.load(Ordering::Acquire);
+        // Relaxed: a guess; who is told Done goes by `answered`.
+        let mut owed = self.owed.load(Ordering::Relaxed);
         while owed & !PARKED != OWN {
             // Release: what was prepared for the sleep is seen by the one who wakes; pairs with `answer`.
-            // Failure Acquire: an answer came, perhaps the last, and what it wrote is read next.
-            match self.owed.compare_exchange(owed, owed | PARKED, Ordering::Release, Ordering::Acquire) {
+            // Failure Relaxed: an answer came, perhaps the last; `answered` reads it again.
+            match self.owed.compare_exchange(owed, owed | PARKED, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => return Park::Sleep,
                 Err(now) => owed = now,
             }

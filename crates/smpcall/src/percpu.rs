@@ -12,7 +12,7 @@
 
 use crate::csd::Header;
 use crate::door::{Door, Lease};
-use crate::sync::{AtomicBool, AtomicPtr, AtomicUsize, Ordering, const_unless_loom};
+use crate::sync::{AtomicPtr, AtomicUsize, Ordering, OwnBool, OwnPtr, OwnUsize, const_unless_loom};
 use core::ptr::null_mut;
 
 /// What keeps lines of different writers apart: two 64-byte lines, since some CPUs fetch pairs.
@@ -52,25 +52,25 @@ impl core::fmt::Debug for PerCpu {
 /// may come between any two instructions; Relaxed throughout, since one CPU sees its own writes in order.
 pub(crate) struct Own {
     /// In call context: a flush, going offline, or a self call.
-    in_call: AtomicBool,
+    in_call: OwnBool,
     /// The idle or event loop looks at the queue by itself; the head's mark is this flag's published copy.
-    polling: AtomicBool,
+    polling: OwnBool,
     /// What a flush left over at its budget, oldest first: waiting calls, and the others.
-    left_sync: AtomicPtr<Header>,
-    left_async: AtomicPtr<Header>,
+    left_sync: OwnPtr<Header>,
+    left_async: OwnPtr<Header>,
     /// The multicasts whose bits were taken and that were not answered yet.
-    left_slots: AtomicUsize,
+    left_slots: OwnUsize,
 }
 
 impl Own {
     const_unless_loom! {
         fn new() -> Self {
             Self {
-                in_call: AtomicBool::new(false),
-                polling: AtomicBool::new(false),
-                left_sync: AtomicPtr::new(null_mut()),
-                left_async: AtomicPtr::new(null_mut()),
-                left_slots: AtomicUsize::new(0),
+                in_call: OwnBool::new(false),
+                polling: OwnBool::new(false),
+                left_sync: OwnPtr::new(null_mut()),
+                left_async: OwnPtr::new(null_mut()),
+                left_slots: OwnUsize::new(0),
             }
         }
     }

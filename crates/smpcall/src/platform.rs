@@ -44,7 +44,9 @@ pub unsafe trait Platform {
     /// Context: any. Call context need not be told apart: the core knows it.
     fn can_wait(&self) -> bool;
 
-    /// Makes `cpu` flush soon. Sent with the irq guard held, at most once for each sleep (P7).
+    /// Makes `cpu` flush soon. Sent with the irq guard held, at most once for each sleep (P7). Sees what that CPU wrote
+    /// before it came online, and before the flush or [`Smp::poll_end`](crate::Smp::poll_end) with which it began to
+    /// rest; what it wrote when it rested already is for the port to publish.
     ///
     /// Context: any, an NMI included; must not wait for the target, nor post.
     fn ring(&self, cpu: u32);
@@ -146,7 +148,8 @@ pub unsafe trait Platform {
         self.relax();
     }
 
-    /// Wakes a caller that sleeps.
+    /// Wakes a caller that sleeps. Sees what that caller wrote before its [`pause`](Self::pause) returned
+    /// [`Pause::Park`].
     ///
     /// Context: call context on the target; must not wait.
     fn wake(&self, waiter: u16) {

@@ -37,7 +37,7 @@
 //! | `push` | AcqRel | `take`, `close` / `rest`, `open` | Release: the target runs garbage. Acquire: the ring reads a doorbell that the target has not prepared yet |
 //! | `summon` | AcqRel, *successful* CAS | `take`, `close` / `rest`, `open` | Release: the target takes the list and misses the caller's bit, which nobody looks at again. Acquire: as for `push` |
 //! | `take` | Acquire | `push`, `summon` | the target runs garbage, or misses a bit |
-//! | `rest` | Release | `push` | the ringer does not see what the target prepared before it slept |
+//! | `rest` | Release | `push` | the ringer does not see what the target prepared before it began to rest |
 //! | `open` | Release | `push` | as for `rest`, of a CPU that comes online |
 //! | `close` | Acquire | `push`, `summon` | a call accepted before is run as garbage, or missed (P8) |
 //! | looks | Relaxed | – | – |

@@ -15,7 +15,7 @@
 //! # Transitions of an asynchronous csd
 //!
 //! ```text
-//!            claim: CAS, Acquire                      cancel: CAS, AcqRel
+//!            claim: CAS, Acquire                      cancel: CAS, Acquire
 //!   free ───────────────────────────▶ locked(cpu) ───────────────────────▶ locked(cpu) CANCELLED
 //!    ▲                                 │      ▲ lost: CAS +TOLD, Release      │        │
 //!    │                                 │      └─ (told Busy)                  │        │
@@ -42,9 +42,10 @@
 //! | `claim`, won | Acquire | `unlock` | the new poster writes fields that the last flush still reads (P11) |
 //! | `claim`, lost or revived | Release, *successful* CAS | `unlock` | told Busy, and the run misses the writes (P2) |
 //! | `unlock` | AcqRel | lost `claim` / won `claim` | as the two rows above |
-//! | `cancel` | AcqRel | lost `claim` | the canceller does not see what those wrote whom it now owes (P2) |
-//! | `complete` | AcqRel, swap | `is_done`, `park` | the caller reads a half-written result (P4), or sleeps for ever |
-//! | `park` | Release / failure Acquire | `complete` | failure: the caller misses the result (P4) |
+//! | `cancel` | Acquire | lost `claim` | the canceller does not see what those wrote whom it now owes (P2) |
+//! | `complete` | AcqRel, swap | `is_done` / `park` | Acquire: the caller reads a half-written result (P4). Release: the wake-up misses what the caller prepared. A store: it sleeps for ever |
+//! | `complete_spinning` | Release | `is_done` | the caller reads a half-written result (P4) |
+//! | `park` | Release | `complete` | the wake-up misses what the caller prepared before it parked |
 //! | `is_done` | Acquire | `complete` | the caller reads a half-written result (P4) |
 //! | `look` | Acquire | `unlock` | `wait` sees the csd free but not that its target runs it |
 //!
@@ -130,7 +131,7 @@ pub(crate) enum Claim {
 pub(crate) enum Park {
     /// The completion will see it and wake the caller.
     Sleep,
-    /// The call is done; there is nobody left to wake the caller.
+    /// The call is done, and nobody is left to wake the caller; `is_done` shows it the result.
     Done,
 }
 
@@ -230,10 +231,10 @@ impl State {
             // TOLD goes with the debt: from here on the canceller answers for those told before, and a fresh TOLD
             // is of those who revived it after.
             let cancelled = (s | CANCELLED) & !TOLD;
-            // AcqRel: Acquire sees what those wrote who were told Busy; Release keeps the word a publication for the
-            // target that unlocks it; pairs with the lost `claim` and with `unlock`.
-            // Failure Relaxed: we look at the newer value and try again.
-            match self.0.compare_exchange(s, cancelled, Ordering::AcqRel, Ordering::Relaxed) {
+            // Acquire: sees what those wrote who were told Busy; pairs with the lost `claim`. Nothing to publish: a
+            // read-modify-write leaves the losers' release sequence whole (I1), and the canceller posts anew if it
+            // wants its own writes seen. Failure Relaxed: we look at the newer value and try again.
+            match self.0.compare_exchange(s, cancelled, Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) => return Some(Snapshot(s)),
                 Err(now) => s = now,
             }
@@ -244,8 +245,8 @@ impl State {
     /// Completes a waiting call. The csd's memory must not be touched afterwards (I4).
     #[inline]
     pub(crate) fn complete(&self) -> Snapshot {
-        // AcqRel: Release publishes the result to `is_done` and to a failed `park` (P4); Acquire and the swap see
-        // PARKED, so that exactly the callers that sleep are woken.
+        // AcqRel: Release publishes the result to `is_done` (P4); Acquire shows the wake-up what the caller prepared
+        // before `park`. The swap sees PARKED, so that exactly the callers that sleep are woken.
         Snapshot(self.0.swap(0, Ordering::AcqRel))
     }
 
@@ -265,14 +266,14 @@ impl State {
 
     /// Says that a waiting call's caller is going to sleep.
     pub(crate) fn park(&self) -> Park {
-        // Acquire: if it is done, the result is read next; pairs with `complete` (P4).
-        let s = self.0.load(Ordering::Acquire);
+        // Relaxed: a guess; who is told Done goes by `is_done`.
+        let s = self.0.load(Ordering::Relaxed);
         if s & LOCK == 0 {
             return Park::Done;
         }
         // Release: what the caller prepared for its sleep is seen by whoever wakes it; pairs with `complete`.
-        // Failure Acquire: only a completion can have changed the word, and the result is read next (P4).
-        match self.0.compare_exchange(s, s | PARKED, Ordering::Release, Ordering::Acquire) {
+        // Failure Relaxed: only a completion can have changed the word, and `is_done` reads it again.
+        match self.0.compare_exchange(s, s | PARKED, Ordering::Release, Ordering::Relaxed) {
             Ok(_) => Park::Sleep,
             Err(_) => Park::Done,
         }

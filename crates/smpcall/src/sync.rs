@@ -1,11 +1,14 @@
 //! Every atomic and every shared cell of the core, so that a checker can stand in for the machine.
 //!
 //! The core names no other atomic (`cargo xtask tidy` looks). Plain builds re-export `core::sync::atomic`; under
-//! `--cfg loom` each type is loom's, with one addition: **before every access a relaxed read-modify-write on a
-//! shadow atomic**. loom 0.7 remembers one last access for each object; a load that comes directly before a
-//! read-modify-write of the same thread hides the race of that read-modify-write with an older load of another
-//! thread. The shadow makes every two accesses of one object conflict, so both orders are explored; it is relaxed,
-//! so it orders nothing.
+//! `--cfg loom` each type is loom's, with one addition: **before every load a relaxed read-modify-write on a shadow
+//! atomic**. loom 0.7 remembers one last access for each object; a load that comes directly before a write of the same
+//! thread hides the race of that write with an older load of another thread. The shadow makes every two loads of one
+//! object conflict, so that each of them comes last before the write in some execution; it is relaxed, so it orders
+//! nothing.
+//!
+//! What only its owner touches ([`OwnBool`], [`OwnPtr`], [`OwnUsize`]) is a checked cell under loom: no steps to be interleaved, and a
+//! failure if anybody else comes near.
 
 #[cfg(not(loom))]
 pub(crate) use self::plain::*;
@@ -27,7 +30,10 @@ pub(crate) use const_unless_loom;
 
 #[cfg(not(loom))]
 mod plain {
-    pub(crate) use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU16, AtomicU32, AtomicUsize, Ordering};
+    pub(crate) use core::sync::atomic::{
+        AtomicBool as OwnBool, AtomicPtr as OwnPtr, AtomicUsize as OwnUsize,
+    };
+    pub(crate) use core::sync::atomic::{AtomicPtr, AtomicU16, AtomicU32, AtomicUsize, Ordering};
 
     /// A cell that several CPUs may reach; who may touch it when is an invariant of its owner.
     #[repr(transparent)]
@@ -54,7 +60,7 @@ mod plain {
 
 #[cfg(loom)]
 mod under_loom {
-    pub(crate) use loom::cell::UnsafeCell as SharedCell;
+    pub(crate) type SharedCell<T> = loom::cell::UnsafeCell<T>;
     use loom::sync::atomic as real;
     pub(crate) use loom::sync::atomic::Ordering;
 
@@ -72,23 +78,17 @@ mod under_loom {
                     Self { shadow: real::AtomicUsize::new(0), inner: <$inner>::new(value) }
                 }
 
-                fn touch(&self) {
-                    // Relaxed: orders nothing; it only makes any two accesses of this object conflict for loom.
-                    self.shadow.fetch_add(0, Ordering::Relaxed);
-                }
-
                 pub(crate) fn load(&self, order: Ordering) -> $value {
-                    self.touch();
+                    // Relaxed: orders nothing; it only makes any two loads of this object conflict for loom.
+                    self.shadow.fetch_add(0, Ordering::Relaxed);
                     self.inner.load(order)
                 }
 
                 pub(crate) fn store(&self, value: $value, order: Ordering) {
-                    self.touch();
                     self.inner.store(value, order);
                 }
 
                 pub(crate) fn swap(&self, value: $value, order: Ordering) -> $value {
-                    self.touch();
                     self.inner.swap(value, order)
                 }
 
@@ -99,7 +99,6 @@ mod under_loom {
                     success: Ordering,
                     failure: Ordering,
                 ) -> Result<$value, $value> {
-                    self.touch();
                     self.inner.compare_exchange(current, new, success, failure)
                 }
             }
@@ -112,22 +111,18 @@ mod under_loom {
             #[allow(dead_code, reason = "one set of methods for every type; not each is used of each")]
             impl $name {
                 pub(crate) fn fetch_add(&self, value: $value, order: Ordering) -> $value {
-                    self.touch();
                     self.inner.fetch_add(value, order)
                 }
 
                 pub(crate) fn fetch_sub(&self, value: $value, order: Ordering) -> $value {
-                    self.touch();
                     self.inner.fetch_sub(value, order)
                 }
 
                 pub(crate) fn fetch_or(&self, value: $value, order: Ordering) -> $value {
-                    self.touch();
                     self.inner.fetch_or(value, order)
                 }
 
                 pub(crate) fn fetch_and(&self, value: $value, order: Ordering) -> $value {
-                    self.touch();
                     self.inner.fetch_and(value, order)
                 }
             }
@@ -139,6 +134,32 @@ mod under_loom {
     counted!(AtomicUsize, usize);
     shadowed!(AtomicU16, real::AtomicU16, u16);
     shadowed!(AtomicUsize, real::AtomicUsize, usize);
-    shadowed!(AtomicBool, real::AtomicBool, bool);
     shadowed!(AtomicPtr<T>, real::AtomicPtr<T>, *mut T);
+
+    /// What only its owner reads and writes: loom fails the model if two accesses are not ordered.
+    pub(crate) struct Own<T>(SharedCell<T>);
+    pub(crate) type OwnBool = Own<bool>;
+    pub(crate) type OwnPtr<T> = Own<*mut T>;
+    pub(crate) type OwnUsize = Own<usize>;
+
+    impl<T: Copy> Own<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(SharedCell::new(value))
+        }
+
+        pub(crate) fn load(&self, _order: Ordering) -> T {
+            // SAFETY: loom has just found that nobody else is writing it.
+            self.0.with(|value| unsafe { *value })
+        }
+
+        pub(crate) fn store(&self, value: T, _order: Ordering) {
+            // SAFETY: loom has just found that nobody else is at it.
+            self.0.with_mut(|place| unsafe { *place = value });
+        }
+    }
+
+    // SAFETY: as above; plain builds have an atomic in its place.
+    unsafe impl<T> Sync for Own<T> {}
+    // SAFETY: as above.
+    unsafe impl<T> Send for Own<T> {}
 }

@@ -63,9 +63,11 @@ impl Check {
     /// Builds what it runs from `sources`; `None` when that does not compile (the log has the reason).
     pub(crate) fn build(&self, sources: &Path, target: &Path, log: &Path) -> Result<Option<Vec<Program>>> {
         let cmd = match self {
-            Check::Loom(_) => models::with_loom(Cmd::cargo("test --no-run --release -p smpcall --test loom"))
-                .env("CARGO_TARGET_DIR", target.join("loom")),
-            Check::Test { package, .. } => Cmd::cargo("test --no-run --tests -p")
+            Check::Loom(_) => {
+                let args = "test --no-run --release -p smpcall --features alloc --test loom";
+                models::with_loom(Cmd::cargo(args)).env("CARGO_TARGET_DIR", target.join("loom"))
+            }
+            Check::Test { package, .. } => Cmd::cargo("test --no-run --all-features --tests -p")
                 .arg(package)
                 .env("CARGO_TARGET_DIR", target.join("plain")),
             // Without link-time optimisation: a mutant is built in seconds instead of a minute.

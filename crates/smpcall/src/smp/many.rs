@@ -12,7 +12,7 @@ use crate::multicast::{Keep, Luggage, Run, Slot};
 use crate::percpu::{PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
 use crate::queue::{Pushed, Seen};
-use crate::sync::{AtomicBool, Ordering, SharedCell};
+use crate::sync::{AtomicU32, Ordering, SharedCell};
 
 /// Whom a multicast is for. CPUs that are offline are left out, and counted.
 pub enum To<'a> {
@@ -53,7 +53,7 @@ pub struct Reached {
 struct Shared<'f, P: Platform, F> {
     platform: &'f P,
     function: &'f F,
-    panicked: AtomicBool,
+    panicked: AtomicU32,
     panic: SharedCell<Option<P::Panic>>,
 }
 
@@ -62,7 +62,7 @@ impl<P: Platform, F: Fn()> Shared<'_, P, F> {
     fn run(&self) {
         let Err(panic) = P::catch(self.function) else { return };
         // Relaxed: decides who is first; the panic itself is published by the answer.
-        if self.panicked.swap(true, Ordering::Relaxed) {
+        if self.panicked.swap(1, Ordering::Relaxed) != 0 {
             self.platform.caught(panic);
         } else {
             // SAFETY: only the first comes here, and the caller reads it after all have answered.
@@ -272,7 +272,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let shared = Shared::<P, F> {
             platform: &self.platform,
             function,
-            panicked: AtomicBool::new(false),
+            panicked: AtomicU32::new(0),
             panic: SharedCell::new(None),
         };
         let waiter = if P::PARKS { self.platform.waiter() } else { None };

@@ -1,0 +1,117 @@
+//! P7: a post against a target that looks, rests, polls, or stops at its budget.
+
+use crate::port::{budget, model};
+use smpcall::{Budget, Flushed, Sleep};
+
+/// P7: a push against a flush that leaves. If the push comes first, the flush finds a list in place of its mark, goes
+/// round again, and nobody rings. If the mark is back at `IDLE` first, the push owes the ring. Bounds: one push.
+#[test]
+fn a_push_against_a_flush_that_leaves() {
+    model(|m| {
+        let runs = m.tally();
+        let [first, second] = [(); 2].map(|()| m.csd(move || runs.add()));
+        m.post(1, first).unwrap();
+        let poster = m.thread(None, move || m.post(1, second));
+        let _ = m.answer(1);
+        assert_eq!(poster.join().unwrap(), Ok(()));
+        let rings = m.rings(1);
+        assert_eq!(rings, 1 + u32::from(m.finish(1)), "P7: one ring for each sleep that ends");
+        assert_eq!(runs.get(), 2);
+    });
+}
+
+/// P7: two pushes to an idle CPU that is not flushing: the one that replaces `IDLE` rings, the other does not.
+#[test]
+fn of_two_pushes_one_rings() {
+    model(|m| {
+        let runs = m.tally();
+        let csds = [(); 2].map(|()| m.csd(move || runs.add()));
+        let poster = m.thread(None, move || m.post(1, csds[0]));
+        m.post(1, csds[1]).unwrap();
+        assert_eq!(poster.join().unwrap(), Ok(()));
+        assert_eq!(m.rings(1), 1);
+        assert!(m.finish(1));
+        assert_eq!(runs.get(), 2);
+    });
+}
+
+/// P7: a push against a CPU that polls, and then means to sleep. Either the last flush runs it, or `poll_end` is refused,
+/// or it replaces `IDLE` and rings. Bounds: one push, two tries to sleep.
+#[test]
+fn a_polling_cpu_is_not_rung_and_sleeps_over_nothing() {
+    model(|m| {
+        let runs = m.tally();
+        let csd = m.csd(move || runs.add());
+        m.on(1, || m.poll_begin());
+        let poster = m.thread(None, move || m.post(1, csd));
+        m.on(1, || {
+            let _ = m.flush(Budget::DEFAULT);
+            if m.poll_end() == Sleep::Work {
+                assert_eq!(m.flush(Budget::DEFAULT), Flushed::All(1));
+                assert_eq!(m.poll_end(), Sleep::Ready);
+            }
+        });
+        assert_eq!(poster.join().unwrap(), Ok(()));
+        let rings = m.rings(1);
+        assert_eq!(rings, u32::from(m.finish(1)), "P7: rung if and only if it slept");
+        assert_eq!(runs.get(), 1);
+    });
+}
+
+/// P7: a push against a CPU that begins to poll. If the push comes first, the mark does not replace the list.
+#[test]
+fn a_push_against_poll_begin() {
+    model(|m| {
+        let runs = m.tally();
+        let csd = m.csd(move || runs.add());
+        let poster = m.thread(None, move || m.post(1, csd));
+        m.on(1, || {
+            m.poll_begin();
+            let _ = m.flush(Budget::DEFAULT);
+        });
+        assert_eq!(poster.join().unwrap(), Ok(()));
+        let _ = m.on(1, || m.flush(Budget::DEFAULT));
+        assert_eq!(runs.get(), 1);
+        assert!(m.rings(1) <= 1 && m.on(1, || m.poll_end()) == Sleep::Ready);
+    });
+}
+
+/// P7, the port's third duty: a ring that is merged into one that is pending, against an answer that looks before it
+/// writes. If the ring comes first, the acknowledgement reads from it, and the look sees the push. If the
+/// acknowledgement does, the latch is set again. Two words, and the relaxed look decides.
+#[test]
+fn a_merged_ring_is_not_missed() {
+    model(|m| {
+        let runs = m.tally();
+        let [first, second] = [(); 2].map(|()| m.csd(move || runs.add()));
+        m.post(1, first).unwrap();
+        // The event loop looks without being rung: the latch is still set when the CPU rests.
+        let _ = m.on(1, || m.flush(Budget::DEFAULT));
+        let poster = m.thread(None, move || m.post(1, second));
+        let _ = m.answer(1);
+        assert_eq!(poster.join().unwrap(), Ok(()));
+        m.finish(1);
+        assert_eq!((runs.get(), m.rings(1)), (2, 2));
+    });
+}
+
+/// P7: a push against a flush that stops at its budget. The head stays as it is, so nobody rings for what comes now; the
+/// CPU has rung itself, and what is left over is run. Bounds: two csds and one push.
+#[test]
+fn a_budget_that_is_used_up_rings_its_own_cpu() {
+    model(|m| {
+        let log = m.tally();
+        let csds = [1, 2, 3].map(|digit| m.csd(move || log.log(digit)));
+        m.post(1, csds[0]).unwrap();
+        m.post(1, csds[1]).unwrap();
+        let poster = m.thread(None, move || m.post(1, csds[2]));
+        assert!(m.acknowledge(1));
+        assert_eq!(m.on(1, || m.flush(budget(1))), Flushed::More(1));
+        assert_eq!(poster.join().unwrap(), Ok(()));
+        while m.acknowledge(1) {
+            let _ = m.on(1, || m.flush(budget(1)));
+        }
+        assert_eq!(log.get(), 123, "P6, P7: what is left over is older, and is run");
+        assert!(!m.on(1, || m.has_work()));
+    });
+}

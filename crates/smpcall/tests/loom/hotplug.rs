@@ -1,0 +1,70 @@
+//! P8, and P2's exception: posts against a CPU that goes offline.
+
+use crate::port::{model, model_within};
+use smpcall::PostError::{Busy, Offline};
+use smpcall::Told;
+
+/// P8: a push against a CPU that goes offline. If the push comes first, it is run; if the mark does, it is refused, and
+/// nothing is queued. Bounds: one post.
+#[test]
+fn accepted_runs_and_refused_is_told() {
+    model(|m| {
+        let (written, runs) = (m.place(), m.tally());
+        let csd = m.csd(move || {
+            assert_eq!(written.read(), 7);
+            runs.add();
+        });
+        let poster = m.thread(None, move || {
+            written.write(7);
+            m.post(1, csd)
+        });
+        let ran = m.on(1, || m.offline()).unwrap();
+        match poster.join().unwrap() {
+            Ok(()) => assert_eq!((ran, runs.get()), (1, 1), "P8: accepted, and lost"),
+            refused => assert_eq!((refused, ran, runs.get()), (Err(Offline { told: Told::No }), 0, 0)),
+        }
+        assert!(!csd.is_pending());
+    });
+}
+
+/// P8: the same against a CPU that comes back at once. A look at the head may be of the time before.
+#[test]
+fn off_and_on_again() {
+    model(|m| {
+        let runs = m.tally();
+        let csd = m.csd(move || runs.add());
+        let poster = m.thread(None, move || m.post(1, csd));
+        let mut ran = m.on(1, || m.offline()).unwrap();
+        m.on(1, || m.online()).unwrap();
+        let accepted = poster.join().unwrap().is_ok();
+        ran += u32::from(m.finish(1));
+        assert_eq!((ran, runs.get()), (u32::from(accepted), u32::from(accepted)));
+    });
+}
+
+/// P2, P8: a claim that is refused against one that was told Busy by it. If the loser's CAS comes first, the letting go
+/// reads from it: the refused poster is told, and sees what the loser wrote. If the letting go does, the loser is
+/// refused by itself. Both play both parts. Bounds: two posters, at most 2 preemptions.
+#[test]
+fn a_refused_post_answers_for_those_told_busy() {
+    model_within(2, |m| {
+        let (data, seen) = ([m.word(), m.word()], m.tally());
+        let csd = m.csd(move || seen.or(data[0].get() | data[1].get() << 1));
+        let post = move |who: usize| {
+            data[who].set(1);
+            let answer = m.post(1, csd);
+            if answer == (Err(Offline { told: Told::Yes })) {
+                assert_eq!(data[1 - who].get(), 1, "P2: told, and does not see what it owes");
+            }
+            answer
+        };
+        let posters = [0, 1].map(|who| m.thread(None, move || post(who)));
+        let _ = m.on(1, || m.offline()).unwrap();
+        let answers = posters.map(|poster| poster.join().unwrap());
+        for who in [0, 1] {
+            let relied = answers[who] == Err(Busy { cpu: 1 }) && seen.get() >> who & 1 == 0;
+            let owed = answers[1 - who] == Err(Offline { told: Told::Yes });
+            assert!(relied == owed, "P2: {answers:?}, seen {}", seen.get());
+        }
+    });
+}

@@ -1,0 +1,432 @@
+//! The port that the models run on, and what they are written with.
+
+use loom::cell::UnsafeCell;
+use loom::sync::Notify;
+use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use loom::thread::{self, JoinHandle};
+use smpcall::{Backoff, Budget, Csd, Flushed, Pause, PerCpu, Platform, Smp};
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::convert::Infallible;
+use std::num::NonZeroU32;
+use std::ops::Deref;
+use std::sync::Mutex;
+
+const CPUS: usize = 2;
+/// The number by which the one thread that is no CPU is woken; below it are those of the CPUs.
+const CALLER: u16 = CPUS as u16;
+
+loom::thread_local! {
+    static CPU: Cell<Option<u32>> = Cell::new(None);
+}
+
+/// A word that is only ever read and written relaxed: whoever reads it new has learnt of it by some other way.
+pub(crate) struct Word(AtomicU32);
+
+impl Word {
+    pub(crate) fn new() -> Self {
+        Self(AtomicU32::new(0))
+    }
+
+    pub(crate) fn set(&self, value: u32) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Plain memory: loom fails the model if two accesses, one of them a write, are not ordered.
+pub(crate) struct Place(UnsafeCell<u32>);
+
+// SAFETY: loom runs one thread at a time, and fails the model at an access that is not ordered after the last.
+unsafe impl Sync for Place {}
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        Self(UnsafeCell::new(0))
+    }
+
+    pub(crate) fn write(&self, value: u32) {
+        // SAFETY: loom has just found that nobody else is at it.
+        self.0.with_mut(|place| unsafe { *place = value });
+    }
+
+    pub(crate) fn read(&self) -> u32 {
+        // SAFETY: as above.
+        self.0.with(|place| unsafe { *place })
+    }
+}
+
+/// A count that the model does not see: it orders nothing, and is never stale.
+#[derive(Default)]
+pub(crate) struct Tally(Cell<u32>);
+
+// SAFETY: loom runs all threads of a model on one.
+unsafe impl Sync for Tally {}
+// SAFETY: as above.
+unsafe impl Send for Tally {}
+
+impl Tally {
+    pub(crate) fn get(&self) -> u32 {
+        self.0.get()
+    }
+
+    pub(crate) fn add(&self) {
+        self.0.set(self.get() + 1);
+    }
+
+    pub(crate) fn or(&self, bits: u32) {
+        self.0.set(self.get() | bits);
+    }
+
+    pub(crate) fn set(&self, value: u32) {
+        self.0.set(value);
+    }
+
+    /// Appends a decimal digit: a log of what ran, in order.
+    pub(crate) fn log(&self, digit: u32) {
+        self.0.set(self.get() * 10 + digit);
+    }
+}
+
+/// A doorbell's latch. The shadow makes every two accesses conflict: see the core's `sync`.
+struct Latch {
+    shadow: AtomicUsize,
+    rung: AtomicBool,
+}
+
+impl Latch {
+    fn new() -> Self {
+        Self { shadow: AtomicUsize::new(0), rung: AtomicBool::new(false) }
+    }
+
+    fn touch(&self) -> &AtomicBool {
+        self.shadow.fetch_add(0, Ordering::Relaxed);
+        &self.rung
+    }
+
+    fn ring(&self) {
+        // Release, and a read-modify-write also if it is set: publishes the push to the flush that follows.
+        self.touch().swap(true, Ordering::Release);
+    }
+
+    fn acknowledge(&self) -> bool {
+        // Acquire: sees what every ringer wrote; before the flush.
+        self.touch().swap(false, Ordering::Acquire)
+    }
+}
+
+/// CPUs whose doorbell is a latch and whose callers spin; or, with `PARKS`, a blocking one, on which callers sleep too,
+/// for as long as it takes: a wake-up that is lost is a deadlock, which loom reports.
+pub(crate) struct Port<const PARKS: bool> {
+    latches: [Latch; CPUS],
+    bells: [Notify; CPUS + 1],
+    rings: [Tally; CPUS],
+    /// What a CPU prepares before it rests or comes online, or a caller before it parks; while it is watched, its ringer
+    /// or waker looks, and counts how often it was missing.
+    pub(crate) prepared: Word,
+    pub(crate) watched: Tally,
+    pub(crate) missing: Tally,
+    /// A park is but a nap.
+    pub(crate) naps: Tally,
+    /// How often a waiting caller has paused.
+    pub(crate) pauses: Tally,
+}
+
+impl<const PARKS: bool> Port<PARKS> {
+    fn new() -> Self {
+        Self {
+            latches: [Latch::new(), Latch::new()],
+            bells: [Notify::new(), Notify::new(), Notify::new()],
+            rings: Default::default(),
+            prepared: Word::new(),
+            watched: Tally::default(),
+            missing: Tally::default(),
+            naps: Tally::default(),
+            pauses: Tally::default(),
+        }
+    }
+
+    fn look_what_is_prepared(&self) {
+        if self.watched.get() != 0 && self.prepared.get() == 0 {
+            self.missing.add();
+        }
+    }
+}
+
+// SAFETY: 1. A model runs one thread as each CPU at a time. 2. There are no interrupts. 3. A latch is set and cleared by
+// read-modify-writes; a bell is loom's own. 4. Nothing is caught. 5. A bell keeps a ring that nobody waits for, and
+// outlives the model's threads.
+unsafe impl<const PARKS: bool> Platform for Port<PARKS> {
+    type IrqState = ();
+    type Panic = Infallible;
+    const PARKS: bool = PARKS;
+
+    fn current_cpu(&self) -> Option<u32> {
+        CPU.with(Cell::get)
+    }
+
+    fn can_wait(&self) -> bool {
+        true
+    }
+
+    fn ring(&self, cpu: u32) {
+        self.rings[cpu as usize].add();
+        if PARKS {
+            self.bells[cpu as usize].notify();
+        } else {
+            self.look_what_is_prepared();
+            self.latches[cpu as usize].ring();
+        }
+    }
+
+    fn irq_save(&self) {}
+
+    fn irq_restore(&self, (): ()) {}
+
+    fn relax(&self) {
+        thread::yield_now();
+    }
+
+    fn now_ns(&self) -> u64 {
+        0
+    }
+
+    fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Infallible> {
+        Ok(f())
+    }
+
+    fn resume(panic: Infallible) -> ! {
+        match panic {}
+    }
+
+    /// None, so that a waiting caller goes its whole way.
+    fn looks_first(&self, _target: u32) -> u32 {
+        0
+    }
+
+    fn pause(&self, _backoff: &Backoff) -> Pause {
+        self.pauses.add();
+        if PARKS {
+            if self.watched.get() != 0 {
+                self.prepared.set(1);
+            }
+            return Pause::Park;
+        }
+        self.relax();
+        Pause::Again
+    }
+
+    fn waiter(&self) -> Option<u16> {
+        Some(self.current_cpu().map_or(CALLER, |cpu| cpu as u16))
+    }
+
+    fn park(&self, waiter: Option<u16>, _timeout_ns: u64) {
+        match waiter {
+            Some(waiter) if self.naps.get() == 0 => self.bells[waiter as usize].wait(),
+            _ => thread::yield_now(),
+        }
+    }
+
+    fn wake(&self, waiter: u16) {
+        self.look_what_is_prepared();
+        self.bells[waiter as usize].notify();
+    }
+}
+
+/// A machine of two CPUs, both online, and what the threads of one execution share.
+pub(crate) struct Machine<const PARKS: bool> {
+    smp: Smp<Port<PARKS>, [PerCpu; CPUS]>,
+    kept: RefCell<Vec<Box<dyn Any>>>,
+}
+
+impl<const PARKS: bool> Deref for Machine<PARKS> {
+    type Target = Smp<Port<PARKS>, [PerCpu; CPUS]>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.smp
+    }
+}
+
+// SAFETY: loom runs all threads of a model on one.
+unsafe impl<const PARKS: bool> Sync for Machine<PARKS> {}
+
+impl<const PARKS: bool> Machine<PARKS> {
+    fn new() -> Self {
+        let smp = Smp::new(Port::new(), [PerCpu::new(), PerCpu::new()]);
+        Self { smp, kept: RefCell::default() }
+    }
+
+    /// Keeps `value` for this execution.
+    pub(crate) fn keep<T: 'static>(&self, value: T) -> &'static T {
+        let value = Box::new(value);
+        let lent: *const T = &*value;
+        self.kept.borrow_mut().push(value);
+        // SAFETY: it is freed with the machine, at the start of the next execution, when all threads of this one have
+        // ended.
+        unsafe { &*lent }
+    }
+
+    /// A word that starts as 0.
+    pub(crate) fn word(&self) -> &'static Word {
+        self.keep(Word::new())
+    }
+
+    /// A place that starts as 0.
+    pub(crate) fn place(&self) -> &'static Place {
+        self.keep(Place::new())
+    }
+
+    /// A tally that starts as 0.
+    pub(crate) fn tally(&self) -> &'static Tally {
+        self.keep(Tally::default())
+    }
+
+    /// A csd of this execution.
+    pub(crate) fn csd<F: Fn() + Sync + 'static>(&self, function: F) -> &'static Csd<F> {
+        self.keep(Csd::new(function))
+    }
+
+    /// Starts a thread as that CPU, or as none.
+    pub(crate) fn thread<R: 'static>(
+        &'static self,
+        cpu: impl Into<Option<u32>>,
+        f: impl FnOnce() -> R + 'static,
+    ) -> JoinHandle<R> {
+        let cpu = cpu.into();
+        thread::spawn(move || self.on(cpu, f))
+    }
+
+    /// Runs `f` as that CPU, or as a thread that is none.
+    pub(crate) fn on<R>(&self, cpu: impl Into<Option<u32>>, f: impl FnOnce() -> R) -> R {
+        let before = CPU.with(|here| here.replace(cpu.into()));
+        let result = f();
+        CPU.with(|here| here.set(before));
+        result
+    }
+
+    /// Acknowledges the CPU's latch and flushes, as its doorbell's handler would.
+    pub(crate) fn answer(&self, cpu: u32) -> Flushed {
+        self.on(cpu, || {
+            if !PARKS {
+                self.smp.platform().latches[cpu as usize].acknowledge();
+            }
+            self.smp.flush(Budget::DEFAULT)
+        })
+    }
+
+    /// Answers the CPU's bell until `done`: a ring that was left out is a deadlock.
+    pub(crate) fn answer_until(&self, cpu: u32, done: impl Fn() -> bool) {
+        while !done() {
+            if PARKS {
+                self.smp.platform().bells[cpu as usize].wait();
+            } else if !self.smp.platform().latches[cpu as usize].acknowledge() {
+                thread::yield_now();
+                continue;
+            }
+            let _ = self.on(cpu, || self.smp.flush(Budget::DEFAULT));
+        }
+    }
+
+    /// Acknowledges the CPU's latch; says whether it was set.
+    pub(crate) fn acknowledge(&self, cpu: u32) -> bool {
+        self.smp.platform().latches[cpu as usize].acknowledge()
+    }
+
+    /// How often the CPU was rung.
+    pub(crate) fn rings(&self, cpu: u32) -> u32 {
+        self.smp.platform().rings[cpu as usize].get()
+    }
+
+    /// At the end, when all other threads have: P7 as it must be then. What is left in the CPU's queue has rung, and is
+    /// run now; says whether there was anything.
+    pub(crate) fn finish(&self, cpu: u32) -> bool {
+        let left = self.on(cpu, || self.smp.has_work());
+        let rung = self.acknowledge(cpu);
+        assert!(rung || !left, "P7: entries are left, and the doorbell is silent");
+        let _ = self.on(cpu, || self.smp.flush(Budget::DEFAULT));
+        assert!(!self.on(cpu, || self.smp.has_work()));
+        left
+    }
+}
+
+/// Lends what is not `Sync` to a function that must be.
+#[derive(Clone, Copy)]
+pub(crate) struct Alone<T: 'static>(pub(crate) &'static T);
+
+// SAFETY: loom runs all threads of a model on one.
+unsafe impl<T> Sync for Alone<T> {}
+
+impl<T> Alone<T> {
+    pub(crate) fn get(&self) -> &'static T {
+        self.0
+    }
+}
+
+pub(crate) fn budget(calls: u32) -> Budget {
+    Budget::calls(NonZeroU32::new(calls).unwrap())
+}
+
+/// Holds one execution's machine until the next begins: by then its threads have ended, and no atomic of loom's does
+/// anything when it is dropped.
+struct Shelf<const PARKS: bool>(Mutex<Option<Box<Machine<PARKS>>>>);
+
+// SAFETY: all executions of a model run on one thread.
+unsafe impl<const PARKS: bool> Send for Shelf<PARKS> {}
+// SAFETY: as above.
+unsafe impl<const PARKS: bool> Sync for Shelf<PARKS> {}
+
+impl<const PARKS: bool> Shelf<PARKS> {
+    fn renew(&self) -> &'static Machine<PARKS> {
+        let machine = Box::new(Machine::new());
+        let lent: *const Machine<PARKS> = &*machine;
+        drop(self.0.lock().unwrap().replace(machine));
+        // SAFETY: it is freed at the start of the next execution, or at the end of the model.
+        unsafe { &*lent }
+    }
+}
+
+/// Checks a model of CPUs that spin.
+pub(crate) fn model(body: impl Fn(&'static Machine<false>) + Send + Sync + 'static) {
+    check(usize::MAX, body);
+}
+
+/// As [`model`], with at most that many preemptions.
+pub(crate) fn model_within(
+    preemptions: usize,
+    body: impl Fn(&'static Machine<false>) + Send + Sync + 'static,
+) {
+    check(preemptions, body);
+}
+
+/// Checks a model of callers that park.
+pub(crate) fn model_parking(body: impl Fn(&'static Machine<true>) + Send + Sync + 'static) {
+    check(usize::MAX, body);
+}
+
+/// As [`model_parking`], with at most that many preemptions.
+pub(crate) fn model_parking_within(
+    preemptions: usize,
+    body: impl Fn(&'static Machine<true>) + Send + Sync + 'static,
+) {
+    check(preemptions, body);
+}
+
+fn check<const PARKS: bool>(most: usize, body: impl Fn(&'static Machine<PARKS>) + Send + Sync + 'static) {
+    let shelf = Shelf(Mutex::new(None));
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = builder.preemption_bound.map(|bound| bound.min(most));
+    let executions = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let count = executions.clone();
+    builder.check(move || {
+        count.fetch_add(1, Ordering::Relaxed);
+        let machine = shelf.renew();
+        for cpu in 0..CPUS as u32 {
+            machine.on(cpu, || machine.online()).unwrap();
+        }
+        body(machine);
+    });
+    println!("{} executions", executions.load(Ordering::Relaxed));
+}
