@@ -7,7 +7,8 @@
 //! object conflict, so that each of them comes last before the write in some execution; it is relaxed, so it orders
 //! nothing.
 //!
-//! What only its owner touches ([`OwnBool`], [`OwnPtr`], [`OwnUsize`]) is a checked cell under loom: no steps to be interleaved, and a
+//! What only its owner touches ([`OwnBool`], [`OwnPtr`], [`OwnUsize`]) is a checked cell under loom: no steps to be
+//! interleaved, and a
 //! failure if anybody else comes near.
 
 #[cfg(not(loom))]
