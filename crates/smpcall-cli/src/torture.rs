@@ -46,7 +46,7 @@ use report::Report;
 use smpcall_host::Machine;
 use smpcall_host::smpcall::CPUS_MAX;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tally::Tally;
 use weights::Weights;
@@ -72,7 +72,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "MS", default_value_t = 0)]
     onoff_interval: u64,
     /// Runs for so many seconds, rests for as many, and so on; 0: runs all the time.
-    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds_or_none)]
+    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds_or_none, allow_negative_numbers = true)]
     stutter: Duration,
     /// Now and then a function runs for so many milliseconds; 0: none does.
     #[arg(long, value_name = "MS", default_value_t = 0)]
@@ -124,15 +124,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if let Err(error) = outcome {
         eprintln!("the run ended early: {error:#}");
     }
-    bail!("{errors} errors; the same draws again: {repeat}");
+    bail!("{errors} errors; to make the same draws again: {repeat}");
 }
 
 /// Makes all that the threads share. It is never freed: nor are the csds, which point to it.
-fn world(
-    args: &Args,
-    cpus: u32,
-    last_stall: Arc<Mutex<Option<smpcall_host::smpcall::Stall>>>,
-) -> Result<&'static World> {
+fn world(args: &Args, cpus: u32, last_stall: LastStall) -> Result<&'static World> {
     let machine = Machine::builder()
         .attachable(cpus as usize)
         .stall_timeout(STALL_TIMEOUT)

@@ -8,7 +8,7 @@ use super::report::Report;
 use super::tally::Check;
 use super::worker::Worker;
 use super::world::World;
-use super::{Args, interrupt};
+use super::{Args, interrupt, verdict};
 use crate::pace::Place;
 use anyhow::{Context, Result, anyhow, bail};
 use fastrand::Rng;
@@ -172,15 +172,15 @@ impl<'a> Control<'a> {
         }
     }
 
-    /// Wants some CPU offline, or back. At least one stays online.
+    /// Wants some CPU offline, or back. At least one stays online: one that is, and is to be.
     fn switch_a_cpu(&mut self) {
         let ground = self.world.ground;
         let cpu = self.rng.u32(..ground.cpus_len());
-        let online = (0..ground.cpus_len()).filter(|cpu| ground.cpu(*cpu).wanted.is_set()).count();
+        let stays = |cpu: u32| ground.cpu(cpu).wanted.is_set() && ground.cpu(cpu).online.is_set();
         let wanted = &ground.cpu(cpu).wanted;
         if !wanted.is_set() {
             wanted.set(1);
-        } else if online > 1 {
+        } else if (0..ground.cpus_len()).any(|other| other != cpu && stays(other)) {
             wanted.set(0);
         }
         ground.machine.platform().ring(cpu);
@@ -212,6 +212,10 @@ impl<'a> Control<'a> {
         for kit in &self.world.kits {
             text.push_str("\n  ");
             text.push_str(&rest::state_of(self.world, kit));
+        }
+        for cpu in verdict::owing(self.world) {
+            let which = cpu.map_or_else(|| "some CPU".to_owned(), |cpu| format!("CPU {cpu}"));
+            text.push_str(&format!("\n  {which} still has csds to run"));
         }
         if let Some(stall) = *self.last_stall.lock().unwrap_or_else(PoisonError::into_inner) {
             text.push_str(&format!("\n  the last stall report: {stall}"));

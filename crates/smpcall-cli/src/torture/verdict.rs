@@ -102,8 +102,11 @@ fn accounts(world: &World) -> impl Iterator<Item = Account> {
     owns.chain(shared).chain(contested).chain(relays).chain([Account::of_counted(world.ground)])
 }
 
-/// The CPUs that still have runs to do, though nothing moves. `None` stands for some CPU, of which only that is known.
-pub(super) fn owing(world: &World) -> BTreeSet<Option<u32>> {
+/// CPUs that still have runs to do. `None` stands for some CPU, of which only that is known.
+pub(super) type Owing = BTreeSet<Option<u32>>;
+
+/// Who still has runs to do. What this says is exact at rest.
+pub(super) fn owing(world: &World) -> Owing {
     accounts(world).filter(Account::is_owing).map(|account| account.target).collect()
 }
 

@@ -19,7 +19,7 @@ impl clap::FromArgMatches for Weights {
             false => Self(KINDS.iter().map(|kind| kind.weight).collect()),
         };
         if weights.0.iter().all(|weight| *weight == 0) {
-            let message = "all weights are 0 (--weight-post and the others): there is nothing to do\n";
+            let message = "all weights are 0 (--weight-post and the others): there is nothing to do";
             return Err(clap::Error::raw(ErrorKind::ValueValidation, message));
         }
         Ok(weights)
@@ -39,6 +39,7 @@ impl clap::Args for Weights {
                 Arg::new(kind.flag)
                     .long(kind.flag)
                     .value_name("N")
+                    .allow_negative_numbers(true)
                     .value_parser(value_parser!(u32).range(..=1_000_000))
                     .help_heading("Weights (once one is given, the others are 0)")
                     .help(help),

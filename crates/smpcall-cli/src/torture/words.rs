@@ -18,7 +18,7 @@ impl Count {
     }
 
     pub(super) fn get(&self) -> u64 {
-        // Relaxed: a statistic; exact when all threads are at rest, which [`super::stage`] orders.
+        // Relaxed: a statistic; exact at rest: what a thread did, it did before it slept.
         self.0.load(Ordering::Relaxed)
     }
 }

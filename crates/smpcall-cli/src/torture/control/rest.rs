@@ -7,7 +7,7 @@
 use super::super::asleep::{self, Look};
 use super::super::kinds::KINDS;
 use super::super::tally::{Check, Event};
-use super::super::verdict;
+use super::super::verdict::{self, Owing};
 use super::super::world::{Kit, World};
 use super::Control;
 use anyhow::{Result, bail};
@@ -111,17 +111,28 @@ impl Control<'_> {
         Ok(Some(looks))
     }
 
+    /// Somebody sleeps who has work: if a ring helps, it was the ring that was missing. What runs then may post in turn, and
+    /// its rings go missing too. Returns what no ring helped.
+    fn ring_until_it_helps_no_more(&mut self, owing: &Owing) -> Result<Owing> {
+        let mut owing = owing.clone();
+        while !owing.is_empty() {
+            let calls = self.world.ground.tally.events(Event::Call);
+            self.ring_all();
+            self.come_to_rest()?;
+            owing = verdict::owing(self.world);
+            if self.world.ground.tally.events(Event::Call) == calls {
+                break;
+            }
+        }
+        Ok(owing)
+    }
+
     /// At rest: is everything done that was promised?
     pub(super) fn compare(&mut self) -> Result<()> {
         let (ground, row) = (self.world.ground, self.row());
         ground.tally.event(row, Event::Rest, 1);
         let owing = verdict::owing(self.world);
-        if !owing.is_empty() {
-            // Somebody sleeps who has work. If a ring helps, it was the ring that was missing.
-            self.ring_all();
-            self.come_to_rest()?;
-        }
-        let still_owing = verdict::owing(self.world);
+        let still_owing = self.ring_until_it_helps_no_more(&owing)?;
         let mut online = 0;
         for cpu in (0..ground.cpus_len()).filter(|cpu| ground.cpu(*cpu).online.is_set()) {
             online += 1;
@@ -153,7 +164,7 @@ pub(super) fn state_of(world: &World, kit: &Kit) -> String {
         None => "nothing",
     };
     let with = match kit.with.get().checked_sub(1) {
-        Some(cpu) => format!(" to CPU {cpu}"),
+        Some(cpu) => format!(", waiting for CPU {cpu}"),
         None => String::new(),
     };
     let Some(number) = kit.cpu else { return format!("a thread that only calls: doing {doing}{with}") };

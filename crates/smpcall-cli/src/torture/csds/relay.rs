@@ -54,7 +54,7 @@ impl Relay {
         if left > 0 {
             self.body.left.write(left - 1);
             // Every other time somewhere else, where it may begin before this run has ended.
-            let next = if left % 2 == 0 { self.body.ground.partner(target, 1) } else { target };
+            let next = if left.is_multiple_of(2) { self.body.ground.partner(target, 1) } else { target };
             self.post(inside.here.unwrap_or(target) as usize, next);
         }
         self.body.ended.add(1);

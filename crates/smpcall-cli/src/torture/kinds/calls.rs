@@ -89,7 +89,10 @@ pub(super) fn panic(worker: &mut Worker) {
         let _inside = ground.begin(Some(target));
         resume_unwind(Box::new(number))
     };
-    match catch_unwind(AssertUnwindSafe(|| ground.machine.call(target, throw))) {
+    worker.says_whom_it_calls(target);
+    let outcome = catch_unwind(AssertUnwindSafe(|| ground.machine.call(target, throw)));
+    worker.says_it_calls_nobody();
+    match outcome {
         Err(payload) => {
             let right = payload.downcast_ref::<u64>() == Some(&number);
             worker.expect(Check::Memory, right, || "another panic than the function's".to_owned());

@@ -98,7 +98,9 @@ pub(super) fn shared(worker: &mut Worker) {
         Posted::Wrong => worker.wrong(format!("a shared csd of CPU {target} is busy elsewhere")),
         // With hotplug the promised run can be taken away, and whoever owes it may still be about to pay.
         Posted::Due if !worker.hotplug && worker.may_wait && worker.rng.u8(..) < 16 => {
+            worker.kit.with.set(u64::from(target) + 1);
             let waited = worker.ground().machine.wait(shared.csd);
+            worker.kit.with.set(0);
             let seen = shared.body.seen.read();
             worker.expect(Check::Deadlock, waited.is_ok(), || format!("a wait was refused: {waited:?}"));
             worker.expect(Check::Seen, seen >= value, || {

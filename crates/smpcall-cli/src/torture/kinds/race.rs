@@ -12,8 +12,8 @@ use std::hint::{black_box, spin_loop};
 
 /// How many races at a time.
 const ROUNDS: u32 = 32;
-/// How long the runs are waited for, in looks; longer, and the target is off its core.
-const LOOKS_MAX: u32 = 20_000;
+/// How long the runs are waited for, in looks; longer, and the target is off its core, perhaps because of this thread.
+const LOOKS_MAX: u32 = 2000;
 const DELAY_MAX: u32 = 1 << 12;
 /// The second post comes up to this much later than the steering says.
 const JITTER: u32 = 64;

@@ -11,7 +11,9 @@ const DEADLINE_NS_MAX: u64 = 200_000;
 /// Posts, and waits for the run.
 pub(super) fn wait(worker: &mut Worker) {
     let Some((own, target)) = posted(worker) else { return };
+    worker.kit.with.set(u64::from(target) + 1);
     let answer = worker.ground().machine.wait(own.csd);
+    worker.kit.with.set(0);
     worker.expect(Check::Deadlock, answer.is_ok(), || format!("a wait from thread context: {answer:?}"));
     ended(worker, own, target);
 }
