@@ -45,7 +45,7 @@ thread_local! {
     static HERE: Cell<Option<(&'static World, u32)>> = const { Cell::new(None) };
 }
 
-/// Installs the handler. The signal's other threads, if it comes from outside, ignore it.
+/// Installs the handler, for all threads; those that are not enlisted ignore the signal.
 #[expect(unsafe_code, reason = "installing a handler is unsafe: it must be fit for a signal")]
 pub(super) fn install() -> Result<()> {
     let action = SigAction::new(SigHandler::Handler(on_signal), SaFlags::SA_RESTART, SigSet::empty());

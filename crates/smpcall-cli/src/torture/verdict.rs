@@ -95,7 +95,7 @@ impl Account {
 }
 
 fn accounts(world: &World) -> impl Iterator<Item = Account> {
-    let owns = world.owns().map(|(_, own)| Account::of_own(own));
+    let owns = world.owns().map(Account::of_own);
     let shared = world.shared.iter().map(Account::of_shared);
     let contested = world.contested.iter().map(Account::of_contested);
     let relays = world.kits.iter().map(|kit| Account::of_relay(kit.relay));

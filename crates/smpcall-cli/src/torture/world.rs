@@ -59,17 +59,13 @@ impl World {
         Self { ground, kits, stations, shared, contested }
     }
 
-    /// All csds with one poster, and the row of that poster.
-    pub(super) fn owns(&self) -> impl Iterator<Item = (usize, &Own)> {
-        let of_threads = self.kits.iter().flat_map(|kit| {
-            let singles = [&kit.raced, &kit.waited, &kit.cancelled];
-            kit.sender.ordered.iter().chain(singles).map(|own| (kit.sender.row, own))
-        });
-        let of_handlers = self.stations.iter().flat_map(|station| {
-            let sender = &station.sender;
-            sender.ordered.iter().map(|own| (sender.row, own))
-        });
-        of_threads.chain(of_handlers)
+    /// All csds with one poster.
+    pub(super) fn owns(&self) -> impl Iterator<Item = &Own> {
+        let of_threads = self
+            .kits
+            .iter()
+            .flat_map(|kit| kit.sender.ordered.iter().chain([&kit.raced, &kit.waited, &kit.cancelled]));
+        of_threads.chain(self.stations.iter().flat_map(|station| &station.sender.ordered))
     }
 }
 

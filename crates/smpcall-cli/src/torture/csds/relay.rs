@@ -5,6 +5,7 @@ use super::super::tally::{Check, Event};
 use super::super::words::{Count, Plain, Signal};
 use super::{Function, leak_csd};
 use smpcall_host::smpcall::{Csd, PostError, Told};
+use std::sync::OnceLock;
 
 pub(in super::super) struct Relay {
     pub(in super::super) csd: &'static Csd<Function>,
@@ -31,7 +32,10 @@ impl Relay {
             due: Count::default(),
             ended: Signal::default(),
         }));
-        static_relay(body)
+        // The csd's function posts the csd, which is made after it.
+        let itself: &'static OnceLock<Self> = Box::leak(Box::default());
+        let csd = leak_csd(move || itself.get().expect("it is posted only when it is there").run());
+        itself.get_or_init(|| Self { csd, body })
     }
 
     /// Whether it has come to its end.
@@ -78,15 +82,4 @@ impl Relay {
             format!("a csd that nobody else posts was refused from inside its function: {answer:?}")
         });
     }
-}
-
-/// The csd's function needs the csd: so the two are made in one place, the csd last.
-fn static_relay(body: &'static RelayBody) -> &'static Relay {
-    let relay: &'static std::sync::OnceLock<&'static Relay> = Box::leak(Box::new(std::sync::OnceLock::new()));
-    let csd = leak_csd(move || {
-        if let Some(relay) = relay.get() {
-            relay.run();
-        }
-    });
-    relay.get_or_init(|| Box::leak(Box::new(Relay { csd, body })))
 }

@@ -6,9 +6,10 @@ use super::Worker;
 use crate::pace::Place;
 use anyhow::Result;
 use smpcall_host::Attached;
-use smpcall_host::smpcall::CallError;
+use smpcall_host::smpcall::{Budget, CallError};
+use std::num::NonZeroU32;
 
-/// How many calls a CPU that goes offline has in its queue at the least.
+/// How many calls a CPU that goes offline posts to itself, twice.
 const ACCEPTED: usize = 4;
 
 impl Worker {
@@ -38,7 +39,10 @@ impl Worker {
 
     fn go_offline(&mut self, attached: Attached<'static>) {
         let (ground, cpu) = (self.ground(), attached.cpu());
-        let posted: Vec<_> = (0..ACCEPTED).filter_map(|_| self.post_to_itself(cpu)).collect();
+        let mut posted: Vec<_> = (0..ACCEPTED).filter_map(|_| self.post_to_itself(cpu)).collect();
+        // A flush that leaves some over, which are older than what comes after.
+        self.poll(&attached, Budget::calls(NonZeroU32::MIN));
+        posted.extend((0..ACCEPTED).filter_map(|_| self.post_to_itself(cpu)));
         // Others post meanwhile.
         self.linger();
         drop(attached);
