@@ -26,9 +26,9 @@ struct Args {
 enum Verb {
     /// Find or install what the tests need; says how to get what it cannot install
     Setup,
-    /// Format, lints, tidy, tests, docs, loom models, a short litmus run
+    /// Format, lints, tidy, tests, docs, loom models, a short litmus run, a short torture
     Test {
-        /// Also the mutants, both sanitizers and the whole litmus run
+        /// Also the mutants, both sanitizers, the whole litmus run and two minutes of torture
         #[arg(long)]
         full: bool,
     },

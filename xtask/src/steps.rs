@@ -45,6 +45,8 @@ fn plan(extent: Extent) -> Vec<Step> {
     ];
     if extent == Extent::Short {
         plan.push(step("litmus (short)", cargo("run --release -p smpcall-cli -- litmus --posts 200000")));
+        let torture = "run --release -p smpcall-cli -- torture --seconds 5 --cpus 4 --onoff-interval 20";
+        plan.push(step("torture (short)", cargo(torture)));
         return plan;
     }
     plan.insert(0, step("setup", setup::run));
@@ -52,6 +54,7 @@ fn plan(extent: Extent) -> Vec<Step> {
     plan.push(sanitizer("sanitize asan", sanitize::Sanitizer::Asan));
     plan.push(sanitizer("sanitize tsan", sanitize::Sanitizer::Tsan));
     plan.push(step("litmus", cargo("run --release -p smpcall-cli -- litmus")));
+    plan.push(step("torture", torture));
     plan
 }
 
@@ -64,6 +67,16 @@ fn docs() -> Result<()> {
         "--workspace --lib",
     ] {
         Cmd::cargo("doc --no-deps").args(what).env("RUSTDOCFLAGS", "-D warnings").run()?;
+    }
+    Ok(())
+}
+
+/// A minute on 4 CPUs and one on 16, while CPUs come and go.
+fn torture() -> Result<()> {
+    for cpus in ["4", "16"] {
+        Cmd::cargo("run --release -p smpcall-cli -- torture --seconds 60 --onoff-interval 20 --cpus")
+            .arg(cpus)
+            .run()?;
     }
     Ok(())
 }

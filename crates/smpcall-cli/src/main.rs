@@ -3,18 +3,20 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`run`] | every kind of call: its price beside a floor measured in the same run, its results checked |
+//! | [`torture`] | every kind of call at once, with hotplug and signals, and every promise checked |
 //! | [`litmus`] | P2 raced: how often Busy is not kept by Linux's protocol, and by ours |
 //! | [`pace`] | which cores, and how to wait where threads share one |
 //! | [`output`] | the JSON file, opened before the work, and the progress bar |
 //!
 //! Exit codes: 0, all is well; 1, a check failed or the run could not be made; 2, the flags make no sense.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod litmus;
 mod output;
 mod pace;
 mod run;
+mod torture;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -33,6 +35,8 @@ struct Cli {
 enum Command {
     /// Runs every kind of call, checks each result, and prints what it cost (the default).
     Run(run::Args),
+    /// Makes every kind of call at once, from everywhere, while CPUs come and go, and checks every promise.
+    Torture(torture::Args),
     /// Races posts against the unlock: is whoever was told Busy also seen?
     Litmus(litmus::Args),
 }
@@ -42,6 +46,7 @@ fn main() -> ExitCode {
     let outcome = match cli.command {
         None => run::run(&cli.run),
         Some(Command::Run(args)) => run::run(&args),
+        Some(Command::Torture(args)) => torture::run(&args),
         Some(Command::Litmus(args)) => litmus::run(&args),
     };
     match outcome {

@@ -58,7 +58,8 @@ pub(crate) struct Args {
     json: Option<PathBuf>,
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+/// Reads a length of time for a run.
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
     match seconds {
         _ if !(seconds > 0.0 && seconds <= 86_400.0) => Err("more than 0, and at most a day".to_owned()),
