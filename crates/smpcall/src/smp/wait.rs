@@ -85,7 +85,11 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let seen = header.state.look();
         let Some(target_cpu) = seen.cpu() else { return Ok(()) };
         let Some(target) = self.cpu(target_cpu) else { return Ok(()) };
-        let begun = || !seen.is_pending() || header.state.look().runs() != seen.runs();
+        let begun = || {
+            let now = header.state.look();
+            // Free: it has begun, however often the count has come round while we did not look.
+            !seen.is_pending() || now.is_free() || now.runs() != seen.runs()
+        };
         if begun() && !target.running.0.runs(header) {
             return Ok(());
         }
@@ -183,6 +187,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     fn ring_if_overlooked(&self, wait: &Wait<'_>) {
         let queued = matches!(wait.target.head.0.look(), Seen::List(_));
         if queued && wait.target.running.0.func_racy().is_none() {
+            let _irq = IrqGuard::new(&self.platform);
             self.platform.ring(wait.target_cpu);
         }
     }
@@ -190,6 +195,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     #[cold]
     fn report(&self, wait: &Wait<'_>, waited_ns: u64, reports: u32) {
         self.platform.stalled(&self.stall(wait, waited_ns, reports));
+        let _irq = IrqGuard::new(&self.platform);
         self.platform.ring(wait.target_cpu);
     }
 
