@@ -1,11 +1,10 @@
 //! An existing thread as a CPU: it looks at its queue from its own event loop.
 
-use crate::here::{self, Here, NO_CORE};
+use crate::here::{self, Here};
 use crate::machine::Machine;
 use crate::pin_this_thread;
 use smpcall::{Budget, Flushed, Platform, Sleep};
 use std::marker::PhantomData;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Why a thread could not become a CPU.
@@ -62,9 +61,7 @@ impl<'m> Attached<'m> {
             machine.seats().give_back(cpu);
             return Err(AttachError::Pin(error));
         }
-        let core = core.and_then(|core| u32::try_from(core).ok()).unwrap_or(NO_CORE);
-        // Relaxed: a hint for those who wait.
-        machine.platform().cpu(cpu).core.store(core, Ordering::Relaxed);
+        let core = machine.platform().settle(cpu, core);
         here::set(Here { machine: machine.platform().id(), cpu, core });
         machine.online().expect("the seat was free, so the CPU is offline and this thread is in no call");
         Ok(Self { machine, cpu, not_send: PhantomData })

@@ -5,7 +5,7 @@ mod build;
 pub use self::build::{BuildError, Builder, Cores, Idle};
 
 use crate::attach::{AttachError, Attached};
-use crate::here::{self, Here, NO_CORE};
+use crate::here::{self, Here};
 use crate::pin_this_thread;
 use crate::port::Host;
 use crate::spin::short_pause;
@@ -204,10 +204,7 @@ impl Shared {
             started(Err(error));
             return;
         }
-        let core = core.and_then(|core| u32::try_from(core).ok()).unwrap_or(NO_CORE);
-        // Relaxed: a hint for those who wait.
-        host.cpu(cpu).core.store(core, Ordering::Relaxed);
-        here::set(Here { machine: host.id(), cpu, core });
+        here::set(Here { machine: host.id(), cpu, core: host.settle(cpu, core) });
         self.smp.online().expect("a new machine's CPUs are offline");
         started(Ok(()));
         while !self.stopping() {
