@@ -1,0 +1,16 @@
+//! The contract on host threads: every promise with real threads, bad input, bad luck, and how a machine ends. What the
+//! core promises whatever the port is tested, case by case and without a scheduler, in the core's `tests/toy`.
+//!
+//! No test asserts on time. Each is bounded by `site::bounded`, so that a lost doorbell is a named failure and not a hang.
+
+mod build;
+mod calls;
+mod ends;
+mod one_core;
+mod panics;
+mod posts;
+mod raced;
+mod refused;
+mod shutdown_raced;
+mod site;
+mod stalls;
