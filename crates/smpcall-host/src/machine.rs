@@ -218,10 +218,10 @@ impl Shared {
             }
         }
         self.smp.offline().expect("the CPU is online, and its thread in no call");
-        here::clear();
+        // It stays this CPU to its very end: destructors of its thread may hold the machine, and must not wait for it.
     }
 
-    /// Looks at the queue until nothing has come for a while, or for ever. Leaves with the mark at rest.
+    /// Looks at the queue until nothing has come for a while, or for ever. Leaves with the mark at rest, or to stop.
     fn poll(&self) {
         self.smp.poll_begin();
         let mut idle_since = None;
@@ -247,7 +247,8 @@ impl Shared {
                 short_pause();
             }
         }
-        while self.smp.poll_end() == Sleep::Work {
+        // Not if it is to stop: a function that posts itself would keep it here for ever. Going offline ends that.
+        while !self.stopping() && self.smp.poll_end() == Sleep::Work {
             let _: Flushed = self.smp.flush(Budget::DEFAULT);
         }
     }
