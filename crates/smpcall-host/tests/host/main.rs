@@ -3,8 +3,10 @@
 //!
 //! No test asserts on time. Each is bounded by `site::bounded`, so that a lost doorbell is a named failure and not a hang.
 
+mod attach;
 mod build;
 mod calls;
+mod doorbells;
 mod ends;
 mod one_core;
 mod own_thread;
