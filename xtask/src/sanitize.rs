@@ -42,6 +42,14 @@ pub(crate) fn missing(sanitizer: Sanitizer) -> Option<String> {
     Tool::find(sanitizer).err().map(|why| format!("{why:#}"))
 }
 
+/// Fetches the crates that std itself is built from, where it is built anew.
+pub(crate) fn fetch(sanitizer: Sanitizer) -> Result<()> {
+    match sanitizer {
+        Sanitizer::Asan => Ok(()),
+        Sanitizer::Tsan => Tool::find(sanitizer)?.cargo("fetch --quiet").run(),
+    }
+}
+
 /// A sanitizer whose parts were all found.
 struct Tool {
     sanitizer: Sanitizer,
