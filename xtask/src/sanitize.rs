@@ -42,6 +42,14 @@ pub(crate) fn missing(sanitizer: Sanitizer) -> Option<String> {
     Tool::find(sanitizer).err().map(|why| format!("{why:#}"))
 }
 
+/// Fetches the crates that std itself is built from, where it is built anew.
+pub(crate) fn fetch(sanitizer: Sanitizer) -> Result<()> {
+    match sanitizer {
+        Sanitizer::Asan => Ok(()),
+        Sanitizer::Tsan => Tool::find(sanitizer)?.cargo("fetch --quiet").run(),
+    }
+}
+
 /// A sanitizer whose parts were all found.
 struct Tool {
     sanitizer: Sanitizer,
@@ -76,6 +84,8 @@ impl Tool {
                 .env("RUSTC_BOOTSTRAP", "1")
                 .env("RUSTC", "/usr/bin/rustc")
                 .env("TSAN_OPTIONS", "halt_on_error=1")
+                // Every access is slow: the host's tests go round a tenth as often (`rounds` in their site.rs).
+                .env("SMPCALL_TEST_SHRINK", "10")
                 .args("-Zbuild-std"),
         };
         cmd.args("--target")

@@ -26,7 +26,14 @@ pub(crate) fn run() -> Result<()> {
     debian_packages();
     for sanitizer in [Sanitizer::Asan, Sanitizer::Tsan] {
         match sanitize::missing(sanitizer) {
-            None => println!("  {sanitizer:?}: ready"),
+            None => {
+                println!("  {sanitizer:?}: ready");
+                if let Err(why) = sanitize::fetch(sanitizer) {
+                    println!(
+                        "  {sanitizer:?}: without what std is built from (only `sanitize` needs it): {why:#}"
+                    );
+                }
+            }
             Some(why) => println!("  {sanitizer:?}: not available (only `sanitize` needs it): {why}"),
         }
     }

@@ -1,11 +1,10 @@
 //! An existing thread as a CPU: it looks at its queue from its own event loop.
 
-use crate::here::{self, Here, NO_CORE};
+use crate::here::{self, Here};
 use crate::machine::Machine;
 use crate::pin_this_thread;
-use smpcall::{Budget, Flushed, Platform, Sleep};
+use smpcall::{Budget, Flushed, HotplugError, Platform, Sleep};
 use std::marker::PhantomData;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Why a thread could not become a CPU.
@@ -42,7 +41,8 @@ impl std::error::Error for AttachError {}
 /// Its event loop calls [`poll`](Self::poll) now and then, or [`park`](Self::park)s. While it does neither, calls to it
 /// wait, and are reported as stalled if somebody waits for them.
 ///
-/// If it is leaked instead of dropped, the CPU stays online with nobody to look at its queue.
+/// If it is leaked instead of dropped, or dropped inside a function that it runs, the CPU stays online with nobody to look
+/// at its queue.
 #[derive(Debug)]
 pub struct Attached<'m> {
     machine: &'m Machine,
@@ -62,9 +62,7 @@ impl<'m> Attached<'m> {
             machine.seats().give_back(cpu);
             return Err(AttachError::Pin(error));
         }
-        let core = core.and_then(|core| u32::try_from(core).ok()).unwrap_or(NO_CORE);
-        // Relaxed: a hint for those who wait.
-        machine.platform().cpu(cpu).core.store(core, Ordering::Relaxed);
+        let core = machine.platform().settle(cpu, core);
         here::set(Here { machine: machine.platform().id(), cpu, core });
         machine.online().expect("the seat was free, so the CPU is offline and this thread is in no call");
         Ok(Self { machine, cpu, not_send: PhantomData })
@@ -86,44 +84,44 @@ impl<'m> Attached<'m> {
     }
 
     /// Runs what was posted; if there is nothing, sleeps until a post rings or `timeout` has passed, and runs what came.
-    /// `None`: for as long as it takes. Returns how many functions ran.
+    /// `None`: for as long as it takes. Returns how many functions ran; 0 also if it woke for no reason, or because the
+    /// machine was shut down.
     ///
     /// # Panics
     ///
-    /// From inside a function: call context does not sleep.
+    /// From inside a function, or with soft interrupts off: who sleeps there may sleep for ever.
     pub fn park(&self, timeout: Option<Duration>) -> u32 {
         assert!(self.machine.platform().can_wait(), "park is for thread context");
-        let mut ran = 0;
-        loop {
-            match self.machine.flush(Budget::DEFAULT) {
-                Flushed::All(more) => ran += more,
-                Flushed::More(more) => {
-                    ran += more;
-                    return ran;
-                }
-                Flushed::Nested => unreachable!("thread context is in no flush"),
-            }
-            if ran > 0 {
-                return ran;
-            }
-            if self.machine.poll_end() == Sleep::Ready {
-                break;
-            }
+        if self.machine.poll_end() == Sleep::Ready {
+            self.machine.platform().cpu(self.cpu).doorbell.sleep(timeout);
         }
-        self.machine.platform().cpu(self.cpu).doorbell.sleep(timeout);
-        match self.machine.flush(Budget::DEFAULT) {
-            Flushed::All(more) | Flushed::More(more) => ran + more,
-            Flushed::Nested => ran,
-        }
+        let ran = match self.machine.flush(Budget::DEFAULT) {
+            Flushed::All(ran) | Flushed::More(ran) => ran,
+            Flushed::Nested => unreachable!("thread context is in no flush"),
+        };
+        // A thread that polled and had work polls no longer. `Work`: more has come, and the next park looks first.
+        let _ = self.machine.poll_end();
+        ran
     }
 }
 
 impl Drop for Attached<'_> {
     /// Goes offline: runs what was accepted; later posts are told `Offline`.
+    ///
+    /// # Panics
+    ///
+    /// From inside a function of this CPU. The thread then stays the CPU, as if this had been leaked.
     fn drop(&mut self) {
-        let offline = self.machine.offline();
-        debug_assert!(offline.is_ok(), "an attached CPU is online, and its thread is in no call");
-        here::clear();
-        self.machine.seats().give_back(self.cpu);
+        match self.machine.offline() {
+            // Already: the thread did it by hand.
+            Ok(_) | Err(HotplugError::Already) => {
+                here::clear();
+                self.machine.seats().give_back(self.cpu);
+            }
+            // A flush is under way on this very stack. With the seat given back, another thread could be this CPU at the
+            // same time, which the port's first promise rules out.
+            Err(_) if std::thread::panicking() => {}
+            Err(error) => panic!("CPU {} cannot detach: {error}", self.cpu),
+        }
     }
 }

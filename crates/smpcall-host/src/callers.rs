@@ -16,8 +16,30 @@ struct Slot {
     taken: AtomicBool,
 }
 
-static SLOTS: [Slot; CALLERS_MAX] =
-    [const { Slot { doorbell: Doorbell::new(), taken: AtomicBool::new(false) } }; CALLERS_MAX];
+/// Doorbells by number, each with one owner at a time.
+struct Table<const N: usize>([Slot; N]);
+
+static TABLE: Table<CALLERS_MAX> = Table::new();
+
+impl<const N: usize> Table<N> {
+    const fn new() -> Self {
+        Self([const { Slot { doorbell: Doorbell::new(), taken: AtomicBool::new(false) } }; N])
+    }
+
+    /// Takes a free slot, if there is one.
+    fn take(&self) -> Option<u16> {
+        let free = |slot: &Slot| {
+            // Acquire: we start after the last owner stopped; pairs with `give_back`. Failure Relaxed: not ours.
+            slot.taken.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        };
+        u16::try_from(self.0.iter().position(free)?).ok()
+    }
+
+    fn give_back(&self, slot: u16) {
+        // Release: the next owner starts after we stopped; pairs with `take`.
+        self.0[usize::from(slot)].taken.store(false, Ordering::Release);
+    }
+}
 
 /// Gives the slot back when its thread ends.
 struct Lease(Cell<Option<u16>>);
@@ -25,8 +47,7 @@ struct Lease(Cell<Option<u16>>);
 impl Drop for Lease {
     fn drop(&mut self) {
         if let Some(slot) = self.0.take() {
-            // Release: the next owner starts after we stopped; pairs with `take`.
-            SLOTS[usize::from(slot)].taken.store(false, Ordering::Release);
+            TABLE.give_back(slot);
         }
     }
 }
@@ -42,16 +63,76 @@ pub(crate) fn slot() -> Option<u16> {
 
 #[cold]
 fn take(lease: &Lease) -> Option<u16> {
-    let free = |slot: &Slot| {
-        // Acquire: we start after the last owner stopped; pairs with `Lease::drop`. Failure Relaxed: not ours.
-        slot.taken.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok()
-    };
-    let slot = u16::try_from(SLOTS.iter().position(free)?).ok()?;
-    lease.0.set(Some(slot));
-    Some(slot)
+    lease.0.set(TABLE.take());
+    lease.0.get()
 }
 
 /// Returns a doorbell by its number.
 pub(crate) fn doorbell(slot: u16) -> &'static Doorbell {
-    &SLOTS[usize::from(slot)].doorbell
+    &TABLE.0[usize::from(slot)].doorbell
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doorbell::Rang;
+    use std::thread;
+
+    #[test]
+    fn a_slot_has_one_owner_and_is_used_again() {
+        let table = Table::<3>::new();
+        assert_eq!([(); 4].map(|()| table.take()), [Some(0), Some(1), Some(2), None]);
+        table.give_back(1);
+        assert_eq!((table.take(), table.take()), (Some(1), None));
+        for slot in [0, 2, 1] {
+            table.give_back(slot);
+        }
+        assert_eq!(table.take(), Some(0));
+    }
+
+    #[test]
+    fn threads_that_take_at_once_take_different_ones() {
+        let table = Table::<8>::new();
+        for _ in 0..100 {
+            let mut taken: Vec<_> = thread::scope(|scope| {
+                let threads: Vec<_> =
+                    (0..2).map(|_| scope.spawn(|| [(); 5].map(|()| table.take()))).collect();
+                threads.into_iter().flat_map(|thread| thread.join().expect("it takes")).flatten().collect()
+            });
+            taken.sort_unstable();
+            assert!(taken.iter().copied().eq(0..8), "{taken:?}");
+            taken.into_iter().for_each(|slot| table.give_back(slot));
+        }
+    }
+
+    #[test]
+    fn a_thread_keeps_its_slot_and_gives_it_back_at_its_end() {
+        let of_a_thread = || {
+            thread::spawn(|| {
+                let slot = slot().expect("this process has few threads");
+                assert_eq!(super::slot(), Some(slot));
+                slot
+            })
+            .join()
+            .expect("there was a slot")
+        };
+        let mine = slot().expect("this process has few threads");
+        // Many more than there are, one after the other.
+        for _ in 0..2 * CALLERS_MAX {
+            assert_ne!(of_a_thread(), mine);
+        }
+    }
+
+    #[test]
+    fn a_late_ring_is_a_spurious_wake_of_the_next_owner() {
+        let table = Table::<1>::new();
+        let slot = table.take().expect("the table is empty");
+        table.give_back(slot);
+        assert_eq!(table.take(), Some(slot));
+        let doorbell = &table.0[0].doorbell;
+        assert_eq!(doorbell.ring(), Rang::Latched);
+        // Returns at once, though nothing was meant for this owner.
+        doorbell.sleep(None);
+        assert_eq!(doorbell.ring(), Rang::Latched, "and it has been taken note of");
+    }
 }

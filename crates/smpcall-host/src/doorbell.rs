@@ -71,3 +71,99 @@ impl Doorbell {
         self.latch.swap(QUIET, Ordering::Acquire);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicBool;
+    use std::thread;
+
+    impl Doorbell {
+        fn value(&self) -> u32 {
+            // Relaxed: the value itself is all that is asked for.
+            self.latch.load(Ordering::Relaxed)
+        }
+    }
+
+    #[test]
+    fn a_ring_before_the_sleep_is_kept_and_more_are_merged() {
+        let doorbell = Doorbell::new();
+        assert_eq!([(); 3].map(|()| doorbell.ring()), [Rang::Latched, Rang::Merged, Rang::Merged]);
+        doorbell.sleep(None);
+        assert_eq!(doorbell.value(), QUIET);
+        assert_eq!(doorbell.ring(), Rang::Latched, "one sleep takes note of all");
+    }
+
+    #[test]
+    fn a_ring_during_the_sleep_wakes_once() {
+        let doorbell = Doorbell::new();
+        thread::scope(|scope| {
+            let sleeper = scope.spawn(|| doorbell.sleep(None));
+            while doorbell.value() != ASLEEP {
+                thread::yield_now();
+            }
+            assert_eq!(doorbell.ring(), Rang::Woke);
+            sleeper.join().expect("it wakes");
+        });
+        assert_eq!((doorbell.value(), doorbell.ring()), (QUIET, Rang::Latched));
+    }
+
+    #[test]
+    fn a_sleep_ends_at_its_time_and_leaves_the_latch_quiet() {
+        let doorbell = Doorbell::new();
+        for timeout in [Duration::ZERO, Duration::from_nanos(1), Duration::from_millis(2)] {
+            doorbell.sleep(Some(timeout));
+            assert_eq!(doorbell.value(), QUIET);
+        }
+        assert_eq!(doorbell.ring(), Rang::Latched, "nobody is taken to be asleep");
+        doorbell.sleep(Some(Duration::from_secs(100_000)));
+    }
+
+    #[test]
+    fn a_time_that_the_kernel_has_no_number_for_is_for_ever() {
+        for timeout in [Duration::MAX, Duration::from_secs(i64::MAX as u64), Duration::from_nanos(u64::MAX)] {
+            let doorbell = Doorbell::new();
+            let (rung, returned) = (AtomicBool::new(false), AtomicBool::new(false));
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    // Relaxed: says when to give up.
+                    while doorbell.value() != ASLEEP && !returned.load(Ordering::Relaxed) {
+                        thread::yield_now();
+                    }
+                    thread::sleep(Duration::from_millis(2));
+                    // Relaxed: the ring publishes it.
+                    rung.store(true, Ordering::Relaxed);
+                    doorbell.ring();
+                });
+                doorbell.sleep(Some(timeout));
+                // Relaxed: as above.
+                returned.store(true, Ordering::Relaxed);
+                // Relaxed: as above.
+                assert!(rung.load(Ordering::Relaxed), "{timeout:?} was taken for a short time, or an error");
+            });
+        }
+    }
+
+    #[test]
+    fn what_was_written_before_a_ring_is_seen_after_the_sleep_that_answers_it() {
+        const RINGERS: usize = 2;
+        let doorbell = Doorbell::new();
+        let written: [AtomicU32; RINGERS] = Default::default();
+        thread::scope(|scope| {
+            for place in &written {
+                let doorbell = &doorbell;
+                scope.spawn(move || {
+                    for value in 1..=5_000 {
+                        // Relaxed: the ring publishes it, also when it is merged.
+                        place.store(value, Ordering::Relaxed);
+                        doorbell.ring();
+                    }
+                });
+            }
+            // Relaxed: the sleep's acknowledgement makes them visible. None has a time-out: a lost ring would hang here.
+            while written.iter().any(|place| place.load(Ordering::Relaxed) < 5_000) {
+                doorbell.sleep(None);
+            }
+        });
+    }
+}

@@ -2,15 +2,17 @@
 
 use std::cell::Cell;
 
-/// A core number that no core has.
+/// A core number that no core has: the thread is wherever the scheduler runs it.
 pub(crate) const NO_CORE: u32 = u32::MAX;
+/// Another: there is but one core, and every thread is on it.
+pub(crate) const EVERYONES_CORE: u32 = u32::MAX - 1;
 
 /// What a thread knows of itself. `machine` is 0 for a thread that is no CPU.
 #[derive(Clone, Copy)]
 pub(crate) struct Here {
     pub(crate) machine: u64,
     pub(crate) cpu: u32,
-    /// The core that the thread is pinned to, or [`NO_CORE`].
+    /// The core that the thread is pinned to, [`NO_CORE`] or [`EVERYONES_CORE`].
     pub(crate) core: u32,
 }
 
@@ -44,4 +46,34 @@ pub(crate) fn irq_on() {
 
 pub(crate) fn irq_is_off() -> bool {
     IRQ_OFF.get() != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn soft_interrupts_nest_and_are_each_threads_own() {
+        assert!(!irq_is_off());
+        irq_off();
+        irq_off();
+        irq_on();
+        assert!(irq_is_off());
+        assert!(!std::thread::scope(|scope| scope.spawn(irq_is_off).join().expect("it only looks")));
+        irq_on();
+        assert!(!irq_is_off());
+    }
+
+    #[test]
+    fn a_thread_is_nobody_until_told_and_again_afterwards() {
+        assert_eq!((here().machine, here().core), (0, NO_CORE));
+        set(Here { machine: 7, cpu: 3, core: 1 });
+        assert_eq!((here().machine, here().cpu, here().core), (7, 3, 1));
+        assert_eq!(
+            std::thread::scope(|scope| scope.spawn(|| here().machine).join().expect("it only looks")),
+            0
+        );
+        clear();
+        assert_eq!((here().machine, here().core), (0, NO_CORE));
+    }
 }

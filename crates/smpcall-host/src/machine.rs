@@ -5,7 +5,7 @@ mod build;
 pub use self::build::{BuildError, Builder, Cores, Idle};
 
 use crate::attach::{AttachError, Attached};
-use crate::here::{self, Here, NO_CORE};
+use crate::here::{self, Here};
 use crate::pin_this_thread;
 use crate::port::Host;
 use crate::spin::short_pause;
@@ -204,10 +204,7 @@ impl Shared {
             started(Err(error));
             return;
         }
-        let core = core.and_then(|core| u32::try_from(core).ok()).unwrap_or(NO_CORE);
-        // Relaxed: a hint for those who wait.
-        host.cpu(cpu).core.store(core, Ordering::Relaxed);
-        here::set(Here { machine: host.id(), cpu, core });
+        here::set(Here { machine: host.id(), cpu, core: host.settle(cpu, core) });
         self.smp.online().expect("a new machine's CPUs are offline");
         started(Ok(()));
         while !self.stopping() {
@@ -221,10 +218,10 @@ impl Shared {
             }
         }
         self.smp.offline().expect("the CPU is online, and its thread in no call");
-        here::clear();
+        // It stays this CPU to its very end: destructors of its thread may hold the machine, and must not wait for it.
     }
 
-    /// Looks at the queue until nothing has come for a while, or for ever. Leaves with the mark at rest.
+    /// Looks at the queue until nothing has come for a while, or for ever. Leaves with the mark at rest, or to stop.
     fn poll(&self) {
         self.smp.poll_begin();
         let mut idle_since = None;
@@ -250,7 +247,8 @@ impl Shared {
                 short_pause();
             }
         }
-        while self.smp.poll_end() == Sleep::Work {
+        // Not if it is to stop: a function that posts itself would keep it here for ever. Going offline ends that.
+        while !self.stopping() && self.smp.poll_end() == Sleep::Work {
             let _: Flushed = self.smp.flush(Budget::DEFAULT);
         }
     }

@@ -5,7 +5,7 @@
 
 use crate::callers;
 use crate::doorbell::{Doorbell, Rang};
-use crate::here::{self, NO_CORE};
+use crate::here::{self, EVERYONES_CORE, NO_CORE};
 use crate::spin::{Spin, short_pause};
 use smpcall::{Backoff, Pause, Platform, Stall};
 use std::any::Any;
@@ -27,8 +27,8 @@ pub(crate) type OnStall = Box<dyn Fn(&Stall) + Send + Sync>;
 pub(crate) struct HostCpu {
     pub(crate) doorbell: Doorbell,
     pub(crate) spin: Spin,
-    /// The core that its thread is pinned to, or [`NO_CORE`].
-    pub(crate) core: AtomicU32,
+    /// The core that its thread is pinned to, [`NO_CORE`] or [`EVERYONES_CORE`].
+    core: AtomicU32,
     pub(crate) counts: CpuCounts,
 }
 
@@ -49,6 +49,8 @@ pub struct Host {
     id: u64,
     cpus: Box<[HostCpu]>,
     started: Instant,
+    /// The process has one core, so that all threads share it.
+    one_core: bool,
     stall_timeout_ns: u64,
     on_stall: OnStall,
 }
@@ -60,7 +62,7 @@ impl std::fmt::Debug for Host {
 }
 
 impl Host {
-    pub(crate) fn new(cpus_len: usize, stall_timeout_ns: u64, on_stall: OnStall) -> Self {
+    pub(crate) fn new(cpus_len: usize, one_core: bool, stall_timeout_ns: u64, on_stall: OnStall) -> Self {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let cpu = || HostCpu {
             doorbell: Doorbell::new(),
@@ -73,6 +75,7 @@ impl Host {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             cpus: std::iter::repeat_with(cpu).take(cpus_len).collect(),
             started: Instant::now(),
+            one_core,
             stall_timeout_ns,
             on_stall,
         }
@@ -90,10 +93,42 @@ impl Host {
         self.cpus.iter().map(|cpu| &cpu.counts)
     }
 
+    /// Takes note of the core that the calling thread, which becomes `cpu`, is kept on; returns its number for `here`.
+    pub(crate) fn settle(&self, cpu: u32, core: Option<usize>) -> u32 {
+        let core = match core.and_then(|core| u32::try_from(core).ok()) {
+            _ if self.one_core => EVERYONES_CORE,
+            Some(core) => core,
+            None => NO_CORE,
+        };
+        // Relaxed: a hint for those who wait.
+        self.cpu(cpu).core.store(core, Ordering::Relaxed);
+        core
+    }
+
     fn shares_a_core_with(&self, target: u32) -> bool {
         // Relaxed: a hint; it only decides how long to spin.
         let theirs = self.cpu(target).core.load(Ordering::Relaxed);
-        theirs != NO_CORE && theirs == here::here().core
+        theirs == EVERYONES_CORE || (theirs != NO_CORE && theirs == here::here().core)
+    }
+
+    /// Spins for a moment, as long as that may pay off.
+    fn pause_after(&self, target: u32, rounds: u32, waited_ns: u64) -> Pause {
+        let spin = &self.cpu(target).spin;
+        let limit_ns = match rounds {
+            _ if self.shares_a_core_with(target) => 0,
+            0 => spin.begin(),
+            _ => spin.limit_ns(),
+        };
+        if waited_ns < u64::from(limit_ns) {
+            for _ in 0..8 {
+                std::hint::spin_loop();
+            }
+            return Pause::Again;
+        }
+        if limit_ns > 0 {
+            spin.in_vain();
+        }
+        Pause::Park
     }
 
     fn ring_doorbell(&self, cpu: u32) {
@@ -196,22 +231,7 @@ unsafe impl Platform for Host {
     }
 
     fn pause(&self, backoff: &Backoff) -> Pause {
-        let spin = &self.cpu(backoff.target).spin;
-        let limit_ns = match backoff.rounds {
-            _ if self.shares_a_core_with(backoff.target) => 0,
-            0 => spin.begin(),
-            _ => spin.limit_ns(),
-        };
-        if backoff.waited_ns < u64::from(limit_ns) {
-            for _ in 0..8 {
-                std::hint::spin_loop();
-            }
-            return Pause::Again;
-        }
-        if limit_ns > 0 {
-            spin.in_vain();
-        }
-        Pause::Park
+        self.pause_after(backoff.target, backoff.rounds, backoff.waited_ns)
     }
 
     #[inline]
@@ -248,5 +268,88 @@ unsafe impl Platform for Host {
         // Relaxed: a statistic.
         self.cpu(stall.target).counts.stalls.fetch_add(1, Ordering::Relaxed);
         (self.on_stall)(stall);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::here::Here;
+    use crate::spin::SPIN_NS_MAX;
+
+    fn host(one_core: bool) -> Host {
+        Host::new(3, one_core, 0, Box::new(|_| ()))
+    }
+
+    /// What a thread that is kept on `core` does at its first looks at that CPU, and at its first pause.
+    fn first_steps(host: &Host, core: u32, target: u32) -> (u32, Pause) {
+        here::set(Here { machine: u64::MAX, cpu: 0, core });
+        let looks = host.looks_first(target);
+        let pause = host.pause_after(target, 0, 0);
+        here::clear();
+        (looks, pause)
+    }
+
+    #[test]
+    fn who_shares_a_core_with_its_target_does_not_spin() {
+        let host = host(false);
+        assert_eq!([host.settle(0, Some(5)), host.settle(1, None)], [5, NO_CORE]);
+        assert_eq!(first_steps(&host, 5, 0), (0, Pause::Park));
+        assert_eq!(first_steps(&host, 4, 0), (64, Pause::Again));
+        for target in [0, 1, 2] {
+            assert_eq!(first_steps(&host, NO_CORE, target), (64, Pause::Again), "nobody knows");
+        }
+    }
+
+    #[test]
+    fn where_there_is_one_core_nobody_spins() {
+        let host = host(true);
+        assert_eq!([host.settle(0, Some(5)), host.settle(1, None)], [EVERYONES_CORE; 2]);
+        for (target, core) in [(0, EVERYONES_CORE), (1, EVERYONES_CORE), (0, NO_CORE), (1, NO_CORE)] {
+            assert_eq!(first_steps(&host, core, target), (0, Pause::Park));
+        }
+    }
+
+    #[test]
+    fn a_spin_that_was_long_enough_ends_in_sleep() {
+        let host = host(false);
+        assert_eq!(host.pause_after(0, 0, SPIN_NS_MAX.into()), Pause::Park);
+        let learnt_ns = u64::from(host.cpu(0).spin.limit_ns());
+        assert!(learnt_ns < u64::from(SPIN_NS_MAX / 2), "and is not tried for as long again");
+        assert_eq!(host.pause_after(0, 1, learnt_ns - 1), Pause::Again);
+        assert_eq!(host.pause_after(0, 1, learnt_ns), Pause::Park);
+    }
+
+    #[test]
+    fn waiters_numbers_are_of_cpus_or_of_callers() {
+        let host = host(false);
+        let caller = host.waiter().expect("few threads call");
+        assert!(caller >= FIRST_CALLER);
+        here::set(Here { machine: host.id(), cpu: 2, core: NO_CORE });
+        assert_eq!((host.current_cpu(), host.waiter()), (Some(2), Some(2)));
+        here::set(Here { machine: host.id() + 1, cpu: 2, core: NO_CORE });
+        assert_eq!((host.current_cpu(), host.waiter()), (None, Some(caller)), "another machine's CPU");
+        here::clear();
+        // A wake before the sleep is not lost, whichever it is.
+        for waiter in [caller, 2] {
+            host.wake(waiter);
+            if waiter == 2 {
+                here::set(Here { machine: host.id(), cpu: 2, core: NO_CORE });
+            }
+            host.park(Some(waiter), u64::MAX);
+            here::clear();
+        }
+    }
+
+    #[test]
+    fn only_wake_ups_of_threads_that_sleep_are_counted_as_such() {
+        let host = host(false);
+        host.ring(1);
+        host.ring(1);
+        let count = |counter: fn(&CpuCounts) -> &AtomicU64| {
+            // Relaxed: this thread's own.
+            host.counts().map(|cpu| counter(cpu).load(Ordering::Relaxed)).collect::<Vec<_>>()
+        };
+        assert_eq!((count(|cpu| &cpu.rings), count(|cpu| &cpu.wakes)), (vec![0, 2, 0], vec![0; 3]));
     }
 }

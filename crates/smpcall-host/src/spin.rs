@@ -64,3 +64,42 @@ pub(crate) fn short_pause() {
     #[cfg(not(target_arch = "x86_64"))]
     std::hint::spin_loop();
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_that_are_answered_in_time_lengthen_the_spin_up_to_its_bound() {
+        let spin = Spin::new();
+        let mut before_ns = spin.limit_ns();
+        assert!((SPIN_NS_MIN..=SPIN_NS_MAX).contains(&before_ns));
+        for _ in 0..20 {
+            let limit_ns = spin.begin();
+            assert_eq!(limit_ns, (before_ns + before_ns / 4).min(SPIN_NS_MAX));
+            assert_eq!(spin.limit_ns(), limit_ns);
+            before_ns = limit_ns;
+        }
+        assert_eq!(before_ns, SPIN_NS_MAX);
+    }
+
+    #[test]
+    fn spins_in_vain_halve_it_down_to_its_bound() {
+        let spin = Spin::new();
+        for _ in 0..20 {
+            let before_ns = spin.limit_ns();
+            spin.in_vain();
+            assert_eq!(spin.limit_ns(), (before_ns / 2).max(SPIN_NS_MIN));
+        }
+        assert_eq!(spin.limit_ns(), SPIN_NS_MIN);
+    }
+
+    #[test]
+    fn the_wait_after_one_in_vain_neither_lengthens_nor_shortens() {
+        let spin = Spin::new();
+        spin.in_vain();
+        let limit_ns = spin.limit_ns();
+        assert_eq!(spin.begin(), limit_ns, "what the last one came to is known only now");
+        assert_eq!(spin.begin(), limit_ns + limit_ns / 4, "and it came to an answer in time");
+    }
+}

@@ -86,6 +86,10 @@ impl Snapshot {
         self.0 & (LOCK | CANCELLED) == LOCK
     }
 
+    pub(crate) fn is_free(self) -> bool {
+        self.0 & LOCK == 0
+    }
+
     /// Returns the target (locked) or where it ran last (free).
     pub(crate) fn cpu(self) -> Option<u32> {
         ((self.0 & CPU) >> CPU_SHIFT).checked_sub(1)

@@ -8,8 +8,7 @@
 //! nothing.
 //!
 //! What only its owner touches ([`OwnBool`], [`OwnPtr`], [`OwnUsize`]) is a checked cell under loom: no steps to be
-//! interleaved, and a
-//! failure if anybody else comes near.
+//! interleaved, and a failure if anybody else comes near.
 
 #[cfg(not(loom))]
 pub(crate) use self::plain::*;

@@ -4,6 +4,7 @@ use super::{Machine, Seats, Shared};
 use crate::affinity::allowed_cores;
 use crate::port::{Host, OnStall};
 use smpcall::{CpuCountError, PerCpu, Smp, Stall};
+use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
@@ -141,8 +142,10 @@ impl Builder {
     ///
     /// [`BuildError`].
     pub fn build(self) -> Result<Machine, BuildError> {
+        let allowed = allowed_cores();
+        let one_core = allowed.len() == 1;
         let cores = match &self.cores {
-            Cores::Spread => allowed_cores(),
+            Cores::Spread => allowed,
             Cores::These(cores) if cores.is_empty() => return Err(BuildError::NoCores),
             Cores::These(cores) => cores.clone(),
             Cores::Unpinned => Vec::new(),
@@ -152,11 +155,11 @@ impl Builder {
             return Err(BuildError::CpuCount(CpuCountError { asked: cpus_len }));
         }
         let stall_timeout_ns = u64::try_from(self.stall_timeout.as_nanos()).unwrap_or(u64::MAX);
-        let host = Host::new(cpus_len, stall_timeout_ns, self.on_stall);
+        let host = Host::new(cpus_len, one_core, stall_timeout_ns, self.on_stall);
         let storage: Box<[PerCpu]> = std::iter::repeat_with(PerCpu::new).take(cpus_len).collect();
         let smp = Smp::with_storage(host, storage).map_err(BuildError::CpuCount)?;
         let idle = match self.idle {
-            Idle::PollThenSleep(_) if !cores.is_empty() && self.owned > cores.len() => Idle::Sleep,
+            Idle::PollThenSleep(_) if one_core || share_cores(self.owned, &cores) => Idle::Sleep,
             idle => idle,
         };
         let machine = Machine {
@@ -168,6 +171,12 @@ impl Builder {
         start(&machine, self.owned as u32, &cores)?;
         Ok(machine)
     }
+}
+
+/// Returns whether two of so many threads are kept on the same core.
+fn share_cores(threads: usize, cores: &[usize]) -> bool {
+    let used: BTreeSet<usize> = cores.iter().copied().take(threads).collect();
+    !cores.is_empty() && used.len() < threads
 }
 
 fn start(machine: &Machine, owned: u32, cores: &[usize]) -> Result<(), BuildError> {
@@ -193,4 +202,34 @@ fn start(machine: &Machine, owned: u32, cores: &[usize]) -> Result<(), BuildErro
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_on_one_core_are_seen_to_be() {
+        assert!(!share_cores(0, &[3]) && !share_cores(1, &[3]) && !share_cores(2, &[3, 5]));
+        assert!(share_cores(2, &[3]) && share_cores(3, &[3, 5]) && share_cores(2, &[3, 3]));
+        assert!(!share_cores(2, &[3, 5, 3]), "the third is used by nobody");
+        assert!(!share_cores(9, &[]), "wherever the scheduler runs them");
+    }
+
+    #[test]
+    fn what_idle_threads_do_depends_on_their_cores() {
+        let idle = |cores: &[usize], owned, idle| {
+            let cores = Cores::These(cores.to_vec());
+            let machine = Machine::builder().owned(owned).cores(cores).idle(idle).build();
+            machine.expect("these cores can be had").shared.idle
+        };
+        let core = allowed_cores()[0];
+        let polls = Idle::PollThenSleep(Duration::from_micros(1));
+        assert_eq!(idle(&[core], 2, polls), Idle::Sleep);
+        assert_eq!(idle(&[core, core], 2, polls), Idle::Sleep);
+        assert_eq!(idle(&[core, core], 2, Idle::Poll), Idle::Poll, "as it was asked to");
+        if allowed_cores().len() > 1 {
+            assert_eq!(idle(&[core, core], 1, polls), polls);
+        }
+    }
 }

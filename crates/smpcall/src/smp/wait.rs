@@ -128,7 +128,11 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let seen = header.state.look();
         let Some(target_cpu) = seen.cpu() else { return Ok(()) };
         let Some(target) = self.cpu(target_cpu) else { return Ok(()) };
-        let begun = || !seen.is_pending() || header.state.look().runs() != seen.runs();
+        let begun = || {
+            let now = header.state.look();
+            // Free: it has begun, however often the count has come round while we did not look.
+            !seen.is_pending() || now.is_free() || now.runs() != seen.runs()
+        };
         if begun() && !target.running.0.runs(header) {
             return Ok(());
         }
@@ -228,6 +232,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let (cpu, target) = wait.target(self);
         let queued = matches!(target.door.0.head.look(), Seen::List(_));
         if queued && target.running.0.func_racy().is_none() {
+            let _irq = IrqGuard::new(&self.platform);
             self.platform.ring(cpu);
         }
     }
@@ -236,6 +241,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     fn report(&self, wait: &Wait<'_>, waited_ns: u64, reports: u32) {
         let stall = self.stall(wait, waited_ns, reports);
         self.platform.stalled(&stall);
+        let _irq = IrqGuard::new(&self.platform);
         self.platform.ring(stall.target);
     }
 

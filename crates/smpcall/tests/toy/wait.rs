@@ -44,7 +44,6 @@ fn p4_wait_ends_also_if_the_csd_is_posted_again_at_once() {
 }
 
 #[test]
-#[ignore = "a waiter that sleeps through exactly 32 runs does not see that its run is over"]
 fn p4_wait_ends_however_many_runs_it_slept_through() {
     // A waiter may be off its CPU for any number of runs; the word's count of runs comes round after 32 of them.
     for runs in [1, 31, 32, 33, 64, 96] {
@@ -135,7 +134,6 @@ fn p10_reports_come_at_doubling_distance_and_the_wait_goes_on() {
 }
 
 #[test]
-#[ignore = "a report rings without the irq guard, which `Platform::ring` promises to ports"]
 fn p7_a_ring_is_always_sent_with_the_irq_guard_held() {
     let machine = start(2);
     machine.platform().stall_timeout_ns.set(PAUSE_NS);

@@ -1,0 +1,20 @@
+//! The contract on host threads: every promise with real threads, bad input, bad luck, and how a machine ends. What the
+//! core promises whatever the port is tested, case by case and without a scheduler, in the core's `tests/toy`.
+//!
+//! No test asserts on time. Each is bounded by `site::bounded`, so that a lost doorbell is a named failure and not a hang.
+
+mod attach;
+mod build;
+mod calls;
+mod doorbells;
+mod ends;
+mod one_core;
+mod own_thread;
+mod panics;
+mod posts;
+mod raced;
+mod refused;
+mod self_posts;
+mod shutdown_raced;
+mod site;
+mod stalls;

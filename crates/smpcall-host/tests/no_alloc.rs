@@ -1,0 +1,130 @@
+//! P9: no post, call, wait, cancel or flush allocates, on either side. One test, alone in its program, since the
+//! allocator counts for all threads: between two looks at the count nothing else may be going on.
+
+use smpcall_host::smpcall::{Budget, CallError, Cancel, Csd, Flushed, Platform, PostError, Told, WaitError};
+use smpcall_host::{Idle, Machine};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+struct Counting;
+
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+// SAFETY: the system's allocator, with a count beside it.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn realloc(&self, place: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: as above.
+        unsafe { System.realloc(place, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
+        // Freeing counts as well: it takes the allocator's lock.
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: as above.
+        unsafe { System.dealloc(place, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+static RUNS: AtomicU32 = AtomicU32::new(0);
+static HOLDS: AtomicBool = AtomicBool::new(false);
+static HIT: Csd<fn()> = Csd::new(|| _ = RUNS.fetch_add(1, Ordering::Relaxed));
+static CHAIN: [Csd<fn()>; 4] = [const { Csd::new(|| ()) }; 4];
+static HOLD: Csd<fn()> = Csd::new(|| {
+    HOLDS.store(true, Ordering::Release);
+    while HOLDS.load(Ordering::Acquire) {
+        std::thread::yield_now();
+    }
+});
+
+/// Holds CPU 0 while `f` runs.
+fn with_held(machine: &Machine, f: impl FnOnce()) {
+    machine.post(0, &HOLD).unwrap();
+    while !HOLDS.load(Ordering::Acquire) {
+        std::thread::yield_now();
+    }
+    f();
+    HOLDS.store(false, Ordering::Release);
+    machine.wait(&HOLD).unwrap();
+}
+
+/// Everything that a caller can do, the answers Busy, Offline and so on included.
+fn call_and_post(machine: &Machine, counted: &Arc<Csd<impl Fn() + Send + Sync + 'static>>) {
+    assert_eq!(machine.call(0, || 3), Ok(3));
+    // Longer than anybody spins: the caller sleeps and is woken.
+    assert_eq!(machine.call(0, || std::thread::sleep(Duration::from_micros(300))), Ok(()));
+    assert_eq!(machine.call(2, || ()), Err(CallError::Offline));
+    assert_eq!(machine.call(9, || ()), Err(CallError::NoSuchCpu));
+    assert_eq!(machine.call(0, || machine.call(1, || ())), Ok(Err(CallError::WouldDeadlock)));
+    with_held(machine, || {
+        assert_eq!(machine.post(0, &HIT), Ok(()));
+        assert_eq!(machine.post(0, &HIT), Err(PostError::Busy { cpu: 0 }));
+        assert_eq!(machine.post(0, counted), Ok(()));
+        assert_eq!(machine.post(0, counted), Err(PostError::Busy { cpu: 0 }));
+        assert_eq!(machine.post_all(0, &CHAIN).map(|chain| chain.queued), Ok(4));
+        assert_eq!(CHAIN[0].cancel(), Cancel::Removed { told: Told::No });
+        let deadline_ns = machine.platform().now_ns() + 300_000;
+        assert!(matches!(machine.wait_until(&HIT, deadline_ns), Err(WaitError::TimedOut(_))));
+    });
+    machine.wait(&HIT).unwrap();
+    machine.wait(counted).unwrap();
+    CHAIN.iter().for_each(|csd| machine.wait(csd).unwrap());
+    assert_eq!(machine.post(2, &HIT), Err(PostError::Offline { told: Told::No }));
+    assert_eq!(machine.post(9, &HIT), Err(PostError::NoSuchCpu));
+}
+
+/// Everything that an attached CPU does with its queue.
+fn poll_and_park(machine: &Machine, here: &smpcall_host::Attached<'_>) {
+    let two = Budget::calls(NonZeroU32::new(2).unwrap());
+    assert_eq!(machine.post_all(1, &CHAIN).map(|chain| chain.queued), Ok(4));
+    assert_eq!(here.poll(two), Flushed::More(2));
+    assert_eq!(here.park(None), 2);
+    here.poll_begin();
+    machine.post(1, &HIT).unwrap();
+    assert_eq!(here.poll(Budget::DEFAULT), Flushed::All(1));
+    assert_eq!(here.park(Some(Duration::from_micros(50))), 0);
+    machine.post(1, &HIT).unwrap();
+    machine.wait(&HIT).unwrap();
+}
+
+#[test]
+fn p9_nothing_allocates() {
+    let counted = Arc::new(Csd::new(|| _ = RUNS.fetch_add(1, Ordering::Relaxed)));
+    for idle in [Idle::Sleep, Idle::PollThenSleep(Duration::from_micros(20)), Idle::Poll] {
+        let machine = Machine::builder().owned(1).attachable(2).idle(idle).build().unwrap();
+        let calls = |rounds| (0..rounds).for_each(|_| call_and_post(&machine, &counted));
+        // The first call of a thread takes its doorbell.
+        calls(1);
+        let before = ALLOCATIONS.load(Ordering::SeqCst);
+        calls(20);
+        assert_eq!(ALLOCATIONS.load(Ordering::SeqCst) - before, 0, "a thread that only calls, {idle:?}");
+
+        let here = machine.attach(1).unwrap();
+        let serves = |rounds| {
+            (0..rounds).for_each(|_| {
+                call_and_post(&machine, &counted);
+                poll_and_park(&machine, &here);
+            });
+        };
+        serves(1);
+        let before = ALLOCATIONS.load(Ordering::SeqCst);
+        serves(20);
+        assert_eq!(ALLOCATIONS.load(Ordering::SeqCst) - before, 0, "an attached thread, {idle:?}");
+    }
+    // The count counts: without this, the zeros above would say nothing.
+    let before = ALLOCATIONS.load(Ordering::SeqCst);
+    drop(std::hint::black_box(Box::new(1)));
+    assert_eq!(ALLOCATIONS.load(Ordering::SeqCst) - before, 2);
+}
