@@ -19,8 +19,10 @@ mod cancel;
 mod chain;
 #[cfg(feature = "alloc")]
 mod counted;
+mod door;
 mod doorbell;
 mod hotplug;
+mod many;
 mod port;
 mod post;
 mod prepared;

@@ -1,0 +1,177 @@
+//! P1, P2, P4, P8 of multicasts: bits, summons, and the slots that hold the calls. (Two slots under loom, not 64.)
+
+use crate::port::{Machine, Place, Tally, model, model_parking, model_within};
+use smpcall::{ManyError, Reached, To};
+
+/// Multicasts to CPU 1 alone, without waiting, what reads `written` and counts.
+fn post<const PARKS: bool>(m: &'static Machine<PARKS>, written: &'static Place, runs: &'static Tally) -> u32 {
+    written.write(7);
+    let mut second = |cpu| cpu == 1;
+    let function = move || {
+        assert_eq!(written.read(), 7);
+        runs.add();
+    };
+    m.post_many(To::If(&mut second), function).unwrap().ran
+}
+
+/// P1, P2: two senders to one target. Whoever's summons comes second finds the first one's there, or the CPU taking it; the
+/// one that is taken with the other's summons has published its slot with its bit. Bounds: one call each, at most 2
+/// preemptions.
+#[test]
+fn two_senders_are_both_answered() {
+    model_within(2, |m| {
+        let runs = m.tally();
+        let senders = [None, Some(0)].map(|cpu| {
+            let written = m.place();
+            m.thread(cpu, move || assert_eq!(post(m, written, runs), 1))
+        });
+        m.answer_until(1, || runs.get() == 2);
+        for sender in senders {
+            sender.join().unwrap();
+        }
+        // A summons may be left whose bit was taken with the other's.
+        m.finish(1);
+        assert_eq!(runs.get(), 2, "P1: once each");
+    });
+}
+
+/// P1: a summons against a flush that leaves, and no more doorbells than sleeps. Bounds: two calls of one sender.
+#[test]
+fn a_summons_against_a_flush_that_leaves() {
+    model(|m| {
+        let runs = m.tally();
+        let sender = m.thread(0, move || {
+            for _ in 0..2 {
+                let function = move || runs.add();
+                assert_eq!(m.post_many(To::Others, function).map(|reached| reached.ran), Ok(1));
+            }
+        });
+        let _ = m.answer(1);
+        let _ = m.answer(1);
+        sender.join().unwrap();
+        m.finish(1);
+        assert_eq!(runs.get(), 2);
+        assert!(m.rings(1) <= 3, "P7: one for each sleep");
+    });
+}
+
+fn call_and_look<const PARKS: bool>(m: &'static Machine<PARKS>, runs: &'static Tally) {
+    let answer = m.place();
+    let mut second = |cpu| cpu == 1;
+    let function = || {
+        answer.write(runs.get() + 1);
+        runs.add();
+    };
+    let reached = m.call_many(To::If(&mut second), function).map(|reached| reached.ran);
+    assert_eq!(reached, Ok(1));
+    assert_ne!(answer.read(), 0, "P4");
+}
+
+/// P4: a waiting sender sees what the function wrote, and its slot is taken again only then. Bounds: two calls, one after
+/// the other.
+#[test]
+fn done_means_visible_of_many() {
+    model(|m| {
+        let runs = m.tally();
+        let caller = m.thread(None, move || {
+            call_and_look(m, runs);
+            call_and_look(m, runs);
+        });
+        m.answer_until(1, || runs.get() == 2);
+        caller.join().unwrap();
+    });
+}
+
+/// P4: a sender that parks against the last answer: it is woken, or does not sleep. A lost wake-up is a deadlock.
+/// Bounds: one call.
+#[test]
+fn a_parking_sender_is_woken() {
+    model_parking(|m| {
+        let runs = m.tally();
+        let caller = m.thread(None, move || call_and_look(m, runs));
+        m.answer_until(1, || runs.get() == 1);
+        caller.join().unwrap();
+    });
+}
+
+/// P11: the wake-up sees what the sender prepared before it parked. Bounds: one call.
+#[test]
+fn the_wake_up_sees_what_a_sender_prepared() {
+    model_parking(|m| {
+        let runs = m.tally();
+        m.platform().watched.add();
+        let caller = m.thread(None, move || call_and_look(m, runs));
+        m.answer_until(1, || runs.get() == 1);
+        caller.join().unwrap();
+        assert_eq!(m.platform().missing.get(), 0);
+    });
+}
+
+/// P11: a slot that was left to its last answer is taken by the next sender: its target has read all of it by then. Bounds:
+/// two senders that prefer one slot, one after the other or both at once; at most 2 preemptions.
+#[test]
+fn a_slot_changes_hands() {
+    model_within(2, |m| {
+        let runs = m.tally();
+        let (first, second) = (m.place(), m.place());
+        assert_eq!(m.on(0, || post(m, first, runs)), 1);
+        let sender = m.thread(None, move || assert_eq!(post(m, second, runs), 1));
+        m.answer_until(1, || runs.get() == 2);
+        sender.join().unwrap();
+    });
+}
+
+/// P8: a summons against a CPU that goes offline. Accepted is run; refused is taken back, unless the CPU has taken it.
+/// Bounds: one call.
+#[test]
+fn accepted_by_many_runs_and_refused_is_counted() {
+    model(|m| {
+        let (written, runs) = (m.place(), m.tally());
+        let sender = m.thread(None, move || post(m, written, runs));
+        let _ = m.on(1, || m.offline()).unwrap();
+        let accepted = sender.join().unwrap();
+        assert_eq!(runs.get(), accepted);
+    });
+}
+
+/// P8: two senders against a CPU that goes offline and comes back: one may be refused while the other's summons has its bit
+/// taken. Each is answered once, or told. Bounds: one call each, at most 2 preemptions.
+#[test]
+fn two_senders_while_a_cpu_goes_and_comes() {
+    model_within(2, |m| {
+        let runs = m.tally();
+        let senders = [None, Some(0)].map(|cpu| {
+            let written = m.place();
+            m.thread(cpu, move || post(m, written, runs))
+        });
+        let _ = m.on(1, || m.offline()).unwrap();
+        m.on(1, || m.online()).unwrap();
+        let accepted: u32 = senders.map(|sender| sender.join().unwrap()).iter().sum();
+        m.finish(1);
+        assert_eq!(runs.get(), accepted);
+        let nobody: Result<Reached, ManyError> = m.post_many(To::If(&mut |_| false), || ());
+        assert_eq!(nobody, Ok(Reached::default()), "both slots are free");
+    });
+}
+
+/// P6: two multicasts of one sender run in the order in which they were posted, whatever slots they have. Bounds: one
+/// sender, with a second that may hold the slot that it prefers; at most 2 preemptions.
+#[test]
+fn multicasts_of_one_sender_run_in_order() {
+    model_within(2, |m| {
+        let (written, log, other) = (m.place(), m.tally(), m.tally());
+        assert_eq!(post(m, written, other), 1);
+        let send = move |digit| m.post_many(To::Others, move || log.log(digit)).map(|reached| reached.ran);
+        let sender = m.thread(0, move || {
+            while send(1) == Err(ManyError::Busy) {
+                loom::thread::yield_now();
+            }
+            while send(2) == Err(ManyError::Busy) {
+                loom::thread::yield_now();
+            }
+        });
+        m.answer_until(1, || log.get() > 9 && other.get() == 1);
+        sender.join().unwrap();
+        assert_eq!(log.get(), 12);
+    });
+}
