@@ -15,10 +15,7 @@ fn the_place_changes_hands() {
             });
             assert_eq!(answer, Ok(number + 10));
         };
-        let callers = [
-            m.thread(None, move || call(1)),
-            m.thread(0, move || call(2)),
-        ];
+        let callers = [m.thread(None, move || call(1)), m.thread(0, move || call(2))];
         m.answer_until(1, || runs.get() == 2);
         for caller in callers {
             caller.join().unwrap();
