@@ -166,6 +166,11 @@ impl Order {
         Self { home, last }
     }
 
+    /// Whether there is room for what runs on that CPU.
+    pub(super) fn knows(&self, ground: &Ground, target: u32) -> bool {
+        (target + ground.cpus_len() - self.home) % ground.cpus_len() < ground.partners_len()
+    }
+
     /// On the target: a call with that number runs. Checks that those before it had smaller ones.
     pub(super) fn ran(&self, ground: &Ground, target: u32, number: u64) {
         let step = (target + ground.cpus_len() - self.home) % ground.cpus_len();

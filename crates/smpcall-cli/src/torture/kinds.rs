@@ -2,6 +2,7 @@
 //! JSON file come from the row.
 
 mod calls;
+mod many;
 mod posts;
 mod race;
 mod waits;
@@ -57,6 +58,15 @@ pub(super) static KINDS: &[Kind] = &[
     kind!("race", 4, WithTarget, race::race, "posts at the moment in which the csd is unlocked"),
     kind!("call", 10, WithTarget, calls::call, "waiting calls that borrow and give back a result"),
     kind!("self", 3, WithTarget, calls::own, "calls and posts to the CPU's own self"),
+    kind!(
+        "many",
+        2,
+        WithTarget,
+        many::many,
+        "multicasts that wait: all, others, a mask, a condition, the idle"
+    ),
+    kind!("nearest", 2, WithTarget, many::nearest, "waiting calls to the nearest CPU of a mask"),
+    kind!("scatter", 3, AtOnce, many::scatter, "multicasts that do not wait, in order"),
     kind!("panic", 1, WithTarget, calls::panic, "waiting calls whose function panics"),
     kind!("wait", 5, WithTarget, waits::wait, "waits for the run of an asynchronous csd"),
     kind!("deadline", 3, WithTarget, waits::deadline, "such waits with a short deadline"),

@@ -1,6 +1,6 @@
 //! Everything is at rest: do all accounts agree?
 
-use super::csds::{Contested, Own, Relay, Shared};
+use super::csds::{Contested, Own, Relay, Scatter, Shared};
 use super::ground::Ground;
 use super::tally::Check;
 use super::world::World;
@@ -75,6 +75,18 @@ impl Account {
         }
     }
 
+    fn of_scatter(scatter: &Scatter) -> Self {
+        Self {
+            what: "scatter",
+            target: None,
+            due: (scatter.due.get(), scatter.due.get()),
+            ended: scatter.ended.get(),
+            owed: 0,
+            seen: 0,
+            is_pending: false,
+        }
+    }
+
     fn of_counted(ground: &Ground) -> Self {
         let counted = &ground.counted;
         Self {
@@ -99,7 +111,12 @@ fn accounts(world: &World) -> impl Iterator<Item = Account> {
     let shared = world.shared.iter().map(Account::of_shared);
     let contested = world.contested.iter().map(Account::of_contested);
     let relays = world.kits.iter().map(|kit| Account::of_relay(kit.relay));
-    owns.chain(shared).chain(contested).chain(relays).chain([Account::of_counted(world.ground)])
+    let scatters = world.kits.iter().map(|kit| Account::of_scatter(kit.scatter));
+    owns.chain(shared)
+        .chain(contested)
+        .chain(relays)
+        .chain(scatters)
+        .chain([Account::of_counted(world.ground)])
 }
 
 /// CPUs that still have runs to do. `None` stands for some CPU, of which only that is known.

@@ -1,6 +1,6 @@
 //! Who makes calls, and the csds of each. Never freed: csds that are posted by reference live for ever.
 
-use super::csds::{Contested, Own, Relay, Shared};
+use super::csds::{Contested, Own, Relay, Scatter, Shared};
 use super::ground::{Ground, Order};
 use super::interrupt::Station;
 use super::words::{Count, Signal};
@@ -43,6 +43,7 @@ pub(super) struct Kit {
     pub(super) waited: Own,
     pub(super) cancelled: Own,
     pub(super) relay: &'static Relay,
+    pub(super) scatter: &'static Scatter,
     /// The kind of calls that the thread is busy with, plus 1; 0: with none.
     pub(super) doing: Signal,
     /// Whom it calls or waits for, plus 1.
@@ -100,6 +101,7 @@ impl Kit {
             waited: own("wait"),
             cancelled: own("cancel"),
             relay: Relay::new(ground),
+            scatter: Scatter::new(ground, sender.row, sender.home),
             doing: Signal::default(),
             with: Signal::default(),
             sender,

@@ -25,7 +25,7 @@ fn two_senders_are_both_answered() {
             let written = m.place();
             m.thread(cpu, move || assert_eq!(post(m, written, runs), 1))
         });
-        m.answer_until(1, || runs.get() == 2);
+        let _ = m.answer(1);
         for sender in senders {
             sender.join().unwrap();
         }
@@ -173,5 +173,49 @@ fn multicasts_of_one_sender_run_in_order() {
         m.answer_until(1, || log.get() > 9 && other.get() == 1);
         sender.join().unwrap();
         assert_eq!(log.get(), 12);
+    });
+}
+
+/// P11: a slot that its sender waited for is taken by the next one, which fills it after that one has let go. Bounds: two
+/// calls; a caller that naps.
+#[test]
+fn a_slot_that_was_waited_for_changes_hands() {
+    model_within(2, |m| {
+        let runs = m.tally();
+        let written = m.place();
+        let caller = m.thread(0, move || call_and_look(m, runs));
+        m.answer_until(1, || runs.get() == 1);
+        // The call may have its answer already, and its slot may be free: then this takes it.
+        assert_eq!(post(m, written, runs), 1);
+        m.answer_until(1, || runs.get() == 2);
+        caller.join().unwrap();
+    });
+}
+
+/// P11: a slot with which nobody was called, since all were offline, is free when its sender is done with it. Bounds: one
+/// call each.
+#[test]
+fn a_slot_that_nobody_was_sent_changes_hands() {
+    model(|m| {
+        let _ = m.on(1, || m.offline()).unwrap();
+        let (runs, first, second) = (m.tally(), m.place(), m.place());
+        let sender = m.thread(0, move || assert_eq!(post(m, first, runs), 0));
+        assert_eq!(post(m, second, runs), 0);
+        sender.join().unwrap();
+    });
+}
+
+/// P7: the ring after a summons sees what its target prepared before it came online. Bounds: one call.
+#[test]
+fn the_ring_of_a_summons_sees_what_was_prepared() {
+    model(|m| {
+        let (written, runs) = (m.place(), m.tally());
+        let _ = m.on(1, || m.offline()).unwrap();
+        m.platform().watched.add();
+        let sender = m.thread(None, move || post(m, written, runs));
+        m.platform().prepared.set(1);
+        m.on(1, || m.online()).unwrap();
+        let accepted = sender.join().unwrap();
+        assert_eq!((m.rings(1), m.platform().missing.get()), (accepted, 0));
     });
 }
