@@ -8,6 +8,7 @@ mod build;
 mod calls;
 mod doorbells;
 mod ends;
+mod many;
 mod one_core;
 mod own_thread;
 mod panics;

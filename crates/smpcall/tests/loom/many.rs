@@ -134,6 +134,22 @@ fn accepted_by_many_runs_and_refused_is_counted() {
     });
 }
 
+/// P8: two senders against a CPU that goes offline: one may be refused when the other's summons has had its bit taken, and is
+/// then answered all the same. Bounds: one call each, at most 2 preemptions.
+#[test]
+fn two_senders_while_a_cpu_goes() {
+    model_within(2, |m| {
+        let runs = m.tally();
+        let senders = [None, Some(0)].map(|cpu| {
+            let written = m.place();
+            m.thread(cpu, move || post(m, written, runs))
+        });
+        let _ = m.on(1, || m.offline()).unwrap();
+        let accepted: u32 = senders.map(|sender| sender.join().unwrap()).iter().sum();
+        assert_eq!(runs.get(), accepted);
+    });
+}
+
 /// P8: two senders against a CPU that goes offline and comes back: one may be refused while the other's summons has its bit
 /// taken. Each is answered once, or told. Bounds: one call each, at most 2 preemptions.
 #[test]
@@ -176,19 +192,18 @@ fn multicasts_of_one_sender_run_in_order() {
     });
 }
 
-/// P11: a slot that its sender waited for is taken by the next one, which fills it after that one has let go. Bounds: two
-/// calls; a caller that naps.
+/// P11: a slot that its sender waited for is taken by another, which fills it after its target has read it. Bounds: one
+/// call each, at most 2 preemptions.
 #[test]
 fn a_slot_that_was_waited_for_changes_hands() {
     model_within(2, |m| {
         let runs = m.tally();
         let written = m.place();
         let caller = m.thread(0, move || call_and_look(m, runs));
-        m.answer_until(1, || runs.get() == 1);
-        // The call may have its answer already, and its slot may be free: then this takes it.
-        assert_eq!(post(m, written, runs), 1);
+        let sender = m.thread(None, move || assert_eq!(post(m, written, runs), 1));
         m.answer_until(1, || runs.get() == 2);
         caller.join().unwrap();
+        sender.join().unwrap();
     });
 }
 
