@@ -4,14 +4,16 @@
 //! its own part last, and waits until all have answered; or leaves the slot to the last answer. What keeps it sound is in
 //! [`crate::multicast`].
 
+mod flight;
+
+use self::flight::Flight;
 use super::Smp;
-use crate::csd::Header;
 use crate::error::{CallError, ManyError};
-use crate::mask::{CpuMask, bits_of};
+use crate::mask::CpuMask;
 use crate::multicast::{Keep, Luggage, Run, Slot};
 use crate::percpu::{PerCpu, Storage};
-use crate::platform::{IrqGuard, Platform};
-use crate::queue::{Pushed, Seen};
+use crate::platform::Platform;
+use crate::queue::Seen;
 use crate::sync::{AtomicU32, Ordering, SharedCell};
 
 /// Whom a multicast is for. CPUs that are offline are left out, and counted.
@@ -87,17 +89,6 @@ unsafe fn run_kept<F: Fn() + Copy + Sync>(slot: &Slot) {
     // SAFETY: the caller's promise; nobody writes the luggage meanwhile.
     let function = slot.luggage().with(|room| unsafe { room.cast::<F>().read() });
     function();
-}
-
-/// A multicast under way. Whatever ends it, it does not leave a target with a bit and without a slot.
-struct Flight<'a, P: Platform, S: Storage> {
-    smp: &'a Smp<P, S>,
-    here: Option<(u32, &'a PerCpu)>,
-    at: u32,
-    waiter: Option<u16>,
-    keep: Keep,
-    reached: Reached,
-    landed: bool,
 }
 
 impl<P: Platform, S: Storage> Smp<P, S> {
@@ -312,123 +303,5 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             }
             self.platform.relax();
         }
-    }
-}
-
-impl<'a, P: Platform, S: Storage> Flight<'a, P, S> {
-    fn new(
-        smp: &'a Smp<P, S>,
-        here: Option<(u32, &'a PerCpu)>,
-        at: u32,
-        waiter: Option<u16>,
-        keep: Keep,
-    ) -> Self {
-        Self { smp, here, at, waiter, keep, reached: Reached::default(), landed: false }
-    }
-
-    /// Brings the call to all that are meant. Returns whether the caller's own CPU is one of them.
-    fn send(&mut self, mut to: To<'_>, mut busy: Option<&mut CpuMask>) -> bool {
-        let own = self.here.map(|(cpu, _)| cpu);
-        let mut own_is_meant = false;
-        for first in (0..self.smp.cpus_len()).step_by(usize::BITS as usize) {
-            // Before the irq guard: the condition is the user's.
-            let mut meant = self.meant(&mut to, first);
-            if let Some(bit) = own.and_then(|own| own.checked_sub(first)).filter(|bit| *bit < usize::BITS) {
-                own_is_meant |= meant & 1 << bit != 0 && !matches!(to, To::Others);
-                meant &= !(1 << bit);
-            }
-            self.send_word(first, meant, busy.as_deref_mut());
-        }
-        own_is_meant
-    }
-
-    /// Who is meant of the CPUs from `first` on: one bit for each.
-    fn meant(&self, to: &mut To<'_>, first: u32) -> usize {
-        let len = (self.smp.cpus_len() - first).min(usize::BITS);
-        let all = usize::MAX >> (usize::BITS - len);
-        match to {
-            To::Others | To::All => all,
-            To::Mask(mask) => mask.word(first) & all,
-            To::If(condition) => {
-                (0..len).filter(|bit| condition(first + bit)).fold(0, |word, bit| word | 1 << bit)
-            }
-        }
-    }
-
-    /// Up to a word's worth of targets: between the first summons and the ring nobody on this CPU may wait for us.
-    fn send_word(&mut self, first: u32, meant: usize, mut busy: Option<&mut CpuMask>) {
-        let smp = self.smp;
-        let _irq = IrqGuard::new(&smp.platform);
-        let mut ring = 0;
-        for bit in bits_of(meant) {
-            let target = &smp.cpus()[(first + bit) as usize];
-            let seen = target.door.0.head.look();
-            if let Some(busy) = busy.as_deref_mut()
-                && (matches!(seen, Seen::List(_)) || target.running.0.func_racy().is_some())
-            {
-                busy.insert(first + bit);
-                self.reached.busy += 1;
-                continue;
-            }
-            match self.summon(target, seen) {
-                Pushed::Ring => ring |= 1 << bit,
-                Pushed::Seen => {}
-                Pushed::Refused => {
-                    self.reached.offline += 1;
-                    continue;
-                }
-            }
-            self.reached.ran += 1;
-        }
-        if ring != 0 {
-            smp.platform.ring_many(first, ring);
-        }
-    }
-
-    /// One target. If it refuses, but has taken our bit before, it answers (I11), and counts as reached.
-    fn summon(&self, target: &PerCpu, seen: Seen) -> Pushed {
-        if seen == Seen::Offline {
-            return Pushed::Refused;
-        }
-        let callers = &target.door.0.callers;
-        callers.set(self.at);
-        match target.door.0.head.summon(seen) {
-            Pushed::Refused if !callers.take_back(self.at) => Pushed::Seen,
-            pushed => pushed,
-        }
-    }
-
-    /// Waits for the answers, if the caller keeps the slot, and lets go of it.
-    fn land(mut self) -> Reached {
-        self.finish();
-        self.reached
-    }
-
-    fn finish(&mut self) {
-        if core::mem::replace(&mut self.landed, true) {
-            return;
-        }
-        let slot = self.smp.slots.get(self.at);
-        slot.sent(self.reached.ran, self.keep);
-        if self.keep == Keep::Yes {
-            if !slot.answered() {
-                self.smp.await_answers(self.here, self.at, self.waiter);
-            }
-            slot.let_go();
-        }
-    }
-}
-
-impl<P: Platform, S: Storage> Drop for Flight<'_, P, S> {
-    /// The condition panicked: those that were reached have the function still to run, and the frame is not left before.
-    fn drop(&mut self) {
-        self.finish();
-    }
-}
-
-impl Slot {
-    /// What stands for this slot where runs are told apart by their header; compared, never followed.
-    pub(super) fn as_header(&self) -> *const Header {
-        core::ptr::from_ref(self).cast()
     }
 }
