@@ -6,6 +6,8 @@
 //! | waiting call, borrowing | the same, with a closure that reads and writes the caller's stack |
 //! | waiting call, by a thread | the same by a thread that is no CPU |
 //! | waiting call, both ways | the same, while the target calls the caller |
+//! | multicast to all | `Smp::call_many` by one of two CPUs to both, until both have run |
+//! | multicast to all of 8 | the same by a thread, to eight CPUs that share the cores |
 //! | post, run seen | `Smp::post`, until the caller sees what the function wrote |
 //! | flood of posts | one of 1,024 `Smp::post` of as many csds, until the last has run |
 //! | flood of chains | the same by `Smp::post_all`, 32 csds at a time |
@@ -17,9 +19,10 @@
 //! the call for long enough to do so. *Busy*: it runs another function; in the timed rows that one began just before,
 //! takes [`busy::TOIL`], and is part of the time.
 
-pub(super) mod both;
+mod both;
 mod busy;
 mod flood;
+mod many;
 mod posts;
 mod waiting;
 
@@ -27,7 +30,9 @@ use super::checks::Checks;
 use super::floor::Against;
 use super::samples::Sample;
 use super::stage::Stage;
+use crate::pace::Place;
 use anyhow::Result;
+use std::time::Duration;
 
 /// What the target does when it has nothing to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,11 +63,20 @@ pub(super) struct Plan {
     pub(super) call: &'static str,
     pub(super) target: &'static str,
     pub(super) against: Against,
-    /// On which stage, and by whom; `None`: on its own.
-    pub(super) at: Option<(State, Caller)>,
     pub(super) rings: Rings,
-    pub(super) measure: fn(&Stage<'_>, &mut Checks) -> Result<Sample>,
+    pub(super) measure: Measure,
 }
+
+/// Where a row's samples are taken.
+pub(super) enum Measure {
+    /// One, on a stage that others share: in which state the target is, and who calls.
+    On((State, Caller), fn(&Stage<'_>, &mut Checks) -> Result<Sample>),
+    /// As many as fit into a time, on a machine of the row's own.
+    Alone(Alone),
+}
+
+/// Takes samples, and hands each on with the doorbells that it took.
+pub(super) type Alone = fn(&Place, Duration, &mut Checks, &mut dyn FnMut(&Sample, u64)) -> Result<()>;
 
 const fn row(
     (call, target): (&'static str, &'static str),
@@ -71,7 +85,7 @@ const fn row(
     rings: Rings,
     measure: fn(&Stage<'_>, &mut Checks) -> Result<Sample>,
 ) -> Plan {
-    Plan { call, target, against, at: Some(at), rings, measure }
+    Plan { call, target, against, rings, measure: Measure::On(at, measure) }
 }
 
 const CPU_POLLING: (State, Caller) = (State::Polling, Caller::Cpu);
@@ -80,7 +94,7 @@ const THREAD_POLLING: (State, Caller) = (State::Polling, Caller::Thread);
 const THREAD_PARKED: (State, Caller) = (State::Parked, Caller::Thread);
 
 /// All rows, in the order of the table.
-pub(super) static ROWS: [Plan; 18] = {
+pub(super) static ROWS: [Plan; 20] = {
     use Against::{CacheLine, FetchOr, Futex};
     use Rings::{Any, None, OneEach};
     [
@@ -94,9 +108,16 @@ pub(super) static ROWS: [Plan; 18] = {
             call: "waiting call, both ways",
             target: "calling",
             against: CacheLine,
-            at: Option::None,
             rings: Any,
-            measure: |_, _| unreachable!("the row has a stage of its own"),
+            measure: Measure::Alone(both::measure),
+        },
+        row(("multicast to all", "polling"), CacheLine, CPU_POLLING, Any, many::to_both),
+        Plan {
+            call: "multicast to all of 8",
+            target: "shared cores",
+            against: Futex,
+            rings: Any,
+            measure: Measure::Alone(many::to_eight),
         },
         row(("post, run seen", "polling"), CacheLine, CPU_POLLING, None, posts::to_polling),
         row(("post, run seen", "parked"), Futex, CPU_PARKED, OneEach, posts::to_parked),

@@ -6,7 +6,7 @@
 
 use super::checks::Checks;
 use super::floor::Floor;
-use super::rows::{Caller, Plan, ROWS, Rings, State, both};
+use super::rows::{Alone, Caller, Measure, Plan, ROWS, Rings, State};
 use super::samples::{Sample, Samples};
 use crate::pace::{Pace, Place};
 use anyhow::Result;
@@ -73,7 +73,7 @@ impl Bench {
     pub(super) fn round(&mut self, time: Duration, checks: &mut Checks) -> Result<()> {
         self.stage(State::Polling, time, checks)?;
         self.stage(State::Parked, time, checks)?;
-        self.both_call(time / 2, checks)
+        self.alone(time / 2, checks)
     }
 
     fn stage(&mut self, state: State, time: Duration, checks: &mut Checks) -> Result<()> {
@@ -113,10 +113,14 @@ impl Bench {
                 State::Parked => self.floor.sample_parked(stage)?,
             }
         }
-        for row in self.rows.iter_mut().filter(|row| row.plan.at == Some(at)) {
+        for row in &mut self.rows {
+            let measure = match row.plan.measure {
+                Measure::On(stage, measure) if stage == at => measure,
+                _ => continue,
+            };
             for _ in 0..repeat {
                 let before = stage.machine.counts().rings;
-                let sample = (row.plan.measure)(stage, checks)?;
+                let sample = measure(stage, checks)?;
                 let rings = stage.machine.counts().rings - before;
                 check_rings(row.plan.rings, rings, sample.calls, checks);
                 if visit == Visit::Counts {
@@ -127,11 +131,15 @@ impl Bench {
         Ok(())
     }
 
-    /// The row in which both CPUs call: its target is no thread of the machine's own, but calls as the caller does.
-    fn both_call(&mut self, time: Duration, checks: &mut Checks) -> Result<()> {
-        let machine = Machine::builder().attachable(2).build()?;
-        for row in self.rows.iter_mut().filter(|row| row.plan.at.is_none()) {
-            both::measure(&machine, &self.place, time, checks, |sample, rings| row.record(sample, rings))?;
+    /// The rows that have a machine of their own.
+    fn alone(&mut self, time: Duration, checks: &mut Checks) -> Result<()> {
+        let place = &self.place;
+        for row in &mut self.rows {
+            let measure: Alone = match row.plan.measure {
+                Measure::Alone(measure) => measure,
+                Measure::On(..) => continue,
+            };
+            measure(place, time, checks, &mut |sample, rings| row.record(sample, rings))?;
         }
         Ok(())
     }
