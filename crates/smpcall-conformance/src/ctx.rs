@@ -89,6 +89,11 @@ impl<R: Rig> Ctx<R> {
 
 /// Checks.
 impl<R: Rig> Ctx<R> {
+    /// Ends the case where it is over elsewhere, so that what cannot succeed any more is not waited for.
+    fn unless_over(self) -> Done {
+        if self.verdict().is_over() { Err(Over(())) } else { Ok(()) }
+    }
+
     /// Records a failure unless `holds`, and goes on: for functions that run on other CPUs.
     #[track_caller]
     pub(crate) fn note(self, holds: bool, what: &'static str) {
@@ -208,9 +213,7 @@ impl<R: Rig> Ctx<R> {
     /// Waits for all CPUs, and serves the queue meanwhile.
     #[track_caller]
     pub(crate) fn barrier(self) -> Done {
-        if self.verdict().is_over() {
-            return Err(Over(()));
-        }
+        self.unless_over()?;
         let Some(turn) = self.suite.middle.arrive(self.cpus()) else { return Ok(()) };
         self.wait_idle(|| self.suite.middle.is_open(turn), "a CPU did not come", Idle::step)
     }
@@ -238,9 +241,7 @@ impl<R: Rig> Ctx<R> {
     ) -> Done {
         let mut idle = Idle::new(self.rig());
         while !done() {
-            if self.verdict().is_over() {
-                return Err(Over(()));
-            }
+            self.unless_over()?;
             if idle.is_over(self.rig(), 1) {
                 return Err(self.fail(what, &"waited in vain"));
             }
@@ -256,9 +257,7 @@ impl<R: Rig> Ctx<R> {
     pub(crate) fn spin(self, mut done: impl FnMut() -> bool, what: &'static str) -> Done {
         let idle = Idle::new(self.rig());
         while !done() {
-            if self.verdict().is_over() {
-                return Err(Over(()));
-            }
+            self.unless_over()?;
             if idle.is_over(self.rig(), 1) {
                 return Err(self.fail(what, &"waited in vain"));
             }
@@ -298,12 +297,14 @@ impl<R: Rig> Ctx<R> {
     /// Posts a csd that ought to be free, to a CPU that is online.
     #[track_caller]
     pub(crate) fn post<T: Post>(self, cpu: u32, csd: T) -> Done {
+        self.unless_over()?;
         self.same(self.smp().post(cpu, csd), Ok(()), "a post of a free csd")
     }
 
     /// Calls a CPU that is online.
     #[track_caller]
     pub(crate) fn call<T: Send>(self, cpu: u32, function: impl FnOnce() -> T + Send) -> Result<T, Over> {
+        self.unless_over()?;
         self.verdict().checks.add(1);
         self.smp().call(cpu, function).map_err(|error| self.fail("a waiting call", &error))
     }

@@ -104,7 +104,7 @@ impl<R: Rig> Suite<R> {
     }
 
     /// Runs all cases, together with the other CPUs: each calls this once, from its thread, and comes back when all are
-    /// through. A CPU that is offline is brought online, and all are left online. CPU 0 tells its reporter; the others'
+    /// through. A CPU that is offline is brought online, and all are left online, or all offline if the run is given up. CPU 0 tells its reporter; the others'
     /// are not used.
     ///
     /// Context: thread of a CPU, interrupts on. Progress: waits for the other CPUs.
@@ -130,10 +130,10 @@ impl<R: Rig> Suite<R> {
             if leads {
                 self.report(ctx, case.name, ran, reporter);
             }
-            ran?;
+            self.unless_aborted(ran)?;
         }
         // Once more: what comes late is still counted, and then the figures are at odds with the lines, as they should.
-        self.meet(Ctx::new(self, cases::COUNT - 1))?;
+        self.unless_aborted(self.meet(Ctx::new(self, cases::COUNT - 1)))?;
         let mut summary = Summary::default();
         for (number, _) in self.selected() {
             summary.count(self.verdict(number).outcome());
@@ -190,6 +190,15 @@ impl<R: Rig> Suite<R> {
     fn come_online(&self) {
         // An error is that it is online already.
         let _ = self.rig.smp().online();
+    }
+
+    /// A CPU that gives the run up serves nobody any more, so it goes offline: that answers those who wait for it.
+    fn unless_aborted(&self, ran: Result<(), Aborted>) -> Result<(), Aborted> {
+        if ran.is_err() {
+            // An error is that it is offline already.
+            let _ = self.rig.smp().offline();
+        }
+        ran
     }
 
     /// Waits for all CPUs.
