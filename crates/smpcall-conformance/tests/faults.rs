@@ -10,7 +10,7 @@ use std::time::Duration;
 fn setup(fault: Fault) -> Setup {
     // A wait that is in vain costs this much. That a loaded machine may be slower does no harm: these runs are to fail.
     let patience = Duration::from_millis(300);
-    Setup { cpus: 4, rounds: 10, patience, fault, selects: |_| true }
+    Setup { cpus: 4, rounds: 10, patience, fault, interrupts: false, selects: |_| true }
 }
 
 /// Runs on a broken port and returns the names of the cases that failed; `expect` must be one of them.
@@ -35,6 +35,24 @@ fn a_sound_port_passes_on_one_two_and_five_cpus() {
         let summary = check_log(&log).unwrap_or_else(|fault| panic!("{fault}\n{log}"));
         assert!(skipped.is_none_or(|skipped| summary.skipped == skipped), "{log}");
     }
+}
+
+/// As a kernel's: interrupts come between any two instructions, and their handler flushes.
+#[test]
+fn a_sound_port_whose_doorbells_interrupt_passes() {
+    for (cpus, rounds) in [(1, 50), (2, 50), (3, 30), (8, 10)] {
+        let patience = Duration::from_secs(30);
+        let log = run(Setup { cpus, rounds, patience, interrupts: true, ..setup(Fault::Nothing) });
+        let summary = check_log(&log).unwrap_or_else(|fault| panic!("{fault}\n{log}"));
+        // The cases that panic, and the one about a budget that the handler does not have.
+        assert!(cpus == 1 || summary.skipped == 4, "{log}");
+    }
+}
+
+#[test]
+fn lost_interrupts_are_found() {
+    let selects = |name: &str| name.starts_with("p1_a_post") || name.starts_with("p7_");
+    fails(Setup { interrupts: true, selects, ..setup(Fault::DropsEvery(3)) }, "p");
 }
 
 #[test]

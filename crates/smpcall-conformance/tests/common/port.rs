@@ -1,7 +1,8 @@
-//! A port of plain threads that knows exactly whether a sleeper was rung, and a wrapper that breaks what a port can break.
+//! A port of plain threads that knows exactly whether a sleeper was rung, or whose doorbell is a signal whose handler
+//! flushes, as an interrupt's does; and a wrapper that breaks what a port can break.
 
 use super::signal;
-use smpcall::{PerCpu, Platform, Smp};
+use smpcall::{Budget, PerCpu, Platform, Smp};
 use smpcall_conformance::{Lines, Rig, Suite, Woken, memory_bytes};
 use std::any::Any;
 use std::cell::Cell;
@@ -15,7 +16,6 @@ use std::time::{Duration, Instant};
 thread_local! {
     /// Which CPU the thread is. A thread takes part in one machine only.
     static ME: Cell<Option<u32>> = const { Cell::new(None) };
-    static IRQ_OFF: Cell<u32> = const { Cell::new(0) };
 }
 
 /// One CPU's doorbell.
@@ -23,6 +23,8 @@ thread_local! {
 struct Bell {
     rung: AtomicBool,
     thread: OnceLock<Thread>,
+    /// The same thread, where doorbells interrupt.
+    target: OnceLock<signal::Target>,
 }
 
 /// Threads as CPUs, the doorbell a latch and `unpark`.
@@ -76,24 +78,26 @@ unsafe impl Platform for Threads {
     }
 
     fn can_wait(&self) -> bool {
-        IRQ_OFF.get() == 0
+        !signal::irqs_are_off()
     }
 
     fn ring(&self, cpu: u32) {
         self.rings.fetch_add(1, Ordering::Relaxed);
         // Release: pairs with `sleep`.
         self.bell(cpu).rung.swap(true, Ordering::Release);
-        if let Some(thread) = self.bell(cpu).thread.get() {
-            thread.unpark();
+        match (self.bell(cpu).target.get(), self.bell(cpu).thread.get()) {
+            (Some(target), _) => target.interrupt(),
+            (None, Some(thread)) => thread.unpark(),
+            (None, None) => {}
         }
     }
 
     fn irq_save(&self) {
-        IRQ_OFF.set(IRQ_OFF.get() + 1);
+        signal::irq_off();
     }
 
     fn irq_restore(&self, (): ()) {
-        IRQ_OFF.set(IRQ_OFF.get() - 1);
+        signal::irq_on();
     }
 
     fn relax(&self) {
@@ -160,7 +164,7 @@ unsafe impl<P: Platform> Platform for Faulty<P> {
     fn ring(&self, cpu: u32) {
         let nth = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
         match self.fault {
-            Fault::DropsEvery(every) if nth % every == 0 => {}
+            Fault::DropsEvery(every) if nth.is_multiple_of(every) => {}
             Fault::WrongCpu => self.port.ring(cpu ^ 1),
             Fault::Twice => {
                 self.port.ring(cpu);
@@ -208,6 +212,8 @@ pub(crate) struct Setup {
     pub(crate) rounds: u32,
     pub(crate) patience: Duration,
     pub(crate) fault: Fault,
+    /// The doorbell is a signal, and its handler flushes.
+    pub(crate) interrupts: bool,
     pub(crate) selects: fn(&str) -> bool,
 }
 
@@ -238,7 +244,12 @@ impl<const HANDLER: bool> Rig for ThreadRig<HANDLER> {
     }
 
     fn sleep(&self, limit_ns: u64) -> Woken {
-        self.smp.platform().port.sleep(Duration::from_nanos(limit_ns))
+        let limit = Duration::from_nanos(limit_ns);
+        if self.setup.interrupts {
+            signal::nap(limit);
+            return Woken::Unknown;
+        }
+        self.smp.platform().port.sleep(limit)
     }
 
     fn rings(&self) -> Option<u64> {
@@ -247,14 +258,15 @@ impl<const HANDLER: bool> Rig for ThreadRig<HANDLER> {
     }
 
     fn unwind(&self) -> Option<fn() -> !> {
-        Some(|| resume_unwind(Box::new("meant")))
+        // To panic allocates, which a signal's handler must not.
+        if self.setup.interrupts { None } else { Some(|| resume_unwind(Box::new("meant"))) }
     }
 
     fn interrupt(&self, f: &(dyn Fn() + Sync)) -> bool {
         signal::raise(&|| {
-            IRQ_OFF.set(IRQ_OFF.get() + 1);
+            signal::irq_off();
             f();
-            IRQ_OFF.set(IRQ_OFF.get() - 1);
+            signal::irq_on();
         });
         true
     }
@@ -284,7 +296,13 @@ fn run_as<const HANDLER: bool>(setup: Setup) -> String {
         .filter(comes)
         .map(|cpu| {
             thread::spawn(move || {
-                suite.rig().smp.platform().port.sit_down(cpu);
+                let port = &suite.rig().smp.platform().port;
+                port.sit_down(cpu);
+                if setup.interrupts {
+                    let flush: &'static _ =
+                        Box::leak(Box::new(|| _ = suite.rig().smp.flush(Budget::DEFAULT)));
+                    let _ = port.bell(cpu).target.set(signal::Target::here(flush));
+                }
                 let mut log = Lines(String::new());
                 let _ = suite.run(&mut log);
                 log.0
@@ -298,6 +316,7 @@ fn run_as<const HANDLER: bool>(setup: Setup) -> String {
 /// Runs the suite on a machine of threads, and returns CPU 0's log.
 pub(crate) fn run(setup: Setup) -> String {
     match setup.fault {
+        _ if setup.interrupts => run_as::<true>(setup),
         Fault::NobodyFlushes => run_as::<true>(setup),
         _ => run_as::<false>(setup),
     }
