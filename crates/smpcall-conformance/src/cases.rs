@@ -123,6 +123,7 @@ cases! {
         p7_a_cpu_in_its_flush_is_not_rung
         p7_a_flush_that_stops_at_its_budget_rings_once
         p7_a_polling_flush_that_stops_rings_nobody
+        p7_going_offline_ends_the_polling
         p7_who_means_to_sleep_is_told_of_work
         p7_spurious_doorbells_are_harmless;
     hotplug:

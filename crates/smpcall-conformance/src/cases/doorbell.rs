@@ -228,6 +228,22 @@ pub(super) fn p7_a_polling_flush_that_stops_rings_nobody<R: Rig>(ctx: Ctx<R>) ->
     ctx.same(ran.get(), 3, "runs")
 }
 
+pub(super) fn p7_going_offline_ends_the_polling<R: Rig>(ctx: Ctx<R>) -> Done {
+    counted(ctx)?;
+    if ctx.cpu() != 0 {
+        return Ok(());
+    }
+    let csd = ctx.csd(|| ())?;
+    rings(ctx, 0, || {
+        ctx.smp().poll_begin();
+        ctx.same(ctx.smp().offline(), Ok(0), "what ran as it went offline")?;
+        ctx.same(ctx.smp().online(), Ok(()), "an offline CPU comes online")
+    })?;
+    // Interrupts off, so that a handler's flush cannot hide that the CPU was not rung.
+    ctx.irqs_off(|| rings(ctx, 1, || ctx.post(0, csd)))?;
+    ctx.wait(csd)
+}
+
 pub(super) fn p7_who_means_to_sleep_is_told_of_work<R: Rig>(ctx: Ctx<R>) -> Done {
     let me = ctx.cpu();
     let ran = ctx.place(Count::new())?;
