@@ -23,7 +23,8 @@ fn install(signal: libc::c_int, handler: extern "C" fn(libc::c_int)) {
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = handler as *const () as usize;
-        action.sa_flags = libc::SA_RESTART;
+        // Not deferred: a handler's post may end in the answer to a doorbell, whose functions may raise again.
+        action.sa_flags = libc::SA_RESTART | libc::SA_NODEFER;
         assert_eq!(libc::sigaction(signal, &action, std::ptr::null_mut()), 0);
     }
 }
@@ -32,10 +33,11 @@ fn install(signal: libc::c_int, handler: extern "C" fn(libc::c_int)) {
 pub(crate) fn raise(f: &(dyn Fn() + Sync)) {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| install(libc::SIGUSR1, on_signal));
-    HANDLER.set((&raw const f).cast());
+    // A doorbell may come before our signal, and its functions may raise one of their own: those take only theirs.
+    let before = HANDLER.replace((&raw const f).cast());
     // SAFETY: a signal to the calling thread itself, which is delivered before the call returns.
     assert_eq!(unsafe { libc::pthread_kill(libc::pthread_self(), libc::SIGUSR1) }, 0);
-    assert!(HANDLER.get().is_null(), "the signal was delivered");
+    assert!(HANDLER.replace(before).is_null(), "the signal was delivered");
 }
 
 thread_local! {
