@@ -11,7 +11,7 @@ use crate::text::Text;
 use crate::words::Count;
 use core::fmt;
 use core::panic::Location;
-use smpcall::Platform;
+use smpcall::{Budget, Platform, Sleep};
 
 /// How many times its patience a CPU waits for the others at the end of a case: each of their waits may take one.
 const PATIENCES_AT_THE_END: u64 = 4;
@@ -153,7 +153,7 @@ impl<R: Rig> Suite<R> {
         self.meet(ctx)?;
         // What it came to is in the verdict.
         let _ = (case.body)(ctx);
-        self.come_online();
+        self.tidy_up();
         self.meet(ctx)
     }
 
@@ -185,6 +185,14 @@ impl<R: Rig> Suite<R> {
             (verdict.reported_passed.get() == 1 && verdict.failure.is_claimed()).then_some(case.name)
         };
         before.map(late).find_map(|name| name)
+    }
+
+    /// Undoes what a case that ended early has left of this CPU: it neither polls nor is offline.
+    fn tidy_up(&self) {
+        const LOOKS_MAX: u32 = 100;
+        let looks = (0..LOOKS_MAX).take_while(|_| self.rig.smp().poll_end() == Sleep::Work);
+        looks.for_each(|_| _ = self.rig.smp().flush(Budget::DEFAULT));
+        self.come_online();
     }
 
     fn come_online(&self) {

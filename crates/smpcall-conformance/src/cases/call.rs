@@ -114,7 +114,7 @@ pub(super) fn p10_a_waiting_caller_serves_its_queue<R: Rig>(ctx: Ctx<R>) -> Done
 }
 
 /// Counts how often it is dropped.
-struct Dropped(&'static Count);
+pub(super) struct Dropped(pub(super) &'static Count);
 
 impl Drop for Dropped {
     fn drop(&mut self) {

@@ -1,5 +1,6 @@
 //! P8: coming and going.
 
+use super::call::Dropped;
 use crate::ctx::{Ctx, Done, Pairs};
 use crate::rig::Rig;
 use crate::words::Count;
@@ -25,10 +26,14 @@ pub(super) fn p8_offline_refuses_and_queues_nothing<R: Rig>(ctx: Ctx<R>) -> Done
     }
     ctx.until(|| gone.get() == 1, "the last CPU did not go offline")?;
     ctx.check(!ctx.smp().is_online_racy(goer), "it is not online")?;
-    for _ in 0..ctx.rounds().min(10) {
+    let dropped = ctx.place(Count::new())?;
+    for round in 1..=ctx.rounds().min(10) {
         ctx.same(ctx.smp().post(goer, csd), Err(OFFLINE), "a post to an offline CPU")?;
         ctx.check(!csd.is_pending(), "nothing was queued")?;
-        ctx.same(ctx.smp().call(goer, || ()), Err(CallError::Offline), "a call to an offline CPU")?;
+        let held = Dropped(dropped);
+        let refused = ctx.smp().call(goer, move || drop(held));
+        ctx.same(refused, Err(CallError::Offline), "a call to an offline CPU")?;
+        ctx.same(dropped.get(), round, "drops of what a refused call held (P11)")?;
     }
     tried.add(1);
     if ctx.cpu() == goer {

@@ -69,26 +69,29 @@ pub(super) fn p4_wait_of_every_cpu_for_one_run<R: Rig>(ctx: Ctx<R>) -> Done {
 
 pub(super) fn p4_wait_while_it_is_posted_again_and_again<R: Rig>(ctx: Ctx<R>) -> Done {
     ctx.needs_two()?;
-    let (stop, ran) = (ctx.share(Count::new)?, ctx.share(Count::new)?);
+    let (stop, begun, ended) = (ctx.share(Count::new)?, ctx.share(Count::new)?, ctx.share(Count::new)?);
     let csd = ctx.share(|| {
         ctx.csd_with_itself(|itself| {
             move || {
-                ran.add(1);
+                begun.add(1);
                 if stop.get() == 0 {
                     ctx.note_same(itself.post(1), Ok(()), "a post from inside");
                 }
+                ended.add(1);
             }
         })
     })?;
     let csd = (*csd)?;
     if ctx.cpu() == 0 {
         ctx.post(1, csd)?;
-        for _ in 0..ctx.rounds().min(20) {
-            let before = ran.get();
+        let waits = (0..ctx.rounds().min(20)).try_for_each(|_| {
+            let before = begun.get();
             ctx.wait(csd)?;
-            ctx.check(ran.get() > before, "a wait ends only after a run")?;
-        }
+            ctx.check(ended.get() >= before, "a wait outlasts the run that began last before it")
+        });
+        // Also if that failed: a csd that posts itself for ever would disturb the other cases.
         stop.set(1);
+        waits?;
     }
     ctx.until(|| stop.get() == 1, "a wait did not end while others posted again and again")?;
     ctx.wait(csd)

@@ -17,14 +17,13 @@ extern "C" fn on_signal(_signal: libc::c_int) {
     }
 }
 
-fn install(signal: libc::c_int, handler: extern "C" fn(libc::c_int)) {
+fn install(signal: libc::c_int, handler: extern "C" fn(libc::c_int), flags: libc::c_int) {
     // SAFETY: all zeroes is an empty action, and the handlers here do only what an interrupt's handler may, which is what
     // the core promises; none of the suite's functions allocates.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = handler as *const () as usize;
-        // Not deferred: a handler's post may end in the answer to a doorbell, whose functions may raise again.
-        action.sa_flags = libc::SA_RESTART | libc::SA_NODEFER;
+        action.sa_flags = libc::SA_RESTART | flags;
         assert_eq!(libc::sigaction(signal, &action, std::ptr::null_mut()), 0);
     }
 }
@@ -32,7 +31,8 @@ fn install(signal: libc::c_int, handler: extern "C" fn(libc::c_int)) {
 /// Has the calling thread interrupted by a signal whose handler calls `f`, and returns when it has returned.
 pub(crate) fn raise(f: &(dyn Fn() + Sync)) {
     static INSTALLED: Once = Once::new();
-    INSTALLED.call_once(|| install(libc::SIGUSR1, on_signal));
+    // Not deferred: a handler's post may end in the answer to a doorbell, whose functions may raise again.
+    INSTALLED.call_once(|| install(libc::SIGUSR1, on_signal, libc::SA_NODEFER));
     // A doorbell may come before our signal, and its functions may raise one of their own: those take only theirs.
     let before = HANDLER.replace((&raw const f).cast());
     // SAFETY: a signal to the calling thread itself, which is delivered before the call returns.
@@ -55,7 +55,7 @@ impl Target {
     /// The calling thread; `flush` is what the doorbell's handler does.
     pub(crate) fn here(flush: &'static dyn Fn()) -> Self {
         static INSTALLED: Once = Once::new();
-        INSTALLED.call_once(|| install(libc::SIGUSR2, on_doorbell));
+        INSTALLED.call_once(|| install(libc::SIGUSR2, on_doorbell, 0));
         FLUSH.set(Some(flush));
         // SAFETY: asks for the calling thread's own name.
         Self(unsafe { libc::pthread_self() })
@@ -72,12 +72,18 @@ extern "C" fn on_doorbell(_signal: libc::c_int) {
     if irqs_are_off() { PENDING.set(true) } else { handle() }
 }
 
+/// Answers doorbells until none is pending: one after the other, since a flush may ring its own CPU.
 fn handle() {
-    IRQ_OFF.set(IRQ_OFF.get() + 1);
-    if let Some(flush) = FLUSH.get() {
-        flush();
+    loop {
+        irq_off();
+        if let Some(flush) = FLUSH.get() {
+            flush();
+        }
+        IRQ_OFF.set(IRQ_OFF.get() - 1);
+        if !PENDING.replace(false) {
+            return;
+        }
     }
-    irq_on();
 }
 
 pub(crate) fn irqs_are_off() -> bool {
