@@ -1,0 +1,168 @@
+//! The cases. A new one is a function in one of these modules, and its name in the list.
+//!
+//! A case is called on every CPU that takes part, at the same time, with its [`Ctx`]; it plays a role by its number.
+//! Whatever it asks for more than one CPU it does on a machine of one as well, or says that it needs two. It ends with
+//! the queues at rest as far as it was concerned: every run that it caused was waited for.
+
+mod busy;
+mod call;
+mod cancel;
+mod chain;
+mod context;
+mod doorbell;
+mod hotplug;
+mod late;
+mod layout;
+mod order;
+mod outside;
+mod panics;
+mod post;
+mod seen;
+mod wait;
+
+use crate::ctx::{Ctx, Done};
+use crate::rig::Rig;
+
+/// One case.
+pub(crate) struct Case<R: Rig> {
+    pub(crate) name: &'static str,
+    pub(crate) body: fn(Ctx<R>) -> Done,
+}
+
+macro_rules! cases {
+    ($($module:ident: $($name:ident)+;)+) => {
+        /// How many cases there are.
+        pub(crate) const COUNT: usize = [$($(stringify!($name)),+),+].len();
+
+        /// All of them, in the order in which they run.
+        pub(crate) const fn list<R: Rig>() -> [Case<R>; COUNT] {
+            [$($(Case { name: stringify!($name), body: $module::$name::<R> }),+),+]
+        }
+    };
+}
+
+cases! {
+    layout:
+        p13_a_csd_fits_a_cache_line
+        p13_memory_is_linear_in_the_cpus;
+    post:
+        p1_a_post_runs_once_on_the_cpu_it_names
+        p1_many_csds_each_run_once
+        p1_every_cpu_posts_to_its_neighbours
+        p1_a_csd_runs_more_often_than_its_word_can_count
+        p1_a_cpu_that_there_is_not
+        p5_posted_from_inside_it_runs_again
+        p5_posted_from_inside_round_the_ring
+        p5_runs_on_two_cpus_at_once
+        p9_posted_with_interrupts_off
+        p9_posted_from_call_context;
+    busy:
+        p3_busy_names_the_cpu_it_is_queued_for
+        p3_one_of_many_posters_wins
+        p3_a_csd_twice_in_one_chain_is_busy
+        p2_what_was_written_before_a_busy_post_is_seen
+        p2_told_does_not_outlive_the_run;
+    seen:
+        p2_each_raced_post_is_seen
+        p2_the_last_write_of_many_posters_is_seen
+        p2_posters_of_a_cpu_that_comes_and_goes_are_seen;
+    cancel:
+        p1_a_cancelled_run_does_not_happen
+        p1_cancel_finds_nothing_to_take_away
+        p1_cancelled_and_let_go_of_it_is_posted_anew
+        p1_a_cancelled_csd_is_not_posted_elsewhere
+        p1_cancel_raced_with_the_run
+        p2_a_post_to_the_same_cpu_gives_the_run_back
+        p2_cancel_says_whether_others_relied
+        p6_the_others_keep_their_order_around_a_cancelled_one;
+    call:
+        p4_a_call_borrows_and_gives_back_a_result
+        p4_results_of_every_size
+        p4_what_a_call_wrote_is_visible
+        p4_calls_of_all_to_all
+        p10_two_cpus_call_each_other
+        p10_calls_in_a_ring
+        p10_a_waiting_caller_serves_its_queue
+        p11_what_a_call_holds_is_dropped_once
+        p11_a_refused_call_drops_its_function;
+    wait:
+        p4_wait_ends_with_the_pending_run
+        p4_wait_for_nothing_returns_at_once
+        p4_wait_of_the_target_itself
+        p4_wait_of_every_cpu_for_one_run
+        p4_wait_while_it_is_posted_again_and_again
+        p4_wait_for_a_cancelled_run
+        p10_a_wait_that_gives_up_names_the_target;
+    context:
+        p10_a_waiting_call_from_a_function_is_refused
+        p10_a_wait_in_a_function_is_refused
+        p10_with_interrupts_off_waiting_is_refused
+        p10_a_self_call_runs_in_call_context
+        p10_the_iterator_of_a_chain_may_not_wait
+        p9_a_function_that_posts_itself_for_ever_is_held_by_the_budget;
+    order:
+        p6_posts_of_one_sender_run_in_order
+        p6_each_of_many_senders_is_in_order
+        p6_chains_and_single_posts_are_in_order
+        p6_waiting_calls_of_a_batch_run_first
+        p6_what_a_budget_leaves_over_runs_first
+        p6_a_nested_flush_returns_at_once;
+    chain:
+        p2_a_chain_counts_busy_and_cancelled_ones
+        p2_a_refused_chain_owes_those_told_busy
+        p2_a_refused_chain_that_nobody_relied_on
+        p2_a_canceller_takes_the_debt_over
+        p8_an_offline_cpu_refuses_a_whole_chain;
+    doorbell:
+        p7_a_sleeper_is_woken_by_a_post
+        p7_the_first_entry_rings_and_the_others_do_not
+        p7_each_sleep_is_ended_by_one_doorbell
+        p7_busy_and_cancel_do_not_ring
+        p7_a_chain_rings_once
+        p7_a_polling_cpu_is_not_rung
+        p7_a_cpu_in_its_flush_is_not_rung
+        p7_a_flush_that_stops_at_its_budget_rings_once
+        p7_a_polling_flush_that_stops_rings_nobody
+        p7_going_offline_ends_the_polling
+        p7_who_means_to_sleep_is_told_of_work
+        p7_spurious_doorbells_are_harmless;
+    hotplug:
+        p8_offline_refuses_and_queues_nothing
+        p8_going_offline_runs_what_it_accepted
+        p8_posts_of_the_last_functions_are_refused
+        p8_twice_is_an_error
+        p8_not_from_inside_a_call
+        p8_back_online_it_takes_posts_again
+        p8_a_self_call_of_an_offline_cpu_is_refused
+        p8_posts_to_a_cpu_that_comes_and_goes_are_counted
+        p8_calls_to_a_cpu_that_comes_and_goes_are_answered;
+    outside:
+        p3_posted_by_a_thread_that_is_no_cpu
+        p4_called_by_a_thread_that_is_no_cpu
+        p9_posted_from_an_interrupt
+        p9_posted_from_an_nmi
+        p10_waiting_in_an_interrupt_is_refused;
+    panics:
+        p11_a_panic_comes_back_to_the_waiting_caller
+        p11_a_panic_that_nobody_waits_for_stops_nobody
+        p11_a_self_call_that_panics_leaves_call_context;
+    late:
+        p1_nothing_went_wrong_after_its_case;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_name_begins_with_its_promise_and_is_there_once() {
+        let names: Vec<_> = list::<crate::tests::NoRig>().iter().map(|case| case.name).collect();
+        for (at, name) in names.iter().enumerate() {
+            let (promise, rest) = name[1..].split_once('_').unwrap();
+            assert!(name.starts_with('p') && !rest.is_empty(), "{name}");
+            assert!((1..=13).contains(&promise.parse::<u32>().unwrap()), "{name}");
+            assert!(!names[..at].contains(name), "{name} is there twice");
+        }
+        assert!(names.len() >= 40, "{}", names.len());
+    }
+}

@@ -1,0 +1,156 @@
+//! What is said of a run, and to whom.
+
+use crate::text::Text;
+use core::fmt;
+use core::panic::Location;
+
+/// The first thing that went wrong in a case.
+#[derive(Clone, Copy)]
+pub struct Failure {
+    pub(crate) message: &'static str,
+    pub(crate) detail: Text<160>,
+    pub(crate) at: &'static Location<'static>,
+    pub(crate) cpu: Option<u32>,
+}
+
+impl Failure {
+    /// Returns what was to be the case and was not.
+    pub fn message(&self) -> &'static str {
+        self.message
+    }
+
+    /// Returns what was found in its place; empty if the message says it all.
+    pub fn detail(&self) -> &str {
+        self.detail.as_str()
+    }
+
+    /// Returns which line of which case found it.
+    pub fn location(&self) -> &'static Location<'static> {
+        self.at
+    }
+
+    /// Returns which CPU found it; `None`: a thread that is no CPU.
+    pub fn cpu(&self) -> Option<u32> {
+        self.cpu
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.message)?;
+        if !self.detail().is_empty() {
+            write!(f, ": {}", self.detail())?;
+        }
+        let path = self.at.file();
+        let file = path.rsplit(['/', '\\']).next().unwrap_or(path);
+        write!(f, " ({file}:{}", self.at.line())?;
+        match self.cpu {
+            Some(cpu) => write!(f, ", on CPU {cpu})"),
+            None => write!(f, ", on no CPU)"),
+        }
+    }
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What became of a case.
+#[derive(Clone, Copy, Debug)]
+pub enum Outcome<'a> {
+    /// All that was checked held, and something was checked.
+    Passed,
+    /// Something did not hold; the first of it.
+    Failed(&'a Failure),
+    /// It asks for something that this platform does not have.
+    Skipped(&'a str),
+}
+
+/// How many cases came to what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Summary {
+    /// Cases that passed.
+    pub passed: u32,
+    /// Cases that failed.
+    pub failed: u32,
+    /// Cases that ask for something that this platform does not have.
+    pub skipped: u32,
+}
+
+impl Summary {
+    pub(crate) fn count(&mut self, outcome: Outcome<'_>) {
+        match outcome {
+            Outcome::Passed => self.passed += 1,
+            Outcome::Failed(_) => self.failed += 1,
+            Outcome::Skipped(_) => self.skipped += 1,
+        }
+    }
+
+    /// Returns how many cases came to an end.
+    pub fn reported(&self) -> u32 {
+        self.passed + self.failed + self.skipped
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped)
+    }
+}
+
+/// Is told of a run, by CPU 0, in thread context.
+pub trait Reporter {
+    /// A run begins: so many cases will be reported.
+    fn announce(&mut self, total: u32);
+
+    /// A case has come to an end on every CPU.
+    fn case(&mut self, name: &str, outcome: Outcome<'_>);
+
+    /// All cases have come to an end.
+    fn end(&mut self, summary: Summary);
+
+    /// The run cannot go on, and no end will follow: some CPU did not come out of this case.
+    fn aborted(&mut self, name: &str, failure: &Failure);
+}
+
+/// What opens the first and the last line of a run.
+pub(crate) const PREFIX: &str = "smpcall conformance: ";
+
+/// Writes a run as lines of text, for a console that a script reads: [`check_log`](crate::check_log) is that script.
+///
+/// ```text
+/// smpcall conformance: 70 cases
+/// ok p1_a_post_runs_once_on_the_cpu_it_names
+/// skipped p3_posted_from_an_nmi: there is no NMI to post from
+/// FAILED p7_a_chain_rings_once: doorbells for a chain: got 2, want 1 (doorbell.rs:120, on CPU 0)
+/// smpcall conformance: end, 68 passed, 1 failed, 1 skipped
+/// ```
+#[derive(Debug)]
+pub struct Lines<W>(pub W);
+
+// A line that cannot be written is missing from the log, and then `check_log` refuses the log: it announces what it will
+// hold. So the errors of the writer need no answer here.
+impl<W: fmt::Write> Reporter for Lines<W> {
+    fn announce(&mut self, total: u32) {
+        let _ = writeln!(self.0, "{PREFIX}{total} cases");
+    }
+
+    fn case(&mut self, name: &str, outcome: Outcome<'_>) {
+        let _ = match outcome {
+            Outcome::Passed => writeln!(self.0, "ok {name}"),
+            Outcome::Failed(failure) => writeln!(self.0, "FAILED {name}: {failure}"),
+            Outcome::Skipped(why) => writeln!(self.0, "skipped {name}: {why}"),
+        };
+    }
+
+    fn end(&mut self, summary: Summary) {
+        let _ = writeln!(self.0, "{PREFIX}end, {summary}");
+    }
+
+    fn aborted(&mut self, name: &str, failure: &Failure) {
+        let _ = writeln!(self.0, "{PREFIX}aborted in {name}: {failure}");
+    }
+}

@@ -1,0 +1,60 @@
+//! What the unit tests have in common.
+
+use crate::rig::Rig;
+use core::convert::Infallible;
+use core::mem::MaybeUninit;
+use smpcall::{PerCpu, Platform, Smp};
+
+/// A rig of nothing, for what is only looked at.
+pub(crate) struct NoRig;
+
+/// Its port.
+pub(crate) struct NoPort;
+
+// SAFETY: nothing ever runs on it, and no CPU of it exists.
+unsafe impl Platform for NoPort {
+    type IrqState = ();
+    type Panic = Infallible;
+
+    fn current_cpu(&self) -> Option<u32> {
+        None
+    }
+
+    fn can_wait(&self) -> bool {
+        false
+    }
+
+    fn ring(&self, _cpu: u32) {}
+
+    fn irq_save(&self) {}
+
+    fn irq_restore(&self, (): ()) {}
+
+    fn relax(&self) {}
+
+    fn now_ns(&self) -> u64 {
+        0
+    }
+
+    fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Infallible> {
+        Ok(f())
+    }
+
+    fn resume(panic: Infallible) -> ! {
+        match panic {}
+    }
+}
+
+impl Rig for NoRig {
+    type Platform = NoPort;
+    type Storage = [PerCpu; 1];
+
+    fn smp(&self) -> &'static Smp<NoPort, [PerCpu; 1]> {
+        static SMP: Smp<NoPort, [PerCpu; 1]> = Smp::new(NoPort, [PerCpu::new()]);
+        &SMP
+    }
+
+    fn memory(&self) -> &'static mut [MaybeUninit<u8>] {
+        &mut []
+    }
+}

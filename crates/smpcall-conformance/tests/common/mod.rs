@@ -1,0 +1,4 @@
+//! What the tests of the suite have in common: a port of its own kind, faults to wrap around it, and signals as interrupts.
+
+pub(crate) mod port;
+pub(crate) mod signal;
