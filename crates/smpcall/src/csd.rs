@@ -100,6 +100,16 @@ impl Header {
         self.src.store(src, Ordering::Relaxed);
     }
 
+    /// The header's memory is given back: whoever still touches it fails the model.
+    #[cfg(loom)]
+    pub(crate) fn leave(&mut self) {
+        self.state.leave();
+        self.src.leave();
+        self.next.with_mut(|_| ());
+        self.func.with_mut(|_| ());
+        self.arg.with_mut(|_| ());
+    }
+
     /// Writes what the target will run.
     ///
     /// # Safety

@@ -158,6 +158,12 @@ impl State {
         Self(AtomicU32::new(locked(Kind::Sync, cpu)))
     }
 
+    /// The word's memory is given back: whoever still touches it fails the model.
+    #[cfg(loom)]
+    pub(crate) fn leave(&mut self) {
+        self.0.leave();
+    }
+
     /// As [`Self::new_waiting`], for a word that has been one before and is nobody else's now.
     #[inline]
     pub(crate) fn reuse_waiting(&self, cpu: u32) {

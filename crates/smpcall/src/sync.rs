@@ -78,6 +78,11 @@ mod under_loom {
                     Self { shadow: real::AtomicUsize::new(0), inner: <$inner>::new(value) }
                 }
 
+                /// Its memory is given back: loom fails the model if anybody still touches it.
+                pub(crate) fn leave(&mut self) {
+                    self.inner.with_mut(|_| ());
+                }
+
                 pub(crate) fn load(&self, order: Ordering) -> $value {
                     // Relaxed: orders nothing; it only makes any two loads of this object conflict for loom.
                     self.shadow.fetch_add(0, Ordering::Relaxed);

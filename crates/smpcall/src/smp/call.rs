@@ -30,6 +30,15 @@ struct Frame<P: Platform, F, R> {
     cargo: SharedCell<MaybeUninit<Cargo<F, Answer<P, R>>>>,
 }
 
+/// Under loom, to leave a frame is to write to all of it: whoever still touches it fails the model (I4).
+#[cfg(loom)]
+impl<P: Platform, F, R> Drop for Frame<P, F, R> {
+    fn drop(&mut self) {
+        self.header.leave();
+        self.cargo.with_mut(|_| ());
+    }
+}
+
 /// Where one waiting call travels.
 struct Vehicle<'a, C> {
     header: &'a Header,

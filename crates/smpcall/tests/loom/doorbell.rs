@@ -1,6 +1,6 @@
 //! P7: a post against a target that looks, rests, polls, or stops at its budget.
 
-use crate::port::{budget, model};
+use crate::port::{budget, model, model_within};
 use smpcall::{Budget, Flushed, Sleep};
 
 /// P7: a push against a flush that leaves. If the push comes first, the flush finds a list in place of its mark, goes
@@ -92,6 +92,23 @@ fn a_merged_ring_is_not_missed() {
         assert_eq!(poster.join().unwrap(), Ok(()));
         m.finish(1);
         assert_eq!((runs.get(), m.rings(1)), (2, 2));
+    });
+}
+
+/// P7, the port's third duty: a ring that comes late, after its entry was run and the next poster has rung. It is a
+/// read-modify-write, so the acknowledgement that reads from it sees the other's push as well. Bounds: at most 2
+/// preemptions.
+#[test]
+fn a_late_ring_does_not_hide_another() {
+    model_within(2, |m| {
+        let runs = m.tally();
+        let csds = [(); 2].map(|()| m.csd(move || runs.add()));
+        let posters = csds.map(|csd| m.thread(None, move || m.post(1, csd)));
+        let _ = m.on(1, || m.flush(Budget::DEFAULT));
+        let _ = m.answer(1);
+        assert_eq!(posters.map(|poster| poster.join().unwrap()), [Ok(()), Ok(())]);
+        m.finish(1);
+        assert_eq!(runs.get(), 2);
     });
 }
 

@@ -68,3 +68,26 @@ fn a_refused_post_answers_for_those_told_busy() {
         }
     });
 }
+
+/// P2, P8: a claim that is refused, against one that cancels it and posts it again. The canceller has the old debt; what
+/// it is told Busy for is new, and the refused poster answers for that. Bounds: at most 2 preemptions.
+#[test]
+fn a_refused_post_answers_for_one_that_revived_it() {
+    model_within(2, |m| {
+        let (data, seen) = (m.word(), m.tally());
+        let csd = m.csd(move || seen.or(data.get()));
+        let owner = m.thread(None, move || {
+            let told = m.post(1, csd) == Err(Offline { told: Told::Yes });
+            assert!(!told || data.get() == 1, "P2: told, and does not see what it owes");
+            told
+        });
+        let reviver = m.thread(None, move || {
+            let _ = csd.cancel();
+            data.set(1);
+            m.post(1, csd) == Err(Busy { cpu: 1 })
+        });
+        let _ = m.on(1, || m.offline()).unwrap();
+        let (told, busy) = (owner.join().unwrap(), reviver.join().unwrap());
+        assert!(!busy || told || seen.get() == 1, "P2: told Busy, and nobody knows");
+    });
+}

@@ -157,3 +157,30 @@ fn p7_coming_online_polling_or_not() {
     let _ = flush(1);
     assert_eq!(logged(), [1, 2]);
 }
+
+#[test]
+fn p7_going_offline_ends_the_polling_for_good() {
+    let machine = start(1);
+    on(0, || machine.poll_begin());
+    on(0, || machine.offline()).unwrap();
+    on(0, || machine.online()).unwrap();
+    let csd = logs(1);
+    for _ in 0..2 {
+        machine.post(0, csd).unwrap();
+        assert_eq!(rings(), [0], "each sleep is ended by a ring, also after a flush");
+        assert_eq!(flush(0), Flushed::All(1));
+    }
+}
+
+#[test]
+fn p7_polling_that_has_ended_does_not_come_back() {
+    let machine = start(1);
+    on(0, || machine.poll_begin());
+    assert_eq!(on(0, || machine.poll_end()), Sleep::Ready);
+    let csd = logs(1);
+    for _ in 0..2 {
+        machine.post(0, csd).unwrap();
+        assert_eq!(rings(), [0], "each sleep is ended by a ring, also after a flush");
+        assert_eq!(flush(0), Flushed::All(1));
+    }
+}
