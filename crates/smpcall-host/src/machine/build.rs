@@ -1,7 +1,7 @@
 //! How a machine is described and started.
 
 use super::{Machine, Seats, Shared};
-use crate::affinity::allowed_cores;
+use crate::affinity::{allowed_cores, process_cores_len};
 use crate::port::{Host, OnStall};
 use smpcall::{CpuCountError, PerCpu, Smp, Stall};
 use std::collections::BTreeSet;
@@ -142,10 +142,9 @@ impl Builder {
     ///
     /// [`BuildError`].
     pub fn build(self) -> Result<Machine, BuildError> {
-        let allowed = allowed_cores();
-        let one_core = allowed.len() == 1;
+        let one_core = process_cores_len() == 1;
         let cores = match &self.cores {
-            Cores::Spread => allowed,
+            Cores::Spread => allowed_cores(),
             Cores::These(cores) if cores.is_empty() => return Err(BuildError::NoCores),
             Cores::These(cores) => cores.clone(),
             Cores::Unpinned => Vec::new(),

@@ -138,10 +138,12 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         R: Send,
     {
         let vehicle = Vehicle { header: place.header(), cargo: place.luggage() };
+        // Here already, so that all that is written at the door is written at once: the target looks at that line.
+        let irq = IrqGuard::new(&self.platform);
         // SAFETY: the place is leased, so the header is ours and in no queue (I9), until `place` is dropped.
         unsafe { vehicle.header.reuse_waiting(trip.cpu, trip.waiter.unwrap_or(0)) };
         // SAFETY: as above; `lease` has compared the sizes; the door stays in place as long as the machine is borrowed.
-        unsafe { self.travel(trip, &vehicle, function) }
+        unsafe { self.travel(trip, &vehicle, function, irq) }
     }
 
     #[inline(always)]
@@ -154,8 +156,9 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             header: Header::new_waiting(trip.cpu, trip.waiter.unwrap_or(0)),
             cargo: SharedCell::new(MaybeUninit::uninit()),
         };
+        let vehicle = Vehicle { header: &frame.header, cargo: &frame.cargo };
         // SAFETY: the frame is ours, of the right type, and left only after `travel`.
-        unsafe { self.travel(trip, &Vehicle { header: &frame.header, cargo: &frame.cargo }, function) }
+        unsafe { self.travel(trip, &vehicle, function, IrqGuard::new(&self.platform)) }
     }
 
     /// Loads the function, sends it there, waits, and unloads its answer.
@@ -170,6 +173,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         trip: &Trip<'_>,
         vehicle: &Vehicle<'_, C>,
         function: F,
+        irq: IrqGuard<'_, P>,
     ) -> Result<Answer<P, R>, CallError>
     where
         F: FnOnce() -> R + Send,
@@ -182,7 +186,9 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let work = Work { func: run_cargo::<P, F, R, C>, arg: core::ptr::from_ref(cargo).cast() };
         // SAFETY: not pushed yet.
         unsafe { header.set_work(work) };
-        if !self.push_waiting(trip.cpu, trip.target, header) {
+        let pushed = self.push_waiting(trip.cpu, trip.target, header);
+        drop(irq);
+        if !pushed {
             // SAFETY: it was not queued, so the closure is still there, and still ours.
             cargo.with_mut(|room| unsafe {
                 ManuallyDrop::drop(&mut (*room.cast::<Cargo<F, Answer<P, R>>>()).function);
@@ -198,10 +204,9 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         Ok(ManuallyDrop::into_inner(unsafe { cargo.result }))
     }
 
-    /// Queues a waiting call; `false` if the CPU is offline.
+    /// Queues a waiting call, under the irq guard; `false` if the CPU is offline.
     #[inline]
     fn push_waiting(&self, cpu: u32, target: &PerCpu, header: &Header) -> bool {
-        let _irq = IrqGuard::new(&self.platform);
         // The target that matters for speed polls, so that is the guess.
         // SAFETY: the header is ours, and stays in place until the word says done (I4, I5).
         match unsafe { target.door.0.head.push(header, header, Seen::Polling) } {
