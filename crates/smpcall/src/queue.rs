@@ -1,14 +1,15 @@
 //! The queue's head word: the other of the two words that the whole protocol is made of.
 //!
-//! One word for each CPU, and it is a list of headers *or* one of three marks. A list carries one bit more, `CALLED`: some
-//! CPU multicasts, and the bits of [`crate::multicast`] say who. With that bit a list may have no header at all.
+//! One word for each CPU, and it is a list of headers *or* one of three marks. A list carries two bits more: `AWAITED`,
+//! somebody waits for a call in it; and `CALLED`, some CPU multicasts, and the bits of [`crate::multicast`] say who. With
+//! `CALLED` a list may have no header at all.
 //!
 //! | head | meaning | a push that replaces it | who writes it |
 //! |---|---|---|---|
 //! | `IDLE` | the CPU runs something else, or sleeps | pushes, and **owes the ring** | owner: `rest`, `open` |
 //! | `POLLING` | the CPU is looking: idle loop, event loop, or in a flush | pushes | owner: `take`, `look_out` |
 //! | `OFFLINE` | the CPU takes nothing | is refused | owner: `close` |
-//! | a list, newest first, with or without `CALLED` | somebody rang already, or nobody needed to | pushes | anyone: `push`, `summon` |
+//! | a list, newest first, and its two bits | somebody rang already, or nobody needed to | pushes | anyone: `push`, `summon` |
 //!
 //! ```text
 //!          push, summon: CAS, AcqRel (rings)
@@ -56,6 +57,9 @@ const POLLING: usize = 2;
 const OFFLINE: usize = 3;
 /// The bit of a list that says that somebody multicasts; 8 alone is a list without a header.
 const CALLED: usize = 8;
+/// The bit of a list in which there is a call that somebody waits for. Looked at before the list is taken, when its headers
+/// cannot be: nothing has made them visible yet.
+const AWAITED: usize = 4;
 
 /// What was pushed since the last take: headers, newest first, and whether somebody multicasts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -67,12 +71,18 @@ impl List {
     /// The newest header; null if there is none.
     #[inline(always)]
     pub(crate) fn newest(self) -> *const Header {
-        self.0.map_addr(|addr| addr & !CALLED)
+        self.0.map_addr(|addr| addr & !(CALLED | AWAITED))
     }
 
     #[inline(always)]
     pub(crate) fn is_called(self) -> bool {
         self.0.addr() & CALLED != 0
+    }
+
+    /// Whether somebody waits for anything in it.
+    #[inline(always)]
+    pub(crate) fn is_awaited(self) -> bool {
+        self.0.addr() & (CALLED | AWAITED) != 0
     }
 
     fn called(self) -> Self {
@@ -82,8 +92,9 @@ impl List {
     /// The list with `newest` for its newest.
     #[inline(always)]
     fn with_newest(self, newest: &Header) -> Self {
-        let called = self.0.addr() & CALLED;
-        Self(core::ptr::from_ref(newest).map_addr(|addr| addr | called))
+        let awaited = if newest.state.look_racy().is_sync() { AWAITED } else { 0 };
+        let bits = self.0.addr() & (CALLED | AWAITED) | awaited;
+        Self(core::ptr::from_ref(newest).map_addr(|addr| addr | bits))
     }
 }
 

@@ -130,9 +130,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     #[inline]
     fn gather(&self, here: &PerCpu, mut list: List) {
         for _ in 0..GATHERINGS_MAX {
-            let newest = list.newest();
-            // SAFETY: whatever is linked in our queue is alive until we have taken it and let go of it (I5).
-            if list.is_called() || unsafe { &*newest }.state.look_racy().is_sync() {
+            if list.is_awaited() {
                 return;
             }
             self.platform.gather();
