@@ -1,7 +1,8 @@
 //! Every atomic and every shared cell of the core, so that a checker can stand in for the machine.
 //!
 //! The core names no other atomic (`cargo xtask tidy` looks). Plain builds re-export `core::sync::atomic`; under
-//! `--cfg loom` each type is loom's, with one addition: **before every load a relaxed read-modify-write on a shadow
+//! `--cfg smpcall_sim` (the package smpcall-instrumented) they are the simulator's, where each access is a scheduling
+//! point; under `--cfg loom` each type is loom's, with one addition: **before every load a relaxed read-modify-write on a shadow
 //! atomic**. loom 0.7 remembers one last access for each object; a load that comes directly before a write of the same
 //! thread hides the race of that write with an older load of another thread. The shadow makes every two loads of one
 //! object conflict, so that each of them comes last before the write in some execution; it is relaxed, so it orders
@@ -30,10 +31,16 @@ pub(crate) use const_unless_loom;
 
 #[cfg(not(loom))]
 mod plain {
+    #[cfg(not(smpcall_sim))]
     pub(crate) use core::sync::atomic::{
         AtomicBool as OwnBool, AtomicPtr as OwnPtr, AtomicUsize as OwnUsize,
     };
+    #[cfg(not(smpcall_sim))]
     pub(crate) use core::sync::atomic::{AtomicPtr, AtomicU16, AtomicU32, AtomicUsize, Ordering};
+    #[cfg(smpcall_sim)]
+    pub(crate) use smpcall_sim_atomics::{
+        AtomicPtr, AtomicU16, AtomicU32, AtomicUsize, Ordering, OwnBool, OwnPtr, OwnUsize,
+    };
 
     /// A cell that several CPUs may reach; who may touch it when is an invariant of its owner.
     #[repr(transparent)]

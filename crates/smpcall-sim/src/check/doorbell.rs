@@ -1,0 +1,115 @@
+//! P7, one doorbell per sleep: sent when a target that is not looking gets its first entry, and never else, by posts. (A
+//! waiting caller may ring again; so rings are checked that come from ops which do not wait.)
+
+use super::{Log, OpSeen, Violation};
+use crate::history::{Act, Fate, Level, What};
+
+const P7: &str = "P7 one doorbell per sleep";
+
+pub(super) fn check(log: &Log<'_>) -> Option<Violation> {
+    nothing_left(log).or_else(|| none_too_many(log))
+}
+
+/// If no doorbell was lost, nobody had to look by himself: when everybody sleeps, nothing is left.
+fn nothing_left(log: &Log<'_>) -> Option<Violation> {
+    let lost = log.history.iter().any(|event| matches!(event.what, What::Ring { fate: Fate::Lost, .. }));
+    let late = log.runs.iter().find(|run| log.settled.is_some_and(|settled| run.begin > settled))?;
+    let what = format!(
+        "{} ran only when CPU {} went offline: everybody slept, and nobody was rung",
+        late.of, late.cpu
+    );
+    if lost {
+        log.broken("P10 no silent deadlock", late.begin, what)
+    } else {
+        log.broken(P7, late.begin, what)
+    }
+}
+
+/// What is known of a target while the record is gone through.
+#[derive(Clone, Default)]
+struct Target {
+    /// When it began to poll, or a function that came through the queue.
+    polls_since: Option<usize>,
+    runs_since: Vec<usize>,
+    /// When it was last seen to do anything.
+    last_seen: usize,
+    /// When the op began that rang it last.
+    rung_by: Option<usize>,
+    /// How many waits of its are under way: it looks all the time, and rests in between.
+    waits: usize,
+    /// It goes offline, or comes back.
+    moves: bool,
+}
+
+fn waits(act: &Act) -> bool {
+    matches!(
+        act,
+        Act::Call { .. }
+            | Act::Nearest { .. }
+            | Act::Many { waits: true, .. }
+            | Act::Wait { .. }
+            | Act::Recover
+            | Act::Misuse
+    )
+}
+
+fn none_too_many(log: &Log<'_>) -> Option<Violation> {
+    let mut targets = vec![Target::default(); log.scenario.threads() + 1];
+    // The ops under way on each thread, innermost last.
+    let mut under_way: Vec<Vec<usize>> = vec![Vec::new(); targets.len()];
+    for (at, event) in log.history.iter().enumerate() {
+        let here = &mut targets[event.thread];
+        match &event.what {
+            What::Ring { to, guarded, .. } => {
+                let by = under_way[event.thread].last().map(|op| &log.ops[*op]);
+                let strict =
+                    by.filter(|op| !waits(op.act) && op.level == event.level && *to as usize != event.thread);
+                if let Some(op) = strict {
+                    let broken = ring(log, at, op, &mut targets[*to as usize], *guarded);
+                    if broken.is_some() {
+                        return broken;
+                    }
+                }
+                continue;
+            }
+            What::Begin { op, act } => {
+                under_way[event.thread].push(*op);
+                here.waits += usize::from(waits(act));
+                here.moves |= matches!(act, Act::Online | Act::Offline);
+            }
+            What::End { op, .. } => {
+                under_way[event.thread].retain(|one| one != op);
+                here.waits -= usize::from(waits(log.ops[*op].act));
+                here.moves &= !matches!(log.ops[*op].act, Act::Online | Act::Offline);
+            }
+            What::Polls => here.polls_since = Some(at),
+            What::StopsPolling => here.polls_since = None,
+            What::RunBegin { queued: true, .. } if !here.moves => here.runs_since.push(at),
+            What::RunEnd { .. } if event.level == Level::Call => _ = here.runs_since.pop(),
+            _ => {}
+        }
+        // Whatever it does, it may have looked.
+        here.last_seen = at;
+    }
+    None
+}
+
+fn ring(log: &Log<'_>, at: usize, by: &OpSeen<'_>, to: &mut Target, guarded: bool) -> Option<Violation> {
+    let who = || format!("op {} ({})", by.number, by.act);
+    let after = |since: Option<usize>| since.is_some_and(|since| by.begin > since);
+    if !guarded {
+        return log.broken(P7, at, format!("{} rings without the irq guard", who()));
+    }
+    if after(to.polls_since) {
+        return log.broken(P7, at, format!("{} rings a CPU that polls", who()));
+    }
+    if after(to.runs_since.first().copied()) {
+        return log.broken(P7, at, format!("{} rings a CPU that is in its flush", who()));
+    }
+    // Each of the two pushes was made some time between the beginning of its op and its ring.
+    let before = to.rung_by.replace(by.begin);
+    if to.waits == 0 && before.is_some_and(|before| to.last_seen < before.min(by.begin)) {
+        return log.broken(P7, at, format!("{} rings a CPU that was rung and has not looked since", who()));
+    }
+    None
+}

@@ -1,0 +1,74 @@
+//! P11, memory safety, as far as it shows: a panic reaches the caller that waits, any other is caught, and the target goes
+//! on; what is counted is freed once, after its function has returned. And nothing unwinds that should not.
+
+use super::{Log, Violation};
+use crate::history::{Act, Came, Of, What};
+
+const P11: &str = "P11 memory safety";
+
+pub(super) fn check(log: &Log<'_>) -> Option<Violation> {
+    unwound(log).or_else(|| panics_come_back(log)).or_else(|| all_are_caught(log)).or_else(|| freed_once(log))
+}
+
+fn unwound(log: &Log<'_>) -> Option<Violation> {
+    log.history.iter().enumerate().find_map(|(at, event)| match &event.what {
+        What::Panicked { message } => log.broken(P11, at, format!("panic: {message}")),
+        _ => None,
+    })
+}
+
+fn panics_come_back(log: &Log<'_>) -> Option<Violation> {
+    log.ops.iter().find_map(|op| {
+        let (ended, came) = op.end?;
+        let panics = matches!(op.act, Act::Call { panics: true, .. });
+        let right = match came {
+            Came::Panicked => panics,
+            Came::Answered { .. } => !panics,
+            _ => true,
+        };
+        if right {
+            None
+        } else {
+            log.broken(P11, ended, format!("op {} ({}) came to {came:?}", op.number, op.act))
+        }
+    })
+}
+
+fn all_are_caught(log: &Log<'_>) -> Option<Violation> {
+    if !log.is_complete() {
+        return None;
+    }
+    let caught = log.history.iter().filter(|event| event.what == What::Caught).count();
+    let panicked = log.runs.iter().filter(|run| run.panics && !matches!(run.of, Of::Call(_))).count();
+    if caught == panicked {
+        return None;
+    }
+    log.broken(
+        P11,
+        log.history.len(),
+        format!("{panicked} functions panicked that nobody waits for, {caught} were caught"),
+    )
+}
+
+fn freed_once(log: &Log<'_>) -> Option<Violation> {
+    if !log.is_complete() {
+        return None;
+    }
+    log.ops.iter().filter(|op| matches!(op.act, Act::Counted { .. })).find_map(|op| {
+        let freed: Vec<usize> = (0..log.history.len())
+            .filter(|at| log.history[*at].what == (What::Freed { op: op.number }))
+            .collect();
+        let ran = log.runs.iter().find(|run| run.of == Of::Counted(op.number));
+        match freed[..] {
+            [at] if ran.is_none_or(|run| run.end < at) => None,
+            [at] => {
+                log.broken(P11, at, format!("the counted csd of op {} is freed while it runs", op.number))
+            }
+            _ => log.broken(
+                P11,
+                op.ended(),
+                format!("the counted csd of op {} is freed {} times", op.number, freed.len()),
+            ),
+        }
+    })
+}

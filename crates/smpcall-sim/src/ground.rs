@@ -1,0 +1,269 @@
+//! The ground of one run: the machine, the csds, the words that tell what a run has seen; and what every op and every
+//! function does beside its own business, which is to be put on record.
+
+use crate::engine::{Engine, PORT, engine};
+use crate::history::{Act, Came, LEVELS, Level, Of, What};
+use crate::kinds::many::scatter_to_all;
+use crate::kinds::posts::came_of;
+use crate::machine::{Function, Machine};
+use crate::scenario::{Plan, Scenario};
+use smpcall_instrumented::{Budget, Csd, Sleep};
+use smpcall_sim_atomics::{AtomicU32, Ordering};
+use std::cell::{Cell, RefCell};
+use std::num::NonZeroU32;
+use std::panic::resume_unwind;
+use std::sync::Arc;
+
+thread_local! {
+    static GROUND: Cell<Option<&'static Ground>> = const { Cell::new(None) };
+}
+
+/// The ground of the run that is under way on this OS thread. Functions reach it here, since they cannot borrow it.
+pub(crate) fn ground() -> &'static Ground {
+    GROUND.get().expect("a run is under way")
+}
+
+/// Says which ground that is.
+pub(crate) fn set_ground(ground: Option<&'static Ground>) {
+    GROUND.set(ground);
+}
+
+/// Everything that a run's virtual CPUs share.
+pub(crate) struct Ground {
+    pub(crate) scenario: Scenario,
+    pub(crate) machine: Machine,
+    pub(crate) csds: Vec<Csd<Function>>,
+    /// One word for each sender (a virtual CPU in one context): what it has written last, with no ordering of its own.
+    words: Vec<AtomicU32>,
+    values: Vec<Cell<u32>>,
+    /// Who has posted each csd: whose words its function looks at.
+    posters: Vec<RefCell<Vec<usize>>>,
+    /// How many hops of a relay are done.
+    hops: Vec<Cell<usize>>,
+    /// Where each thread's waiting call leaves its number.
+    answers: Vec<AtomicU32>,
+    ops: Cell<usize>,
+    pub(crate) stuck: RefCell<Vec<usize>>,
+    /// Threads whose program is over.
+    pub(crate) ended: RefCell<Vec<bool>>,
+    pub(crate) healed: Cell<bool>,
+    pub(crate) judged: Cell<bool>,
+    /// How often the judgement was put off.
+    pub(crate) warnings: Cell<u32>,
+    /// The recoverer was let go.
+    pub(crate) recovers: Cell<bool>,
+    pub(crate) stop: Cell<bool>,
+}
+
+impl Ground {
+    pub(crate) fn new(scenario: &Scenario) -> Self {
+        // One more for whoever recovers what was lost.
+        let (threads, csds) = (scenario.threads() + 1, scenario.csds.len());
+        let function = |csd| -> Function { Box::new(move || ground().run_csd(csd)) };
+        Self {
+            scenario: scenario.clone(),
+            machine: Machine::new(scenario.cpus, scenario.parks, &scenario.faults, scenario.seed),
+            csds: (0..csds).map(|csd| Csd::new(function(csd))).collect(),
+            words: (0..threads * LEVELS).map(|_| AtomicU32::new(0)).collect(),
+            values: vec![Cell::new(0); threads * LEVELS],
+            posters: vec![RefCell::default(); csds],
+            hops: vec![Cell::new(0); csds],
+            answers: (0..threads).map(|_| AtomicU32::new(u32::MAX)).collect(),
+            ops: Cell::new(0),
+            stuck: RefCell::default(),
+            ended: RefCell::new(vec![false; scenario.threads()]),
+            healed: Cell::new(false),
+            judged: Cell::new(false),
+            warnings: Cell::new(0),
+            recovers: Cell::new(false),
+            stop: Cell::new(false),
+        }
+    }
+
+    /// Does something, and puts on record that it was begun, and what it came to.
+    pub(crate) fn op(&self, act: Act, does: impl FnOnce(usize) -> Came) -> Came {
+        let number = self.ops.replace(self.ops.get() + 1);
+        let engine = engine();
+        engine.log(What::Begin { op: number, act });
+        let came = does(number);
+        engine.came(number, came);
+        came
+    }
+
+    /// Runs a function of the core's: on record, and in call context.
+    pub(crate) fn as_run<R>(&self, of: Of, queued: bool, panics: bool, body: impl FnOnce() -> R) -> R {
+        let engine = engine();
+        engine.in_run(|| {
+            let seen = match of {
+                Of::Csd(csd) => self.look(csd),
+                _ => Vec::new(),
+            };
+            // Call context is: interrupts off, and no waiting.
+            let in_context = engine.cpu().is_some() && engine.irqs_are_off();
+            engine.log(What::RunBegin { of, in_context, queued, seen });
+            if panics {
+                engine.log(What::RunEnd { of, panics });
+            }
+            let result = body();
+            engine.log(What::RunEnd { of, panics });
+            result
+        })
+    }
+
+    /// Panics without a message to the console.
+    pub(crate) fn panic_as_meant() -> ! {
+        resume_unwind(Box::new("meant"))
+    }
+
+    /// The words of all who have posted it, as this virtual CPU sees them.
+    fn look(&self, csd: usize) -> Vec<(usize, u32)> {
+        let posters = self.posters[csd].borrow();
+        engine().unscheduled(|| {
+            // Relaxed: to make it visible is the promise under test (P2).
+            posters.iter().map(|slot| (*slot, self.words[*slot].load(Ordering::Relaxed))).collect()
+        })
+    }
+
+    /// The sender that is running now.
+    fn slot(&self) -> usize {
+        slot_of(engine().me(), engine().level())
+    }
+
+    /// Writes what the functions of these csds are to see.
+    pub(crate) fn write(&self, csds: &[usize]) -> u32 {
+        let slot = self.slot();
+        let value = self.values[slot].get() + 1;
+        self.values[slot].set(value);
+        // Relaxed: to publish it is the promise under test (P2).
+        self.words[slot].store(value, Ordering::Relaxed);
+        for csd in csds {
+            let mut posters = self.posters[*csd].borrow_mut();
+            if !posters.contains(&slot) {
+                posters.push(slot);
+            }
+        }
+        value
+    }
+
+    /// Posts a csd, and pays if that falls to the poster.
+    pub(crate) fn post(&'static self, csd: usize, target: u32) -> Came {
+        let value = self.write(&[csd]);
+        let came = self.op(Act::Post { csd, target, value }, |_| {
+            self.machine.post(target, &self.csds[csd]).map_or_else(came_of, |()| Came::Ok)
+        });
+        if came == (Came::Offline { told: true }) {
+            self.pay(csd);
+        }
+        came
+    }
+
+    /// Does the work of a run that others relied on, and that is not going to happen.
+    pub(crate) fn pay(&self, csd: usize) {
+        let seen = self.look(csd);
+        engine().log(What::Paid { csd, seen });
+    }
+
+    fn run_csd(&'static self, csd: usize) {
+        let plan = &self.scenario.csds[csd];
+        self.as_run(Of::Csd(csd), true, plan.panics, || self.body(csd, plan));
+    }
+
+    fn body(&'static self, csd: usize, plan: &Plan) {
+        let engine = engine();
+        (0..plan.long).for_each(|_| engine.point(PORT));
+        if let Some(target) = plan.hops.get(self.hops[csd].get()) {
+            self.hops[csd].set(self.hops[csd].get() + 1);
+            self.post(csd, *target);
+        }
+        if let Some((other, target)) = plan.posts {
+            self.post(other, target);
+        }
+        if plan.scatters {
+            scatter_to_all();
+        }
+        if plan.misuses && self.scenario.cpus > 1 {
+            let other = (engine.me() as u32 + 1) % self.scenario.cpus as u32;
+            self.op(Act::Misuse, |_| match self.machine.call(other, || ()) {
+                Err(smpcall_instrumented::CallError::WouldDeadlock) => Came::WouldDeadlock,
+                _ => Came::Unexpected,
+            });
+        }
+        if plan.panics {
+            Self::panic_as_meant();
+        }
+    }
+
+    /// A counted csd: it says when it is freed.
+    pub(crate) fn counted_csd(&self, op: usize, panics: bool) -> Arc<Csd<Function>> {
+        struct Tells(usize);
+        impl Drop for Tells {
+            fn drop(&mut self) {
+                engine().log(What::Freed { op: self.0 });
+            }
+        }
+        let tells = Tells(op);
+        Arc::new(Csd::new(Box::new(move || {
+            // All of it, not only its number, belongs to the function.
+            let tells = &tells;
+            let op = tells.0;
+            ground().as_run(Of::Counted(op), true, panics, || {
+                engine().point(PORT);
+                if panics {
+                    Self::panic_as_meant();
+                }
+            });
+        })))
+    }
+
+    /// The function of a waiting call leaves word with its caller.
+    pub(crate) fn leave_answer(&self, caller: usize, number: u32) {
+        // Relaxed: to publish it is the promise under test (P4).
+        self.answers[caller].store(number, Ordering::Relaxed);
+    }
+
+    /// What the caller sees of it.
+    pub(crate) fn answer_of(&self, caller: usize) -> u32 {
+        // Relaxed: to make it visible is the promise under test (P4).
+        engine().unscheduled(|| self.answers[caller].load(Ordering::Relaxed))
+    }
+
+    /// Flushes the CPU, as its idle loop or its handler does.
+    pub(crate) fn flush(&self) {
+        let budget = NonZeroU32::new(self.scenario.budget).unwrap_or(NonZeroU32::MIN);
+        engine().log(What::Looks);
+        // `More` has rung this CPU, or is met by the next look of a loop that polls.
+        let _ = self.machine.flush(Budget::calls(budget));
+        engine().log(What::Flushed);
+    }
+
+    /// Sleeps until rung; then flushes, where no handler does.
+    pub(crate) fn idle(&self, until_ns: Option<u64>) {
+        let engine = engine();
+        if !self.sleep_ready(engine) {
+            return;
+        }
+        engine.log(What::Sleeps);
+        let rung = engine.sleep(until_ns.unwrap_or(u64::MAX));
+        if rung && !engine.has_interrupts() {
+            self.flush();
+        }
+    }
+
+    fn sleep_ready(&self, engine: &Engine) -> bool {
+        if !engine.has_interrupts() {
+            self.flush();
+        }
+        match self.machine.poll_end() {
+            Sleep::Ready => true,
+            Sleep::Work => {
+                self.flush();
+                false
+            }
+        }
+    }
+}
+
+/// The number of a sender.
+pub(crate) fn slot_of(thread: usize, level: Level) -> usize {
+    thread * LEVELS + level as usize
+}

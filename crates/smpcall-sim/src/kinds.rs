@@ -1,0 +1,84 @@
+//! The kinds of ops. A new kind of call is one row of [`KINDS`]: its name, how often it is drawn, where it may be done, how
+//! its arguments are drawn, and what is done.
+
+mod calls;
+pub(crate) mod many;
+pub(crate) mod own;
+pub(crate) mod posts;
+
+use crate::ground::Ground;
+use crate::scenario::{Draw, Op};
+
+/// Where an op may be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Places {
+    /// In interrupts and NMIs too.
+    Anywhere,
+    /// By any thread.
+    Threads,
+    /// By the thread of a CPU.
+    Cpus,
+    /// Only where it is put on purpose.
+    Nowhere,
+}
+
+/// A kind of op.
+pub(crate) struct Kind {
+    pub(crate) name: &'static str,
+    /// How often, of some hundred.
+    pub(crate) weight: usize,
+    pub(crate) places: Places,
+    pub(crate) draw: fn(&mut Draw, usize) -> Op,
+    pub(crate) perform: fn(&'static Ground, &Op),
+}
+
+macro_rules! kind {
+    ($name:literal, $weight:literal, $places:ident, $draw:path, $perform:path) => {
+        Kind { name: $name, weight: $weight, places: Places::$places, draw: $draw, perform: $perform }
+    };
+}
+
+/// All of them.
+pub(crate) static KINDS: &[Kind] = &[
+    kind!("post", 24, Anywhere, posts::draw_shared, posts::post),
+    kind!("own", 14, Threads, posts::draw_own, posts::post),
+    kind!("chain", 8, Threads, posts::draw_chain, posts::chain),
+    kind!("counted", 4, Anywhere, posts::draw_counted, posts::counted),
+    kind!("relay", 3, Threads, posts::draw_relay, posts::post),
+    kind!("burst", 6, Threads, posts::draw_shared, posts::burst),
+    kind!("cancel", 5, Anywhere, posts::draw_cancel, posts::cancel),
+    kind!("call", 14, Threads, calls::draw_call, calls::call),
+    kind!("nearest", 2, Threads, many::draw_mask, calls::nearest),
+    kind!("wait", 6, Threads, calls::draw_wait, calls::wait),
+    kind!("many", 5, Threads, many::draw_mask, many::call),
+    kind!("idle", 2, Threads, many::draw_mask, many::call_idle),
+    kind!("scatter", 5, Anywhere, many::draw_mask, many::post),
+    kind!("misuse", 1, Anywhere, calls::draw_misuse, calls::misuse),
+    kind!("poll", 4, Cpus, own::draw_steps, own::poll),
+    kind!("rest", 4, Cpus, own::draw_steps, own::rest),
+    kind!("busy", 3, Threads, own::draw_steps, own::busy),
+    kind!("wake", 1, Anywhere, own::draw_nothing, own::wake_idle),
+    kind!("hotplug", 0, Cpus, own::draw_steps, own::hotplug),
+    kind!("stuck", 0, Nowhere, own::draw_nothing, own::stuck),
+];
+
+/// The row of that name.
+pub(crate) fn number_of(name: &str) -> usize {
+    KINDS.iter().position(|kind| kind.name == name).expect("a row of the table")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_a_name_of_its_own_and_some_fit_everywhere() {
+        let mut names: Vec<_> = KINDS.iter().map(|kind| kind.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), KINDS.len());
+        for places in [Places::Anywhere, Places::Threads, Places::Cpus] {
+            assert!(KINDS.iter().any(|kind| kind.places == places && kind.weight > 0));
+        }
+    }
+}

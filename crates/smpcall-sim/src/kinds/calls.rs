@@ -1,0 +1,118 @@
+//! Waiting calls, and waits.
+
+use crate::engine::engine;
+use crate::ground::{Ground, ground};
+use crate::history::{Act, Came, Of};
+use crate::kinds::many::mask_of;
+use crate::scenario::{Draw, Op};
+use smpcall_instrumented::{CallError, WaitError};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+pub(super) fn draw_call(draw: &mut Draw, _thread: usize) -> Op {
+    let rng = &draw.rng;
+    let long = if rng.chance(draw.faults.long) { rng.between(10, 300) as u32 } else { 0 };
+    // An even amount travels at the door, an odd one in a frame.
+    let amount = long * 2 + rng.below(2) as u32;
+    Op { cpus: vec![draw.cpu()], amount, flag: rng.chance(draw.faults.panics), ..Op::default() }
+}
+
+pub(super) fn draw_wait(draw: &mut Draw, thread: usize) -> Op {
+    let csd = if draw.rng.chance(0.5) { *draw.rng.pick(&draw.shared) } else { draw.own_csd(thread) };
+    Op {
+        csds: vec![csd],
+        amount: draw.rng.between(1, 200) as u32,
+        flag: draw.rng.chance(0.4),
+        ..Op::default()
+    }
+}
+
+pub(super) fn draw_misuse(draw: &mut Draw, _thread: usize) -> Op {
+    Op { cpus: vec![draw.cpu()], ..Op::default() }
+}
+
+/// What a waiting call's function does.
+fn answer(number: usize, caller: usize, long: u32, panics: bool) -> u32 {
+    let ground = ground();
+    ground.as_run(Of::Call(number), engine().me() != caller, panics, || {
+        ground.leave_answer(caller, number as u32);
+        (0..long).for_each(|_| engine().point(crate::engine::PORT));
+        if panics {
+            Ground::panic_as_meant();
+        }
+        number as u32 * 3 + 1
+    })
+}
+
+/// What the caller found when its call returned.
+fn answered(ground: &'static Ground, number: usize, result: u32) -> Came {
+    let right = result == number as u32 * 3 + 1;
+    Came::Answered { right, visible: ground.answer_of(engine().me()) == number as u32 }
+}
+
+fn came_of(error: CallError) -> Came {
+    match error {
+        CallError::Offline => Came::Offline { told: false },
+        CallError::WouldDeadlock => Came::WouldDeadlock,
+        CallError::NoSuchCpu => Came::Unexpected,
+    }
+}
+
+pub(super) fn call(ground: &'static Ground, op: &Op) {
+    let (target, panics, long) = (op.cpus[0], op.flag, op.amount / 2);
+    let caller = engine().me();
+    ground.op(Act::Call { target, panics }, |number| {
+        let made = catch_unwind(AssertUnwindSafe(|| {
+            if op.amount.is_multiple_of(2) {
+                // Two words: at the door.
+                let packed =
+                    (number << 2 | usize::from(panics) << 1, (caller as u64) << 32 | u64::from(long));
+                ground.machine.call(target, move || {
+                    let (number, panics) = (packed.0 >> 2, packed.0 & 2 != 0);
+                    answer(number, (packed.1 >> 32) as usize, packed.1 as u32, panics)
+                })
+            } else {
+                ground.machine.call(target, || answer(number, caller, long, panics))
+            }
+        }));
+        match made {
+            Ok(Ok(result)) => answered(ground, number, result),
+            Ok(Err(error)) => came_of(error),
+            Err(_) => Came::Panicked,
+        }
+    });
+}
+
+pub(super) fn nearest(ground: &'static Ground, op: &Op) {
+    let caller = engine().me();
+    ground.op(Act::Nearest { mask: op.cpus.clone() }, |number| {
+        let mask = mask_of(&op.cpus, ground.scenario.cpus);
+        match ground.machine.call_nearest(&mask, || answer(number, caller, 0, false)) {
+            Ok(result) => answered(ground, number, result),
+            Err(error) => came_of(error),
+        }
+    });
+}
+
+pub(super) fn wait(ground: &'static Ground, op: &Op) {
+    let csd = op.csds[0];
+    ground.op(Act::Wait { csd, until: op.flag }, |_| {
+        let deadline_ns = op.flag.then(|| ground.machine.now_ns() + u64::from(op.amount) * 1_000);
+        match ground.machine.wait(&ground.csds[csd], deadline_ns) {
+            Ok(()) => Came::Ok,
+            Err(WaitError::TimedOut(_)) => Came::TimedOut,
+            Err(WaitError::WouldDeadlock) => Came::WouldDeadlock,
+        }
+    });
+}
+
+/// With interrupts off, in a handler or in a function: a waiting call to another CPU is refused.
+pub(super) fn misuse(ground: &'static Ground, op: &Op) {
+    let target = op.cpus[0];
+    let engine = engine();
+    if ground.scenario.cpus < 2 || engine.cpu() == Some(target) {
+        return;
+    }
+    engine.irq_save();
+    ground.op(Act::Misuse, |_| ground.machine.call(target, || ()).map_or_else(came_of, |()| Came::Ok));
+    engine.irq_restore();
+}

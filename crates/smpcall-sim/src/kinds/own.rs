@@ -1,0 +1,84 @@
+//! What a CPU does for itself: polls, rests, is busy, comes and goes.
+
+use crate::engine::{PORT, engine};
+use crate::ground::Ground;
+use crate::history::{Act, Came, What};
+use crate::scenario::{Draw, Op};
+use smpcall_instrumented::Sleep;
+
+pub(super) fn draw_steps(draw: &mut Draw, _thread: usize) -> Op {
+    Op { amount: draw.rng.between(1, 40) as u32, flag: draw.rng.chance(0.5), ..Op::default() }
+}
+
+pub(super) fn draw_nothing(_draw: &mut Draw, _thread: usize) -> Op {
+    Op::default()
+}
+
+/// An event loop that looks by itself.
+pub(super) fn poll(ground: &'static Ground, op: &Op) {
+    ground.op(Act::Poll, |_| {
+        let machine = &ground.machine;
+        machine.poll_begin();
+        engine().log(What::Polls);
+        for _ in 0..op.amount {
+            ground.flush();
+            engine().step_aside();
+        }
+        engine().log(What::StopsPolling);
+        while machine.poll_end() == Sleep::Work {
+            ground.flush();
+        }
+        Came::Ok
+    });
+}
+
+/// Sleeps, until rung or for a while.
+pub(super) fn rest(ground: &'static Ground, op: &Op) {
+    ground.idle(Some(engine().now_ns() + u64::from(op.amount) * 500));
+}
+
+/// Does something else, with interrupts on or off.
+pub(super) fn busy(_ground: &'static Ground, op: &Op) {
+    let engine = engine();
+    if op.flag {
+        engine.irq_save();
+    }
+    (0..op.amount * 4).for_each(|_| engine.point(PORT));
+    if op.flag {
+        engine.irq_restore();
+    }
+}
+
+pub(super) fn wake_idle(ground: &'static Ground, _op: &Op) {
+    ground.machine.wake_idle_cpus();
+}
+
+pub(super) fn hotplug(ground: &'static Ground, op: &Op) {
+    offline(ground);
+    (0..op.amount * 4).for_each(|_| engine().step_aside());
+    online(ground);
+}
+
+pub(crate) fn online(ground: &'static Ground) {
+    ground.op(Act::Online, |_| ground.machine.online().map_or(Came::Unexpected, |()| Came::Ok));
+}
+
+pub(crate) fn offline(ground: &'static Ground) {
+    ground.op(Act::Offline, |_| ground.machine.offline().map_or(Came::Unexpected, Came::WentOffline));
+}
+
+/// An endless loop with interrupts off: as for everybody else, its CPU is gone.
+pub(super) fn stuck(ground: &'static Ground, _op: &Op) {
+    let engine = engine();
+    if ground.judged.get() {
+        return;
+    }
+    engine.irq_save();
+    ground.op(Act::Stuck, |_| {
+        ground.stuck.borrow_mut().push(engine.me());
+        crate::sim::judge_later(ground, engine);
+        engine.stick();
+        Came::Ok
+    });
+    engine.irq_restore();
+}

@@ -1,0 +1,74 @@
+//! A deterministic simulator of machines that run smpcall: virtual CPUs under one seeded scheduler, on bad hardware if one
+//! likes. Bad schedules come by the million, and each failure repeats from its seed.
+//!
+//! ```
+//! use smpcall_sim::{Options, Scenario, play};
+//!
+//! let scenario = Scenario::draw(7, &Options::default());
+//! let first = play(&scenario);
+//! assert_eq!(first.violation, None);
+//! assert_eq!(first.hash, play(&scenario).hash, "the same seed is the same run, to its last step");
+//! ```
+//!
+//! What runs is the *same* core, from the same sources (`crates/smpcall-instrumented`): its atomics are
+//! [`smpcall_sim_atomics`]', in which each access is a scheduling point and plain stores wait in a store buffer, as on x86.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | `engine` | virtual CPUs as coroutines; points, interrupts, time |
+//! | `strategy` | who runs next: random, priorities (PCT), in turn, exhaustive |
+//! | `port`, `faults` | the machine that the core sees, and what goes wrong with it |
+//! | `scenario`, `kinds` | what is drawn from a seed; the table of calls |
+//! | `ground`, `sim` | one run and its phases |
+//! | `history`, `check` | the record of a run, and a checker for each promise |
+//! | `shrink`, `timeline` | a failing run made small, and told |
+//! | [`explore`] | small machines with bodies of one's own, under every schedule |
+//!
+//! # What a run is
+//!
+//! First faults: nothing unsafe may happen. Then they end, and everything must finish, also what a lost doorbell was for: a
+//! waiter's stall path finds it. Who is stuck for ever must have been named to those who wait for it. At the end everybody
+//! sleeps; if no doorbell was lost, nobody has looked by himself, and nothing may be left (P7).
+//!
+//! # Determinism
+//!
+//! One OS thread, no clock but the steps, no choice but a draw from the seed, no map whose order depends on addresses; the hash
+//! of a run takes in every step and every choice, and no address. `tests/seeds.rs` runs each seed twice and compares.
+//!
+//! # What it does not see
+//!
+//! Orderings weaker than x86's (CAVEATS, C9): every load acquires and every store releases here, so what is weakened to Relaxed
+//! is the loom models' business. A run that cannot finish is reported as such, with its seed, never as passed; so is a virtual
+//! CPU that dies.
+//!
+//! # A new kind of call
+//!
+//! is one row of the table in `kinds.rs`: how it is drawn and what is done. If its outcome is a promise, a checker in `check/`
+//! says so from the record (`history::Act` and `Came`). A cost model prices accesses in `Engine`'s `Hook::before`, which is told
+//! the kind and the cache line of each, and knows the virtual CPU; doorbells are priced in `port::send`.
+
+mod check;
+mod engine;
+pub mod explore;
+mod faults;
+mod ground;
+mod history;
+mod kinds;
+mod machine;
+mod port;
+mod rng;
+mod scenario;
+mod shrink;
+mod sim;
+mod strategy;
+mod timeline;
+
+pub use check::Violation;
+pub use faults::{BadFaults, Faults};
+pub use history::{Act, Came, Event, Fate, History, Level, Of, What};
+pub use port::{Manners, Virtual};
+pub use scenario::{Arrival, FaultChoice, Op, Options, Plan, Scenario};
+pub use shrink::shrink;
+pub use sim::{Outcome, play, play_and_tell};
+pub use strategy::Strategy;
+pub use timeline::{chrome_trace, timeline};

@@ -1,0 +1,140 @@
+//! The machine under test: one of two, since whether callers park is a constant of the port.
+
+use crate::faults::{Faults, Faulty};
+use smpcall_instrumented::{
+    Budget, CallError, Chain, CpuMask, Csd, Flushed, HotplugError, ManyError, PerCpu, Platform, PostError,
+    Reached, Sleep, Smp, To, WaitError,
+};
+use std::sync::Arc;
+
+/// What a csd of the simulator runs.
+pub(crate) type Function = Box<dyn Fn() + Send + Sync>;
+
+/// A machine whose callers park, or one whose callers spin.
+pub(crate) enum Machine {
+    Parks(Smp<Faulty<true>, Box<[PerCpu]>>),
+    Spins(Smp<Faulty<false>, Box<[PerCpu]>>),
+}
+
+macro_rules! on {
+    ($machine:expr, $smp:ident => $call:expr) => {
+        match $machine {
+            Machine::Parks($smp) => $call,
+            Machine::Spins($smp) => $call,
+        }
+    };
+}
+
+impl Machine {
+    pub(crate) fn new(cpus: usize, parks: bool, faults: &Faults, seed: u64) -> Self {
+        let storage: Box<[PerCpu]> = (0..cpus).map(|_| PerCpu::new()).collect();
+        const COUNT: &str = "a scenario has 1 to 8192 CPUs";
+        if parks {
+            Self::Parks(Smp::with_storage(Faulty::new(faults.clone(), seed), storage).expect(COUNT))
+        } else {
+            Self::Spins(Smp::with_storage(Faulty::new(faults.clone(), seed), storage).expect(COUNT))
+        }
+    }
+
+    pub(crate) fn post(&self, cpu: u32, csd: &'static Csd<Function>) -> Result<(), PostError> {
+        on!(self, smp => smp.post(cpu, csd))
+    }
+
+    pub(crate) fn post_counted(&self, cpu: u32, csd: &Arc<Csd<Function>>) -> Result<(), PostError> {
+        on!(self, smp => smp.post(cpu, csd))
+    }
+
+    pub(crate) fn post_all(
+        &self,
+        cpu: u32,
+        csds: impl IntoIterator<Item = &'static Csd<Function>>,
+    ) -> Result<Chain, PostError> {
+        on!(self, smp => smp.post_all(cpu, csds))
+    }
+
+    pub(crate) fn call<R: Send>(
+        &self,
+        cpu: u32,
+        function: impl FnOnce() -> R + Send,
+    ) -> Result<R, CallError> {
+        on!(self, smp => smp.call(cpu, function))
+    }
+
+    pub(crate) fn call_nearest<R: Send>(
+        &self,
+        mask: &CpuMask,
+        function: impl FnOnce() -> R + Send,
+    ) -> Result<R, CallError> {
+        on!(self, smp => smp.call_nearest(mask, function))
+    }
+
+    pub(crate) fn call_many(&self, to: To<'_>, function: impl Fn() + Sync) -> Result<Reached, ManyError> {
+        on!(self, smp => smp.call_many(to, function))
+    }
+
+    pub(crate) fn call_many_idle(
+        &self,
+        to: To<'_>,
+        busy: &mut CpuMask,
+        function: impl Fn() + Sync,
+    ) -> Result<Reached, ManyError> {
+        on!(self, smp => smp.call_many_idle(to, busy, function))
+    }
+
+    pub(crate) fn post_many(
+        &self,
+        to: To<'_>,
+        function: impl Fn() + Copy + Send + Sync + 'static,
+    ) -> Result<Reached, ManyError> {
+        on!(self, smp => smp.post_many(to, function))
+    }
+
+    pub(crate) fn wait(
+        &self,
+        csd: &'static Csd<Function>,
+        deadline_ns: Option<u64>,
+    ) -> Result<(), WaitError> {
+        on!(self, smp => match deadline_ns {
+            None => smp.wait(csd),
+            Some(deadline_ns) => smp.wait_until(csd, deadline_ns),
+        })
+    }
+
+    pub(crate) fn flush(&self, budget: Budget) -> Flushed {
+        on!(self, smp => smp.flush(budget))
+    }
+
+    pub(crate) fn online(&self) -> Result<(), HotplugError> {
+        on!(self, smp => smp.online())
+    }
+
+    pub(crate) fn offline(&self) -> Result<u32, HotplugError> {
+        on!(self, smp => smp.offline())
+    }
+
+    pub(crate) fn poll_begin(&self) {
+        on!(self, smp => smp.poll_begin());
+    }
+
+    pub(crate) fn poll_end(&self) -> Sleep {
+        on!(self, smp => smp.poll_end())
+    }
+
+    pub(crate) fn wake_idle_cpus(&self) -> u32 {
+        on!(self, smp => smp.wake_idle_cpus())
+    }
+
+    /// The port's clock, as the core sees it.
+    pub(crate) fn now_ns(&self) -> u64 {
+        on!(self, smp => smp.platform().now_ns())
+    }
+
+    pub(crate) fn heal(&self) {
+        on!(self, smp => smp.platform().heal());
+    }
+
+    /// How many doorbells never arrived.
+    pub(crate) fn lost(&self) -> u32 {
+        on!(self, smp => smp.platform().lost())
+    }
+}

@@ -1,0 +1,146 @@
+//! The port: the machine that the core sees. Each of its calls is a step of the engine.
+
+use crate::engine::{PORT, engine};
+use crate::history::{Fate, What};
+use smpcall_instrumented::{Backoff, Pause, Platform, Stall};
+use std::any::Any;
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+thread_local! {
+    static MANNERS: Cell<Manners> = const { Cell::new(Manners::PLAIN) };
+}
+
+/// How the machine's waiting callers behave. One set for each run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Manners {
+    /// How often a waiting caller looks before it does anything else.
+    pub looks_first: u32,
+    /// After how many pauses it sleeps; `u32::MAX`: never.
+    pub parks_after: u32,
+    /// After how long a silent target is named, in ns; 0: never.
+    pub stall_timeout_ns: u64,
+}
+
+impl Manners {
+    const PLAIN: Self = Self { looks_first: 2, parks_after: 2, stall_timeout_ns: 50_000 };
+
+    /// Puts them into force, on this OS thread.
+    pub(crate) fn adopt(self) {
+        MANNERS.set(self);
+    }
+}
+
+impl Default for Manners {
+    fn default() -> Self {
+        Self::PLAIN
+    }
+}
+
+/// A simulated machine, without faults. `PARKS`: completing a call wakes its caller.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Virtual<const PARKS: bool>;
+
+// SAFETY: 1. The engine runs one virtual CPU at a time, each with a number of its own; interrupts run on the one that they
+// hit. 2. The doorbell's handler is the only one that flushes, and it does not come in while interrupts are off; nobody
+// migrates. 3. `ring` sets the latch and publishes, as a read-modify-write does; it is cleared in the same way before the
+// handler, or the idle loop, flushes. 4. `catch_unwind`. 5. `wake` sets a latch that `park` looks at, in the engine, which
+// outlives every call.
+unsafe impl<const PARKS: bool> Platform for Virtual<PARKS> {
+    type IrqState = ();
+    type Panic = Box<dyn Any + Send>;
+
+    const PARKS: bool = PARKS;
+
+    #[inline]
+    fn current_cpu(&self) -> Option<u32> {
+        engine().cpu()
+    }
+
+    fn can_wait(&self) -> bool {
+        engine().can_wait()
+    }
+
+    fn ring(&self, cpu: u32) {
+        send(cpu, Fate::Arrives);
+        engine().rung(cpu as usize);
+    }
+
+    fn irq_save(&self) {
+        engine().irq_save();
+    }
+
+    fn irq_restore(&self, (): ()) {
+        engine().irq_restore();
+    }
+
+    fn relax(&self) {
+        engine().relax();
+    }
+
+    fn now_ns(&self) -> u64 {
+        engine().now_ns()
+    }
+
+    fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Self::Panic> {
+        catch_unwind(AssertUnwindSafe(f))
+    }
+
+    fn resume(panic: Self::Panic) -> ! {
+        resume_unwind(panic)
+    }
+
+    fn caught(&self, panic: Self::Panic) {
+        drop(panic);
+        engine().log(What::Caught);
+    }
+
+    fn gather(&self) {
+        engine().point(PORT);
+    }
+
+    fn looks_first(&self, _target: u32) -> u32 {
+        MANNERS.get().looks_first
+    }
+
+    fn pause(&self, backoff: &Backoff) -> Pause {
+        if backoff.rounds >= MANNERS.get().parks_after {
+            return Pause::Park;
+        }
+        engine().relax();
+        Pause::Again
+    }
+
+    fn waiter(&self) -> Option<u16> {
+        u16::try_from(engine().me()).ok()
+    }
+
+    fn park(&self, _waiter: Option<u16>, timeout_ns: u64) {
+        let engine = engine();
+        engine.park(engine.now_ns().saturating_add(timeout_ns.max(1)));
+    }
+
+    fn wake(&self, waiter: u16) {
+        let engine = engine();
+        engine.point(PORT);
+        engine.publish();
+        engine.log(What::Wakes(waiter.into()));
+        engine.wake(waiter.into());
+    }
+
+    fn stall_timeout_ns(&self) -> u64 {
+        MANNERS.get().stall_timeout_ns
+    }
+
+    fn stalled(&self, stall: &Stall) {
+        engine().log(What::Stalled { target: stall.target });
+    }
+}
+
+/// The sender's half of a doorbell: what it wrote is visible to the handler.
+pub(crate) fn send(cpu: u32, fate: Fate) {
+    let engine = engine();
+    engine.point(PORT);
+    engine.publish();
+    engine.log(What::Ring { to: cpu, fate, guarded: engine.irqs_are_off() });
+}

@@ -1,0 +1,360 @@
+//! A scenario: everything about a run that is drawn before it begins. It is data, so that a failing one can be made smaller
+//! ([`crate::shrink`]), and a function of its seed.
+
+use crate::faults::{Faults, befall};
+use crate::kinds::{KINDS, Places};
+use crate::port::Manners;
+use crate::rng::Rng;
+use crate::strategy::Strategy;
+use std::fmt;
+
+/// What a csd's function does, beside looking at its posters' words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Whether anybody cancels it.
+    pub cancels: bool,
+    /// It panics, each time.
+    pub panics: bool,
+    /// For how many steps it runs on.
+    pub long: u32,
+    /// Where it posts itself from inside, one after another; empty: it does not.
+    pub hops: Vec<u32>,
+    /// Another csd that it posts, and where to.
+    pub posts: Option<(usize, u32)>,
+    /// It multicasts, without waiting.
+    pub scatters: bool,
+    /// It tries to wait, which must be refused.
+    pub misuses: bool,
+}
+
+/// One op of a program: which row of the table, and its arguments.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Op {
+    /// The row of [`KINDS`].
+    pub kind: usize,
+    /// Csds.
+    pub csds: Vec<usize>,
+    /// CPUs.
+    pub cpus: Vec<u32>,
+    /// A number of steps, or of times.
+    pub amount: u32,
+    /// Whether its function panics, or whatever else the row says.
+    pub flag: bool,
+}
+
+/// An interrupt of a device, or an NMI.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// When.
+    pub step: u64,
+    /// Where.
+    pub cpu: usize,
+    /// Which of the two.
+    pub nmi: bool,
+    /// What its handler does.
+    pub op: Op,
+}
+
+/// A run, as it is drawn.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scenario {
+    /// Of the schedule, and of the faults.
+    pub seed: u64,
+    /// Virtual CPUs.
+    pub cpus: usize,
+    /// Threads that are none, and only call.
+    pub callers: usize,
+    /// How the scheduler chooses.
+    pub strategy: Strategy,
+    /// A late store reaches memory at one step in so many.
+    pub drain_every: u32,
+    /// The doorbell interrupts, and its handler flushes; else it only ends sleeps.
+    pub interrupts: bool,
+    /// Waiting callers sleep.
+    pub parks: bool,
+    /// How they behave.
+    pub manners: Manners,
+    /// How many functions a flush may run.
+    pub budget: u32,
+    /// What goes wrong.
+    pub faults: Faults,
+    /// The csds.
+    pub csds: Vec<Plan>,
+    /// What each thread does, CPUs first.
+    pub programs: Vec<Vec<Op>>,
+    /// What comes in between.
+    pub arrivals: Vec<Arrival>,
+    /// When faults end, at the latest.
+    pub fault_steps: u64,
+    /// After how many steps the run is given up.
+    pub steps_max: u64,
+}
+
+/// What scenarios are drawn from.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The fewest CPUs,
+    pub cpus_min: usize,
+    /// and the most.
+    pub cpus_max: usize,
+    /// Faults: each run draws its own mix.
+    pub faults: FaultChoice,
+}
+
+/// Which faults the runs have.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FaultChoice {
+    /// Each run draws a mix of its own.
+    Drawn,
+    /// Those, in every run.
+    These(Faults),
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { cpus_min: 2, cpus_max: 16, faults: FaultChoice::Drawn }
+    }
+}
+
+/// A scenario that is being drawn.
+pub(crate) struct Draw {
+    pub(crate) rng: Rng,
+    pub(crate) cpus: usize,
+    pub(crate) faults: Faults,
+    pub(crate) csds: Vec<Plan>,
+    /// Csds that everybody posts.
+    pub(crate) shared: Vec<usize>,
+    /// Csds of one thread.
+    own: Vec<Vec<usize>>,
+}
+
+impl Draw {
+    /// A CPU.
+    pub(crate) fn cpu(&self) -> u32 {
+        self.rng.below(self.cpus) as u32
+    }
+
+    /// A new csd.
+    pub(crate) fn csd(&mut self, plan: Plan) -> usize {
+        self.csds.push(plan);
+        self.csds.len() - 1
+    }
+
+    /// A csd of that thread, which nobody else posts.
+    pub(crate) fn own_csd(&mut self, thread: usize) -> usize {
+        if self.own[thread].len() < 2 || (self.own[thread].len() < 6 && self.rng.chance(0.3)) {
+            let plan = self.plan();
+            let csd = self.csd(plan);
+            self.own[thread].push(csd);
+        }
+        *self.rng.pick(&self.own[thread])
+    }
+
+    /// A function, with what the rates ask of it.
+    fn plan(&self) -> Plan {
+        let rng = &self.rng;
+        Plan {
+            panics: rng.chance(self.faults.panics),
+            long: if rng.chance(self.faults.long) { rng.between(20, 600) as u32 } else { 0 },
+            posts: if rng.chance(self.faults.reposts) && !self.shared.is_empty() {
+                Some((*rng.pick(&self.shared), self.cpu()))
+            } else {
+                None
+            },
+            scatters: rng.chance(self.faults.multicasts * 0.5),
+            misuses: rng.chance(0.05),
+            ..Plan::default()
+        }
+    }
+
+    /// A set of CPUs, not empty.
+    pub(crate) fn some_cpus(&self) -> Vec<u32> {
+        let share = *self.rng.pick(&[0.2, 0.5, 1.0]);
+        let mut some: Vec<u32> = (0..self.cpus as u32).filter(|_| self.rng.chance(share)).collect();
+        if some.is_empty() {
+            some.push(self.cpu());
+        }
+        some
+    }
+
+    /// An op for a place like that.
+    fn op(&mut self, thread: usize, fits: impl Fn(Places) -> bool) -> Op {
+        let weight = |kind: &crate::kinds::Kind, faults: &Faults| match kind.name {
+            // Among some 100 of the others.
+            "hotplug" => (faults.hotplug * 60.0) as usize,
+            _ => kind.weight,
+        };
+        let rows: Vec<(usize, usize)> = KINDS
+            .iter()
+            .enumerate()
+            .filter(|(_, kind)| fits(kind.places))
+            .map(|(at, kind)| (at, weight(kind, &self.faults)))
+            .collect();
+        let mut left = self.rng.below(rows.iter().map(|(_, weight)| weight).sum());
+        for (kind, weight) in rows {
+            if left < weight {
+                return Op { kind, ..(KINDS[kind].draw)(self, thread) };
+            }
+            left -= weight;
+        }
+        unreachable!("the weights were summed")
+    }
+}
+
+impl Scenario {
+    /// Draws the scenario of a seed.
+    pub fn draw(seed: u64, options: &Options) -> Self {
+        let rng = Rng::new(seed, 0);
+        let cpus = draw_cpus(&rng, options);
+        let callers = rng.below(3);
+        let faults = match &options.faults {
+            FaultChoice::Drawn => Faults::draw(&rng),
+            FaultChoice::These(faults) => faults.clone(),
+        };
+        let threads = cpus + callers;
+        let own = vec![Vec::new(); threads];
+        let mut draw = Draw { rng, cpus, faults, csds: Vec::new(), shared: Vec::new(), own };
+        for _ in 0..draw.rng.between(1, 3) {
+            let mut plan = draw.plan();
+            plan.cancels = draw.rng.chance(0.4);
+            let csd = draw.csd(plan);
+            draw.shared.push(csd);
+        }
+        let ops = draw.rng.between(3, if cpus <= 4 { 14 } else { 7 });
+        let mut programs: Vec<Vec<Op>> = (0..threads).map(|thread| draw.program(thread, ops)).collect();
+        for program in programs.iter_mut().take(cpus) {
+            if draw.rng.chance(draw.faults.stuck * 0.5) {
+                program.push(Op { kind: crate::kinds::number_of("stuck"), ..Op::default() });
+            }
+        }
+        let fault_steps = (threads * ops * 60 + 2_000) as u64;
+        let arrivals = draw.arrivals(fault_steps);
+        let rng = draw.rng;
+        Self {
+            seed,
+            cpus,
+            callers,
+            strategy: draw_strategy(&rng, fault_steps),
+            drain_every: *rng.pick(&[1, 4, 16, 64, 256]),
+            interrupts: rng.chance(0.7),
+            parks: rng.chance(0.5),
+            manners: Manners {
+                looks_first: *rng.pick(&[0, 1, 3, 10]),
+                parks_after: *rng.pick(&[0, 1, 4, u32::MAX]),
+                stall_timeout_ns: *rng.pick(&[5_000, 20_000, 100_000]),
+            },
+            budget: *rng.pick(&[1, 2, 3, 8, 256, 256]),
+            faults: draw.faults,
+            csds: draw.csds,
+            programs,
+            arrivals,
+            fault_steps,
+            // Many times what the longest of a million runs took: who comes there goes round in circles.
+            steps_max: 400_000 + 40_000 * threads as u64,
+        }
+    }
+
+    /// Sends on their way, in a run that begins, all that comes by itself.
+    pub(crate) fn befall(&self, engine: &crate::engine::Engine) {
+        use crate::engine::Due;
+        for (id, Arrival { step, cpu, nmi, .. }) in self.arrivals.iter().enumerate() {
+            engine.later(*step, if *nmi { Due::Nmi(*cpu, id) } else { Due::Irq(*cpu, id) });
+        }
+        befall(engine, &self.faults, self.cpus, self.fault_steps, &Rng::new(self.seed, 3));
+        engine.later(self.fault_steps, Due::Heal);
+    }
+
+    /// How many threads there are, CPUs first.
+    pub fn threads(&self) -> usize {
+        self.cpus + self.callers
+    }
+
+    /// How many ops there are in all.
+    pub fn ops(&self) -> usize {
+        self.programs.iter().map(Vec::len).sum::<usize>() + self.arrivals.len()
+    }
+}
+
+impl Draw {
+    fn program(&mut self, thread: usize, ops: usize) -> Vec<Op> {
+        let is_cpu = thread < self.cpus;
+        let fits = |places| {
+            matches!(places, Places::Anywhere | Places::Threads) || (is_cpu && places == Places::Cpus)
+        };
+        let ops = self.rng.between(1, ops);
+        (0..ops).map(|_| self.op(thread, fits)).collect()
+    }
+
+    fn arrivals(&mut self, steps: u64) -> Vec<Arrival> {
+        let mut arrivals = Vec::new();
+        for cpu in 0..self.cpus {
+            while self.rng.chance(self.faults.interrupts * 0.6) && arrivals.len() < 4 * self.cpus {
+                let (step, nmi) = (self.rng.below(steps as usize) as u64, self.rng.chance(0.5));
+                let op = self.op(cpu, |places| places == Places::Anywhere);
+                arrivals.push(Arrival { step, cpu, nmi, op });
+            }
+        }
+        arrivals
+    }
+}
+
+/// Half of the runs have few CPUs: there the races are sharper.
+fn draw_cpus(rng: &Rng, options: &Options) -> usize {
+    let (min, max) = (options.cpus_min, options.cpus_max);
+    let few = max.min(min.max(4));
+    if rng.chance(0.5) { rng.between(min, few) } else { rng.between(min, max) }
+}
+
+fn draw_strategy(rng: &Rng, steps: u64) -> Strategy {
+    match rng.below(10) {
+        0..=5 => Strategy::Random { stay: *rng.pick(&[1, 2, 4, 8, 16, 40]) },
+        6..=8 => Strategy::Pct { changes: rng.between(1, 12) as u32, steps: steps as u32 },
+        _ => Strategy::RoundRobin { quantum: *rng.pick(&[1, 3, 7, 20]) },
+    }
+}
+
+impl fmt::Display for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", KINDS[self.kind].name)?;
+        if !self.csds.is_empty() {
+            write!(f, " csd {:?}", self.csds)?;
+        }
+        if !self.cpus.is_empty() {
+            write!(f, " CPU {:?}", self.cpus)?;
+        }
+        if self.amount > 0 {
+            write!(f, " × {}", self.amount)?;
+        }
+        f.write_str(if self.flag { " !" } else { "" })
+    }
+}
+
+impl fmt::Display for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{} CPUs, {} callers; {:?}; stores drain 1 in {}; doorbells {}; callers {}; budget {}; {:?}",
+            self.cpus,
+            self.callers,
+            self.strategy,
+            self.drain_every,
+            if self.interrupts { "interrupt" } else { "end sleeps" },
+            if self.parks { "park" } else { "spin" },
+            self.budget,
+            self.manners
+        )?;
+        writeln!(f, "faults: {}", self.faults)?;
+        for (number, plan) in self.csds.iter().enumerate().filter(|(_, plan)| **plan != Plan::default()) {
+            writeln!(f, "csd {number}: {plan:?}")?;
+        }
+        for (thread, program) in self.programs.iter().enumerate() {
+            let who = if thread < self.cpus { "CPU" } else { "thread" };
+            let ops: Vec<String> = program.iter().map(Op::to_string).collect();
+            writeln!(f, "{who} {thread}: {}", ops.join("; "))?;
+        }
+        for Arrival { step, cpu, nmi, op } in &self.arrivals {
+            writeln!(f, "{} on CPU {cpu} at step {step}: {op}", if *nmi { "NMI" } else { "interrupt" })?;
+        }
+        Ok(())
+    }
+}

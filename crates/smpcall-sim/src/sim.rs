@@ -1,0 +1,235 @@
+//! One run: a scenario is played, and what happened is handed to the checkers.
+//!
+//! | phase | what holds |
+//! |---|---|
+//! | faults | programs run; nothing unsafe may happen |
+//! | healed | doorbells arrive, clocks go, CPUs that were off are back; who is stuck for ever stays so. All others must end their programs, or have been told by name of the CPU that they wait for (P10) |
+//! | judged | who was stuck goes on, so that the run can be counted up: all programs end |
+//! | settled | everybody sleeps. If doorbells were lost, a thread that is no CPU has visited all CPUs before, and its stall path has found what was overlooked; if none was, nobody has looked, and nothing may be left (P7) |
+//! | end | all CPUs go offline |
+
+use crate::check::{self, Violation};
+use crate::engine::{Block, Body, Due, End, Engine, Handlers, Setup, engine};
+use crate::ground::{Ground, ground, set_ground};
+use crate::history::{Act, Event, History, Level, What};
+use crate::kinds::{KINDS, many, own};
+use crate::scenario::{Op, Scenario};
+use std::rc::Rc;
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// A hash of every step: equal for equal runs.
+    pub hash: u64,
+    /// How many steps it took.
+    pub steps: u64,
+    /// What was broken, if anything: the first that the checkers found.
+    pub violation: Option<Violation>,
+}
+
+/// Plays a scenario.
+pub fn play(scenario: &Scenario) -> Outcome {
+    let (outcome, _) = play_and_tell(scenario);
+    outcome
+}
+
+/// Plays a scenario, and hands out what happened too.
+pub fn play_and_tell(scenario: &Scenario) -> (Outcome, History) {
+    let engine = engine();
+    let ground: &'static Ground = Box::leak(Box::new(Ground::new(scenario)));
+    set_ground(Some(ground));
+    scenario.manners.adopt();
+    engine.reset(&setup(scenario), Rc::new(Nerves));
+    scenario.befall(engine);
+    let end = engine.run(bodies(scenario), || at_quiet(ground));
+    set_ground(None);
+    let history = engine.with_history(std::mem::take);
+    if end == End::Done {
+        // SAFETY: it was leaked just above. All virtual CPUs have ended, and with the machine's queues nothing refers to it
+        // any more; what a violation has left queued is in this ground as well.
+        drop(unsafe { Box::from_raw(std::ptr::from_ref(ground).cast_mut()) });
+    }
+    let violation = check::first_violation(scenario, &history, end);
+    (Outcome { hash: engine.hash(), steps: engine.points(), violation }, history)
+}
+
+fn setup(scenario: &Scenario) -> Setup {
+    Setup {
+        seed: scenario.seed,
+        cpus: scenario.cpus,
+        threads: scenario.threads() + 1,
+        strategy: scenario.strategy.clone(),
+        drain_every: scenario.drain_every,
+        interrupts: scenario.interrupts,
+        steps_max: scenario.steps_max,
+    }
+}
+
+/// The handlers of the simulated machine.
+struct Nerves;
+
+impl Handlers for Nerves {
+    fn doorbell(&self) {
+        let ground = ground();
+        ground.flush();
+    }
+
+    fn device(&self, id: usize) {
+        let ground = ground();
+        let op: &'static Op = &ground.scenario.arrivals[id].op;
+        perform(ground, op);
+    }
+
+    fn heal(&self) {
+        heal(ground(), engine());
+    }
+
+    fn judge(&self) {
+        judge(ground(), engine());
+    }
+}
+
+fn perform(ground: &'static Ground, op: &Op) {
+    (KINDS[op.kind].perform)(ground, op);
+}
+
+fn bodies(scenario: &Scenario) -> Vec<Body> {
+    let thread = |number: usize| -> Body {
+        if number < scenario.cpus { Box::new(cpu_main) } else { Box::new(caller_main) }
+    };
+    (0..scenario.threads()).map(thread).chain([Box::new(recoverer_main) as Body]).collect()
+}
+
+fn cpu_main() {
+    let ground = ground();
+    own::online(ground);
+    program(ground);
+    while !ground.stop.get() {
+        ground.idle(None);
+    }
+    own::offline(ground);
+}
+
+fn caller_main() {
+    program(ground());
+}
+
+fn program(ground: &'static Ground) {
+    let engine = engine();
+    let me = engine.me();
+    for op in &ground.scenario.programs[me] {
+        perform(ground, op);
+        // An event loop looks between two ops; with interrupts there is no need.
+        if engine.cpu().is_some() && !engine.has_interrupts() {
+            ground.flush();
+        }
+    }
+    ground.ended.borrow_mut()[me] = true;
+    let all = ground.ended.borrow().iter().all(|ended| *ended);
+    if all {
+        heal(ground, engine);
+    }
+}
+
+/// Waits until everything is at rest; then, if doorbells were lost, visits all CPUs.
+fn recoverer_main() {
+    engine().gate();
+    let ground = ground();
+    if !ground.stop.get() {
+        many::recover(ground);
+        engine().gate();
+    }
+}
+
+/// How many steps each thread has, if it is not stuck, after faults have ended.
+const JUDGED_AFTER: u64 = 4_000;
+
+fn heal(ground: &Ground, engine: &Engine) {
+    if ground.healed.replace(true) {
+        return;
+    }
+    engine.log(What::Heals);
+    ground.machine.heal();
+    engine.cancel_due(|due| matches!(due, Due::Ring(_) | Due::Judge));
+    let stuck = ground.stuck.borrow().clone();
+    for cpu in (0..ground.scenario.cpus).filter(|cpu| !stuck.contains(cpu) && engine.is_stopped(*cpu)) {
+        engine.set_stopped(cpu, false);
+    }
+    judge_later(ground, engine);
+}
+
+/// Who is stuck is judged some time after faults have ended.
+pub(crate) fn judge_later(ground: &Ground, engine: &Engine) {
+    if ground.healed.get() && !ground.stuck.borrow().is_empty() {
+        engine.later(JUDGED_AFTER * (ground.scenario.threads() + 4) as u64, Due::Judge);
+    }
+}
+
+/// Whoever has not ended must wait for somebody who is stuck, and have been told so.
+fn judge(ground: &Ground, engine: &Engine) {
+    if ground.judged.get() {
+        return;
+    }
+    // Time may have leapt to this moment: those who spin still have to look at the clock.
+    ground.warnings.set(ground.warnings.get() + 1);
+    if ground.warnings.get() < 4 {
+        return engine.later(JUDGED_AFTER, Due::Judge);
+    }
+    ground.judged.set(true);
+    let stuck = ground.stuck.borrow().clone();
+    if stuck.is_empty() {
+        return;
+    }
+    let named: Vec<usize> = engine.with_history(|history| {
+        let named = history.iter().filter(|event| names(history, event, &stuck));
+        named.map(|event| event.thread).collect()
+    });
+    let open = |thread: &usize| !ground.ended.borrow()[*thread] && !stuck.contains(thread);
+    let unexcused: Vec<usize> =
+        (0..ground.scenario.threads()).filter(open).filter(|thread| !named.contains(thread)).collect();
+    engine.log(What::Judged { unexcused });
+    for cpu in stuck {
+        engine.set_stopped(cpu, false);
+    }
+}
+
+/// Whether an event tells its thread of somebody who is stuck. Of a multicast's targets the core may name another, when the
+/// one that is stuck has taken the bit and not run it yet (CAVEATS, O14).
+fn names(history: &History, event: &Event, stuck: &[usize]) -> bool {
+    let What::Stalled { target } = event.what else { return false };
+    let last = history.iter().rev().find_map(|one| match &one.what {
+        What::Begin { act, .. } if one.thread == event.thread && one.level == Level::Thread => Some(act),
+        _ => None,
+    });
+    stuck.contains(&(target as usize))
+        || matches!(last, Some(Act::Many { targets, .. }) if stuck.iter().any(|cpu| targets.contains(&(*cpu as u32))))
+}
+
+/// Nobody can go on: on to the next phase, if this one is over.
+fn at_quiet(ground: &'static Ground) -> bool {
+    let engine = engine();
+    let recoverer = ground.scenario.threads();
+    if !ground.healed.get() {
+        heal(ground, engine);
+        return true;
+    }
+    if !ground.judged.get() && !ground.stuck.borrow().is_empty() {
+        judge(ground, engine);
+        return true;
+    }
+    if ground.stop.get() || !ground.ended.borrow().iter().all(|ended| *ended) {
+        return false;
+    }
+    if ground.machine.lost() > 0 && !ground.recovers.replace(true) {
+        engine.open(recoverer);
+        return true;
+    }
+    if engine.block_of(recoverer) != Block::Gate {
+        return false;
+    }
+    engine.log(What::Settled);
+    ground.stop.set(true);
+    engine.open(recoverer);
+    (0..ground.scenario.cpus).for_each(|cpu| engine.rouse(cpu));
+    true
+}

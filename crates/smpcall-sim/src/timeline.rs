@@ -1,0 +1,110 @@
+//! A run for people to read: one line for each thing that happened, and the same for a trace viewer.
+
+use crate::history::{Event, History, Level, Of, What};
+use crate::scenario::Scenario;
+use serde_json::{Value, json};
+use std::fmt::Write;
+
+/// One line for each event: step, virtual CPU, context, what. Sleeps and empty looks are left out.
+pub fn timeline(scenario: &Scenario, history: &History) -> String {
+    let mut text = String::new();
+    let mut looks: Option<&Event> = None;
+    for event in history {
+        match event.what {
+            What::Looks => looks = Some(event),
+            What::Flushed if looks.is_some_and(|look| look.thread == event.thread) => looks = None,
+            What::Sleeps => {}
+            _ => {
+                if let Some(look) = looks.take() {
+                    line(&mut text, scenario, look);
+                }
+                line(&mut text, scenario, event);
+            }
+        }
+    }
+    text
+}
+
+fn line(text: &mut String, scenario: &Scenario, event: &Event) {
+    let level = match event.level {
+        Level::Thread => "",
+        Level::Irq => "irq",
+        Level::Call => "call",
+        Level::Nmi => "NMI",
+    };
+    // Writing to a string does not fail.
+    let _ =
+        writeln!(text, "{:>8}  {:<9} {level:<4}  {}", event.step, name(scenario, event.thread), event.what);
+}
+
+fn name(scenario: &Scenario, thread: usize) -> String {
+    match thread {
+        cpu if cpu < scenario.cpus => format!("CPU {cpu}"),
+        caller if caller < scenario.threads() => format!("thread {caller}"),
+        _ => "recovery".to_owned(),
+    }
+}
+
+/// The run as Chrome's trace event format, which Perfetto opens too: a row for each virtual CPU, a microsecond for a step.
+pub fn chrome_trace(scenario: &Scenario, history: &History) -> Value {
+    let mut events: Vec<Value> = (0..=scenario.threads())
+        .map(|thread| {
+            json!({"ph": "M", "pid": 1, "tid": thread, "name": "thread_name", "args": {"name": name(scenario, thread)}})
+        })
+        .collect();
+    // Steps pass in leaps when nobody does anything; the number of the event keeps the order of those in one step.
+    for (number, event) in history.iter().enumerate() {
+        let (phase, title) = phase(&event.what);
+        let args = json!({"step": event.step, "context": format!("{:?}", event.level), "what": event.what.to_string()});
+        let ts = event.step as f64 + number as f64 * 1e-6;
+        let mut one =
+            json!({"ph": phase, "pid": 1, "tid": event.thread, "ts": ts, "name": title, "args": args});
+        if phase == "i" {
+            one["s"] = json!("t");
+        }
+        events.push(one);
+    }
+    json!({"displayTimeUnit": "ms", "traceEvents": events, "otherData": {"seed": scenario.seed.to_string()}})
+}
+
+/// Ops and runs have a length; all else is a moment.
+fn phase(what: &What) -> (&'static str, String) {
+    match what {
+        What::Begin { act, .. } => ("B", act.to_string()),
+        What::End { .. } => ("E", String::new()),
+        What::RunBegin { of, .. } => ("B", of_name(of)),
+        What::RunEnd { .. } => ("E", String::new()),
+        other => ("i", other.to_string()),
+    }
+}
+
+fn of_name(of: &Of) -> String {
+    format!("run {of}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::Options;
+    use crate::sim::play_and_tell;
+
+    #[test]
+    fn every_slice_that_is_opened_is_closed_and_every_op_is_in_the_timeline() {
+        let scenario = Scenario::draw(3, &Options::default());
+        let (_, history) = play_and_tell(&scenario);
+        let trace = chrome_trace(&scenario, &history);
+        let events = trace["traceEvents"].as_array().unwrap();
+        for thread in 0..=scenario.threads() {
+            let of =
+                |phase: &str| events.iter().filter(|one| one["tid"] == thread && one["ph"] == phase).count();
+            assert_eq!(of("B"), of("E"), "thread {thread}");
+            assert_eq!(of("M"), 1);
+        }
+        let text = timeline(&scenario, &history);
+        let ops = history.iter().filter(|event| matches!(event.what, What::Begin { .. })).count();
+        assert!(
+            ops > 5
+                && text.lines().filter(|line| line.contains("  op ") && !line.contains('→')).count() == ops
+        );
+    }
+}
