@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`run`] | every kind of call: its price beside a floor measured in the same run, its results checked |
 //! | [`torture`] | every kind of call at once, with hotplug and signals, and every promise checked |
+//! | [`sim`] | simulated machines, seed after seed, with faults; every failure repeats |
 //! | [`litmus`] | P2 raced: how often Busy is not kept by Linux's protocol, and by ours |
 //! | [`pace`] | which cores, and how to wait where threads share one |
 //! | [`output`] | the JSON file, opened before the work, and the progress bar |
@@ -16,6 +17,7 @@ mod litmus;
 mod output;
 mod pace;
 mod run;
+mod sim;
 mod torture;
 
 use clap::{Parser, Subcommand};
@@ -37,6 +39,8 @@ enum Command {
     Run(run::Args),
     /// Makes every kind of call at once, from everywhere, while CPUs come and go, and checks every promise.
     Torture(torture::Args),
+    /// Runs the core on simulated machines, seed after seed, on good hardware and bad.
+    Sim(sim::Args),
     /// Races posts against the unlock: is whoever was told Busy also seen?
     Litmus(litmus::Args),
 }
@@ -47,6 +51,7 @@ fn main() -> ExitCode {
         None => run::run(&cli.run),
         Some(Command::Run(args)) => run::run(&args),
         Some(Command::Torture(args)) => torture::run(&args),
+        Some(Command::Sim(args)) => sim::run(&args),
         Some(Command::Litmus(args)) => litmus::run(&args),
     };
     match outcome {

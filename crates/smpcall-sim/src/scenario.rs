@@ -99,6 +99,8 @@ pub struct Options {
     pub cpus_max: usize,
     /// Faults: each run draws its own mix.
     pub faults: FaultChoice,
+    /// After how many steps a run is given up; `None`: many times what any has taken so far.
+    pub steps_max: Option<u64>,
 }
 
 /// Which faults the runs have.
@@ -112,7 +114,7 @@ pub enum FaultChoice {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { cpus_min: 2, cpus_max: 16, faults: FaultChoice::Drawn }
+        Self { cpus_min: 2, cpus_max: 16, faults: FaultChoice::Drawn, steps_max: None }
     }
 }
 
@@ -249,8 +251,8 @@ impl Scenario {
             programs,
             arrivals,
             fault_steps,
-            // Many times what the longest of a million runs took: who comes there goes round in circles.
-            steps_max: 400_000 + 40_000 * threads as u64,
+            // Some thirty times what the longest of the first runs took: who comes there goes round in circles.
+            steps_max: options.steps_max.unwrap_or(400_000 + 40_000 * threads as u64),
         }
     }
 

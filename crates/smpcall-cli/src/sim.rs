@@ -1,0 +1,193 @@
+//! `smpcall sim`: the core on simulated machines, seed after seed; every promise checked, every failure repeatable.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`flags`] | what seeds, CPUs, faults and partitions look like on the command line |
+//! | [`failure`] | a seed that failed: made small, told, written as a trace |
+//!
+//! The simulator itself is the crate `smpcall-sim`. What depends on time here is only how many seeds are run.
+
+mod failure;
+mod flags;
+
+use crate::output::{JsonFile, progress};
+use crate::run::seconds;
+use anyhow::{Result, bail};
+use flags::{Cpus, FaultFlag, Partition, Seed};
+use indicatif::ProgressBar;
+use serde_json::json;
+use smpcall_sim::{FaultChoice, Options, Scenario, play};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// How many seeds are run if nothing says how many.
+const SEEDS: u64 = 1_000;
+
+/// What to simulate.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The first seed, decimal or 0x…; alone: the only one [default: drawn]
+    #[arg(long, value_name = "SEED", allow_negative_numbers = true)]
+    seed: Option<Seed>,
+    /// How many seeds, one after another [default: 1000, or as many as --seconds allow]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true)]
+    seeds: Option<u64>,
+    /// How many CPUs: a number, or a range such as 2..16
+    #[arg(long, value_name = "CPUS", default_value = "2..16", allow_negative_numbers = true)]
+    cpus: Cpus,
+    /// Faults: on (each seed draws a mix), off, or rates from 0 to 1 such as lost=0.1,late=0.5
+    #[arg(long, value_name = "FAULTS", default_value = "on")]
+    faults: FaultFlag,
+    /// Only every n-th seed, from the i-th on: for n machines that share the work
+    #[arg(long, value_name = "I/N", default_value = "1/1")]
+    partition: Partition,
+    /// For how long at most
+    #[arg(long, value_parser = seconds, allow_negative_numbers = true)]
+    seconds: Option<Duration>,
+    /// After how many steps a run is given up, and has failed [default: by the number of CPUs]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true)]
+    steps_max: Option<u64>,
+    /// Runs each seed twice, and compares the two to the last step
+    #[arg(long)]
+    twice: bool,
+    /// Goes on after a failure, and counts
+    #[arg(long)]
+    keep_going: bool,
+    /// Writes the figures to this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Writes the trace of a failure to this file, for Perfetto or chrome://tracing
+    /// [default: smpcall-sim-SEED.json in the folder for temporary files]
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+}
+
+/// What was found.
+#[derive(Default)]
+struct Tally {
+    seeds: u64,
+    steps: u64,
+    failed: Vec<u64>,
+    /// Seeds whose second run was not the first.
+    unstable: Vec<u64>,
+}
+
+/// Simulates, prints, and fails if any promise was broken.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let json = JsonFile::open(args.json.as_deref())?;
+    let trace = JsonFile::open(args.trace.as_deref())?;
+    let options = options(args);
+    let first = args.seed.map_or_else(|| fastrand::u64(..), |seed| seed.0);
+    let seeds = match (args.seeds, args.seconds, args.seed) {
+        (Some(seeds), ..) => seeds,
+        (None, Some(_), _) => u64::MAX,
+        (None, None, Some(_)) => 1,
+        (None, None, None) => SEEDS,
+    };
+    let began = Instant::now();
+    let bar = bar(args, seeds);
+    let tally = simulate(args, &options, first, seeds, &bar);
+    bar.finish_and_clear();
+    let seconds = began.elapsed().as_secs_f64();
+    let per_second = tally.seeds as f64 / seconds.max(1e-9);
+    println!(
+        "smpcall sim: first_seed={first} seeds={} seeds_per_second={per_second:.0} steps={} violations={}",
+        tally.seeds,
+        tally.steps,
+        tally.violations()
+    );
+    if let Some(json) = json {
+        json.write(&json!({
+            "first_seed": first,
+            "seeds": tally.seeds,
+            "seeds_per_second": per_second,
+            "steps": tally.steps,
+            "violations": tally.violations(),
+            "failed": tally.failed,
+        }))?;
+    }
+    verdict(args, &options, &tally, trace)
+}
+
+fn options(args: &Args) -> Options {
+    let faults = match &args.faults {
+        FaultFlag::On => FaultChoice::Drawn,
+        FaultFlag::Off => FaultChoice::These(smpcall_sim::Faults::off()),
+        FaultFlag::Rates(faults) => FaultChoice::These(faults.clone()),
+    };
+    Options { cpus_min: args.cpus.min, cpus_max: args.cpus.max, faults, steps_max: args.steps_max }
+}
+
+impl Tally {
+    fn violations(&self) -> usize {
+        self.failed.len() + self.unstable.len()
+    }
+}
+
+/// By seeds, or by time where that is the limit.
+fn bar(args: &Args, seeds: u64) -> ProgressBar {
+    let millis = args.seconds.map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
+    let len = if args.seeds.is_some() { seeds } else { millis.unwrap_or(seeds) };
+    progress(len, "sim")
+}
+
+fn simulate(args: &Args, options: &Options, first: u64, seeds: u64, bar: &ProgressBar) -> Tally {
+    let began = Instant::now();
+    let mut tally = Tally::default();
+    for nth in (0..seeds).filter(|nth| args.partition.has(*nth)) {
+        if args.seconds.is_some_and(|limit| began.elapsed() >= limit) {
+            break;
+        }
+        let seed = first.wrapping_add(nth);
+        let scenario = Scenario::draw(seed, options);
+        let outcome = play(&scenario);
+        tally.seeds += 1;
+        tally.steps += outcome.steps;
+        if outcome.violation.is_some() {
+            tally.failed.push(seed);
+        } else if args.twice {
+            let again = play(&scenario);
+            if (again.hash, again.steps) != (outcome.hash, outcome.steps) {
+                tally.unstable.push(seed);
+            }
+        }
+        if tally.seeds.is_multiple_of(64) {
+            let elapsed = began.elapsed();
+            bar.set_position(if args.seeds.is_some() || args.seconds.is_none() {
+                nth
+            } else {
+                u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
+            });
+            let per_second = tally.seeds as f64 / elapsed.as_secs_f64().max(1e-9);
+            bar.set_message(format!("sim, {per_second:.0} seeds a second"));
+        }
+        if tally.violations() > 0 && !args.keep_going {
+            break;
+        }
+    }
+    tally
+}
+
+fn verdict(args: &Args, options: &Options, tally: &Tally, trace: Option<JsonFile>) -> Result<()> {
+    if let Some(seed) = tally.unstable.first() {
+        eprintln!("seed {seed}: its second run was another than its first");
+    }
+    if let Some(seed) = tally.failed.first() {
+        failure::tell(*seed, options, trace)?;
+        eprintln!("to see it again: {}", repeat(args, *seed));
+    }
+    match tally.violations() {
+        0 => Ok(()),
+        violations => bail!("{violations} of {} seeds failed: {:?}", tally.seeds, first_few(tally)),
+    }
+}
+
+fn first_few(tally: &Tally) -> Vec<u64> {
+    tally.failed.iter().chain(&tally.unstable).copied().take(20).collect()
+}
+
+/// The command line that plays that seed again.
+fn repeat(args: &Args, seed: u64) -> String {
+    let steps = args.steps_max.map(|steps| format!(" --steps-max {steps}")).unwrap_or_default();
+    format!("smpcall sim --seed {seed} --cpus {} --faults {}{steps}", args.cpus, args.faults)
+}

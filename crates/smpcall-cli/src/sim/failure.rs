@@ -1,0 +1,41 @@
+//! A seed that failed: what it broke, the smallest scenario that still does, its timeline, its trace.
+
+use crate::output::JsonFile;
+use anyhow::Result;
+use smpcall_sim::{Options, Scenario, chrome_trace, play_and_tell, shrink, timeline};
+
+/// How many runs the search for a smaller scenario may take: some seconds.
+const SHRINK_RUNS: u32 = 8_000;
+
+/// Tells of a failing seed, on standard error, and writes its trace.
+pub(super) fn tell(seed: u64, options: &Options, trace: Option<JsonFile>) -> Result<()> {
+    let scenario = Scenario::draw(seed, options);
+    let (outcome, _) = play_and_tell(&scenario);
+    if let Some(violation) = &outcome.violation {
+        eprintln!("seed {seed}: {violation}");
+    }
+    let small = shrink(&scenario, SHRINK_RUNS);
+    let (outcome, history) = play_and_tell(&small);
+    eprintln!(
+        "made small: {} CPUs of {}, {} ops of {}, the schedule of seed {}:",
+        small.cpus,
+        scenario.cpus,
+        small.ops(),
+        scenario.ops(),
+        small.seed
+    );
+    eprint!("{small}{}", timeline(&small, &history));
+    if let Some(violation) = &outcome.violation {
+        eprintln!("{violation}");
+    }
+    let trace = match trace {
+        Some(file) => file,
+        None => {
+            let path = std::env::temp_dir().join(format!("smpcall-sim-{seed}.json"));
+            eprintln!("its trace, for Perfetto or chrome://tracing: {}", path.display());
+            let Some(file) = JsonFile::open(Some(&path))? else { return Ok(()) };
+            file
+        }
+    };
+    trace.write(&chrome_trace(&small, &history))
+}

@@ -1,0 +1,189 @@
+//! `smpcall sim` as its user meets it: what it prints and writes, what it refuses, and that a run which fails says so with all
+//! that one needs to see it again. That it finds defects, `cargo xtask mutants --filter sim-` shows.
+
+use serde_json::Value;
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn sim(arguments: &str) -> Output {
+    sim_with(arguments, &[])
+}
+
+fn sim_with(arguments: &str, more: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_smpcall"))
+        .arg("sim")
+        .args(arguments.split_whitespace())
+        .args(more)
+        .output()
+        .expect("the command starts")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_str(&std::fs::read_to_string(path).expect("the file was written")).expect("it is JSON")
+}
+
+/// Refused before anything is run, and the message names what is wrong.
+#[track_caller]
+fn refused(arguments: &str, code: i32, named: &str) {
+    let output = sim(arguments);
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{arguments}: {message}");
+    assert!(message.starts_with("error: ") && message.contains(named), "{arguments}: {message}");
+    assert!(output.stdout.is_empty(), "{arguments} ran all the same");
+}
+
+#[track_caller]
+fn passes(arguments: &str) -> String {
+    let output = sim(arguments);
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{arguments}: {stdout}{stderr}");
+    assert_eq!(stderr, "", "no bar where there is no terminal");
+    stdout
+}
+
+#[test]
+fn a_seed_that_is_none_is_refused() {
+    for bad in ["x", "0xg", "1.5", "-1", "18446744073709551616"] {
+        refused(&format!("--seed {bad}"), 2, "--seed");
+    }
+}
+
+#[test]
+fn no_seeds_are_refused() {
+    refused("--seeds 0", 2, "--seeds");
+    refused("--seeds many", 2, "--seeds");
+    refused("--seeds -5", 2, "--seeds");
+}
+
+#[test]
+fn machines_without_cpus_or_with_too_many_are_refused() {
+    refused("--cpus 0", 2, "1 to 8192 CPUs, not 0");
+    refused("--cpus 8193", 2, "1 to 8192 CPUs, not 8193");
+    refused("--cpus 4..2", 2, "empty range");
+    refused("--cpus two", 2, "not a number");
+}
+
+#[test]
+fn rates_outside_of_nought_to_one_are_refused() {
+    refused("--faults lost=1.5", 2, "rates are from 0 to 1");
+    refused("--faults lost=-0.1", 2, "rates are from 0 to 1");
+    refused("--faults lost=often", 2, "not a number");
+    refused("--faults gone=0.5", 2, "no fault `gone`");
+    refused("--faults perhaps", 2, "not NAME=RATE");
+}
+
+#[test]
+fn parts_that_are_not_there_are_refused() {
+    refused("--partition 5/4", 2, "no part 5 of 4");
+    refused("--partition 0/4", 2, "no part 0 of 4");
+    refused("--partition 1", 2, "not I/N");
+}
+
+#[test]
+fn times_that_are_none_are_refused() {
+    refused("--seconds 0", 2, "--seconds");
+    refused("--seconds -1", 2, "--seconds");
+}
+
+#[test]
+fn files_that_cannot_be_written_are_an_error_before_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("no/such/folder.json");
+    for flag in ["--json", "--trace"] {
+        let output = sim_with("--seeds 1000000000", &[flag, missing.to_str().unwrap()]);
+        let message = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{flag}: {message}");
+        assert!(message.contains("cannot write") && message.contains("folder.json"), "{flag}: {message}");
+        assert!(output.stdout.is_empty(), "{flag} ran all the same");
+    }
+}
+
+#[test]
+fn it_prints_what_it_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sim.json");
+    // Longer than what is written, which has to replace all of it.
+    std::fs::write(&path, "x".repeat(1 << 16)).unwrap();
+    let output = sim_with("--seed 0x10 --seeds 30 --twice", &["--json", path.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let written = json(&path);
+    assert_eq!((written["first_seed"].as_u64(), written["seeds"].as_u64()), (Some(16), Some(30)));
+    assert_eq!(written["violations"], 0);
+    assert!(written["seeds_per_second"].as_f64().is_some_and(|rate| rate > 0.0));
+    let line = text(&output.stdout);
+    assert!(line.contains("first_seed=16 seeds=30 "), "{line}");
+    assert!(line.contains(&format!("steps={} ", written["steps"])), "{line}");
+}
+
+#[test]
+fn a_seed_repeats_and_parts_are_a_whole() {
+    let steps = |arguments: &str| -> u64 {
+        let line = passes(arguments);
+        line.split(' ')
+            .find_map(|word| word.strip_prefix("steps="))
+            .expect("steps")
+            .parse()
+            .expect("a number")
+    };
+    let whole = steps("--seed 7 --seeds 24");
+    assert_eq!(steps("--seed 7 --seeds 24"), whole);
+    let parts = ["1/3", "2/3", "3/3"].map(|part| steps(&format!("--seed 7 --seeds 24 --partition {part}")));
+    assert_eq!(parts.iter().sum::<u64>(), whole);
+    assert_eq!(steps("--seed 7"), steps("--seed 7 --seeds 1"), "a seed alone is the only one");
+}
+
+#[test]
+fn machines_of_one_cpu_and_of_many_with_every_choice_of_faults() {
+    passes("--seed 1 --seeds 40 --cpus 1 --twice");
+    passes("--seed 1 --seeds 1 --cpus 100 --faults off");
+    passes("--seed 1 --seeds 40 --faults off --cpus 2..4");
+    passes("--seed 1 --seeds 40 --faults lost=1,late=0.5,hotplug=0.3 --cpus 5");
+    passes("--seconds 0.5");
+}
+
+/// A run that is cut short stands for one that cannot finish, and for any that fails.
+#[test]
+fn a_seed_that_fails_is_told_made_small_and_can_be_repeated() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trace.json");
+    let output = sim_with("--seed 5 --seeds 100 --steps-max 200", &["--trace", path.to_str().unwrap()]);
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(1), "{stdout}{stderr}");
+    assert!(stdout.contains("violations=1"), "it stops at the first: {stdout}");
+    let seed =
+        stderr.lines().next().and_then(|line| line.strip_prefix("seed ")).expect("the seed comes first");
+    let (seed, what) = seed.split_once(": ").expect("and what is broken");
+    assert!(
+        what.starts_with("P10 no silent deadlock") && what.contains("not finished within 200 steps"),
+        "{what}"
+    );
+    for part in ["made small: ", "  op 0: ", "to see it again: smpcall sim --seed "] {
+        assert!(stderr.contains(part), "{part}: {stderr}");
+    }
+    let events = json(&path)["traceEvents"].as_array().expect("a trace").len();
+    assert!(events > 3, "{events}");
+    // The line that is printed does what it says.
+    let line =
+        stderr.lines().find_map(|line| line.strip_prefix("to see it again: smpcall sim ")).expect("the line");
+    assert!(line.starts_with(&format!("--seed {seed} ")), "{line}");
+    let again = sim_with(line, &["--trace", path.to_str().unwrap()]);
+    assert_eq!(again.status.code(), Some(1));
+    assert!(text(&again.stderr).contains(what), "{}", text(&again.stderr));
+}
+
+#[test]
+fn with_keep_going_all_failures_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, trace) = (folder.path().join("sim.json"), folder.path().join("trace.json"));
+    let files = ["--json", path.to_str().unwrap(), "--trace", trace.to_str().unwrap()];
+    let output = sim_with("--seed 5 --seeds 20 --steps-max 50 --keep-going", &files);
+    assert_eq!(output.status.code(), Some(1));
+    let written = json(&path);
+    assert_eq!(written["seeds"], 20);
+    assert_eq!(written["violations"].as_u64(), written["failed"].as_array().map(|all| all.len() as u64));
+    assert!(written["violations"].as_u64() > Some(1));
+}

@@ -1,0 +1,175 @@
+//! The conformance suite on simulated machines: the promises' bodies, on the same core, with interrupts that come in at any
+//! step, NMIs, and threads that are no CPUs. Each run's log is checked as a kernel's would be.
+
+use smpcall_conformance_sim::{Lines, Rig, Suite, check_log, memory_bytes};
+use smpcall_instrumented::{Budget, PerCpu, Platform, Smp};
+use smpcall_sim::Virtual;
+use smpcall_sim::explore::{Found, Run, Search, Tiny, here};
+use std::cell::RefCell;
+use std::mem::MaybeUninit;
+use std::rc::Rc;
+use std::sync::Mutex;
+
+type Machine<const PARKS: bool> = Smp<Virtual<PARKS>, &'static mut [PerCpu]>;
+
+/// What threads that are no CPUs are asked to do, and by which of them that is done next.
+#[derive(Default)]
+struct Outside {
+    jobs: Vec<&'static (dyn Fn() + Sync)>,
+    over: bool,
+}
+
+/// `HANDLER`: doorbells interrupt, and their handler flushes.
+struct VirtualRig<const PARKS: bool, const HANDLER: bool> {
+    smp: &'static Machine<PARKS>,
+    outside: Mutex<Outside>,
+}
+
+impl<const PARKS: bool, const HANDLER: bool> Rig for VirtualRig<PARKS, HANDLER> {
+    type Platform = Virtual<PARKS>;
+    type Storage = &'static mut [PerCpu];
+
+    const HANDLER_FLUSHES: bool = HANDLER;
+
+    fn smp(&self) -> &'static Machine<PARKS> {
+        self.smp
+    }
+
+    fn memory(&self) -> &'static mut [MaybeUninit<u8>] {
+        vec![MaybeUninit::uninit(); memory_bytes(self.smp.cpus_len())].leak()
+    }
+
+    fn rounds(&self) -> u32 {
+        6
+    }
+
+    fn pause(&self) {
+        here::pause();
+    }
+
+    fn sleep(&self, limit_ns: u64) -> smpcall_conformance_sim::Woken {
+        use smpcall_conformance_sim::Woken;
+        if here::sleep(limit_ns) { Woken::Rung } else { Woken::TimedOut }
+    }
+
+    fn rings(&self) -> Option<u64> {
+        Some(here::rings())
+    }
+
+    fn unwind(&self) -> Option<fn() -> !> {
+        Some(|| std::panic::resume_unwind(Box::new("meant")))
+    }
+
+    fn interrupt(&self, f: &(dyn Fn() + Sync)) -> bool {
+        here::interrupt(f);
+        true
+    }
+
+    fn nmi(&self, f: &(dyn Fn() + Sync)) -> bool {
+        here::nmi(f);
+        true
+    }
+
+    fn outside(&self, f: &'static (dyn Fn() + Sync)) -> bool {
+        self.outside.lock().unwrap().jobs.push(f);
+        here::open(self.smp.cpus_len() as usize);
+        true
+    }
+}
+
+/// Runs the suite once, and hands out CPU 0's log.
+fn run<const PARKS: bool, const HANDLER: bool>(cpus: u32, seed: u64) -> (Found, String) {
+    let tiny = Tiny { cpus: cpus as usize, callers: 1, interrupts: HANDLER, steps_max: 40_000_000 };
+    let log = Rc::new(RefCell::new(String::new()));
+    let told = Rc::clone(&log);
+    let make = move || {
+        // Leaked, as the suite asks for: functions of a run that failed may come late.
+        let storage = (0..cpus).map(|_| PerCpu::new()).collect::<Vec<_>>().leak();
+        let smp: &'static Machine<PARKS> =
+            Box::leak(Box::new(Smp::with_storage(Virtual::<PARKS>, storage).expect("1 to 8192 CPUs")));
+        let rig = VirtualRig::<PARKS, HANDLER> { smp, outside: Mutex::default() };
+        let suite: &'static Suite<VirtualRig<PARKS, HANDLER>> = Box::leak(Box::new(Suite::new(rig)));
+        let body = |cpu: u32| -> Box<dyn FnOnce()> {
+            let told = Rc::clone(&told);
+            Box::new(move || {
+                let mut log = Lines(String::new());
+                // What it comes to is in the log.
+                let _ = suite.run(&mut log);
+                if cpu == 0 {
+                    told.replace(log.0);
+                    suite.rig().outside.lock().unwrap().over = true;
+                    here::open(cpus as usize);
+                }
+            })
+        };
+        let mut bodies: Vec<Box<dyn FnOnce()>> = (0..cpus).map(body).collect();
+        bodies.push(Box::new(move || outside(&suite.rig().outside)));
+        Run { bodies, doorbell: Box::new(|| _ = smp.flush(Budget::DEFAULT)), is_bad: Box::new(|| false) }
+    };
+    // SAFETY: machine, suite and memory are leaked, so that whatever is stored to stays in place.
+    let found = unsafe { tiny.explore(&Search::Seeds(seed..seed + 1), make) };
+    (found, log.take())
+}
+
+/// A thread that is no CPU: does what it is asked to, until the suite is over.
+fn outside(outside: &Mutex<Outside>) {
+    loop {
+        let (job, over) = {
+            let mut asked = outside.lock().unwrap();
+            (asked.jobs.pop(), asked.over)
+        };
+        match job {
+            Some(job) => job(),
+            None if over => return,
+            None => here::gate(),
+        }
+    }
+}
+
+#[track_caller]
+fn passes<const PARKS: bool, const HANDLER: bool>(cpus: u32, seeds: std::ops::Range<u64>) {
+    for seed in seeds {
+        let (found, log) = run::<PARKS, HANDLER>(cpus, seed);
+        let summary = check_log(&log)
+            .unwrap_or_else(|fault| panic!("{cpus} CPUs, seed {seed}: {fault} ({found:?})\n{log}"));
+        assert_eq!(found, Found { runs: 1, bad: 0, endless: 0 }, "{cpus} CPUs, seed {seed}");
+        // A budget cannot be had of a handler that flushes with its own.
+        let skipped = u32::from(HANDLER);
+        assert!(cpus == 1 || summary.skipped == skipped, "{cpus} CPUs, seed {seed}: {summary}\n{log}");
+    }
+}
+
+#[test]
+fn on_one_cpu() {
+    passes::<false, true>(1, 0..3);
+    passes::<true, false>(1, 0..3);
+}
+
+#[test]
+fn on_two_cpus_that_doorbells_interrupt() {
+    passes::<false, true>(2, 0..5);
+    passes::<true, true>(2, 0..5);
+}
+
+#[test]
+fn on_two_cpus_that_doorbells_wake() {
+    passes::<false, false>(2, 0..5);
+    passes::<true, false>(2, 0..5);
+}
+
+#[test]
+fn on_three_cpus() {
+    passes::<false, true>(3, 10..13);
+    passes::<true, false>(3, 10..13);
+}
+
+#[test]
+fn on_eight_cpus() {
+    passes::<true, true>(8, 20..22);
+    passes::<false, false>(8, 20..22);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_log() {
+    assert_eq!(run::<true, true>(3, 7).1, run::<true, true>(3, 7).1);
+}
