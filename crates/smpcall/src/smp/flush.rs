@@ -178,7 +178,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
                 let at = self.slots.oldest(batch.slots);
                 batch.slots &= !(1 << at);
                 // SAFETY: we took its bit, which is off the batch now, so this is its one answer (I11).
-                unsafe { self.run_slot(here, at) };
+                unsafe { self.run_slot(cpu, here, at) };
             } else if !batch.r#async.is_null() {
                 let at = batch.r#async;
                 // SAFETY: as for waiting calls.
@@ -240,13 +240,14 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         here.running.0.end();
     }
 
-    /// Runs a multicast's function, and answers it.
+    /// Runs a multicast's function, after passing it on to those who were left to this CPU, and answers it.
     ///
     /// # Safety
     ///
     /// This CPU owes slot `at` an answer (I11).
-    unsafe fn run_slot(&self, here: &PerCpu, at: u32) {
+    unsafe fn run_slot(&self, cpu: u32, here: &PerCpu, at: u32) {
         let slot = self.slots.get(at);
+        self.pass_on(cpu, at);
         // SAFETY: the caller's promise.
         let run = unsafe { slot.run() };
         here.running.0.begin(slot.as_header(), run as *const ());
@@ -254,7 +255,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         if let Err(panic) = P::catch(|| unsafe { run(slot) }) {
             self.platform.caught(panic);
         }
-        if let Some(waiter) = slot.answer() {
+        if let Some(waiter) = self.answer(cpu, at) {
             self.platform.wake(waiter);
         }
         here.running.0.end();

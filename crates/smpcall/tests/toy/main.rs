@@ -15,4 +15,5 @@ mod machine;
 mod many;
 mod port;
 mod post;
+mod relay;
 mod wait;
