@@ -41,6 +41,10 @@ pub enum Kind {
     Fence,
     /// An access to what only its own CPU looks at.
     Own,
+    /// A look into memory that is no atomic ([`touch`]): has a price, and is no step.
+    Read,
+    /// A write to such memory.
+    Write,
 }
 
 /// An access that is about to be made.
@@ -91,6 +95,14 @@ fn step<T>(kind: Kind, at: &T) -> bool {
             hook.before(Access { kind, line: core::ptr::from_ref(at).addr() / 64 });
             true
         }
+    }
+}
+
+/// Says that memory which is no atomic is about to be read, or written: for the price of it only.
+#[inline]
+pub fn touch<T>(at: *const T, kind: Kind) {
+    if let Some(hook) = HOOK.get() {
+        hook.before(Access { kind, line: at.addr() / 64 });
     }
 }
 

@@ -347,13 +347,13 @@ pub(crate) const SPIN: u8 = 16;
 pub(crate) const PORT: u8 = 17;
 
 impl Hook for Engine {
-    /// Here each access could be priced: its kind, `access.line`, and the virtual CPU `self.current`.
     #[inline]
     fn before(&self, access: Access) {
-        if access.kind != Kind::Own {
-            self.point(access.kind as u8);
-        } else if self.quiet.get() == 0 && !std::thread::panicking() {
-            self.let_interrupts_in();
+        match access.kind {
+            Kind::Load | Kind::Store | Kind::Rmw | Kind::Fence => self.point(access.kind as u8),
+            Kind::Own if self.quiet.get() == 0 && !std::thread::panicking() => self.let_interrupts_in(),
+            // Memory of one side at a time: no step, only a price, and that is `scale`'s.
+            Kind::Own | Kind::Read | Kind::Write => {}
         }
     }
 }

@@ -44,8 +44,11 @@
 //! # A new kind of call
 //!
 //! is one row of the table in `kinds.rs`: how it is drawn and what is done. If its outcome is a promise, a checker in `check/`
-//! says so from the record (`history::Act` and `Came`). A cost model prices accesses in `Engine`'s `Hook::before`, which is told
-//! the kind and the cache line of each, and knows the virtual CPU; doorbells are priced in `port::send`.
+//! says so from the record (`history::Act` and `Came`).
+//!
+//! # The price of growth
+//!
+//! is another machine for the same instrumented core, on which time is what accesses cost: [`scale`].
 
 mod check;
 mod engine;
@@ -57,6 +60,7 @@ mod kinds;
 mod machine;
 mod port;
 mod rng;
+pub mod scale;
 mod scenario;
 mod shrink;
 mod sim;
