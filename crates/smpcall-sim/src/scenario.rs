@@ -243,7 +243,11 @@ impl Scenario {
             manners: Manners {
                 looks_first: *rng.pick(&[0, 1, 3, 10]),
                 parks_after: *rng.pick(&[0, 1, 4, u32::MAX]),
-                stall_timeout_ns: *rng.pick(&[5_000, 20_000, 100_000]),
+                // Nobody makes good for a doorbell that should have been sent, unless one may be lost.
+                stall_timeout_ns: match draw.faults.lost + draw.faults.stuck {
+                    0.0 if rng.chance(0.7) => 0,
+                    _ => *rng.pick(&[5_000, 20_000, 100_000]),
+                },
             },
             budget: *rng.pick(&[1, 2, 3, 8, 256, 256]),
             faults: draw.faults,
