@@ -43,7 +43,7 @@ fn plan(extent: Extent) -> Vec<Step> {
         step("docs", docs),
         step("models", || models::run(None)),
         // A fixed set of seeds, each twice: the second run must be the first to its last step.
-        step("sim", cargo("run --release -p smpcall-cli -- sim --seed 1 --seeds 10000 --twice")),
+        step("sim", cargo("run --release -p smpcall-cli -- sim --seed 1 --seeds 30000 --twice")),
     ];
     if extent == Extent::Short {
         plan.push(step("litmus (short)", cargo("run --release -p smpcall-cli -- litmus --posts 200000")));

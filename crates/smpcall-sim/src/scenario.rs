@@ -238,7 +238,7 @@ impl Scenario {
             callers,
             strategy: draw_strategy(&rng, fault_steps),
             drain_every: *rng.pick(&[1, 4, 16, 64, 256]),
-            interrupts: rng.chance(0.7),
+            interrupts: rng.chance(0.6),
             parks: rng.chance(0.5),
             manners: Manners {
                 looks_first: *rng.pick(&[0, 1, 3, 10]),
