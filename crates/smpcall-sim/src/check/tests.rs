@@ -49,14 +49,14 @@ fn remove(history: &mut History, f: impl FnMut(&Event) -> bool) -> bool {
 
 #[test]
 fn a_run_that_is_missing_breaks_p1() {
-    broken("P1", 100, |_, history| {
+    broken("P1", 50, |_, history| {
         remove(history, |event| matches!(event.what, What::RunBegin { of: Of::Call(_) | Of::Many(_), .. }))
     });
 }
 
 #[test]
 fn a_run_too_many_breaks_p1() {
-    broken("P1", 100, |scenario, history| {
+    broken("P1", 50, |scenario, history| {
         let csd = |event: &Event| match event.what {
             What::RunBegin { of: Of::Csd(csd), .. } => !scenario.csds[csd].cancels,
             _ => false,
@@ -70,7 +70,7 @@ fn a_run_too_many_breaks_p1() {
 
 #[test]
 fn a_run_outside_of_call_context_breaks_p1() {
-    broken("P1", 100, |_, history| {
+    broken("P1", 50, |_, history| {
         change(history, |event| match &mut event.what {
             What::RunBegin { in_context, .. } => std::mem::replace(in_context, false),
             _ => false,
@@ -80,7 +80,7 @@ fn a_run_outside_of_call_context_breaks_p1() {
 
 #[test]
 fn a_run_that_sees_nothing_breaks_p2() {
-    broken("P2", 80, |_, history| {
+    broken("P2", 40, |_, history| {
         let mut blinded = false;
         for event in history {
             if let What::RunBegin { seen, .. } | What::Paid { seen, .. } = &mut event.what {
@@ -94,7 +94,7 @@ fn a_run_that_sees_nothing_breaks_p2() {
 
 #[test]
 fn a_busy_that_names_another_cpu_breaks_p3() {
-    broken("P3", 30, |scenario, history| {
+    broken("P3", 15, |scenario, history| {
         let nobodys = scenario.cpus as u32;
         change(history, |event| match &mut event.what {
             What::End { came: Came::Busy(cpu), .. } => {
@@ -111,7 +111,7 @@ fn an_answer_that_is_wrong_or_not_visible_breaks_p4() {
     for wrong in
         [Came::Answered { right: false, visible: true }, Came::Answered { right: true, visible: false }]
     {
-        broken("P4", 80, |_, history| {
+        broken("P4", 40, |_, history| {
             change(history, |event| match &mut event.what {
                 What::End { came: came @ Came::Answered { .. }, .. } => {
                     *came = wrong;
@@ -125,7 +125,7 @@ fn an_answer_that_is_wrong_or_not_visible_breaks_p4() {
 
 #[test]
 fn a_relay_that_is_busy_in_its_own_function_breaks_p5() {
-    broken("P5", 5, |scenario, history| {
+    broken("P5", 1, |scenario, history| {
         let hops = |event: &Event| match event.what {
             What::Begin { op, act: Act::Post { csd, .. } } => {
                 (event.level == Level::Call && !scenario.csds[csd].hops.is_empty()).then_some(op)
@@ -146,7 +146,7 @@ fn a_relay_that_is_busy_in_its_own_function_breaks_p5() {
 
 #[test]
 fn multicasts_of_one_sender_the_other_way_round_break_p6() {
-    broken("P6", 5, |_, history| {
+    broken("P6", 1, |_, history| {
         let quiet = |history: &History, op: usize| {
             history.iter().find_map(|event| match &event.what {
                 What::Begin { op: number, act: Act::Many { waits: false, .. } } if *number == op => {
@@ -179,7 +179,7 @@ fn multicasts_of_one_sender_the_other_way_round_break_p6() {
 
 #[test]
 fn a_doorbell_to_a_cpu_that_polls_or_is_in_its_flush_breaks_p7() {
-    broken("P7", 60, |_, history| {
+    broken("P7", 30, |_, history| {
         // A post to a CPU whose function is under way, which rings.
         let Some(at) =
             history.iter().position(|event| matches!(event.what, What::RunBegin { queued: true, .. }))
@@ -223,7 +223,7 @@ fn a_doorbell_to_a_cpu_that_polls_or_is_in_its_flush_breaks_p7() {
 
 #[test]
 fn a_run_after_everything_was_at_rest_breaks_p7() {
-    broken("P7", 40, |scenario, history| {
+    broken("P7", 20, |scenario, history| {
         if scenario.faults.lost > 0.0 {
             return false;
         }
@@ -240,7 +240,7 @@ fn a_run_after_everything_was_at_rest_breaks_p7() {
 
 #[test]
 fn a_run_on_a_cpu_that_is_offline_breaks_p8() {
-    broken("P8", 40, |_, history| {
+    broken("P8", 20, |_, history| {
         let run =
             history.iter().position(|event| matches!(event.what, What::RunBegin { of: Of::Csd(_), .. }));
         let Some(run) = run else { return false };
@@ -265,7 +265,7 @@ fn a_run_that_does_not_end_breaks_p10() {
             assert!(violation.promise.starts_with("P10"), "{violation}");
         }
     }
-    broken("P10", 30, |_, history| {
+    broken("P10", 15, |_, history| {
         change(history, |event| match &mut event.what {
             What::End { came: came @ Came::WouldDeadlock, .. } => {
                 *came = Came::Unexpected;
@@ -278,6 +278,6 @@ fn a_run_that_does_not_end_breaks_p10() {
 
 #[test]
 fn a_panic_that_is_not_caught_and_a_csd_that_is_not_freed_break_p11() {
-    broken("P11", 30, |_, history| remove(history, |event| event.what == What::Caught));
-    broken("P11", 50, |_, history| remove(history, |event| matches!(event.what, What::Freed { .. })));
+    broken("P11", 15, |_, history| remove(history, |event| event.what == What::Caught));
+    broken("P11", 25, |_, history| remove(history, |event| matches!(event.what, What::Freed { .. })));
 }
