@@ -1,5 +1,5 @@
 //! A scenario: everything about a run that is drawn before it begins. It is data, so that a failing one can be made smaller
-//! ([`crate::shrink`]), and a function of its seed.
+//! ([`crate::shrink()`]), and a function of its seed.
 
 use crate::faults::{Faults, befall};
 use crate::kinds::{KINDS, Places};
@@ -30,7 +30,7 @@ pub struct Plan {
 /// One op of a program: which row of the table, and its arguments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Op {
-    /// The row of [`KINDS`].
+    /// The row of the table in `kinds.rs`.
     pub kind: usize,
     /// Csds.
     pub csds: Vec<usize>,

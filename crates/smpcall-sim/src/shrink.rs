@@ -70,8 +70,10 @@ impl Shrinking {
         while self.best.callers > 0 && self.change(without_caller) {
             smaller = true;
         }
-        while self.best.cpus > 1 && self.change(without_last_cpu) {
-            smaller = true;
+        let mut cpu = self.best.cpus;
+        while cpu > 0 {
+            cpu -= 1;
+            smaller |= self.best.cpus > 1 && self.change(|scenario| without_cpu(scenario, cpu));
         }
         smaller
     }
@@ -140,12 +142,16 @@ fn without_caller(scenario: &mut Scenario) {
     scenario.programs.pop();
 }
 
-/// Those who called the last CPU call another one.
-fn without_last_cpu(scenario: &mut Scenario) {
+/// Those who called that CPU call another one.
+fn without_cpu(scenario: &mut Scenario, gone: usize) {
     scenario.cpus -= 1;
-    let (last, cpus) = (scenario.cpus, scenario.cpus as u32);
-    scenario.programs.remove(last);
-    scenario.arrivals.retain(|arrival| arrival.cpu != last);
+    let (gone_cpu, cpus) = (gone as u32, scenario.cpus as u32);
+    let moved = |cpu: u32| if cpu > gone_cpu { cpu - 1 } else { cpu % cpus };
+    scenario.programs.remove(gone);
+    scenario.arrivals.retain(|arrival| arrival.cpu != gone);
+    for arrival in scenario.arrivals.iter_mut().filter(|arrival| arrival.cpu > gone) {
+        arrival.cpu -= 1;
+    }
     let ops = scenario
         .programs
         .iter_mut()
@@ -154,15 +160,15 @@ fn without_last_cpu(scenario: &mut Scenario) {
     for op in ops {
         // A set of CPUs has each of them once.
         let set = op.cpus.len() > 1;
-        op.cpus.iter_mut().for_each(|cpu| *cpu %= cpus);
+        op.cpus.iter_mut().for_each(|cpu| *cpu = moved(*cpu));
         if set {
             op.cpus.sort_unstable();
             op.cpus.dedup();
         }
     }
     for plan in &mut scenario.csds {
-        plan.hops.iter_mut().for_each(|cpu| *cpu %= cpus);
-        plan.posts = plan.posts.map(|(csd, cpu)| (csd, cpu % cpus));
+        plan.hops.iter_mut().for_each(|cpu| *cpu = moved(*cpu));
+        plan.posts = plan.posts.map(|(csd, cpu)| (csd, moved(cpu)));
     }
 }
 
@@ -176,7 +182,8 @@ mod tests {
         for seed in 0..50 {
             let mut scenario = Scenario::draw(seed, &Options::default());
             while scenario.cpus > 1 {
-                without_last_cpu(&mut scenario);
+                let gone = seed as usize % scenario.cpus;
+                without_cpu(&mut scenario, gone);
                 assert_eq!(scenario.programs.len(), scenario.threads());
                 assert_eq!(play(&scenario).violation, None, "seed {seed}, {} CPUs", scenario.cpus);
             }
