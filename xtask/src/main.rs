@@ -26,9 +26,9 @@ struct Args {
 enum Verb {
     /// Find or install what the tests need; says how to get what it cannot install
     Setup,
-    /// Format, lints, tidy, tests, docs, loom models, a short litmus run, a short torture
+    /// Format, lints, tidy, tests, docs, loom models, simulated seeds, a short litmus run, a short torture
     Test {
-        /// Also the mutants, both sanitizers, the whole litmus run and two minutes of torture
+        /// Also the mutants, both sanitizers, the whole litmus run, two minutes of torture and two of fresh seeds
         #[arg(long)]
         full: bool,
     },

@@ -42,6 +42,8 @@ fn plan(extent: Extent) -> Vec<Step> {
         step("tests", cargo("test --workspace")),
         step("docs", docs),
         step("models", || models::run(None)),
+        // A fixed set of seeds, each twice: the second run must be the first to its last step.
+        step("sim", cargo("run --release -p smpcall-cli -- sim --seed 1 --seeds 30000 --twice")),
     ];
     if extent == Extent::Short {
         plan.push(step("litmus (short)", cargo("run --release -p smpcall-cli -- litmus --posts 200000")));
@@ -55,6 +57,7 @@ fn plan(extent: Extent) -> Vec<Step> {
     plan.push(sanitizer("sanitize tsan", sanitize::Sanitizer::Tsan));
     plan.push(step("litmus", cargo("run --release -p smpcall-cli -- litmus")));
     plan.push(step("torture", torture));
+    plan.push(step("sim (long)", cargo("run --release -p smpcall-cli -- sim --seconds 120")));
     plan
 }
 

@@ -2,7 +2,7 @@
 //! that were lost.
 
 use crate::rig::{Rig, Woken};
-use core::sync::atomic::{AtomicU32, Ordering};
+use crate::sync::{AtomicU32, Ordering};
 use smpcall::{Budget, Flushed, Platform, Sleep};
 
 /// How often a CPU that waits only yields before it begins to sleep.

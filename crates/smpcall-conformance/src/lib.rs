@@ -99,6 +99,7 @@ mod once;
 mod report;
 mod rig;
 mod suite;
+mod sync;
 #[cfg(test)]
 mod tests;
 mod text;

@@ -1,12 +1,8 @@
 //! The two kinds of words that a case is made of: those by which its CPUs agree, and those that are under test.
 //!
-//! Both are 32 bits wide, since that is all that the core asks of a machine. In the simulator they are its atomics, so that
-//! what is under test can be late there as well.
+//! Both are 32 bits wide, since that is all that the core asks of a machine.
 
-#[cfg(not(smpcall_sim))]
-use core::sync::atomic::{AtomicU32, Ordering};
-#[cfg(smpcall_sim)]
-use smpcall_sim_atomics::{AtomicU32, Ordering};
+use crate::sync::{AtomicU32, Ordering};
 
 /// A number by which the CPUs of a case tell one another how far they are: a count of runs, a stage.
 ///

@@ -2,7 +2,7 @@
 //! as on x86.
 //!
 //! The values are inline, so the constructors are `const` and the core's layouts stay as they are; what is in flight is kept
-//! for each virtual CPU, by address ([`buffers`]). Outside of a simulation ([`enter`]) every access goes straight to memory.
+//! for each virtual CPU, by address (`buffers`). Outside of a simulation ([`enter`]) every access goes straight to memory.
 //!
 //! | access | what happens |
 //! |---|---|

@@ -21,6 +21,8 @@ mod once;
 mod order;
 mod progress;
 mod safety;
+#[cfg(test)]
+mod tests;
 mod visible;
 
 use crate::engine::End;

@@ -42,8 +42,9 @@ macro_rules! kind {
 pub(crate) static KINDS: &[Kind] = &[
     kind!("post", 24, Anywhere, posts::draw_shared, posts::post),
     kind!("own", 14, Threads, posts::draw_own, posts::post),
+    kind!("volley", 8, Threads, posts::draw_volley, posts::volley),
     kind!("chain", 8, Threads, posts::draw_chain, posts::chain),
-    kind!("counted", 4, Anywhere, posts::draw_counted, posts::counted),
+    kind!("counted", 8, Anywhere, posts::draw_counted, posts::counted),
     kind!("relay", 3, Threads, posts::draw_relay, posts::post),
     kind!("burst", 6, Threads, posts::draw_shared, posts::burst),
     kind!("cancel", 5, Anywhere, posts::draw_cancel, posts::cancel),

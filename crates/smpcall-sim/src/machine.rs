@@ -120,6 +120,10 @@ impl Machine {
         on!(self, smp => smp.poll_end())
     }
 
+    pub(crate) fn has_work(&self) -> bool {
+        on!(self, smp => smp.has_work())
+    }
+
     pub(crate) fn wake_idle_cpus(&self) -> u32 {
         on!(self, smp => smp.wake_idle_cpus())
     }

@@ -1,5 +1,5 @@
 //! A scenario: everything about a run that is drawn before it begins. It is data, so that a failing one can be made smaller
-//! ([`crate::shrink`]), and a function of its seed.
+//! ([`crate::shrink()`]), and a function of its seed.
 
 use crate::faults::{Faults, befall};
 use crate::kinds::{KINDS, Places};
@@ -30,7 +30,7 @@ pub struct Plan {
 /// One op of a program: which row of the table, and its arguments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Op {
-    /// The row of [`KINDS`].
+    /// The row of the table in `kinds.rs`.
     pub kind: usize,
     /// Csds.
     pub csds: Vec<usize>,
@@ -238,12 +238,16 @@ impl Scenario {
             callers,
             strategy: draw_strategy(&rng, fault_steps),
             drain_every: *rng.pick(&[1, 4, 16, 64, 256]),
-            interrupts: rng.chance(0.7),
+            interrupts: rng.chance(0.6),
             parks: rng.chance(0.5),
             manners: Manners {
                 looks_first: *rng.pick(&[0, 1, 3, 10]),
                 parks_after: *rng.pick(&[0, 1, 4, u32::MAX]),
-                stall_timeout_ns: *rng.pick(&[5_000, 20_000, 100_000]),
+                // Nobody makes good for a doorbell that should have been sent, unless one may be lost.
+                stall_timeout_ns: match draw.faults.lost + draw.faults.stuck {
+                    0.0 if rng.chance(0.7) => 0,
+                    _ => *rng.pick(&[5_000, 20_000, 100_000]),
+                },
             },
             budget: *rng.pick(&[1, 2, 3, 8, 256, 256]),
             faults: draw.faults,

@@ -143,6 +143,8 @@ fn recoverer_main() {
 
 /// How many steps each thread has, if it is not stuck, after faults have ended.
 const JUDGED_AFTER: u64 = 4_000;
+/// How often that is put off, by twice as much each time, if doorbells were lost.
+const LOST_WARNINGS: u32 = 30;
 
 fn heal(ground: &Ground, engine: &Engine) {
     if ground.healed.replace(true) {
@@ -170,27 +172,35 @@ fn judge(ground: &Ground, engine: &Engine) {
     if ground.judged.get() {
         return;
     }
-    // Time may have leapt to this moment: those who spin still have to look at the clock.
-    ground.warnings.set(ground.warnings.get() + 1);
-    if ground.warnings.get() < 4 {
-        return engine.later(JUDGED_AFTER, Due::Judge);
+    let stuck = ground.stuck.borrow().clone();
+    let unexcused = unexcused(ground, engine, &stuck);
+    let warned = ground.warnings.replace(ground.warnings.get() + 1);
+    // Time may have leapt to this moment: those who spin still have to look at the clock. And who waits for several, and lost
+    // their doorbells, finds one with each report, after twice as long each time.
+    let wait = if !unexcused.is_empty() && ground.machine.lost() > 0 { LOST_WARNINGS } else { 3 };
+    if warned < wait {
+        return engine.later(JUDGED_AFTER << warned.saturating_sub(3), Due::Judge);
     }
     ground.judged.set(true);
-    let stuck = ground.stuck.borrow().clone();
     if stuck.is_empty() {
         return;
     }
-    let named: Vec<usize> = engine.with_history(|history| {
-        let named = history.iter().filter(|event| names(history, event, &stuck));
-        named.map(|event| event.thread).collect()
-    });
-    let open = |thread: &usize| !ground.ended.borrow()[*thread] && !stuck.contains(thread);
-    let unexcused: Vec<usize> =
-        (0..ground.scenario.threads()).filter(open).filter(|thread| !named.contains(thread)).collect();
     engine.log(What::Judged { unexcused });
     for cpu in stuck {
         engine.set_stopped(cpu, false);
     }
+}
+
+/// Who has not ended, is not stuck, and was told of nobody who is.
+fn unexcused(ground: &Ground, engine: &Engine, stuck: &[usize]) -> Vec<usize> {
+    let named: Vec<usize> = engine.with_history(|history| {
+        let named = history.iter().filter(|event| names(history, event, stuck));
+        named.map(|event| event.thread).collect()
+    });
+    let open = |thread: &usize| {
+        !ground.ended.borrow()[*thread] && !stuck.contains(thread) && !named.contains(thread)
+    };
+    (0..ground.scenario.threads()).filter(open).collect()
 }
 
 /// Whether an event tells its thread of somebody who is stuck. Of a multicast's targets the core may name another, when the

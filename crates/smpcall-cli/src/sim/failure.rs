@@ -4,8 +4,8 @@ use crate::output::JsonFile;
 use anyhow::Result;
 use smpcall_sim::{Options, Scenario, chrome_trace, play_and_tell, shrink, timeline};
 
-/// How many runs the search for a smaller scenario may take: some seconds.
-const SHRINK_RUNS: u32 = 8_000;
+/// How many steps the search for a smaller scenario may take: some seconds' worth.
+const SHRINK_STEPS: u64 = 40_000_000;
 
 /// Tells of a failing seed, on standard error, and writes its trace.
 pub(super) fn tell(seed: u64, options: &Options, trace: Option<JsonFile>) -> Result<()> {
@@ -14,7 +14,7 @@ pub(super) fn tell(seed: u64, options: &Options, trace: Option<JsonFile>) -> Res
     if let Some(violation) = &outcome.violation {
         eprintln!("seed {seed}: {violation}");
     }
-    let small = shrink(&scenario, SHRINK_RUNS);
+    let small = shrink(&scenario, SHRINK_STEPS);
     let (outcome, history) = play_and_tell(&small);
     eprintln!(
         "made small: {} CPUs of {}, {} ops of {}, the schedule of seed {}:",

@@ -54,9 +54,21 @@ pub(super) fn wake_idle(ground: &'static Ground, _op: &Op) {
 }
 
 pub(super) fn hotplug(ground: &'static Ground, op: &Op) {
+    if op.flag && !engine().has_interrupts() {
+        leave_in_traffic(ground, op.amount);
+    }
     offline(ground);
     (0..op.amount * 4).for_each(|_| engine().step_aside());
     online(ground);
+}
+
+/// Goes when there is much to do, just after a look that may have left some over.
+fn leave_in_traffic(ground: &'static Ground, patience: u32) {
+    let engine = engine();
+    let idle = |_: &u32| !ground.machine.has_work();
+    (0..patience * 8).take_while(idle).for_each(|_| engine.step_aside());
+    (0..patience).for_each(|_| engine.step_aside());
+    ground.flush();
 }
 
 pub(crate) fn online(ground: &'static Ground) {

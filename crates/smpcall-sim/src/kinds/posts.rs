@@ -14,6 +14,11 @@ pub(super) fn draw_own(draw: &mut Draw, thread: usize) -> Op {
     Op { csds: vec![draw.own_csd(thread)], cpus: vec![draw.cpu()], ..Op::default() }
 }
 
+pub(super) fn draw_volley(draw: &mut Draw, thread: usize) -> Op {
+    let csds = (0..draw.rng.between(2, 6)).map(|_| draw.own_csd(thread)).collect();
+    Op { csds, cpus: vec![draw.cpu()], ..Op::default() }
+}
+
 pub(super) fn draw_chain(draw: &mut Draw, thread: usize) -> Op {
     let mut csds: Vec<usize> = (0..draw.rng.between(1, 5)).map(|_| draw.own_csd(thread)).collect();
     if draw.rng.chance(0.3) {
@@ -45,6 +50,13 @@ pub(super) fn post(ground: &'static Ground, op: &Op) {
 pub(super) fn burst(ground: &'static Ground, op: &Op) {
     for _ in 0..op.amount {
         ground.post(op.csds[0], op.cpus[0]);
+    }
+}
+
+/// One's own csds to one CPU, one after another: so many that a budget leaves some over, and more come.
+pub(super) fn volley(ground: &'static Ground, op: &Op) {
+    for csd in &op.csds {
+        ground.post(*csd, op.cpus[0]);
     }
 }
 

@@ -1,0 +1,283 @@
+//! Each checker can fail: records of sound runs are doctored, one thing at a time, and the promise that is then broken must be
+//! the one that is named. (That the core's own defects are found, the `sim-` mutants show.)
+
+use super::first_violation;
+use crate::engine::End;
+use crate::history::{Act, Came, Event, History, Level, Of, What};
+use crate::scenario::{FaultChoice, Options, Scenario};
+use crate::sim::play_and_tell;
+
+/// Sound runs, some with faults and some without.
+fn records() -> impl Iterator<Item = (Scenario, History)> {
+    (0..120).map(|seed| {
+        let mut options = Options::default();
+        if seed % 2 == 0 {
+            options.faults =
+                FaultChoice::These("interrupts=0.5,hotplug=0.1,panics=0.2".parse().expect("rates"));
+        }
+        let scenario = Scenario::draw(seed, &options);
+        let (outcome, history) = play_and_tell(&scenario);
+        assert_eq!(outcome.violation, None, "seed {seed}");
+        (scenario, history)
+    })
+}
+
+/// Doctors every record, where that can be done, and demands that the promise is found broken in each: or, where another
+/// event can make good for the one that was changed, in `least` of them.
+#[track_caller]
+fn broken(promise: &str, least: usize, doctor: impl Fn(&Scenario, &mut History) -> bool) {
+    let mut found = 0;
+    let mut others = Vec::new();
+    for (scenario, mut history) in records() {
+        if doctor(&scenario, &mut history) {
+            match first_violation(&scenario, &history, End::Done) {
+                Some(violation) if violation.promise.starts_with(promise) => found += 1,
+                other => others.push(other),
+            }
+        }
+    }
+    assert!(found >= least, "{found} of {}: {:?}", found + others.len(), others.first());
+}
+
+fn change(history: &mut History, f: impl FnMut(&mut Event) -> bool) -> bool {
+    history.iter_mut().any(f)
+}
+
+fn remove(history: &mut History, f: impl FnMut(&Event) -> bool) -> bool {
+    history.iter().position(f).map(|at| history.remove(at)).is_some()
+}
+
+#[test]
+fn a_run_that_is_missing_breaks_p1() {
+    broken("P1", 50, |_, history| {
+        remove(history, |event| matches!(event.what, What::RunBegin { of: Of::Call(_) | Of::Many(_), .. }))
+    });
+}
+
+#[test]
+fn a_run_too_many_breaks_p1() {
+    broken("P1", 50, |scenario, history| {
+        let csd = |event: &Event| match event.what {
+            What::RunBegin { of: Of::Csd(csd), .. } => !scenario.csds[csd].cancels,
+            _ => false,
+        };
+        let Some(at) = history.iter().position(csd) else { return false };
+        let again = history[at].clone();
+        history.insert(at, again);
+        true
+    });
+}
+
+#[test]
+fn a_run_outside_of_call_context_breaks_p1() {
+    broken("P1", 50, |_, history| {
+        change(history, |event| match &mut event.what {
+            What::RunBegin { in_context, .. } => std::mem::replace(in_context, false),
+            _ => false,
+        })
+    });
+}
+
+#[test]
+fn a_run_that_sees_nothing_breaks_p2() {
+    broken("P2", 40, |_, history| {
+        let mut blinded = false;
+        for event in history {
+            if let What::RunBegin { seen, .. } | What::Paid { seen, .. } = &mut event.what {
+                blinded |= !seen.is_empty();
+                seen.iter_mut().for_each(|(_, value)| *value = 0);
+            }
+        }
+        blinded
+    });
+}
+
+#[test]
+fn a_busy_that_names_another_cpu_breaks_p3() {
+    broken("P3", 15, |scenario, history| {
+        let nobodys = scenario.cpus as u32;
+        change(history, |event| match &mut event.what {
+            What::End { came: Came::Busy(cpu), .. } => {
+                *cpu = nobodys;
+                true
+            }
+            _ => false,
+        })
+    });
+}
+
+#[test]
+fn an_answer_that_is_wrong_or_not_visible_breaks_p4() {
+    for wrong in
+        [Came::Answered { right: false, visible: true }, Came::Answered { right: true, visible: false }]
+    {
+        broken("P4", 40, |_, history| {
+            change(history, |event| match &mut event.what {
+                What::End { came: came @ Came::Answered { .. }, .. } => {
+                    *came = wrong;
+                    true
+                }
+                _ => false,
+            })
+        });
+    }
+}
+
+#[test]
+fn a_relay_that_is_busy_in_its_own_function_breaks_p5() {
+    broken("P5", 1, |scenario, history| {
+        let hops = |event: &Event| match event.what {
+            What::Begin { op, act: Act::Post { csd, .. } } => {
+                (event.level == Level::Call && !scenario.csds[csd].hops.is_empty()).then_some(op)
+            }
+            _ => None,
+        };
+        let Some(op) = history.iter().find_map(hops) else { return false };
+        // As if it had been told Cancelled: then it is no one's promise either.
+        change(history, |event| match &mut event.what {
+            What::End { op: ended, came } if *ended == op && *came == (Came::Offline { told: false }) => {
+                *came = Came::Cancelled(0);
+                true
+            }
+            _ => false,
+        })
+    });
+}
+
+#[test]
+fn multicasts_of_one_sender_the_other_way_round_break_p6() {
+    broken("P6", 1, |_, history| {
+        let quiet = |history: &History, op: usize| {
+            history.iter().find_map(|event| match &event.what {
+                What::Begin { op: number, act: Act::Many { waits: false, .. } } if *number == op => {
+                    Some((event.thread, event.level))
+                }
+                _ => None,
+            })
+        };
+        let runs: Vec<(usize, usize, usize)> = history
+            .iter()
+            .enumerate()
+            .filter_map(|(at, event)| match event.what {
+                What::RunBegin { of: Of::Many(op), queued: true, .. } => Some((at, op, event.thread)),
+                _ => None,
+            })
+            .collect();
+        let pair = runs.iter().enumerate().find_map(|(nth, (at, op, cpu))| {
+            let sender = quiet(history, *op)?;
+            let same =
+                |(_, other, on): &&(usize, usize, usize)| on == cpu && quiet(history, *other) == Some(sender);
+            runs[nth + 1..].iter().find(same).map(|(later, ..)| (*at, *later))
+        });
+        let Some((first, second)) = pair else { return false };
+        let (a, b) = (history[first].what.clone(), history[second].what.clone());
+        history[first].what = b;
+        history[second].what = a;
+        true
+    });
+}
+
+#[test]
+fn a_doorbell_to_a_cpu_that_polls_or_is_in_its_flush_breaks_p7() {
+    broken("P7", 30, |_, history| {
+        // A post to a CPU whose function is under way, which rings.
+        let Some(at) =
+            history.iter().position(|event| matches!(event.what, What::RunBegin { queued: true, .. }))
+        else {
+            return false;
+        };
+        let (to, other) = (history[at].thread, Event { level: Level::Thread, ..history[at].clone() });
+        let ops = history.iter().filter(|event| matches!(event.what, What::Begin { .. })).count();
+        let before = history[..at].iter().filter(|event| matches!(event.what, What::Begin { .. })).count();
+        // The op is put in its place, and those after it are one further.
+        for event in history.iter_mut() {
+            if let What::Begin { op, .. } | What::End { op, .. } = &mut event.what
+                && *op >= before
+            {
+                *op += 1;
+            }
+            if let What::RunBegin { of, .. } | What::RunEnd { of, .. } = &mut event.what
+                && let Of::Call(op) | Of::Many(op) | Of::Counted(op) = of
+                && *op >= before
+            {
+                *op += 1;
+            }
+            if let What::Freed { op } = &mut event.what
+                && *op >= before
+            {
+                *op += 1;
+            }
+        }
+        assert!(before <= ops);
+        let thread = usize::from(to == 0);
+        let act = Act::Many { targets: Vec::new(), waits: false, idle: false };
+        let came = Came::NoSlot;
+        let ring = What::Ring { to: to as u32, fate: crate::history::Fate::Arrives, guarded: true };
+        let new = [What::Begin { op: before, act }, ring, What::End { op: before, came }];
+        for (shift, what) in new.into_iter().enumerate() {
+            history.insert(at + 1 + shift, Event { thread, what, ..other.clone() });
+        }
+        true
+    });
+}
+
+#[test]
+fn a_run_after_everything_was_at_rest_breaks_p7() {
+    broken("P7", 20, |scenario, history| {
+        if scenario.faults.lost > 0.0 {
+            return false;
+        }
+        let last =
+            history.iter().rposition(|event| matches!(event.what, What::RunBegin { of: Of::Csd(_), .. }));
+        let settled = history.iter().position(|event| event.what == What::Settled);
+        let (Some(last), Some(settled)) = (last, settled) else { return false };
+        let event = history.remove(last);
+        // On a CPU that is still online.
+        history.insert(settled, event);
+        true
+    });
+}
+
+#[test]
+fn a_run_on_a_cpu_that_is_offline_breaks_p8() {
+    broken("P8", 20, |_, history| {
+        let run =
+            history.iter().position(|event| matches!(event.what, What::RunBegin { of: Of::Csd(_), .. }));
+        let Some(run) = run else { return false };
+        let (cpu, event) = (history[run].thread, history[run].clone());
+        let gone = |event: &Event| {
+            event.thread == cpu && matches!(event.what, What::End { came: Came::WentOffline(_), .. })
+        };
+        let Some(offline) = history.iter().rposition(gone) else { return false };
+        history.insert(offline + 1, event);
+        history.remove(run);
+        // It must not look like what P7 is about.
+        history.retain(|event| event.what != What::Settled);
+        true
+    });
+}
+
+#[test]
+fn a_run_that_does_not_end_breaks_p10() {
+    for (scenario, history) in records().take(20) {
+        for end in [End::Quiet, End::StepLimit, End::GivenUp] {
+            let violation = first_violation(&scenario, &history, end).expect("it did not end");
+            assert!(violation.promise.starts_with("P10"), "{violation}");
+        }
+    }
+    broken("P10", 15, |_, history| {
+        change(history, |event| match &mut event.what {
+            What::End { came: came @ Came::WouldDeadlock, .. } => {
+                *came = Came::Unexpected;
+                true
+            }
+            _ => false,
+        })
+    });
+}
+
+#[test]
+fn a_panic_that_is_not_caught_and_a_csd_that_is_not_freed_break_p11() {
+    broken("P11", 15, |_, history| remove(history, |event| event.what == What::Caught));
+    broken("P11", 25, |_, history| remove(history, |event| matches!(event.what, What::Freed { .. })));
+}
