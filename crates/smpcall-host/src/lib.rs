@@ -24,7 +24,7 @@
 //!
 //! `machine` (threads, start and end), `attach`, `port` (what the core asks of a platform), `doorbell` (the futex),
 //! `callers` (doorbells of threads that only call), `spin` (when to stop looking and sleep), `here` (who am I),
-//! `affinity`.
+//! `affinity`, `topology` (who is near to whom).
 
 mod affinity;
 mod attach;
@@ -36,6 +36,7 @@ mod here;
 mod machine;
 mod port;
 mod spin;
+mod topology;
 
 pub use affinity::{allowed_cores, pin_this_thread};
 pub use attach::{AttachError, Attached};

@@ -7,6 +7,7 @@ use crate::callers;
 use crate::doorbell::{Doorbell, Rang};
 use crate::here::{self, EVERYONES_CORE, NO_CORE};
 use crate::spin::{Spin, short_pause};
+use crate::topology::Topology;
 use smpcall::{Backoff, Pause, Platform, Stall};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -51,6 +52,7 @@ pub struct Host {
     started: Instant,
     /// The process has one core, so that all threads share it.
     one_core: bool,
+    topology: &'static Topology,
     stall_timeout_ns: u64,
     on_stall: OnStall,
 }
@@ -76,6 +78,7 @@ impl Host {
             cpus: std::iter::repeat_with(cpu).take(cpus_len).collect(),
             started: Instant::now(),
             one_core,
+            topology: Topology::of_this_system(),
             stall_timeout_ns,
             on_stall,
         }
@@ -105,9 +108,13 @@ impl Host {
         core
     }
 
+    fn core_of(&self, cpu: u32) -> u32 {
+        // Relaxed: a hint; it only decides how long to spin, and whom to call.
+        self.cpu(cpu).core.load(Ordering::Relaxed)
+    }
+
     fn shares_a_core_with(&self, target: u32) -> bool {
-        // Relaxed: a hint; it only decides how long to spin.
-        let theirs = self.cpu(target).core.load(Ordering::Relaxed);
+        let theirs = self.core_of(target);
         theirs == EVERYONES_CORE || (theirs != NO_CORE && theirs == here::here().core)
     }
 
@@ -165,6 +172,11 @@ unsafe impl Platform for Host {
         // Relaxed: a statistic.
         self.cpu(cpu).counts.rings.fetch_add(1, Ordering::Relaxed);
         self.ring_doorbell(cpu);
+    }
+
+    /// By the cores that the threads are kept on, and what the system says of those.
+    fn nearest(&self, cpu: u32, among: &mut dyn Iterator<Item = u32>) -> Option<u32> {
+        self.topology.nearest(cpu, among, |cpu| self.core_of(cpu))
     }
 
     #[inline]

@@ -1,7 +1,9 @@
 //! P9: no post, call, wait, cancel or flush allocates, on either side. One test, alone in its program, since the
 //! allocator counts for all threads: between two looks at the count nothing else may be going on.
 
-use smpcall_host::smpcall::{Budget, CallError, Cancel, Csd, Flushed, Platform, PostError, Told, WaitError};
+use smpcall_host::smpcall::{
+    Budget, CallError, Cancel, CpuSet, Csd, Flushed, Platform, PostError, To, Told, WaitError,
+};
 use smpcall_host::{Idle, Machine};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::num::NonZeroU32;
@@ -65,6 +67,10 @@ fn call_and_post(machine: &Machine, counted: &Arc<Csd<impl Fn() + Send + Sync + 
     assert_eq!(machine.call(0, || 3), Ok(3));
     // Longer than anybody spins: the caller sleeps and is woken.
     assert_eq!(machine.call(0, || std::thread::sleep(Duration::from_micros(300))), Ok(()));
+    let mask: CpuSet<1> = [0, 2].into_iter().collect();
+    assert_eq!(machine.call_nearest(&mask, || 3), Ok(3));
+    assert_eq!(machine.call_many(To::All, || ()).map(|reached| reached.ran > 0), Ok(true));
+    assert_eq!(machine.post_many(To::Mask(&mask), || ()).map(|reached| reached.ran), Ok(1));
     assert_eq!(machine.call(2, || ()), Err(CallError::Offline));
     assert_eq!(machine.call(9, || ()), Err(CallError::NoSuchCpu));
     assert_eq!(machine.call(0, || machine.call(1, || ())), Ok(Err(CallError::WouldDeadlock)));

@@ -3,7 +3,6 @@
 //! Three duties: *where am I* (current CPU, interrupts), *the doorbell*, and *how to wait*. The chapter "Implementing
 //! a port" of ARCHITECTURE.md has a complete one.
 
-use crate::mask::CpuMask;
 use crate::stall::Stall;
 
 /// What a machine has to offer so that calls can run on it.
@@ -61,12 +60,12 @@ pub unsafe trait Platform {
         }
     }
 
-    /// Returns which CPU of `mask` is nearest to `cpu`; `None` if the port does not know: then the next number is taken.
-    /// Need not look at which are online.
+    /// Returns which CPU of `among` is nearest to `cpu`; `None` if the port does not know: then the next number is taken.
+    /// `among` names CPUs that were online a moment ago, lowest first, and not `cpu` itself.
     ///
-    /// Context: any.
-    fn nearest(&self, cpu: u32, mask: &CpuMask) -> Option<u32> {
-        let _ = (cpu, mask);
+    /// Context: thread, interrupts on or off, and call context; must not allocate.
+    fn nearest(&self, cpu: u32, among: &mut dyn Iterator<Item = u32>) -> Option<u32> {
+        let _ = (cpu, among);
         None
     }
 

@@ -179,8 +179,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         Ok(reached)
     }
 
-    /// Runs `function` on one CPU of `mask`, and gives back its result: the caller's own if it is in there, else the one that
-    /// the port calls nearest, else the next by number.
+    /// Runs `function` on one CPU of `mask` that is online, and gives back its result: the caller's own if it is in there, else
+    /// the one that the port calls [nearest](Platform::nearest), else the next by number. (Linux's `smp_call_function_any`.)
     ///
     /// Context, progress, panics: as for [`Smp::call`].
     ///
@@ -198,7 +198,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let len = self.cpus_len();
         let chosen = own
             .filter(takes)
-            .or_else(|| self.platform.nearest(from, mask).filter(takes))
+            .or_else(|| self.platform.nearest(own?, &mut mask.iter().filter(takes)).filter(takes))
             .or_else(|| (1..=len).map(|step| (from + step) % len).find(takes));
         match chosen {
             Some(cpu) => self.call(cpu, function),

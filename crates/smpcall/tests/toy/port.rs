@@ -34,6 +34,9 @@ pub(crate) struct Toy {
     pub(crate) on_ring: RefCell<Hook>,
     /// Runs at every pause of a waiting caller: what the others do meanwhile.
     pub(crate) on_pause: RefCell<Option<Rc<dyn Fn()>>>,
+    /// What the port calls nearest, and whom it was given to choose from, one list for each time it was asked.
+    pub(crate) nearest: Cell<Option<u32>>,
+    pub(crate) among: RefCell<Vec<Vec<u32>>>,
 }
 
 impl Toy {
@@ -50,6 +53,8 @@ impl Toy {
             on_save: RefCell::default(),
             on_ring: RefCell::default(),
             on_pause: RefCell::default(),
+            nearest: Cell::new(None),
+            among: RefCell::default(),
         }
     }
 
@@ -84,6 +89,11 @@ unsafe impl Platform for Toy {
         self.rings_bare.set(self.rings_bare.get() + u32::from(self.irq_off().get() == 0));
         self.rings.borrow_mut().push(cpu);
         call_once(&self.on_ring);
+    }
+
+    fn nearest(&self, _cpu: u32, among: &mut dyn Iterator<Item = u32>) -> Option<u32> {
+        self.among.borrow_mut().push(among.collect());
+        self.nearest.get()
     }
 
     fn irq_save(&self) {
