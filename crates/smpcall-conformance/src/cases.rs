@@ -13,6 +13,8 @@ mod doorbell;
 mod hotplug;
 mod late;
 mod layout;
+mod many;
+mod many_ends;
 mod order;
 mod outside;
 mod panics;
@@ -142,6 +144,29 @@ cases! {
         p9_posted_from_an_interrupt
         p9_posted_from_an_nmi
         p10_waiting_in_an_interrupt_is_refused;
+    many:
+        p4_many_each_shape_reaches_whom_it_means
+        p4_many_that_nobody_waits_for_see_what_was_written
+        p4_many_the_callers_own_part_comes_last
+        p4_many_masks_of_every_kind
+        p4_many_idle_names_those_that_are_busy
+        p4_nearest_is_oneself_or_another_of_the_mask
+        p6_many_of_one_sender_run_in_order
+        p7_many_rings_who_does_not_look_once
+        p7_many_sleepers_are_woken;
+    many_ends:
+        p4_a_kick_waits_for_who_has_interrupts_off
+        p7_a_wake_up_rings_who_rests
+        p8_many_leave_out_who_is_offline_and_count_it
+        p8_many_to_a_cpu_that_comes_and_goes_are_counted
+        p9_many_are_posted_with_interrupts_off
+        p9_many_are_posted_from_an_nmi
+        p10_many_from_a_function_are_posted_and_not_called
+        p10_many_a_second_starts_while_the_first_is_in_flight
+        p10_many_a_waiting_caller_serves_its_queue
+        p11_many_a_panic_comes_back_when_all_have_run
+        p11_many_a_panic_that_nobody_waits_for_stops_nobody
+        p11_many_a_condition_that_panics_loses_nothing;
     panics:
         p11_a_panic_comes_back_to_the_waiting_caller
         p11_a_panic_that_nobody_waits_for_stops_nobody

@@ -127,6 +127,8 @@ pub(crate) enum Fault {
     Twice,
     /// A doorbell goes to the next CPU instead.
     WrongCpu,
+    /// Of several doorbells that are rung at once, one is lost.
+    ManyLoseOne,
     /// Waiting is said to be allowed always.
     AlwaysWaits,
     /// The suite is told that the doorbell's handler flushes; nobody does.
@@ -172,6 +174,12 @@ unsafe impl<P: Platform> Platform for Faulty<P> {
             }
             _ => self.port.ring(cpu),
         }
+    }
+
+    fn ring_many(&self, first: u32, cpus: usize) {
+        let lost = if self.fault == Fault::ManyLoseOne { cpus & cpus.wrapping_neg() } else { 0 };
+        let rung = cpus & !lost;
+        (0..usize::BITS).filter(|bit| rung & 1 << bit != 0).for_each(|bit| self.ring(first + bit));
     }
 
     fn irq_save(&self) -> P::IrqState {

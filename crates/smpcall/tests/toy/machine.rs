@@ -11,13 +11,16 @@ const PER_CPU_BYTES: usize = 512;
 fn p13_memory_is_linear_in_the_cpus() {
     assert_eq!(size_of::<PerCpu>(), PER_CPU_BYTES);
     assert_eq!(size_of::<[PerCpu; CPUS_MAX]>(), CPUS_MAX * PER_CPU_BYTES);
-    let rest = |whole: usize, cpus: usize| whole - cpus * PER_CPU_BYTES;
-    let small = rest(size_of::<Smp<(), [PerCpu; 1]>>(), 1);
-    assert_eq!(
-        rest(size_of::<Smp<(), [PerCpu; CPUS_MAX]>>(), CPUS_MAX),
-        small,
-        "a machine adds nothing by CPU"
+    let rest = size_of::<Smp<(), [PerCpu; 1]>>() - PER_CPU_BYTES;
+    assert!(
+        rest <= 64 * usize::BITS as usize + 256,
+        "a slot for each bit of a word, and a line or two: {rest}"
     );
+    // The slots are in it: nothing but the CPUs grows.
+    assert_eq!(size_of::<Smp<(), [PerCpu; 64]>>(), 64 * PER_CPU_BYTES + rest);
+    assert_eq!(size_of::<Smp<(), [PerCpu; 512]>>(), 512 * PER_CPU_BYTES + rest);
+    assert_eq!(size_of::<Smp<(), [PerCpu; 4096]>>(), 4096 * PER_CPU_BYTES + rest);
+    assert_eq!(size_of::<Smp<(), [PerCpu; CPUS_MAX]>>(), CPUS_MAX * PER_CPU_BYTES + rest);
 }
 
 #[test]
