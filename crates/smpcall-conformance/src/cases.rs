@@ -98,6 +98,7 @@ cases! {
     context:
         p10_a_waiting_call_from_a_function_is_refused
         p10_a_wait_in_a_function_is_refused
+        p10_a_function_waits_for_itself_in_vain_and_may_cancel_its_next_run
         p10_with_interrupts_off_waiting_is_refused
         p10_a_self_call_runs_in_call_context
         p10_the_iterator_of_a_chain_may_not_wait
