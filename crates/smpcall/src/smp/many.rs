@@ -167,7 +167,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         slot.luggage().with_mut(|room| unsafe { room.cast::<F>().write(function) });
         // SAFETY: as above; the luggage stays where it is until the last answer.
         unsafe { slot.fill(run_kept::<F>, core::ptr::null(), 0, self.slots.ticket()) };
-        let mut flight = Flight::new(self, here, at, None, Keep::No);
+        let mut flight = Flight::new(self, here, at, None, Keep::No, core::any::type_name::<F>());
         let own = flight.send(to, None);
         let mut reached = flight.land();
         if own && let Some((_, here)) = here {
@@ -222,7 +222,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     pub fn wake_idle_cpus(&self) -> u32 {
         let own = self.platform.current_cpu();
         let idle = |cpu: &u32| Some(*cpu) != own && self.head_of(*cpu) == Some(Seen::Idle);
-        (0..self.cpus_len()).filter(idle).map(|cpu| self.platform.ring(cpu)).count() as u32
+        (0..self.cpus_len()).filter(idle).map(|cpu| self.ring(cpu)).count() as u32
     }
 
     /// Returns whether any CPU of `mask` has calls that it has not looked at yet. Racy: the answer may be old by the time it is
@@ -272,7 +272,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let arg = (&raw const shared).cast();
         // SAFETY: claimed, and no bit is set yet; `shared` is left only after the flight has landed.
         unsafe { self.slots.get(at).fill(run, arg, waiter.unwrap_or(0), self.slots.ticket()) };
-        let mut flight = Flight::new(self, here, at, waiter, Keep::Yes);
+        let mut flight = Flight::new(self, here, at, waiter, Keep::Yes, core::any::type_name::<F>());
         let own = flight.send(to, busy);
         let ran_here = match here {
             Some((_, here)) if own => self.call_self(here, || shared.run()),

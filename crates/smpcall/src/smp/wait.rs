@@ -1,5 +1,6 @@
 //! How a caller passes the time: look, serve one's own queue, pause, report, sleep.
 
+use super::call::NoUnwind;
 use super::{Budget, Sleep, Smp};
 use crate::csd::{Header, Post};
 use crate::error::WaitError;
@@ -8,6 +9,7 @@ use crate::platform::{Backoff, IrqGuard, Pause, Platform};
 use crate::queue::Seen;
 use crate::stall::{Phase, Stall};
 use crate::state::Park;
+use crate::trace::{What, told};
 
 /// The longest nap, for waits in which nobody wakes the caller.
 const NAP_NS_MAX: u64 = 1_000_000;
@@ -69,7 +71,13 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     }
 
     /// Waits until all have answered the multicast in slot `at`.
-    pub(super) fn await_answers(&self, here: Option<(u32, &PerCpu)>, at: u32, waiter: Option<u16>) {
+    pub(super) fn await_answers(
+        &self,
+        here: Option<(u32, &PerCpu)>,
+        at: u32,
+        waiter: Option<u16>,
+        function: &'static str,
+    ) {
         let slot = self.slots.get(at);
         let owes = |cpu: &u32| {
             let target = &self.cpus()[*cpu as usize];
@@ -88,13 +96,16 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             target: &self.cpus()[target_cpu as usize],
             target_cpu,
             header: slot.as_header(),
-            function: "a multicast",
+            function,
             waiter,
             deadline_ns: None,
             blame: Some(&blame),
         };
         let ask = || if waiter.is_some() { Some(slot.park()) } else { None };
+        // What the function borrows is in the caller's frame, and the targets may still reach it.
+        let guard = NoUnwind;
         let done = self.pass_time(&wait, || slot.answered(), ask);
+        core::mem::forget(guard);
         debug_assert!(done.is_ok(), "there is no deadline");
     }
 
@@ -163,7 +174,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let polled = wait.here.is_some_and(|(_, here)| here.own.0.polling());
         self.look_at_own_queue(wait);
         let started_ns = self.platform.now_ns();
-        let mut stalls = Stalls::new(started_ns, self.platform.stall_timeout_ns());
+        let mut stalls =
+            Stalls::new(started_ns, self.platform.stall_timeout_ns(), self.platform.stall_stop_ns());
         let mut backoff = Backoff { rounds: 0, target: wait.target_cpu, waited_ns: 0 };
         let passed = loop {
             if done() {
@@ -182,14 +194,17 @@ impl<P: Platform, S: Storage> Smp<P, S> {
                 break Err(self.stall(wait, backoff.waited_ns, stalls.reports));
             }
             if stalls.due(now_ns) {
-                self.report(wait, backoff.waited_ns, stalls.reports - 1);
+                self.report(wait, backoff.waited_ns, &stalls);
             }
             if self.platform.pause(&backoff) == Pause::Park {
-                let until_ns = stalls.next_ns.min(wait.deadline_ns.unwrap_or(u64::MAX));
+                let until_ns = stalls.next_ns.min(stalls.stop_ns).min(wait.deadline_ns.unwrap_or(u64::MAX));
                 self.sleep(wait, &ask, backoff.rounds, until_ns.saturating_sub(now_ns));
             }
             backoff.rounds = backoff.rounds.saturating_add(1);
         };
+        if stalls.reports > 0 && passed.is_ok() {
+            self.unstuck(wait, started_ns, stalls.reports);
+        }
         if let Some((_, here)) = wait.here
             && !polled
         {
@@ -233,16 +248,35 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let queued = matches!(target.door.0.head.look(), Seen::List(_));
         if queued && target.running.0.func_racy().is_none() {
             let _irq = IrqGuard::new(&self.platform);
-            self.platform.ring(cpu);
+            self.ring(cpu);
         }
     }
 
+    /// Reports, or stops for good; and rings once more where that may help: a target that runs a function will look by
+    /// itself when that returns.
     #[cold]
-    fn report(&self, wait: &Wait<'_>, waited_ns: u64, reports: u32) {
-        let stall = self.stall(wait, waited_ns, reports);
+    fn report(&self, wait: &Wait<'_>, waited_ns: u64, stalls: &Stalls) {
+        if stalls.stop {
+            let stall = self.stall(wait, waited_ns, stalls.reports);
+            // A wait cannot be left like this: its frame, or the mark of a CPU that polls, would stay behind.
+            let _guard = NoUnwind;
+            self.platform.stop(&stall);
+        }
+        let stall = self.stall(wait, waited_ns, stalls.reports - 1);
+        told!(self, What::Stalled { cpu: stall.target });
         self.platform.stalled(&stall);
-        let _irq = IrqGuard::new(&self.platform);
-        self.platform.ring(stall.target);
+        if stall.phase == Phase::Queued {
+            let _irq = IrqGuard::new(&self.platform);
+            self.ring(stall.target);
+        }
+    }
+
+    /// A wait that was reported has ended after all.
+    #[cold]
+    fn unstuck(&self, wait: &Wait<'_>, started_ns: u64, reports: u32) {
+        let waited_ns = self.platform.now_ns().saturating_sub(started_ns);
+        let stall = Stall { phase: Phase::Over, ..self.stall(wait, waited_ns, reports) };
+        self.platform.unstuck(&stall);
     }
 
     fn stall(&self, wait: &Wait<'_>, waited_ns: u64, reports: u32) -> Stall {
@@ -264,20 +298,34 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     }
 }
 
-/// When the next report is due: after the time-out, then twice as long, and so on.
+/// When the next report is due: after the time-out, then twice as long, and so on; and when to stop.
 struct Stalls {
     next_ns: u64,
     gap_ns: u64,
     reports: u32,
+    stop_ns: u64,
+    stop: bool,
 }
 
 impl Stalls {
-    fn new(now_ns: u64, timeout_ns: u64) -> Self {
-        let next_ns = if timeout_ns == 0 { u64::MAX } else { now_ns.saturating_add(timeout_ns) };
-        Self { next_ns, gap_ns: timeout_ns, reports: 0 }
+    /// A time-out of 0 is none.
+    fn new(now_ns: u64, timeout_ns: u64, stop_ns: u64) -> Self {
+        let after = |ns| if ns == 0 { u64::MAX } else { now_ns.saturating_add(ns) };
+        Self {
+            next_ns: after(timeout_ns),
+            gap_ns: timeout_ns,
+            reports: 0,
+            stop_ns: after(stop_ns),
+            stop: false,
+        }
     }
 
     fn due(&mut self, now_ns: u64) -> bool {
+        // Two clocks in one: `u64::MAX` is never.
+        if now_ns >= self.stop_ns && self.stop_ns != u64::MAX {
+            self.stop = true;
+            return true;
+        }
         if now_ns < self.next_ns {
             return false;
         }
