@@ -7,7 +7,8 @@ use crate::callers;
 use crate::doorbell::{Doorbell, Rang};
 use crate::here::{self, EVERYONES_CORE, NO_CORE};
 use crate::spin::{Spin, short_pause};
-use smpcall::{Backoff, Pause, Platform, Stall};
+use crate::trace::Trace;
+use smpcall::{Backoff, Event, Overdue, Pause, Platform, Stall};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -22,6 +23,39 @@ const GATHER: u32 = 30;
 
 /// What is told of silent targets.
 pub(crate) type OnStall = Box<dyn Fn(&Stall) + Send + Sync>;
+pub(crate) type OnOverdue = Box<dyn Fn(&Overdue) + Send + Sync>;
+
+/// When a target is silent, and who is told.
+pub(crate) struct Stalls {
+    pub(crate) timeout_ns: u64,
+    pub(crate) stop_ns: u64,
+    pub(crate) on_stall: OnStall,
+    pub(crate) on_unstuck: OnStall,
+    pub(crate) on_overdue: OnOverdue,
+}
+
+impl Stalls {
+    /// Linux's defaults, and standard error.
+    pub(crate) fn new() -> Self {
+        Self {
+            timeout_ns: 5_000_000_000,
+            stop_ns: 0,
+            on_stall: Box::new(|stall| eprintln!("smpcall: {stall}")),
+            on_unstuck: Box::new(|stall| eprintln!("smpcall: {stall}")),
+            on_overdue: Box::new(|overdue| eprintln!("smpcall: {overdue}")),
+        }
+    }
+}
+
+impl std::fmt::Debug for Stalls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { timeout_ns, stop_ns, .. } = self;
+        f.debug_struct("Stalls")
+            .field("timeout_ns", timeout_ns)
+            .field("stop_ns", stop_ns)
+            .finish_non_exhaustive()
+    }
+}
 
 /// One CPU as the port sees it.
 pub(crate) struct HostCpu {
@@ -44,25 +78,25 @@ pub(crate) struct CpuCounts {
 }
 
 /// The port of a [`Machine`](crate::Machine).
-pub struct Host {
+pub struct Host<T = ()> {
     /// Tells this machine's CPUs from those of others; never used twice in a process.
     id: u64,
     cpus: Box<[HostCpu]>,
     started: Instant,
     /// The process has one core, so that all threads share it.
     one_core: bool,
-    stall_timeout_ns: u64,
-    on_stall: OnStall,
+    stalls: Stalls,
+    trace: T,
 }
 
-impl std::fmt::Debug for Host {
+impl<T> std::fmt::Debug for Host<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Host").field("id", &self.id).field("cpus", &self.cpus.len()).finish_non_exhaustive()
     }
 }
 
-impl Host {
-    pub(crate) fn new(cpus_len: usize, one_core: bool, stall_timeout_ns: u64, on_stall: OnStall) -> Self {
+impl<T> Host<T> {
+    pub(crate) fn new(cpus_len: usize, one_core: bool, stalls: Stalls, trace: T) -> Self {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let cpu = || HostCpu {
             doorbell: Doorbell::new(),
@@ -76,9 +110,14 @@ impl Host {
             cpus: std::iter::repeat_with(cpu).take(cpus_len).collect(),
             started: Instant::now(),
             one_core,
-            stall_timeout_ns,
-            on_stall,
+            stalls,
+            trace,
         }
+    }
+
+    /// Returns what listens to the tracepoints.
+    pub fn tracer(&self) -> &T {
+        &self.trace
     }
 
     pub(crate) fn id(&self) -> u64 {
@@ -144,11 +183,13 @@ impl Host {
 // queue whenever its doorbell rang (`machine`); the latch is as asked for (`doorbell`). For an attached thread that is
 // the user's promise, which safety does not rest on: a lost ring only delays. 4. `catch_unwind`. 5. The sleep's latch is
 // the one that `wake` sets, and it lives as long as the machine, or for ever (`callers`).
-unsafe impl Platform for Host {
+unsafe impl<T: Trace> Platform for Host<T> {
     type IrqState = ();
     type Panic = Box<dyn Any + Send>;
 
     const PARKS: bool = true;
+    const TRACES: bool = T::TRACES;
+    const STAMPS: bool = T::STAMPS;
 
     #[inline]
     fn current_cpu(&self) -> Option<u32> {
@@ -260,14 +301,36 @@ unsafe impl Platform for Host {
         }
     }
 
+    #[inline(always)]
+    fn trace(&self, event: &Event) {
+        self.trace.trace(event);
+    }
+
     fn stall_timeout_ns(&self) -> u64 {
-        self.stall_timeout_ns
+        self.stalls.timeout_ns
+    }
+
+    fn stall_stop_ns(&self) -> u64 {
+        self.stalls.stop_ns
+    }
+
+    fn stop(&self, stall: &Stall) -> ! {
+        eprintln!("smpcall: {stall}: this is the end");
+        std::process::abort()
     }
 
     fn stalled(&self, stall: &Stall) {
         // Relaxed: a statistic.
         self.cpu(stall.target).counts.stalls.fetch_add(1, Ordering::Relaxed);
-        (self.on_stall)(stall);
+        (self.stalls.on_stall)(stall);
+    }
+
+    fn unstuck(&self, stall: &Stall) {
+        (self.stalls.on_unstuck)(stall);
+    }
+
+    fn overdue(&self, overdue: &Overdue) {
+        (self.stalls.on_overdue)(overdue);
     }
 }
 
@@ -278,7 +341,7 @@ mod tests {
     use crate::spin::SPIN_NS_MAX;
 
     fn host(one_core: bool) -> Host {
-        Host::new(3, one_core, 0, Box::new(|_| ()))
+        Host::new(3, one_core, Stalls::new(), ())
     }
 
     /// What a thread that is kept on `core` does at its first looks at that CPU, and at its first pause.
