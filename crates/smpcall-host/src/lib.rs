@@ -23,7 +23,8 @@
 //! # Modules
 //!
 //! `machine` (threads, start and end), `attach`, `port` (what the core asks of a platform), `doorbell` (the futex),
-//! `callers` (doorbells of threads that only call), `trace` (who listens to the tracepoints), `spin` (when to stop looking and sleep), `here` (who am I),
+//! `callers` (doorbells of threads that only call), `stalls` (when a target is silent, and who is told), `trace` (who listens to the
+//! tracepoints), `spin` (when to stop looking and sleep), `here` (who am I),
 //! `affinity`.
 
 mod affinity;
@@ -36,6 +37,7 @@ mod here;
 mod machine;
 mod port;
 mod spin;
+mod stalls;
 mod trace;
 
 pub use affinity::{allowed_cores, pin_this_thread};

@@ -7,6 +7,7 @@ use crate::callers;
 use crate::doorbell::{Doorbell, Rang};
 use crate::here::{self, EVERYONES_CORE, NO_CORE};
 use crate::spin::{Spin, short_pause};
+use crate::stalls::Stalls;
 use crate::trace::Trace;
 use smpcall::{Backoff, Event, Overdue, Pause, Platform, Stall};
 use std::any::Any;
@@ -20,42 +21,6 @@ const FIRST_CALLER: u16 = 0x8000;
 /// How many short pauses a polling CPU gathers posts for: about 40 ns, where a flood's cost per post was measured to fall
 /// to less than half, and a single post's way to its run grows by a quarter.
 const GATHER: u32 = 30;
-
-/// What is told of silent targets.
-pub(crate) type OnStall = Box<dyn Fn(&Stall) + Send + Sync>;
-pub(crate) type OnOverdue = Box<dyn Fn(&Overdue) + Send + Sync>;
-
-/// When a target is silent, and who is told.
-pub(crate) struct Stalls {
-    pub(crate) timeout_ns: u64,
-    pub(crate) stop_ns: u64,
-    pub(crate) on_stall: OnStall,
-    pub(crate) on_unstuck: OnStall,
-    pub(crate) on_overdue: OnOverdue,
-}
-
-impl Stalls {
-    /// Linux's defaults, and standard error.
-    pub(crate) fn new() -> Self {
-        Self {
-            timeout_ns: 5_000_000_000,
-            stop_ns: 0,
-            on_stall: Box::new(|stall| eprintln!("smpcall: {stall}")),
-            on_unstuck: Box::new(|stall| eprintln!("smpcall: {stall}")),
-            on_overdue: Box::new(|overdue| eprintln!("smpcall: {overdue}")),
-        }
-    }
-}
-
-impl std::fmt::Debug for Stalls {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { timeout_ns, stop_ns, .. } = self;
-        f.debug_struct("Stalls")
-            .field("timeout_ns", timeout_ns)
-            .field("stop_ns", stop_ns)
-            .finish_non_exhaustive()
-    }
-}
 
 /// One CPU as the port sees it.
 pub(crate) struct HostCpu {

@@ -1,6 +1,7 @@
 //! Who listens to a machine's tracepoints: chosen by type, so that a machine nobody listens to has none.
 
 use smpcall::{Counted, CpuStats, Event, Stats};
+use std::sync::Arc;
 
 /// A listener.
 pub trait Trace: Send + Sync + 'static {
@@ -26,6 +27,23 @@ impl Trace for () {
     const TRACES: bool = false;
 
     fn trace(&self, _event: &Event) {}
+}
+
+/// A listener that others hold as well. If they do so when the machine starts, it is not told of the CPUs.
+impl<T: Trace> Trace for Arc<T> {
+    const TRACES: bool = T::TRACES;
+    const STAMPS: bool = T::STAMPS;
+
+    fn begin(&mut self, cpus: usize) {
+        if let Some(alone) = Self::get_mut(self) {
+            alone.begin(cpus);
+        }
+    }
+
+    #[inline]
+    fn trace(&self, event: &Event) {
+        (**self).trace(event);
+    }
 }
 
 /// Counters for every CPU, and one row for threads that are none.

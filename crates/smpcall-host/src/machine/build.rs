@@ -2,7 +2,8 @@
 
 use super::{Machine, Seats, Shared};
 use crate::affinity::{allowed_cores, process_cores_len};
-use crate::port::{Host, Stalls};
+use crate::port::Host;
+use crate::stalls::Stalls;
 use crate::trace::Trace;
 use smpcall::{CpuCountError, Overdue, PerCpu, Smp, Stall};
 use std::collections::BTreeSet;
