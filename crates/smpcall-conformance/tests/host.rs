@@ -5,21 +5,21 @@
 mod signal;
 
 use smpcall_conformance::{Lines, Rig, Suite, Summary, Woken, check_log, memory_bytes};
-use smpcall_host::smpcall::{PerCpu, Platform, Smp};
-use smpcall_host::{Host, Machine};
+use smpcall_host::smpcall::{Counted, PerCpu, Platform, Smp};
+use smpcall_host::{Host, Latencies, Machine};
 use std::mem::MaybeUninit;
 use std::thread;
 
 struct HostRig {
-    machine: &'static Machine,
+    machine: &'static Machine<Latencies>,
     rounds: u32,
 }
 
 impl Rig for HostRig {
-    type Platform = Host;
+    type Platform = Host<Latencies>;
     type Storage = Box<[PerCpu]>;
 
-    fn smp(&self) -> &'static Smp<Host, Box<[PerCpu]>> {
+    fn smp(&self) -> &'static Smp<Host<Latencies>, Box<[PerCpu]>> {
         self.machine
     }
 
@@ -49,6 +49,10 @@ impl Rig for HostRig {
         Some(self.machine.counts().rings)
     }
 
+    fn counted(&self) -> Option<Counted> {
+        Some(self.machine.tracer().total())
+    }
+
     fn unwind(&self) -> Option<fn() -> !> {
         // Without the hook that would print a message.
         Some(|| std::panic::resume_unwind(Box::new("meant")))
@@ -67,8 +71,10 @@ impl Rig for HostRig {
 
 fn run(cpus: u32, rounds: u32) -> Summary {
     // Leaked, as the suite asks for: functions of a run that failed may come late.
-    let machine: &'static Machine =
-        Box::leak(Box::new(Machine::builder().attachable(cpus as usize).build().unwrap()));
+    let builder = Machine::builder().attachable(cpus as usize).trace(Latencies::with_latencies());
+    // What the watchdog finds is meant.
+    let machine: &'static Machine<Latencies> =
+        Box::leak(Box::new(builder.on_overdue(|_| ()).build().unwrap()));
     let suite: &'static Suite<HostRig> = Box::leak(Box::new(Suite::new(HostRig { machine, rounds })));
     let threads: Vec<_> = (0..cpus)
         .map(|cpu| {
