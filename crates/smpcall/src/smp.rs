@@ -22,6 +22,7 @@ use crate::error::CpuCountError;
 use crate::multicast::Slots;
 use crate::percpu::{PerCpu, Storage};
 use crate::platform::Platform;
+use crate::sync::AtomicUsize;
 use crate::trace::{Event, What};
 
 /// The most CPUs that a machine can have.
@@ -37,6 +38,8 @@ pub const CPUS_MAX: usize = 8192;
 pub struct Smp<P, S> {
     platform: P,
     slots: Slots,
+    /// How many waits were reported as stalled and are not over.
+    stalled: AtomicUsize,
     storage: S,
 }
 
@@ -49,7 +52,7 @@ impl<P: Platform, const N: usize> Smp<P, [PerCpu; N]> {
         /// If `N` is 0 or more than [`CPUS_MAX`]; for a `static`, when it is compiled.
         pub fn new(platform: P, storage: [PerCpu; N]) -> Self {
             assert!(N >= 1 && N <= CPUS_MAX, "a machine has 1 to 8192 CPUs");
-            Self { platform, slots: Slots::new(), storage }
+            Self { platform, slots: Slots::new(), stalled: AtomicUsize::new(0), storage }
         }
     }
 }
@@ -62,7 +65,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// [`CpuCountError`] if that is 0 or more than [`CPUS_MAX`].
     pub fn with_storage(platform: P, storage: S) -> Result<Self, CpuCountError> {
         match storage.cpus().len() {
-            1..=CPUS_MAX => Ok(Self { platform, slots: Slots::new(), storage }),
+            1..=CPUS_MAX => Ok(Self { platform, slots: Slots::new(), stalled: AtomicUsize::new(0), storage }),
             asked => Err(CpuCountError { asked }),
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::site::{Flag, Site, beside, bounded, counted, eventually, hold};
 use smpcall_host::Machine;
-use smpcall_host::smpcall::{Late, Overdue, Phase, Platform, Stall, Watch};
+use smpcall_host::smpcall::{Late, Overdue, Phase, Platform, Stall, To, Watch};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -76,16 +76,39 @@ fn child_that_waits_for_ever() {
     });
 }
 
+/// Another: what its reports panic with must not unwind past frames that CPU 0 may still reach.
+#[test]
+#[ignore = "ends its process, as it should"]
+fn child_whose_report_panics() {
+    let builder = Machine::builder().attachable(1).stall_timeout(Duration::from_millis(5));
+    let machine = builder.on_stall(|_| panic!("it does")).build().unwrap();
+    let _here = machine.attach(0).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| machine.call_many(To::All, || ()));
+        std::thread::sleep(Duration::from_secs(3600));
+    });
+}
+
+/// Runs such a child; it must not end by itself, or as a test that failed. Returns what it said.
+fn aborts(child: &str) -> String {
+    let itself = std::env::current_exe().unwrap();
+    let name = format!("watchdog::{child}");
+    let output = Command::new(itself).args(["--exact", &name, "--ignored", "--nocapture"]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), None, "ended by a signal: {said}");
+    said
+}
+
+#[test]
+fn p11_a_report_that_panics_aborts() {
+    let _bounded = bounded();
+    assert!(aborts("child_whose_report_panics").contains("whose frame cannot be left"));
+}
+
 #[test]
 fn p10_a_stop_ends_the_process_and_says_why() {
     let _bounded = bounded();
-    let itself = std::env::current_exe().unwrap();
-    let output = Command::new(itself)
-        .args(["--exact", "watchdog::child_that_waits_for_ever", "--ignored", "--nocapture"])
-        .output()
-        .unwrap();
-    assert!(!output.status.success());
-    let said = String::from_utf8_lossy(&output.stderr);
+    let said = aborts("child_that_waits_for_ever");
     assert!(said.contains("a thread has waited") && said.contains("for CPU 0"), "{said}");
     assert!(said.contains("this is the end"), "{said}");
 }

@@ -9,6 +9,7 @@ use crate::platform::{Backoff, IrqGuard, Pause, Platform};
 use crate::queue::Seen;
 use crate::stall::{Phase, Stall};
 use crate::state::Park;
+use crate::sync::Ordering;
 use crate::trace::{What, told};
 
 /// The longest nap, for waits in which nobody wakes the caller.
@@ -202,8 +203,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             }
             backoff.rounds = backoff.rounds.saturating_add(1);
         };
-        if stalls.reports > 0 && passed.is_ok() {
-            self.unstuck(wait, started_ns, stalls.reports);
+        if stalls.reports > 0 {
+            self.end_of_stall(wait, started_ns, stalls.reports, &passed);
         }
         if let Some((_, here)) = wait.here
             && !polled
@@ -263,6 +264,10 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             self.platform.stop(&stall);
         }
         let stall = self.stall(wait, waited_ns, stalls.reports - 1);
+        if stall.reports == 0 {
+            // Relaxed: a count.
+            self.stalled.fetch_add(1, Ordering::Relaxed);
+        }
         told!(self, What::Stalled { cpu: stall.target });
         self.platform.stalled(&stall);
         if stall.phase == Phase::Queued {
@@ -271,9 +276,23 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         }
     }
 
-    /// A wait that was reported has ended after all.
+    /// Returns how many waits are stalled: reported, and not over. Whoever watches something else as well may hold its own
+    /// report back as long as this is the reason.
+    ///
+    /// Context: any. Progress: wait-free.
+    pub fn stalled_waits_racy(&self) -> usize {
+        // Relaxed: a count that may be old by the time it is read.
+        self.stalled.load(Ordering::Relaxed)
+    }
+
+    /// A wait that was reported has ended after all, or was given up.
     #[cold]
-    fn unstuck(&self, wait: &Wait<'_>, started_ns: u64, reports: u32) {
+    fn end_of_stall(&self, wait: &Wait<'_>, started_ns: u64, reports: u32, passed: &Result<(), Stall>) {
+        // Relaxed: a count.
+        self.stalled.fetch_sub(1, Ordering::Relaxed);
+        if passed.is_err() {
+            return;
+        }
         let waited_ns = self.platform.now_ns().saturating_sub(started_ns);
         let stall = Stall { phase: Phase::Over, ..self.stall(wait, waited_ns, reports) };
         self.platform.unstuck(&stall);

@@ -17,6 +17,7 @@ pub(crate) const PAUSE_NS: u64 = 1_000;
 
 pub(crate) type Machine = Smp<Toy, [PerCpu; CPUS]>;
 type Hook = Option<Box<dyn FnOnce()>>;
+type Told = Option<Rc<dyn Fn(&Event)>>;
 
 /// One thread that is every CPU in turn.
 pub(crate) struct Toy {
@@ -35,6 +36,8 @@ pub(crate) struct Toy {
     pub(crate) unstuck: RefCell<Vec<Stall>>,
     pub(crate) overdue: RefCell<Vec<Overdue>>,
     pub(crate) events: RefCell<Vec<Event>>,
+    /// Is called at every event.
+    pub(crate) on_event: RefCell<Told>,
     stats: Stats<[CpuStats; CPUS]>,
     /// Runs once, at the next `irq_save`: what comes in before a poster's claim.
     pub(crate) on_save: RefCell<Hook>,
@@ -59,6 +62,7 @@ impl Toy {
             unstuck: RefCell::default(),
             overdue: RefCell::default(),
             events: RefCell::default(),
+            on_event: RefCell::default(),
             stats: Stats::new([const { CpuStats::new() }; CPUS]),
             on_save: RefCell::default(),
             on_ring: RefCell::default(),
@@ -161,6 +165,10 @@ unsafe impl Platform for Toy {
 
     fn trace(&self, event: &Event) {
         self.events.borrow_mut().push(*event);
+        let hook = self.on_event.borrow().clone();
+        if let Some(hook) = hook {
+            hook(event);
+        }
         self.stats.count(event);
     }
 }

@@ -17,11 +17,14 @@ fn p10_a_wait_that_was_reported_says_when_it_got_unstuck() {
     let machine = start(2);
     machine.platform().stall_timeout_ns.set(10 * PAUSE_NS);
     while_waiting(|| {
+        let stalled = usize::from((11..=40).contains(&(machine_now() / PAUSE_NS)));
+        assert_eq!(crate::port::machine().stalled_waits_racy(), stalled);
         if machine_now() >= 40 * PAUSE_NS {
             let _ = flush(1);
         }
     });
     on(0, || machine.call(1, || log(1))).unwrap();
+    assert_eq!(machine.stalled_waits_racy(), 0);
     let unstuck = machine.platform().unstuck.take();
     assert_eq!(unstuck.len(), 1);
     let stall = unstuck[0];
@@ -45,6 +48,7 @@ fn p10_a_wait_that_gives_up_is_not_said_to_be_unstuck() {
     machine.post(1, csd).unwrap();
     on(0, || machine.wait_until(csd, 9 * PAUSE_NS)).unwrap_err();
     assert_eq!(machine.platform().stalls.take().len(), 3, "after 1, 3 and 7");
+    assert_eq!(machine.stalled_waits_racy(), 0, "given up is over");
     assert_eq!(machine.platform().unstuck.take(), []);
     let _ = flush(1);
 }

@@ -1,7 +1,7 @@
 //! P12: what a port is told, in which order, and by whom.
 
 use crate::port::{PAUSE_NS, budget, csd, events, flush, log, logs, machine, on, start};
-use smpcall::{Csd, Event, PostError, To, What};
+use smpcall::{CpuMask, Csd, Event, PostError, To, What};
 use std::rc::Rc;
 
 /// An event without its addresses and times, which no test can know.
@@ -181,4 +181,30 @@ fn p12_stamps_tell_how_long_a_call_was_queued_and_ran() {
         _ => None,
     });
     assert_eq!((queued, ran), (Some(16_000_000_000), Some(3 * PAUSE_NS)));
+}
+
+#[test]
+fn p12_a_queueing_is_told_before_the_push_and_an_entry_before_the_csd_is_free() {
+    let machine = start(2);
+    let csd = logs(1);
+    let pending = move || csd.is_pending();
+    let queued = || {
+        let mask = [0b10];
+        crate::port::machine().is_pending_racy(CpuMask::from_words(&mask))
+    };
+    *machine.platform().on_event.borrow_mut() = Some(Rc::new(move |event| match event.what {
+        What::Queue { .. } => assert!(pending() && !queued(), "claimed, and not pushed"),
+        What::Pushed { .. } => assert!(pending() && queued()),
+        What::Entry { .. } => {
+            assert!(pending(), "taken, and not unlocked");
+            log(7);
+        }
+        What::Exit { .. } => assert!(!pending()),
+        _ => {}
+    }));
+    machine.post(1, csd).unwrap();
+    let _ = flush(1);
+    machine.post_all(1, [csd]).unwrap();
+    let _ = flush(1);
+    assert_eq!(crate::port::logged(), [7, 1, 7, 1]);
 }
