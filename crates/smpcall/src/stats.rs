@@ -53,7 +53,9 @@ impl CpuStats {
         }
     }
 
-    fn count(&self, what: &What) {
+    /// `step` counts one in what flushes write.
+    #[inline(always)]
+    fn count(&self, what: &What, step: impl Fn(&AtomicUsize)) {
         let Self { posts: Line(posts), flushes: Line(flushes) } = self;
         match *what {
             What::Pushed { calls, .. } => add(&posts.queued, calls as usize),
@@ -197,8 +199,11 @@ impl<S: AsRef<[CpuStats]>> Stats<S> {
     /// Context: as for [`Platform::trace`](crate::Platform::trace). Progress: wait-free.
     #[inline]
     pub fn count(&self, event: &Event) {
-        let row = event.by.and_then(|cpu| self.cpus.as_ref().get(cpu as usize));
-        row.unwrap_or(&self.others).count(&event.what);
+        match event.by.and_then(|cpu| self.cpus.as_ref().get(cpu as usize)) {
+            Some(row) => row.count(&event.what, step),
+            // CPUs without a row share this one, so that nothing in it has one writer.
+            None => self.others.count(&event.what, |counter| add(counter, 1)),
+        }
     }
 
     /// Returns what that CPU counted; `None` if it has no row.

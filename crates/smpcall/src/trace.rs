@@ -11,6 +11,8 @@
 //! So on one clock, the events of one csd and target alternate: `Queue`, `Entry`, `Queue`, `Entry`; or `Queue`, `Refused`.
 //! After an accepted push comes `Pushed`, and with it exactly one of `Ring` and `Saved`.
 //!
+//! A call to one's own CPU, and a multicast's part on the caller, are not queued: they run inline, and are not told.
+//!
 //! No event follows a pointer: a csd's address is a name, and may be another csd's by the time it is read.
 
 use crate::csd::{Header, Work};

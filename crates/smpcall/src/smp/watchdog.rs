@@ -4,8 +4,8 @@
 //! words that are there anyway: the queue's head, and the count of runs that have ended. A CPU is *held up* if it has
 //! something to do, a list in its head or a function under way, at one visit after another, and no run has ended between
 //! them. A list that was taken is run, cancelled calls too, so a count that stands still means that the list was not taken,
-//! or that its first function has not returned. What a flush left over at its budget cannot be seen from outside; the
-//! flush that left it rang, or polls, and the head that it left is looked at.
+//! or that its first function has not returned. What a flush left over at its budget counts as queued: it waits for the
+//! doorbell that the flush rang for itself.
 //!
 //! Looks only, all of them racy: it decides nothing but whether to report and to ring once more, which is harmless.
 
@@ -94,7 +94,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
 
 /// What a CPU has to do, if anything.
 fn held_up_by(cpu: &PerCpu) -> Option<Late> {
-    let queued = matches!(cpu.door.0.head.look(), Seen::List(_));
+    let queued = matches!(cpu.door.0.head.look(), Seen::List(_)) || cpu.own.0.has_left_over();
     match (cpu.running.0.func_racy(), queued) {
         (Some(func), true) => Some(Late::Behind(func.addr())),
         (Some(func), false) => Some(Late::Running(func.addr())),

@@ -196,3 +196,19 @@ fn p10_a_watchdog_with_few_notes_looks_at_few_cpus() {
     }
     let _ = flush(1);
 }
+
+#[test]
+fn p10_the_watchdog_sees_what_a_flush_left_over() {
+    let machine = start(2);
+    machine.post_all(1, [logs(1), logs(2)]).unwrap();
+    let _ = on(1, || machine.flush(crate::port::budget(1)));
+    let mut notes = [Watch::new(); CPUS];
+    at(0);
+    assert_eq!(machine.watchdog(10 * PAUSE_NS, &mut notes), 0);
+    let _ = crate::port::rings();
+    at(10);
+    assert_eq!(machine.watchdog(10 * PAUSE_NS, &mut notes), 1);
+    assert_eq!((machine.platform().overdue.take()[0].late, crate::port::rings()), (Late::Queued, vec![1]));
+    let _ = flush(1);
+    assert_eq!(crate::port::logged(), [1, 2]);
+}

@@ -1,7 +1,7 @@
 //! P12: the ready-made counters.
 
 use crate::port::{PAUSE_NS, as_cpu, counted, counted_in_all, csd, flush, log, logs, machine, on, start};
-use smpcall::{Counted, Histogram, To};
+use smpcall::{Counted, CpuStats, Histogram, Stats, To};
 use std::rc::Rc;
 
 #[test]
@@ -57,6 +57,10 @@ fn p12_a_cpu_without_a_row_is_counted_with_the_others() {
     let machine = start(1);
     as_cpu(Some(99), || machine.post(0, logs(1))).unwrap();
     assert_eq!(counted(None).queued, 1);
+    let rows: [CpuStats; 0] = [];
+    let stats = Stats::new(rows);
+    machine.platform().events.borrow().iter().for_each(|event| stats.count(event));
+    assert_eq!((stats.total(), stats.cpu(0)), (stats.others(), None));
     let _ = flush(0);
 }
 
