@@ -92,6 +92,12 @@ impl Callers {
         self.0.swap(0, Ordering::Acquire)
     }
 
+    /// Returns whether the CPU has not yet looked at some slot. Racy.
+    pub(crate) fn owes_any_racy(&self) -> bool {
+        // Relaxed: for reports.
+        self.0.load(Ordering::Relaxed) != 0
+    }
+
     /// Returns whether the CPU has not yet looked at slot `at`. Racy.
     pub(crate) fn owes_racy(&self, at: u32) -> bool {
         // Relaxed: for reports.

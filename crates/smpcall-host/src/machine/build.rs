@@ -152,6 +152,17 @@ impl<T: Trace> Builder<T> {
     }
 
     /// Who is told of what [`Smp::watchdog`] finds: standard error, unless told. Called by the watchdog's caller.
+    ///
+    /// ```
+    /// use smpcall_host::{Machine, smpcall::Watch};
+    ///
+    /// let machine = Machine::builder().owned(2).on_overdue(|overdue| eprintln!("{overdue}")).build()?;
+    /// let mut notes = [Watch::new(); 2];
+    /// // Every second, say, in a thread of its own:
+    /// let held_up = machine.watchdog(5_000_000_000, &mut notes);
+    /// assert_eq!(held_up, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn on_overdue(mut self, on_overdue: impl Fn(&Overdue) + Send + Sync + 'static) -> Self {
         self.stalls.on_overdue = Box::new(on_overdue);
         self

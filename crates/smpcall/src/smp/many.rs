@@ -267,7 +267,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             panic: SharedCell::new(None),
         };
         let waiter = if P::PARKS { self.platform.waiter() } else { None };
-        let at = self.claim_slot(here);
+        let at = self.claim_slot(here, core::any::type_name::<F>());
         let run: Run = run_shared::<P, F>;
         let arg = (&raw const shared).cast();
         // SAFETY: claimed, and no bit is set yet; `shared` is left only after the flight has landed.
@@ -291,17 +291,9 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         Ok(reached)
     }
 
-    /// A slot for a caller that may wait: until one is free, it serves its own queue.
-    fn claim_slot(&self, here: Option<(u32, &PerCpu)>) -> u32 {
-        loop {
-            if let Some(at) = self.slots.claim(self.first_slot(here)) {
-                return at;
-            }
-            if here.is_some() {
-                // `More` needs no answer: we look again.
-                let _ = self.flush(super::Budget::DEFAULT);
-            }
-            self.platform.relax();
-        }
+    /// A slot for a caller that may wait: until one is free, it passes the time like any other wait.
+    fn claim_slot(&self, here: Option<(u32, &PerCpu)>, function: &'static str) -> u32 {
+        let claim = || self.slots.claim(self.first_slot(here));
+        claim().unwrap_or_else(|| self.await_slot(here, function, claim))
     }
 }

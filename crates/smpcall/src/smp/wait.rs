@@ -11,6 +11,7 @@ use crate::stall::{Phase, Stall};
 use crate::state::Park;
 use crate::sync::Ordering;
 use crate::trace::{What, told};
+use core::cell::Cell;
 
 /// The longest nap, for waits in which nobody wakes the caller.
 const NAP_NS_MAX: u64 = 1_000_000;
@@ -108,6 +109,41 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let done = self.pass_time(&wait, || slot.answered(), ask);
         core::mem::forget(guard);
         debug_assert!(done.is_ok(), "there is no deadline");
+    }
+
+    /// Waits until `claim` has a slot: as many multicasts are in flight as there are. Names a CPU that owes any of them an
+    /// answer. Nobody wakes this caller.
+    #[cold]
+    pub(super) fn await_slot(
+        &self,
+        here: Option<(u32, &PerCpu)>,
+        function: &'static str,
+        claim: impl Fn() -> Option<u32>,
+    ) -> u32 {
+        let owes = |cpu: &u32| self.cpus()[*cpu as usize].door.0.callers.owes_any_racy();
+        let runs = |cpu: &u32| self.cpus()[*cpu as usize].running.0.func_racy().is_some();
+        let all = 0..self.cpus_len();
+        let blame = || all.clone().find(owes).or_else(|| all.clone().find(runs));
+        let target_cpu = blame().unwrap_or(0);
+        let wait = Wait {
+            here,
+            target: &self.cpus()[target_cpu as usize],
+            target_cpu,
+            // No run is waited for: no CPU runs a header at this address.
+            header: core::ptr::dangling(),
+            function,
+            waiter: None,
+            deadline_ns: None,
+            blame: Some(&blame),
+        };
+        let slot = Cell::new(None);
+        let claimed = || {
+            slot.set(claim());
+            slot.get().is_some()
+        };
+        // There is no deadline, and it ends as soon as `claimed` says yes.
+        let _ = self.pass_time(&wait, claimed, || None);
+        slot.get().expect("the wait ends with a slot")
     }
 
     /// Waits until the run of `csd` that was pending has finished, and makes what it wrote visible to the caller. If

@@ -1,7 +1,7 @@
 //! P10: reports on what does not come forward, whether or not anybody waits.
 
 use crate::port::{CPUS, PAUSE_NS, as_cpu, csd, flush, log, logs, machine, on, start};
-use smpcall::{Late, Overdue, Phase, To, Watch};
+use smpcall::{CpuMask, Late, Overdue, Phase, To, Watch};
 use std::rc::Rc;
 
 fn while_waiting(hook: impl Fn() + 'static) {
@@ -211,4 +211,30 @@ fn p10_the_watchdog_sees_what_a_flush_left_over() {
     assert_eq!((machine.platform().overdue.take()[0].late, crate::port::rings()), (Late::Queued, vec![1]));
     let _ = flush(1);
     assert_eq!(crate::port::logged(), [1, 2]);
+}
+
+#[test]
+fn p10_a_wait_for_a_slot_is_reported_like_any_other() {
+    let machine = start(3);
+    machine.platform().stall_timeout_ns.set(10 * PAUSE_NS);
+    let (only_1, only_2) = ([0b010], [0b100]);
+    let mut posted = 0;
+    while machine.post_many(To::Mask(CpuMask::from_words(&only_1)), || log(1)).is_ok() {
+        posted += 1;
+    }
+    while_waiting(|| {
+        let _ = flush(2);
+        if machine_now() >= 40 * PAUSE_NS {
+            let _ = flush(1);
+        }
+    });
+    machine.call_many(To::Mask(CpuMask::from_words(&only_2)), || log(2)).unwrap();
+    let stalls = machine.platform().stalls.take();
+    assert_eq!(stalls.len(), 2, "after 10 and 30: {stalls:?}");
+    for stall in stalls {
+        assert_eq!((stall.target, stall.phase), (1, Phase::Queued), "CPU 1 has the slots");
+        assert!(stall.function.contains("a_wait_for_a_slot"), "{stall}");
+    }
+    assert_eq!(machine.platform().unstuck.take().len(), 1);
+    assert_eq!((posted, crate::port::logged().len()), (usize::BITS, posted as usize + 1));
 }
