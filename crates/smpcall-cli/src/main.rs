@@ -5,6 +5,7 @@
 //! | [`run`] | every kind of call: its price beside a floor measured in the same run, its results checked |
 //! | [`torture`] | every kind of call at once, with hotplug and signals, and every promise checked |
 //! | [`litmus`] | P2 raced: how often Busy is not kept by Linux's protocol, and by ours |
+//! | [`trace`] | a short mix of calls, as a file that Perfetto shows |
 //! | [`pace`] | which cores, and how to wait where threads share one |
 //! | [`output`] | the JSON file, opened before the work, and the progress bar |
 //!
@@ -17,6 +18,7 @@ mod output;
 mod pace;
 mod run;
 mod torture;
+mod trace;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -39,6 +41,8 @@ enum Command {
     Torture(torture::Args),
     /// Races posts against the unlock: is whoever was told Busy also seen?
     Litmus(litmus::Args),
+    /// Records a short mix of calls, for Perfetto or Chrome to show.
+    Trace(trace::Args),
 }
 
 fn main() -> ExitCode {
@@ -48,6 +52,7 @@ fn main() -> ExitCode {
         Some(Command::Run(args)) => run::run(&args),
         Some(Command::Torture(args)) => torture::run(&args),
         Some(Command::Litmus(args)) => litmus::run(&args),
+        Some(Command::Trace(args)) => trace::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

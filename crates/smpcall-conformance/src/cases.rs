@@ -9,6 +9,7 @@ mod call;
 mod cancel;
 mod chain;
 mod context;
+mod counted;
 mod doorbell;
 mod hotplug;
 mod late;
@@ -21,6 +22,7 @@ mod panics;
 mod post;
 mod seen;
 mod wait;
+mod watch;
 
 use crate::ctx::{Ctx, Done};
 use crate::rig::Rig;
@@ -95,6 +97,12 @@ cases! {
         p4_wait_while_it_is_posted_again_and_again
         p4_wait_for_a_cancelled_run
         p10_a_wait_that_gives_up_names_the_target;
+    watch:
+        p10_what_runs_is_seen_from_outside
+        p10_the_watchdog_finds_a_cpu_that_does_not_look;
+    counted:
+        p12_what_was_queued_was_counted_and_has_run
+        p12_busy_and_refused_posts_are_counted;
     context:
         p10_a_waiting_call_from_a_function_is_refused
         p10_a_wait_in_a_function_is_refused

@@ -100,6 +100,12 @@ fn doorbells_that_are_miscounted_are_found() {
 }
 
 #[test]
+fn a_port_that_forgets_to_count_is_found() {
+    let selects = |name: &str| name.starts_with("p12_");
+    fails(Setup { selects, ..setup(Fault::ForgetsBusies) }, "p12_busy_and_refused_posts_are_counted");
+}
+
+#[test]
 fn doorbells_to_the_wrong_cpu_are_found() {
     let selects = |name: &str| name.starts_with("p7_");
     fails(Setup { cpus: 2, selects, ..setup(Fault::WrongCpu) }, "p7_a_sleeper_is_woken_by_a_post");

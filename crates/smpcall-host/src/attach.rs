@@ -3,6 +3,7 @@
 use crate::here::{self, Here};
 use crate::machine::Machine;
 use crate::pin_this_thread;
+use crate::trace::Trace;
 use smpcall::{Budget, Flushed, HotplugError, Platform, Sleep};
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -44,14 +45,14 @@ impl std::error::Error for AttachError {}
 /// If it is leaked instead of dropped, or dropped inside a function that it runs, the CPU stays online with nobody to look
 /// at its queue.
 #[derive(Debug)]
-pub struct Attached<'m> {
-    machine: &'m Machine,
+pub struct Attached<'m, T: Trace = ()> {
+    machine: &'m Machine<T>,
     cpu: u32,
     not_send: PhantomData<*const ()>,
 }
 
-impl<'m> Attached<'m> {
-    pub(crate) fn new(machine: &'m Machine, cpu: u32, core: Option<usize>) -> Result<Self, AttachError> {
+impl<'m, T: Trace> Attached<'m, T> {
+    pub(crate) fn new(machine: &'m Machine<T>, cpu: u32, core: Option<usize>) -> Result<Self, AttachError> {
         if here::here().machine != 0 {
             return Err(AttachError::ThreadIsACpu);
         }
@@ -105,7 +106,7 @@ impl<'m> Attached<'m> {
     }
 }
 
-impl Drop for Attached<'_> {
+impl<T: Trace> Drop for Attached<'_, T> {
     /// Goes offline: runs what was accepted; later posts are told `Offline`.
     ///
     /// # Panics

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `door`: the queue's head, and one waiting call | posters and the owner | posters and the owner |
 //! | `lease`: whose the place at the door is | callers | callers |
-//! | `own` | the owner | the owner |
+//! | `own` | the owner | the owner; what a flush left over, also the watchdog |
 //! | `running` | the owner | whoever waits for, or reports on, a run |
 //!
 //! Storage is the user's: an array, a boxed slice, or a `&'static mut` slice that a kernel carved out at start. It is
@@ -95,7 +95,7 @@ impl Own {
         self.polling.store(polling, Ordering::Relaxed);
     }
 
-    /// Returns whether a flush left something over. Reads only.
+    /// Returns whether a flush left something over. Reads only; racy for anybody but the owner.
     pub(crate) fn has_left_over(&self) -> bool {
         // Relaxed: the owner's own lists.
         !self.left_sync.load(Ordering::Relaxed).is_null()

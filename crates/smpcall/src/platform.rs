@@ -3,7 +3,8 @@
 //! Three duties: *where am I* (current CPU, interrupts), *the doorbell*, and *how to wait*. The chapter "Implementing
 //! a port" of ARCHITECTURE.md has a complete one.
 
-use crate::stall::Stall;
+use crate::stall::{Overdue, Stall};
+use crate::trace::Event;
 
 /// What a machine has to offer so that calls can run on it.
 ///
@@ -29,6 +30,14 @@ pub unsafe trait Platform {
     type IrqState;
     /// What a panic leaves behind; `core::convert::Infallible` where there is no unwinding.
     type Panic: Send;
+
+    /// Whether the port is told of each event by [`trace`](Self::trace). If not, no instruction is spent on it.
+    const TRACES: bool = false;
+
+    /// Whether each call is stamped with the time of its queueing, so that [`Entry`](crate::What::Entry) and
+    /// [`Exit`](crate::What::Exit) tell latencies. Costs three readings of the clock a call, also in interrupts and NMIs:
+    /// [`now_ns`](Self::now_ns) is then called from any context. Of no use without [`TRACES`](Self::TRACES).
+    const STAMPS: bool = false;
 
     /// Whether waiting callers may sleep. If so, completing a call costs a swap instead of a store.
     const PARKS: bool = false;
@@ -155,9 +164,31 @@ pub unsafe trait Platform {
         let _ = waiter;
     }
 
-    /// Returns after how long a silent target is reported, in ns; 0: never. Linux's default is 5 s.
+    /// Is told of what happens (P12), if [`TRACES`](Self::TRACES). [`Stats`](crate::Stats) counts.
+    ///
+    /// Context: any, an NMI included, mostly with interrupts off; must not post, wait, or panic.
+    #[inline(always)]
+    fn trace(&self, event: &Event) {
+        let _ = event;
+    }
+
+    /// Returns after how long a silent target is reported, in ns; 0: never. Linux's default (`csd_lock_timeout`) is 5 s.
     fn stall_timeout_ns(&self) -> u64 {
         5_000_000_000
+    }
+
+    /// Returns after how long a wait for a silent target is the end, in ns; 0: never. Linux's default
+    /// (`panic_on_ipistall`) is 0.
+    fn stall_stop_ns(&self) -> u64 {
+        0
+    }
+
+    /// Stops everything: a wait has gone on for [`stall_stop_ns`](Self::stall_stop_ns). It cannot be left otherwise.
+    ///
+    /// Context: thread, interrupts on, the waiting caller's. A panic here, which is what it does unless told, does not
+    /// unwind: the process is aborted.
+    fn stop(&self, stall: &Stall) -> ! {
+        panic!("{stall}")
     }
 
     /// Is told of a target that does not answer (P10). The wait goes on.
@@ -166,6 +197,20 @@ pub unsafe trait Platform {
     /// the call's frame cannot be left).
     fn stalled(&self, stall: &Stall) {
         let _ = stall;
+    }
+
+    /// Is told that a wait which was reported as stalled has ended after all.
+    ///
+    /// Context: as for [`stalled`](Self::stalled).
+    fn unstuck(&self, stall: &Stall) {
+        let _ = stall;
+    }
+
+    /// Is told of a CPU whose queue does not move, and when it does again, by [`Smp::watchdog`](crate::Smp::watchdog).
+    ///
+    /// Context: the watchdog's caller's.
+    fn overdue(&self, overdue: &Overdue) {
+        let _ = overdue;
     }
 }
 

@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | 0 | `LOCK` | claimed: queued, or about to be, or (a waiting call) running |
 //! | 4–7 | kind | `ASYNC` 0x00, `SYNC` 0x10, as in Linux |
-//! | 8–23 | CPU + 1 | locked: the target; free: where it ran last; 0: nowhere yet |
+//! | 8–23 | CPU + 1 | locked: the target; free: where it ran last; 0: nowhere yet. A waiting call: who is to be woken |
 //! | 24 | `TOLD` | somebody was told Busy since the claim (or since the last `cancel`) |
 //! | 25 | `CANCELLED` | still linked in the queue, but its run was taken away |
 //! | 26 | `PARKED` | a waiting call's caller sleeps; whoever completes it must wake it |
@@ -112,6 +112,11 @@ impl Snapshot {
         self.0 & CANCELLED != 0
     }
 
+    /// Who is to be woken when this waiting call is complete.
+    pub(crate) fn waiter(self) -> u16 {
+        (self.0 >> CPU_SHIFT) as u16
+    }
+
     pub(crate) fn is_parked(self) -> bool {
         self.0 & PARKED != 0
     }
@@ -147,6 +152,11 @@ fn locked(kind: Kind, cpu: u32) -> u32 {
     LOCK | kind as u32 | (cpu + 1) << CPU_SHIFT
 }
 
+/// A waiting call names its waiter where others name their target, which nobody asks it for.
+fn waiting(waiter: u16) -> u32 {
+    LOCK | Kind::Sync as u32 | u32::from(waiter) << CPU_SHIFT
+}
+
 impl State {
     const_unless_loom! {
         /// Free, never posted.
@@ -154,8 +164,8 @@ impl State {
     }
 
     /// A waiting call's word: locked from the start, since its one owner needs no claim (I4).
-    pub(crate) fn new_waiting(cpu: u32) -> Self {
-        Self(AtomicU32::new(locked(Kind::Sync, cpu)))
+    pub(crate) fn new_waiting(waiter: u16) -> Self {
+        Self(AtomicU32::new(waiting(waiter)))
     }
 
     /// The word's memory is given back: whoever still touches it fails the model.
@@ -166,9 +176,9 @@ impl State {
 
     /// As [`Self::new_waiting`], for a word that has been one before and is nobody else's now.
     #[inline]
-    pub(crate) fn reuse_waiting(&self, cpu: u32) {
+    pub(crate) fn reuse_waiting(&self, waiter: u16) {
         // Relaxed: its one owner writes it (I4), and the push publishes it.
-        self.0.store(locked(Kind::Sync, cpu), Ordering::Relaxed);
+        self.0.store(waiting(waiter), Ordering::Relaxed);
     }
 
     /// Claims an asynchronous csd for `cpu`, or leaves word that somebody relies on its run.

@@ -14,6 +14,9 @@
 //! | post told Busy | `Smp::post` of a csd that is queued at a target that runs something else |
 //! | cancel | `Csd::cancel` of one that is queued there |
 //! | call to oneself | `Smp::call` by a CPU to itself |
+//! | waiting call, no counters | as the first, on a machine of its own; what the next two are to be compared with |
+//! | waiting call, counters on | the same where every event is counted |
+//! | waiting call, latencies on | the same where the clock is read, too |
 //!
 //! States of the target: *polling*: it looks at its queue all the time. *Parked*: it sleeps, and was left alone before
 //! the call for long enough to do so. *Busy*: it runs another function; in the timed rows that one began just before,
@@ -21,6 +24,7 @@
 
 mod both;
 mod busy;
+mod counted;
 mod flood;
 mod many;
 mod posts;
@@ -88,13 +92,18 @@ const fn row(
     Plan { call, target, against, rings, measure: Measure::On(at, measure) }
 }
 
+const fn alone(call: &'static str, measure: Alone) -> Plan {
+    let (target, against) = ("polling", Against::CacheLine);
+    Plan { call, target, against, rings: Rings::Any, measure: Measure::Alone(measure) }
+}
+
 const CPU_POLLING: (State, Caller) = (State::Polling, Caller::Cpu);
 const CPU_PARKED: (State, Caller) = (State::Parked, Caller::Cpu);
 const THREAD_POLLING: (State, Caller) = (State::Polling, Caller::Thread);
 const THREAD_PARKED: (State, Caller) = (State::Parked, Caller::Thread);
 
 /// All rows, in the order of the table.
-pub(super) static ROWS: [Plan; 20] = {
+pub(super) static ROWS: [Plan; 23] = {
     use Against::{CacheLine, FetchOr, Futex};
     use Rings::{Any, None, OneEach};
     [
@@ -130,5 +139,8 @@ pub(super) static ROWS: [Plan; 20] = {
         row(("post told Busy", "busy"), FetchOr, CPU_POLLING, None, busy::told),
         row(("cancel", "busy"), FetchOr, CPU_POLLING, None, busy::cancel),
         row(("call to oneself", "self"), CacheLine, CPU_POLLING, Any, waiting::to_oneself),
+        alone("waiting call, no counters", counted::off),
+        alone("waiting call, counters on", counted::on),
+        alone("waiting call, latencies on", counted::stamped),
     ]
 };

@@ -19,3 +19,5 @@ mod self_posts;
 mod shutdown_raced;
 mod site;
 mod stalls;
+mod traced;
+mod watchdog;

@@ -12,6 +12,7 @@ use crate::percpu::{PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
 use crate::queue::{Pushed, Seen};
 use crate::sync::SharedCell;
+use crate::trace::{CallKind, What, queue, told};
 use core::mem::{ManuallyDrop, MaybeUninit};
 
 /// The closure until it is run, then its result.
@@ -54,7 +55,7 @@ struct Trip<'a> {
 }
 
 /// Aborts if the stack unwinds past a call that the target may still reach (I5): a panic while panicking does.
-struct NoUnwind;
+pub(super) struct NoUnwind;
 
 impl Drop for NoUnwind {
     fn drop(&mut self) {
@@ -141,7 +142,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         // Here already, so that all that is written at the door is written at once: the target looks at that line.
         let irq = IrqGuard::new(&self.platform);
         // SAFETY: the place is leased, so the header is ours and in no queue (I9), until `place` is dropped.
-        unsafe { vehicle.header.reuse_waiting(trip.cpu, trip.waiter.unwrap_or(0)) };
+        unsafe { vehicle.header.reuse_waiting(trip.waiter.unwrap_or(0)) };
         // SAFETY: as above; `lease` has compared the sizes; the door stays in place as long as the machine is borrowed.
         unsafe { self.travel(trip, &vehicle, function, irq) }
     }
@@ -153,7 +154,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         R: Send,
     {
         let frame = Frame::<P, F, R> {
-            header: Header::new_waiting(trip.cpu, trip.waiter.unwrap_or(0)),
+            header: Header::new_waiting(trip.waiter.unwrap_or(0)),
             cargo: SharedCell::new(MaybeUninit::uninit()),
         };
         let vehicle = Vehicle { header: &frame.header, cargo: &frame.cargo };
@@ -184,8 +185,10 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         // SAFETY: not pushed yet, so the room is ours.
         cargo.with_mut(|room| unsafe { room.cast::<Cargo<F, Answer<P, R>>>().write(function) });
         let work = Work { func: run_cargo::<P, F, R, C>, arg: core::ptr::from_ref(cargo).cast() };
+        told!(self, queue(trip.cpu, header, &work, CallKind::Waiting));
         // SAFETY: not pushed yet.
         unsafe { header.set_work(work) };
+        header.stamp.set(&self.platform);
         let pushed = self.push_waiting(trip.cpu, trip.target, header);
         drop(irq);
         if !pushed {
@@ -210,11 +213,15 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         // The target that matters for speed polls, so that is the guess.
         // SAFETY: the header is ours, and stays in place until the word says done (I4, I5).
         match unsafe { target.door.0.head.push(header, header, Seen::Polling) } {
-            Pushed::Ring => self.platform.ring(cpu),
-            Pushed::Seen => {}
-            Pushed::Refused => return false,
+            Pushed::Refused => {
+                told!(self, What::Refused { cpu, csd: header.name() });
+                false
+            }
+            accepted => {
+                self.answer_push(cpu, 1, accepted);
+                true
+            }
         }
-        true
     }
 
     /// A call to one's own CPU: in call context like any other, so that what it may do does not depend on where it runs.

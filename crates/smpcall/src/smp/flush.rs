@@ -5,6 +5,8 @@ use crate::csd::{Header, Op};
 use crate::percpu::{Batch, PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
 use crate::queue::{List, Rest, Seen};
+use crate::stamp::{Queued, Stamp};
+use crate::trace::{What, told};
 use core::num::NonZeroU32;
 
 /// How often a CPU that polls lets posts come together before it runs them.
@@ -94,7 +96,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
                 own.leave_over(batch);
                 if !own.polling() {
                     // The head stays as it is, POLLING or a list, so nobody else will ring.
-                    self.platform.ring(cpu);
+                    self.ring(cpu);
                 }
                 return false;
             }
@@ -122,6 +124,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         if list.is_called() {
             batch.slots = here.door.0.callers.take();
         }
+        self.tell_batch(&batch);
         batch
     }
 
@@ -205,14 +208,16 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let header = unsafe { &*at };
         // SAFETY: the fields are ours (I2).
         let work = unsafe { header.work() };
-        // Read before the completion: afterwards the frame may be gone.
-        let waiter = header.waiter();
+        let entered = self.enter(at.addr(), work.func as usize, &header.stamp);
         here.running.0.begin(at, work.func as *const ());
         // SAFETY: by I6. A waiting call's function catches its own panics.
         unsafe { (work.func)(work.arg, Op::Run) };
+        self.exit(at.addr(), work.func as usize, entered);
         if P::PARKS {
-            if header.state.complete().is_parked() {
-                self.platform.wake(waiter);
+            // The word names the waiter: afterwards the frame may be gone.
+            let before = header.state.complete();
+            if before.is_parked() {
+                self.platform.wake(before.waiter());
             }
         } else {
             header.state.complete_spinning();
@@ -231,13 +236,50 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let header = unsafe { &*at };
         // SAFETY: the fields are ours until the unlock (I2).
         let work = unsafe { header.work() };
+        let entered = self.enter(at.addr(), work.func as usize, &header.stamp);
         here.running.0.begin(at, work.func as *const ());
         let op = if header.state.unlock(cpu).is_cancelled() { Op::Discard } else { Op::Run };
         // SAFETY: by I6, this claim's one call.
         if let Err(panic) = P::catch(|| unsafe { (work.func)(work.arg, op) }) {
             self.platform.caught(panic);
         }
+        self.exit(at.addr(), work.func as usize, entered);
         here.running.0.end();
+    }
+
+    /// A batch was taken, or nothing. Its length is counted only where somebody listens.
+    #[inline(always)]
+    fn tell_batch(&self, batch: &Batch) {
+        if !P::TRACES || batch.is_empty() {
+            return;
+        }
+        let mut len = batch.slots.count_ones();
+        for mut at in [batch.sync, batch.r#async] {
+            while !at.is_null() {
+                len += 1;
+                // SAFETY: the batch's headers are alive and ours (I5, I2).
+                at = unsafe { (*at).next() };
+            }
+        }
+        told!(self, What::Batch { len });
+    }
+
+    /// A function is about to start, whose csd this CPU has not let go of. Gives back what `exit` wants.
+    #[inline(always)]
+    fn enter(&self, csd: usize, func: usize, stamp: &Stamp) -> Option<Queued> {
+        let queued = stamp.read(&self.platform);
+        told!(self, What::Entry { csd, func, queued_ns: queued.map(|queued| queued.ns) });
+        queued
+    }
+
+    #[inline(always)]
+    fn exit(&self, csd: usize, func: usize, entered: Option<Queued>) {
+        told!(self, What::Exit { csd, func, ran_ns: self.since(entered) });
+    }
+
+    #[inline(always)]
+    fn since(&self, entered: Option<Queued>) -> Option<u64> {
+        entered.map(|entered| self.platform.now_ns().saturating_sub(entered.now_ns))
     }
 
     /// Runs a multicast's function, and answers it.
@@ -249,11 +291,14 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let slot = self.slots.get(at);
         // SAFETY: the caller's promise.
         let run = unsafe { slot.run() };
+        let (csd, func) = (slot.as_header().addr(), run as usize);
+        let entered = self.enter(csd, func, slot.stamp());
         here.running.0.begin(slot.as_header(), run as *const ());
         // SAFETY: by I10 it finds in the slot what it was filled for, until we answer.
         if let Err(panic) = P::catch(|| unsafe { run(slot) }) {
             self.platform.caught(panic);
         }
+        self.exit(csd, func, entered);
         if let Some(waiter) = slot.answer() {
             self.platform.wake(waiter);
         }

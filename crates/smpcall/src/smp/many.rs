@@ -167,7 +167,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         slot.luggage().with_mut(|room| unsafe { room.cast::<F>().write(function) });
         // SAFETY: as above; the luggage stays where it is until the last answer.
         unsafe { slot.fill(run_kept::<F>, core::ptr::null(), 0, self.slots.ticket()) };
-        let mut flight = Flight::new(self, here, at, None, Keep::No);
+        let mut flight = Flight::new(self, here, at, None, Keep::No, core::any::type_name::<F>());
         let own = flight.send(to, None);
         let mut reached = flight.land();
         if own && let Some((_, here)) = here {
@@ -222,7 +222,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     pub fn wake_idle_cpus(&self) -> u32 {
         let own = self.platform.current_cpu();
         let idle = |cpu: &u32| Some(*cpu) != own && self.head_of(*cpu) == Some(Seen::Idle);
-        (0..self.cpus_len()).filter(idle).map(|cpu| self.platform.ring(cpu)).count() as u32
+        (0..self.cpus_len()).filter(idle).map(|cpu| self.ring(cpu)).count() as u32
     }
 
     /// Returns whether any CPU of `mask` has calls that it has not looked at yet. Racy: the answer may be old by the time it is
@@ -267,12 +267,12 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             panic: SharedCell::new(None),
         };
         let waiter = if P::PARKS { self.platform.waiter() } else { None };
-        let at = self.claim_slot(here);
+        let at = self.claim_slot(here, core::any::type_name::<F>());
         let run: Run = run_shared::<P, F>;
         let arg = (&raw const shared).cast();
         // SAFETY: claimed, and no bit is set yet; `shared` is left only after the flight has landed.
         unsafe { self.slots.get(at).fill(run, arg, waiter.unwrap_or(0), self.slots.ticket()) };
-        let mut flight = Flight::new(self, here, at, waiter, Keep::Yes);
+        let mut flight = Flight::new(self, here, at, waiter, Keep::Yes, core::any::type_name::<F>());
         let own = flight.send(to, busy);
         let ran_here = match here {
             Some((_, here)) if own => self.call_self(here, || shared.run()),
@@ -291,17 +291,9 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         Ok(reached)
     }
 
-    /// A slot for a caller that may wait: until one is free, it serves its own queue.
-    fn claim_slot(&self, here: Option<(u32, &PerCpu)>) -> u32 {
-        loop {
-            if let Some(at) = self.slots.claim(self.first_slot(here)) {
-                return at;
-            }
-            if here.is_some() {
-                // `More` needs no answer: we look again.
-                let _ = self.flush(super::Budget::DEFAULT);
-            }
-            self.platform.relax();
-        }
+    /// A slot for a caller that may wait: until one is free, it passes the time like any other wait.
+    fn claim_slot(&self, here: Option<(u32, &PerCpu)>, function: &'static str) -> u32 {
+        let claim = || self.slots.claim(self.first_slot(here));
+        claim().unwrap_or_else(|| self.await_slot(here, function, claim))
     }
 }

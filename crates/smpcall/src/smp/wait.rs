@@ -1,5 +1,6 @@
 //! How a caller passes the time: look, serve one's own queue, pause, report, sleep.
 
+use super::call::NoUnwind;
 use super::{Budget, Sleep, Smp};
 use crate::csd::{Header, Post};
 use crate::error::WaitError;
@@ -8,6 +9,9 @@ use crate::platform::{Backoff, IrqGuard, Pause, Platform};
 use crate::queue::Seen;
 use crate::stall::{Phase, Stall};
 use crate::state::Park;
+use crate::sync::Ordering;
+use crate::trace::{What, told};
+use core::cell::Cell;
 
 /// The longest nap, for waits in which nobody wakes the caller.
 const NAP_NS_MAX: u64 = 1_000_000;
@@ -69,7 +73,13 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     }
 
     /// Waits until all have answered the multicast in slot `at`.
-    pub(super) fn await_answers(&self, here: Option<(u32, &PerCpu)>, at: u32, waiter: Option<u16>) {
+    pub(super) fn await_answers(
+        &self,
+        here: Option<(u32, &PerCpu)>,
+        at: u32,
+        waiter: Option<u16>,
+        function: &'static str,
+    ) {
         let slot = self.slots.get(at);
         let owes = |cpu: &u32| {
             let target = &self.cpus()[*cpu as usize];
@@ -88,14 +98,52 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             target: &self.cpus()[target_cpu as usize],
             target_cpu,
             header: slot.as_header(),
-            function: "a multicast",
+            function,
             waiter,
             deadline_ns: None,
             blame: Some(&blame),
         };
         let ask = || if waiter.is_some() { Some(slot.park()) } else { None };
+        // What the function borrows is in the caller's frame, and the targets may still reach it.
+        let guard = NoUnwind;
         let done = self.pass_time(&wait, || slot.answered(), ask);
+        core::mem::forget(guard);
         debug_assert!(done.is_ok(), "there is no deadline");
+    }
+
+    /// Waits until `claim` has a slot: as many multicasts are in flight as there are. Names a CPU that owes any of them an
+    /// answer. Nobody wakes this caller.
+    #[cold]
+    pub(super) fn await_slot(
+        &self,
+        here: Option<(u32, &PerCpu)>,
+        function: &'static str,
+        claim: impl Fn() -> Option<u32>,
+    ) -> u32 {
+        let owes = |cpu: &u32| self.cpus()[*cpu as usize].door.0.callers.owes_any_racy();
+        let runs = |cpu: &u32| self.cpus()[*cpu as usize].running.0.func_racy().is_some();
+        let all = 0..self.cpus_len();
+        let blame = || all.clone().find(owes).or_else(|| all.clone().find(runs));
+        let target_cpu = blame().unwrap_or(0);
+        let wait = Wait {
+            here,
+            target: &self.cpus()[target_cpu as usize],
+            target_cpu,
+            // No run is waited for: no CPU runs a header at this address.
+            header: core::ptr::dangling(),
+            function,
+            waiter: None,
+            deadline_ns: None,
+            blame: Some(&blame),
+        };
+        let slot = Cell::new(None);
+        let claimed = || {
+            slot.set(claim());
+            slot.get().is_some()
+        };
+        // There is no deadline, and it ends as soon as `claimed` says yes.
+        let _ = self.pass_time(&wait, claimed, || None);
+        slot.get().expect("the wait ends with a slot")
     }
 
     /// Waits until the run of `csd` that was pending has finished, and makes what it wrote visible to the caller. If
@@ -163,7 +211,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let polled = wait.here.is_some_and(|(_, here)| here.own.0.polling());
         self.look_at_own_queue(wait);
         let started_ns = self.platform.now_ns();
-        let mut stalls = Stalls::new(started_ns, self.platform.stall_timeout_ns());
+        let mut stalls =
+            Stalls::new(started_ns, self.platform.stall_timeout_ns(), self.platform.stall_stop_ns());
         let mut backoff = Backoff { rounds: 0, target: wait.target_cpu, waited_ns: 0 };
         let passed = loop {
             if done() {
@@ -182,14 +231,17 @@ impl<P: Platform, S: Storage> Smp<P, S> {
                 break Err(self.stall(wait, backoff.waited_ns, stalls.reports));
             }
             if stalls.due(now_ns) {
-                self.report(wait, backoff.waited_ns, stalls.reports - 1);
+                self.report(wait, backoff.waited_ns, &stalls);
             }
             if self.platform.pause(&backoff) == Pause::Park {
-                let until_ns = stalls.next_ns.min(wait.deadline_ns.unwrap_or(u64::MAX));
+                let until_ns = stalls.next_ns.min(stalls.stop_ns).min(wait.deadline_ns.unwrap_or(u64::MAX));
                 self.sleep(wait, &ask, backoff.rounds, until_ns.saturating_sub(now_ns));
             }
             backoff.rounds = backoff.rounds.saturating_add(1);
         };
+        if stalls.reports > 0 {
+            self.end_of_stall(wait, started_ns, stalls.reports, &passed);
+        }
         if let Some((_, here)) = wait.here
             && !polled
         {
@@ -233,16 +285,53 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let queued = matches!(target.door.0.head.look(), Seen::List(_));
         if queued && target.running.0.func_racy().is_none() {
             let _irq = IrqGuard::new(&self.platform);
-            self.platform.ring(cpu);
+            self.ring(cpu);
         }
     }
 
+    /// Reports, or stops for good; and rings once more where that may help: a target that runs a function will look by
+    /// itself when that returns.
     #[cold]
-    fn report(&self, wait: &Wait<'_>, waited_ns: u64, reports: u32) {
-        let stall = self.stall(wait, waited_ns, reports);
+    fn report(&self, wait: &Wait<'_>, waited_ns: u64, stalls: &Stalls) {
+        if stalls.stop {
+            let stall = self.stall(wait, waited_ns, stalls.reports);
+            // A wait cannot be left like this: its frame, or the mark of a CPU that polls, would stay behind.
+            let _guard = NoUnwind;
+            self.platform.stop(&stall);
+        }
+        let stall = self.stall(wait, waited_ns, stalls.reports - 1);
+        if stall.reports == 0 {
+            // Relaxed: a count.
+            self.stalled.fetch_add(1, Ordering::Relaxed);
+        }
+        told!(self, What::Stalled { cpu: stall.target });
         self.platform.stalled(&stall);
-        let _irq = IrqGuard::new(&self.platform);
-        self.platform.ring(stall.target);
+        if stall.phase == Phase::Queued {
+            let _irq = IrqGuard::new(&self.platform);
+            self.ring(stall.target);
+        }
+    }
+
+    /// Returns how many waits are stalled: reported, and not over. Whoever watches something else as well may hold its own
+    /// report back as long as this is the reason.
+    ///
+    /// Context: any. Progress: wait-free.
+    pub fn stalled_waits_racy(&self) -> usize {
+        // Relaxed: a count that may be old by the time it is read.
+        self.stalled.load(Ordering::Relaxed)
+    }
+
+    /// A wait that was reported has ended after all, or was given up.
+    #[cold]
+    fn end_of_stall(&self, wait: &Wait<'_>, started_ns: u64, reports: u32, passed: &Result<(), Stall>) {
+        // Relaxed: a count.
+        self.stalled.fetch_sub(1, Ordering::Relaxed);
+        if passed.is_err() {
+            return;
+        }
+        let waited_ns = self.platform.now_ns().saturating_sub(started_ns);
+        let stall = Stall { phase: Phase::Over, ..self.stall(wait, waited_ns, reports) };
+        self.platform.unstuck(&stall);
     }
 
     fn stall(&self, wait: &Wait<'_>, waited_ns: u64, reports: u32) -> Stall {
@@ -264,20 +353,34 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     }
 }
 
-/// When the next report is due: after the time-out, then twice as long, and so on.
+/// When the next report is due: after the time-out, then twice as long, and so on; and when to stop.
 struct Stalls {
     next_ns: u64,
     gap_ns: u64,
     reports: u32,
+    stop_ns: u64,
+    stop: bool,
 }
 
 impl Stalls {
-    fn new(now_ns: u64, timeout_ns: u64) -> Self {
-        let next_ns = if timeout_ns == 0 { u64::MAX } else { now_ns.saturating_add(timeout_ns) };
-        Self { next_ns, gap_ns: timeout_ns, reports: 0 }
+    /// A time-out of 0 is none.
+    fn new(now_ns: u64, timeout_ns: u64, stop_ns: u64) -> Self {
+        let after = |ns| if ns == 0 { u64::MAX } else { now_ns.saturating_add(ns) };
+        Self {
+            next_ns: after(timeout_ns),
+            gap_ns: timeout_ns,
+            reports: 0,
+            stop_ns: after(stop_ns),
+            stop: false,
+        }
     }
 
     fn due(&mut self, now_ns: u64) -> bool {
+        // Two clocks in one: `u64::MAX` is never.
+        if now_ns >= self.stop_ns && self.stop_ns != u64::MAX {
+            self.stop = true;
+            return true;
+        }
         if now_ns < self.next_ns {
             return false;
         }

@@ -15,4 +15,7 @@ mod machine;
 mod many;
 mod port;
 mod post;
+mod stalls;
+mod stats;
+mod trace;
 mod wait;

@@ -8,6 +8,7 @@ use crate::percpu::{PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
 use crate::queue::{Pushed, Seen};
 use crate::smp::Smp;
+use crate::trace::{CallKind, What, told};
 
 /// A multicast under way. Whatever ends it, it does not leave a target with a bit and without a slot.
 pub(super) struct Flight<'a, P: Platform, S: Storage> {
@@ -16,6 +17,7 @@ pub(super) struct Flight<'a, P: Platform, S: Storage> {
     at: u32,
     waiter: Option<u16>,
     keep: Keep,
+    function: &'static str,
     reached: Reached,
     landed: bool,
 }
@@ -27,14 +29,16 @@ impl<'a, P: Platform, S: Storage> Flight<'a, P, S> {
         at: u32,
         waiter: Option<u16>,
         keep: Keep,
+        function: &'static str,
     ) -> Self {
-        Self { smp, here, at, waiter, keep, reached: Reached::default(), landed: false }
+        Self { smp, here, at, waiter, keep, function, reached: Reached::default(), landed: false }
     }
 
     /// Brings the call to all that are meant. Returns whether the caller's own CPU is one of them.
     pub(super) fn send(&mut self, mut to: To<'_>, mut busy: Option<&mut CpuMask>) -> bool {
         let own = self.here.map(|(cpu, _)| cpu);
         let mut own_is_meant = false;
+        self.smp.slots.get(self.at).stamp().set(&self.smp.platform);
         for first in (0..self.smp.cpus_len()).step_by(usize::BITS as usize) {
             // Before the irq guard: the condition is the user's.
             let mut meant = self.meant(&mut to, first);
@@ -60,6 +64,17 @@ impl<'a, P: Platform, S: Storage> Flight<'a, P, S> {
         }
     }
 
+    /// The event before a summons.
+    fn queue(&self, cpu: u32) -> What {
+        // SAFETY: by I10 nobody writes the field until we let go of the slot.
+        let func = unsafe { self.smp.slots.get(self.at).run() } as usize;
+        What::Queue { cpu, csd: self.slot_name(), func, kind: CallKind::Many }
+    }
+
+    fn slot_name(&self) -> usize {
+        self.smp.slots.get(self.at).as_header().addr()
+    }
+
     /// Up to a word's worth of targets: between the first summons and the ring nobody on this CPU may wait for us.
     fn send_word(&mut self, first: u32, meant: usize, mut busy: Option<&mut CpuMask>) {
         let smp = self.smp;
@@ -75,17 +90,23 @@ impl<'a, P: Platform, S: Storage> Flight<'a, P, S> {
                 self.reached.busy += 1;
                 continue;
             }
+            if seen != Seen::Offline {
+                told!(smp, self.queue(first + bit));
+            }
             match self.summon(target, seen) {
                 Pushed::Ring => ring |= 1 << bit,
-                Pushed::Seen => {}
+                Pushed::Seen => told!(smp, What::Saved { cpu: first + bit }),
                 Pushed::Refused => {
+                    told!(smp, What::Refused { cpu: first + bit, csd: self.slot_name() });
                     self.reached.offline += 1;
                     continue;
                 }
             }
+            told!(smp, What::Pushed { cpu: first + bit, calls: 1 });
             self.reached.ran += 1;
         }
         if ring != 0 {
+            told!(smp, What::Ring { first, cpus: ring });
             smp.platform.ring_many(first, ring);
         }
     }
@@ -117,7 +138,7 @@ impl<'a, P: Platform, S: Storage> Flight<'a, P, S> {
         slot.sent(self.reached.ran, self.keep);
         if self.keep == Keep::Yes {
             if !slot.answered() {
-                self.smp.await_answers(self.here, self.at, self.waiter);
+                self.smp.await_answers(self.here, self.at, self.waiter, self.function);
             }
             slot.let_go();
         }
