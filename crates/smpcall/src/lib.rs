@@ -29,6 +29,7 @@ mod multicast;
 mod percpu;
 mod platform;
 mod queue;
+mod relay;
 mod smp;
 mod stall;
 mod stamp;

@@ -33,9 +33,9 @@ impl CpuMask {
         self.0.get(cpu as usize / BITS).is_some_and(|word| word >> (cpu as usize % BITS) & 1 != 0)
     }
 
-    /// The word that starts with CPU `first`, a multiple of a word's bits; 0 past the room.
+    /// The bits of the CPUs from `first` to the end of its word; 0 past the room.
     pub(crate) fn word(&self, first: u32) -> usize {
-        self.0.get(first as usize / BITS).copied().unwrap_or(0)
+        self.0.get(first as usize / BITS).map_or(0, |word| word >> (first as usize % BITS))
     }
 
     /// Adds a CPU; returns whether it was new.

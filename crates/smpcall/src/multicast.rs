@@ -53,7 +53,7 @@ use core::mem::MaybeUninit;
 pub(crate) const SLOTS: usize = if cfg!(loom) { 2 } else { usize::BITS as usize };
 
 /// More than any number of answers.
-const FILLING: u32 = 1 << 20;
+pub(crate) const FILLING: u32 = 1 << 20;
 /// The sender sleeps.
 const PARKED: u32 = 1 << 31;
 /// What is left when all targets have answered a sender that waits.
@@ -115,30 +115,39 @@ unsafe fn never_filled(_slot: &Slot) {
     unreachable!("a slot is given its function before its first bit");
 }
 
-/// One multicast in flight.
-#[repr(align(64))]
+/// One multicast in flight: a line that its targets read, and one in which they count down. In one line, each answer would
+/// take the fields away from those who have still to read them.
+#[repr(C, align(64))]
 pub(crate) struct Slot {
-    owed: AtomicU32,
-    waiter: AtomicU16,
     /// In which order the slots of one sender were taken (P6).
     ticket: AtomicUsize,
     run: SharedCell<Run>,
     arg: SharedCell<*const ()>,
     luggage: SharedCell<Luggage>,
     stamp: Stamp,
+    waiter: AtomicU16,
+    count: Count,
+}
+
+/// What is counted of a multicast.
+#[repr(align(64))]
+struct Count {
+    owed: AtomicU32,
+    /// CPUs that a leader was to summon and that were offline.
+    offline: AtomicU32,
 }
 
 impl Slot {
     const_unless_loom! {
         pub(crate) fn new() -> Self {
             Self {
-                owed: AtomicU32::new(0),
-                waiter: AtomicU16::new(0),
                 ticket: AtomicUsize::new(0),
                 run: SharedCell::new(never_filled),
                 arg: SharedCell::new(core::ptr::null()),
                 luggage: SharedCell::new(MaybeUninit::uninit()),
                 stamp: Stamp::new(),
+                waiter: AtomicU16::new(0),
+                count: Count { owed: AtomicU32::new(0), offline: AtomicU32::new(0) },
             }
         }
     }
@@ -146,12 +155,12 @@ impl Slot {
     /// Takes the slot, if it is free.
     pub(crate) fn claim(&self) -> bool {
         // Relaxed: a look; a slot that is in use is not worth a write.
-        if self.owed.load(Ordering::Relaxed) != 0 {
+        if self.count.owed.load(Ordering::Relaxed) != 0 {
             return false;
         }
         // Acquire: all targets of the last call have read the fields; pairs with `answer` and `let_go`.
         // Failure Relaxed: somebody was faster.
-        self.owed.compare_exchange(0, FILLING, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        self.count.owed.compare_exchange(0, FILLING, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
     /// Fills the slot.
@@ -202,7 +211,7 @@ impl Slot {
     pub(crate) fn sent(&self, sent: u32, keep: Keep) {
         let own = if keep == Keep::Yes { OWN } else { 0 };
         // Release: if that frees the slot, the next sender writes the fields after us; pairs with `claim`.
-        self.owed.fetch_sub(FILLING - sent - own, Ordering::Release);
+        self.count.owed.fetch_sub(FILLING - sent - own, Ordering::Release);
     }
 
     /// Target: has run the function. Returns whom to wake. The slot is not to be touched afterwards.
@@ -212,7 +221,7 @@ impl Slot {
         let waiter = self.waiter.load(Ordering::Relaxed);
         // AcqRel: Release publishes what the function wrote to `answered` and `park` (P4), and that the fields were read to
         // `claim`; Acquire, for the one who wakes, sees what the sender prepared for its sleep.
-        let before = self.owed.fetch_sub(1, Ordering::AcqRel);
+        let before = self.count.owed.fetch_sub(1, Ordering::AcqRel);
         (before == PARKED | (OWN + 1)).then_some(waiter)
     }
 
@@ -220,17 +229,37 @@ impl Slot {
     #[inline]
     pub(crate) fn answered(&self) -> bool {
         // Acquire: sees what the functions wrote; pairs with `answer` (P4).
-        self.owed.load(Ordering::Acquire) & !PARKED == OWN
+        self.count.owed.load(Ordering::Acquire) & !PARKED == OWN
+    }
+
+    /// Leader: so many of those that it was to summon were offline. Before its own answer.
+    pub(crate) fn count_offline(&self, offline: u32) {
+        if offline != 0 {
+            // Relaxed: published by our answer.
+            self.count.offline.fetch_add(offline, Ordering::Relaxed);
+        }
+    }
+
+    /// Sender that keeps the slot, when all have answered: how many the leaders found offline. Begins anew.
+    pub(crate) fn take_offline(&self) -> u32 {
+        // Relaxed: the answers have published it, and nobody else is at it now.
+        let offline = self.count.offline.load(Ordering::Relaxed);
+        if offline != 0 {
+            // Relaxed: published to the next sender when we let go.
+            self.count.offline.store(0, Ordering::Relaxed);
+        }
+        offline
     }
 
     /// Sender that keeps the slot: is going to sleep.
     pub(crate) fn park(&self) -> Park {
         // Relaxed: a guess; who is told Done goes by `answered`.
-        let mut owed = self.owed.load(Ordering::Relaxed);
+        let mut owed = self.count.owed.load(Ordering::Relaxed);
         while owed & !PARKED != OWN {
             // Release: what was prepared for the sleep is seen by the one who wakes; pairs with `answer`.
             // Failure Relaxed: an answer came, perhaps the last; `answered` reads it again.
-            match self.owed.compare_exchange(owed, owed | PARKED, Ordering::Release, Ordering::Relaxed) {
+            match self.count.owed.compare_exchange(owed, owed | PARKED, Ordering::Release, Ordering::Relaxed)
+            {
                 Ok(_) => return Park::Sleep,
                 Err(now) => owed = now,
             }
@@ -242,7 +271,7 @@ impl Slot {
     pub(crate) fn let_go(&self) {
         debug_assert!(self.answered(), "I10: a slot is free when every answer is in");
         // Release: we are done with the fields; pairs with `claim`.
-        self.owed.store(0, Ordering::Release);
+        self.count.owed.store(0, Ordering::Release);
     }
 }
 
@@ -280,7 +309,12 @@ impl Slots {
 
     /// Takes a slot: the first that is free from `first` on, so that few senders meet. Bounded.
     pub(crate) fn claim(&self, first: u32) -> Option<u32> {
-        (0..SLOTS as u32)
+        self.claim_one_of(first, SLOTS)
+    }
+
+    /// As [`Self::claim`], of the next `tried` slots.
+    pub(crate) fn claim_one_of(&self, first: u32, tried: usize) -> Option<u32> {
+        (0..tried as u32)
             .map(|step| first.wrapping_add(step) % SLOTS as u32)
             .find(|at| self.slots[*at as usize].claim())
     }
@@ -299,7 +333,7 @@ impl Slots {
     pub(crate) fn oldest(&self, bits: usize) -> u32 {
         let newest_first = |a: usize, b: usize| (a.wrapping_sub(b)).cast_signed();
         let mut at = bits.trailing_zeros();
-        for other in bits_of(bits) {
+        for other in bits_of(bits & (bits - 1)) {
             // Relaxed: written before the bit was set, which we have taken.
             let (ours, theirs) =
                 (self.get(at).ticket.load(Ordering::Relaxed), self.get(other).ticket.load(Ordering::Relaxed));

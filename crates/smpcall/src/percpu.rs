@@ -3,7 +3,7 @@
 //! | line | written by | read by |
 //! |---|---|---|
 //! | `door`: the queue's head, and one waiting call | posters and the owner | posters and the owner |
-//! | `lease`: whose the place at the door is | callers | callers |
+//! | `lobby`: whose the place at the door is; apart from it, a [`relay`](crate::relay) | callers; who multicasts to this CPU's group | the same |
 //! | `own` | the owner | the owner; what a flush left over, also the watchdog |
 //! | `running` | the owner | whoever waits for, or reports on, a run |
 //!
@@ -12,6 +12,7 @@
 
 use crate::csd::Header;
 use crate::door::{Door, Lease};
+use crate::relay::Relay;
 use crate::sync::{AtomicPtr, AtomicUsize, Ordering, OwnBool, OwnPtr, OwnUsize, const_unless_loom};
 use core::ptr::null_mut;
 
@@ -22,7 +23,7 @@ pub(crate) struct Line<T>(pub(crate) T);
 /// One CPU's part of a machine's memory.
 pub struct PerCpu {
     pub(crate) door: Line<Door>,
-    pub(crate) lease: Line<Lease>,
+    pub(crate) lobby: Line<Lobby>,
     pub(crate) own: Line<Own>,
     pub(crate) running: Line<Running>,
 }
@@ -31,8 +32,20 @@ impl PerCpu {
     const_unless_loom! {
         /// A CPU that never came online.
         pub fn new() -> Self {
-            Self { door: Line(Door::new()), lease: Line(Lease::new()), own: Line(Own::new()), running: Line(Running::new()) }
+            Self { door: Line(Door::new()), lobby: Line(Lobby::new()), own: Line(Own::new()), running: Line(Running::new()) }
         }
+    }
+}
+
+/// What others keep here, and the owner does not look at. Two lines.
+pub(crate) struct Lobby {
+    pub(crate) lease: Lease,
+    pub(crate) relay: Relay,
+}
+
+impl Lobby {
+    const_unless_loom! {
+        fn new() -> Self { Self { lease: Lease::new(), relay: Relay::new() } }
     }
 }
 

@@ -22,7 +22,7 @@ const fn machine_bytes<const CPUS: usize>() -> usize {
 pub(super) fn p13_memory_is_linear_in_the_cpus<R: Rig>(ctx: Ctx<R>) -> Done {
     const CPU_BYTES: usize = size_of::<PerCpu>();
     /// A slot of 64 bytes for each bit of a word, and two lines.
-    const REST_BYTES_MAX: usize = 64 * usize::BITS as usize + 256;
+    const REST_BYTES_MAX: usize = 128 * usize::BITS as usize + 256;
     let rest = machine_bytes::<1>() - CPU_BYTES;
     let sizes = [
         (64, machine_bytes::<64>()),

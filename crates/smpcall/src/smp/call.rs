@@ -124,7 +124,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             size_of::<Cargo<F, Answer<P, R>>>() <= size_of::<Luggage>()
                 && align_of::<Cargo<F, Answer<P, R>>>() <= align_of::<Luggage>()
         };
-        if fits { target.lease.0.take(&target.door.0) } else { None }
+        if fits { target.lobby.0.lease.take(&target.door.0) } else { None }
     }
 
     #[inline(always)]

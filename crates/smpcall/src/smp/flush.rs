@@ -181,7 +181,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
                 let at = self.slots.oldest(batch.slots);
                 batch.slots &= !(1 << at);
                 // SAFETY: we took its bit, which is off the batch now, so this is its one answer (I11).
-                unsafe { self.run_slot(here, at) };
+                unsafe { self.run_slot(cpu, here, at) };
             } else if !batch.r#async.is_null() {
                 let at = batch.r#async;
                 // SAFETY: as for waiting calls.
@@ -282,13 +282,14 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         entered.map(|entered| self.platform.now_ns().saturating_sub(entered.now_ns))
     }
 
-    /// Runs a multicast's function, and answers it.
+    /// Runs a multicast's function, after passing it on to those who were left to this CPU, and answers it.
     ///
     /// # Safety
     ///
     /// This CPU owes slot `at` an answer (I11).
-    unsafe fn run_slot(&self, here: &PerCpu, at: u32) {
+    unsafe fn run_slot(&self, cpu: u32, here: &PerCpu, at: u32) {
         let slot = self.slots.get(at);
+        self.pass_on(cpu, at);
         // SAFETY: the caller's promise.
         let run = unsafe { slot.run() };
         let (csd, func) = (slot.as_header().addr(), run as usize);
@@ -299,7 +300,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             self.platform.caught(panic);
         }
         self.exit(csd, func, entered);
-        if let Some(waiter) = slot.answer() {
+        if let Some(waiter) = self.answer(cpu, at) {
             self.platform.wake(waiter);
         }
         here.running.0.end();

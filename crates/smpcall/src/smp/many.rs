@@ -5,16 +5,20 @@
 //! [`crate::multicast`].
 
 mod flight;
+mod summon;
 
 use self::flight::Flight;
 use super::Smp;
 use crate::error::{CallError, ManyError};
 use crate::mask::CpuMask;
-use crate::multicast::{Keep, Luggage, Run, Slot};
+use crate::multicast::{Keep, Luggage, Run, SLOTS, Slot};
 use crate::percpu::{PerCpu, Storage};
 use crate::platform::Platform;
 use crate::queue::Seen;
 use crate::sync::{AtomicU32, Ordering, SharedCell};
+
+/// How often a caller that waits for a slot looks at the one that it prefers, before it looks at all of them.
+const LOOKS_AT_ONE: u32 = 32;
 
 /// Whom a multicast is for. CPUs that are offline are left out, and counted.
 pub enum To<'a> {
@@ -239,7 +243,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
 
     /// The slot to try first: a CPU's own, as long as there are no more CPUs than slots.
     fn first_slot(&self, here: Option<(u32, &PerCpu)>) -> u32 {
-        here.map_or(self.cpus_len(), |(cpu, _)| cpu)
+        here.map_or(self.cpus_len(), |(cpu, _)| cpu + cpu / SLOTS as u32)
     }
 
     fn demand_known(&self, to: &To<'_>) -> Result<(), ManyError> {
@@ -291,9 +295,15 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         Ok(reached)
     }
 
-    /// A slot for a caller that may wait: until one is free, it passes the time like any other wait.
+    /// A slot for a caller that may wait: until one is free, it passes the time like any other wait. It looks at all slots now and
+    /// then, and in between only at the one that it prefers: each look at a slot in use costs its sender a line.
     fn claim_slot(&self, here: Option<(u32, &PerCpu)>, function: &'static str) -> u32 {
-        let claim = || self.slots.claim(self.first_slot(here));
+        let looks = core::cell::Cell::new(0_u32);
+        let claim = || {
+            let look = looks.replace(looks.get().wrapping_add(1));
+            let tried = if look.is_multiple_of(LOOKS_AT_ONE) { SLOTS } else { 1 };
+            self.slots.claim_one_of(self.first_slot(here), tried)
+        };
         claim().unwrap_or_else(|| self.await_slot(here, function, claim))
     }
 }

@@ -72,11 +72,13 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         debug_assert!(done.is_ok(), "there is no deadline");
     }
 
-    /// Waits until all have answered the multicast in slot `at`.
+    /// Waits until all have answered the multicast in slot `at`, of which `target_cpu` is one. Who owes an answer is only looked
+    /// for when that is asked: a look at every door would cost as many transfers as the call itself.
     pub(super) fn await_answers(
         &self,
         here: Option<(u32, &PerCpu)>,
         at: u32,
+        target_cpu: u32,
         waiter: Option<u16>,
         function: &'static str,
     ) {
@@ -86,7 +88,6 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             target.door.0.callers.owes_racy(at) || target.running.0.runs(slot.as_header())
         };
         let blame = || (0..self.cpus_len()).find(owes);
-        let target_cpu = blame().unwrap_or(0);
         for _ in 0..self.platform.looks_first(target_cpu) {
             self.platform.relax();
             if slot.answered() {

@@ -26,4 +26,5 @@ mod many;
 mod port;
 mod post;
 mod prepared;
+mod relay;
 mod wait;

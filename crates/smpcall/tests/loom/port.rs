@@ -6,15 +6,15 @@ use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use loom::thread::{self, JoinHandle};
 use smpcall::{Backoff, Budget, Csd, Flushed, Pause, PerCpu, Platform, Smp};
 use std::any::Any;
+use std::array::from_fn;
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::num::NonZeroU32;
 use std::ops::Deref;
 use std::sync::Mutex;
 
+/// How many CPUs a model's machine has, unless it says otherwise.
 const CPUS: usize = 2;
-/// The number by which the one thread that is no CPU is woken; below it are those of the CPUs.
-const CALLER: u16 = CPUS as u16;
 
 loom::thread_local! {
     static CPU: Cell<Option<u32>> = Cell::new(None);
@@ -120,10 +120,11 @@ impl Latch {
 
 /// CPUs whose doorbell is a latch and whose callers spin; or, with `PARKS`, a blocking one, on which callers sleep too,
 /// for as long as it takes: a wake-up that is lost is a deadlock, which loom reports.
-pub(crate) struct Port<const PARKS: bool> {
-    latches: [Latch; CPUS],
-    bells: [Notify; CPUS + 1],
-    rings: [Tally; CPUS],
+pub(crate) struct Port<const PARKS: bool, const N: usize = CPUS> {
+    latches: [Latch; N],
+    /// Those of the CPUs; the last is that of the one thread that is no CPU.
+    bells: Vec<Notify>,
+    rings: [Tally; N],
     /// What a CPU prepares before it rests or comes online, or a caller before it parks; while it is watched, its ringer
     /// or waker looks, and counts how often it was missing.
     pub(crate) prepared: Word,
@@ -135,12 +136,13 @@ pub(crate) struct Port<const PARKS: bool> {
     pub(crate) pauses: Tally,
 }
 
-impl<const PARKS: bool> Port<PARKS> {
+impl<const PARKS: bool, const N: usize> Port<PARKS, N> {
     fn new() -> Self {
         Self {
-            latches: [Latch::new(), Latch::new()],
-            bells: [Notify::new(), Notify::new(), Notify::new()],
-            rings: Default::default(),
+            latches: from_fn(|_| Latch::new()),
+            // Of no use where nobody sleeps, and loom pays for every object.
+            bells: (0..if PARKS { N + 1 } else { 0 }).map(|_| Notify::new()).collect(),
+            rings: from_fn(|_| Tally::default()),
             prepared: Word::new(),
             watched: Tally::default(),
             missing: Tally::default(),
@@ -159,7 +161,7 @@ impl<const PARKS: bool> Port<PARKS> {
 // SAFETY: 1. A model runs one thread as each CPU at a time. 2. There are no interrupts. 3. A latch is set and cleared by
 // read-modify-writes; a bell is loom's own. 4. Nothing is caught. 5. A bell keeps a ring that nobody waits for, and
 // outlives the model's threads.
-unsafe impl<const PARKS: bool> Platform for Port<PARKS> {
+unsafe impl<const PARKS: bool, const N: usize> Platform for Port<PARKS, N> {
     type IrqState = ();
     type Panic = Infallible;
     const PARKS: bool = PARKS;
@@ -220,7 +222,7 @@ unsafe impl<const PARKS: bool> Platform for Port<PARKS> {
     }
 
     fn waiter(&self) -> Option<u16> {
-        Some(self.current_cpu().map_or(CALLER, |cpu| cpu as u16))
+        Some(self.current_cpu().map_or(N as u16, |cpu| cpu as u16))
     }
 
     fn park(&self, waiter: Option<u16>, _timeout_ns: u64) {
@@ -236,14 +238,14 @@ unsafe impl<const PARKS: bool> Platform for Port<PARKS> {
     }
 }
 
-/// A machine of two CPUs, both online, and what the threads of one execution share.
-pub(crate) struct Machine<const PARKS: bool> {
-    smp: Smp<Port<PARKS>, [PerCpu; CPUS]>,
+/// A machine of `N` CPUs, all online, and what the threads of one execution share.
+pub(crate) struct Machine<const PARKS: bool, const N: usize = CPUS> {
+    smp: Smp<Port<PARKS, N>, [PerCpu; N]>,
     kept: RefCell<Vec<Box<dyn Any>>>,
 }
 
-impl<const PARKS: bool> Deref for Machine<PARKS> {
-    type Target = Smp<Port<PARKS>, [PerCpu; CPUS]>;
+impl<const PARKS: bool, const N: usize> Deref for Machine<PARKS, N> {
+    type Target = Smp<Port<PARKS, N>, [PerCpu; N]>;
 
     fn deref(&self) -> &Self::Target {
         &self.smp
@@ -251,11 +253,11 @@ impl<const PARKS: bool> Deref for Machine<PARKS> {
 }
 
 // SAFETY: loom runs all threads of a model on one.
-unsafe impl<const PARKS: bool> Sync for Machine<PARKS> {}
+unsafe impl<const PARKS: bool, const N: usize> Sync for Machine<PARKS, N> {}
 
-impl<const PARKS: bool> Machine<PARKS> {
+impl<const PARKS: bool, const N: usize> Machine<PARKS, N> {
     fn new() -> Self {
-        let smp = Smp::new(Port::new(), [PerCpu::new(), PerCpu::new()]);
+        let smp = Smp::new(Port::new(), from_fn(|_| PerCpu::new()));
         Self { smp, kept: RefCell::default() }
     }
 
@@ -371,17 +373,17 @@ pub(crate) fn budget(calls: u32) -> Budget {
 
 /// Holds one execution's machine until the next begins: by then its threads have ended, and no atomic of loom's does
 /// anything when it is dropped.
-struct Shelf<const PARKS: bool>(Mutex<Option<Box<Machine<PARKS>>>>);
+struct Shelf<const PARKS: bool, const N: usize>(Mutex<Option<Box<Machine<PARKS, N>>>>);
 
 // SAFETY: all executions of a model run on one thread.
-unsafe impl<const PARKS: bool> Send for Shelf<PARKS> {}
+unsafe impl<const PARKS: bool, const N: usize> Send for Shelf<PARKS, N> {}
 // SAFETY: as above.
-unsafe impl<const PARKS: bool> Sync for Shelf<PARKS> {}
+unsafe impl<const PARKS: bool, const N: usize> Sync for Shelf<PARKS, N> {}
 
-impl<const PARKS: bool> Shelf<PARKS> {
-    fn renew(&self) -> &'static Machine<PARKS> {
+impl<const PARKS: bool, const N: usize> Shelf<PARKS, N> {
+    fn renew(&self) -> &'static Machine<PARKS, N> {
         let machine = Box::new(Machine::new());
-        let lent: *const Machine<PARKS> = &*machine;
+        let lent: *const Machine<PARKS, N> = &*machine;
         drop(self.0.lock().unwrap().replace(machine));
         // SAFETY: it is freed at the start of the next execution, or at the end of the model.
         unsafe { &*lent }
@@ -414,7 +416,18 @@ pub(crate) fn model_parking_within(
     check(preemptions, body);
 }
 
-fn check<const PARKS: bool>(most: usize, body: impl Fn(&'static Machine<PARKS>) + Send + Sync + 'static) {
+/// As [`model_parking_within`], of a machine of two groups: from four CPUs on, multicasts are relayed under loom.
+pub(crate) fn model_of_groups(
+    preemptions: usize,
+    body: impl Fn(&'static Machine<true, 4>) + Send + Sync + 'static,
+) {
+    check(preemptions, body);
+}
+
+fn check<const PARKS: bool, const N: usize>(
+    most: usize,
+    body: impl Fn(&'static Machine<PARKS, N>) + Send + Sync + 'static,
+) {
     let shelf = Shelf(Mutex::new(None));
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = builder.preemption_bound.map(|bound| bound.min(most));
@@ -423,7 +436,7 @@ fn check<const PARKS: bool>(most: usize, body: impl Fn(&'static Machine<PARKS>) 
     builder.check(move || {
         count.fetch_add(1, Ordering::Relaxed);
         let machine = shelf.renew();
-        for cpu in 0..CPUS as u32 {
+        for cpu in 0..N as u32 {
             machine.on(cpu, || machine.online()).unwrap();
         }
         body(machine);

@@ -15,6 +15,7 @@ mod machine;
 mod many;
 mod port;
 mod post;
+mod relay;
 mod stalls;
 mod stats;
 mod trace;

@@ -1,14 +1,15 @@
 //! A multicast under way: the bits are set, the targets summoned and rung, the answers awaited.
 
+use super::summon::Summoned;
 use super::{Reached, To};
 use crate::csd::Header;
 use crate::mask::{CpuMask, bits_of};
 use crate::multicast::{Keep, Slot};
 use crate::percpu::{PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
-use crate::queue::{Pushed, Seen};
+use crate::queue::Seen;
+use crate::relay::{GROUP, RELAYED_MIN, Relay};
 use crate::smp::Smp;
-use crate::trace::{CallKind, What, told};
 
 /// A multicast under way. Whatever ends it, it does not leave a target with a bit and without a slot.
 pub(super) struct Flight<'a, P: Platform, S: Storage> {
@@ -18,6 +19,9 @@ pub(super) struct Flight<'a, P: Platform, S: Storage> {
     waiter: Option<u16>,
     keep: Keep,
     function: &'static str,
+    /// How many will answer at the slot, and one of them.
+    answers: u32,
+    last: u32,
     reached: Reached,
     landed: bool,
 }
@@ -31,7 +35,18 @@ impl<'a, P: Platform, S: Storage> Flight<'a, P, S> {
         keep: Keep,
         function: &'static str,
     ) -> Self {
-        Self { smp, here, at, waiter, keep, function, reached: Reached::default(), landed: false }
+        Self {
+            smp,
+            here,
+            at,
+            waiter,
+            keep,
+            function,
+            answers: 0,
+            last: 0,
+            reached: Reached::default(),
+            landed: false,
+        }
     }
 
     /// Brings the call to all that are meant. Returns whether the caller's own CPU is one of them.
@@ -39,21 +54,25 @@ impl<'a, P: Platform, S: Storage> Flight<'a, P, S> {
         let own = self.here.map(|(cpu, _)| cpu);
         let mut own_is_meant = false;
         self.smp.slots.get(self.at).stamp().set(&self.smp.platform);
-        for first in (0..self.smp.cpus_len()).step_by(usize::BITS as usize) {
+        for first in (0..self.smp.cpus_len()).step_by(GROUP as usize) {
             // Before the irq guard: the condition is the user's.
             let mut meant = self.meant(&mut to, first);
-            if let Some(bit) = own.and_then(|own| own.checked_sub(first)).filter(|bit| *bit < usize::BITS) {
+            if let Some(bit) = own.and_then(|own| own.checked_sub(first)).filter(|bit| *bit < GROUP) {
                 own_is_meant |= meant & 1 << bit != 0 && !matches!(to, To::Others);
                 meant &= !(1 << bit);
             }
-            self.send_word(first, meant, busy.as_deref_mut());
+            if let Some(busy) = busy.as_deref_mut() {
+                self.send_to_idle(first, meant, busy);
+            } else {
+                self.send_to_group(first, meant);
+            }
         }
         own_is_meant
     }
 
     /// Who is meant of the CPUs from `first` on: one bit for each.
     fn meant(&self, to: &mut To<'_>, first: u32) -> usize {
-        let len = (self.smp.cpus_len() - first).min(usize::BITS);
+        let len = (self.smp.cpus_len() - first).min(GROUP);
         let all = usize::MAX >> (usize::BITS - len);
         match to {
             To::Others | To::All => all,
@@ -64,64 +83,65 @@ impl<'a, P: Platform, S: Storage> Flight<'a, P, S> {
         }
     }
 
-    /// The event before a summons.
-    fn queue(&self, cpu: u32) -> What {
-        // SAFETY: by I10 nobody writes the field until we let go of the slot.
-        let func = unsafe { self.smp.slots.get(self.at).run() } as usize;
-        What::Queue { cpu, csd: self.slot_name(), func, kind: CallKind::Many }
+    /// A group's targets: one after another, or by way of one of them.
+    fn send_to_group(&mut self, first: u32, meant: usize) {
+        let _irq = IrqGuard::new(&self.smp.platform);
+        let many = self.keep == Keep::Yes && meant.count_ones() >= RELAYED_MIN;
+        match self.smp.relay(first, self.at).filter(|_| many) {
+            Some(relay) => self.leave_to_a_leader(first, meant, relay),
+            None => self.send_straight(first, meant),
+        }
     }
 
-    fn slot_name(&self) -> usize {
-        self.smp.slots.get(self.at).as_header().addr()
+    /// Under the irq guard: between the first summons and the ring nobody on this CPU may wait for us.
+    fn send_straight(&mut self, first: u32, meant: usize) {
+        let summoned = self.smp.summon_all(self.at, first, meant);
+        self.will_answer(&summoned);
+        self.reached.ran += summoned.reached;
+        self.reached.offline += summoned.offline;
     }
 
-    /// Up to a word's worth of targets: between the first summons and the ring nobody on this CPU may wait for us.
-    fn send_word(&mut self, first: u32, meant: usize, mut busy: Option<&mut CpuMask>) {
-        let smp = self.smp;
-        let _irq = IrqGuard::new(&smp.platform);
-        let mut ring = 0;
+    fn will_answer(&mut self, summoned: &Summoned) {
+        self.answers += summoned.reached;
+        self.last = summoned.last.unwrap_or(self.last);
+    }
+
+    /// The first that is online leads, from the slot's own number on: calls in different slots have different leaders. If none
+    /// is left for it to summon, it is summoned straight.
+    fn leave_to_a_leader(&mut self, first: u32, mut meant: usize, relay: &Relay) {
+        loop {
+            let later = meant >> self.at << self.at;
+            let from = if later != 0 { later } else { meant };
+            let leader = from & from.wrapping_neg();
+            meant &= !leader;
+            if meant == 0 {
+                relay.call_off();
+                return self.send_straight(first, leader);
+            }
+            relay.leave(meant);
+            let summoned = self.smp.summon_all(self.at, first, leader);
+            self.reached.offline += summoned.offline;
+            if summoned.reached == 1 {
+                self.will_answer(&summoned);
+                // Less those that the leader will find offline.
+                self.reached.ran += 1 + meant.count_ones();
+                return;
+            }
+        }
+    }
+
+    /// A group's targets, but for those that are busy.
+    fn send_to_idle(&mut self, first: u32, mut meant: usize, busy: &mut CpuMask) {
+        let _irq = IrqGuard::new(&self.smp.platform);
         for bit in bits_of(meant) {
-            let target = &smp.cpus()[(first + bit) as usize];
-            let seen = target.door.0.head.look();
-            if let Some(busy) = busy.as_deref_mut()
-                && (matches!(seen, Seen::List(_)) || target.running.0.func_racy().is_some())
-            {
+            let target = &self.smp.cpus()[(first + bit) as usize];
+            if matches!(target.door.0.head.look(), Seen::List(_)) || target.running.0.func_racy().is_some() {
                 busy.insert(first + bit);
                 self.reached.busy += 1;
-                continue;
+                meant &= !(1 << bit);
             }
-            if seen != Seen::Offline {
-                told!(smp, self.queue(first + bit));
-            }
-            match self.summon(target, seen) {
-                Pushed::Ring => ring |= 1 << bit,
-                Pushed::Seen => told!(smp, What::Saved { cpu: first + bit }),
-                Pushed::Refused => {
-                    told!(smp, What::Refused { cpu: first + bit, csd: self.slot_name() });
-                    self.reached.offline += 1;
-                    continue;
-                }
-            }
-            told!(smp, What::Pushed { cpu: first + bit, calls: 1 });
-            self.reached.ran += 1;
         }
-        if ring != 0 {
-            told!(smp, What::Ring { first, cpus: ring });
-            smp.platform.ring_many(first, ring);
-        }
-    }
-
-    /// One target. If it refuses, but has taken our bit before, it answers (I11), and counts as reached.
-    fn summon(&self, target: &PerCpu, seen: Seen) -> Pushed {
-        if seen == Seen::Offline {
-            return Pushed::Refused;
-        }
-        let callers = &target.door.0.callers;
-        callers.set(self.at);
-        match target.door.0.head.summon(seen) {
-            Pushed::Refused if !callers.take_back(self.at) => Pushed::Seen,
-            pushed => pushed,
-        }
+        self.send_straight(first, meant);
     }
 
     /// Waits for the answers, if the caller keeps the slot, and lets go of it.
@@ -135,11 +155,14 @@ impl<'a, P: Platform, S: Storage> Flight<'a, P, S> {
             return;
         }
         let slot = self.smp.slots.get(self.at);
-        slot.sent(self.reached.ran, self.keep);
+        slot.sent(self.answers, self.keep);
         if self.keep == Keep::Yes {
             if !slot.answered() {
-                self.smp.await_answers(self.here, self.at, self.waiter, self.function);
+                self.smp.await_answers(self.here, self.at, self.last, self.waiter, self.function);
             }
+            let offline = slot.take_offline();
+            self.reached.ran -= offline;
+            self.reached.offline += offline;
             slot.let_go();
         }
     }

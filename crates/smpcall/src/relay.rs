@@ -1,0 +1,114 @@
+//! Relays: how a multicast to many CPUs is passed on.
+//!
+//! To summon N CPUs one after another costs a sender N cache lines and as many interrupts, and their answers fight for one
+//! counter. So of a *group* ([`GROUP`] CPUs, neighbours by number) in which [`RELAYED_MIN`] and more are meant, the sender
+//! summons one, the *leader*, and leaves the others to it; the leader summons them before it runs its own part. The group's
+//! answers are counted at the group, and the last of them is one answer at the slot. Two levels are enough: a machine of
+//! [`CPUS_MAX`](crate::CPUS_MAX) CPUs has 128 groups of 64.
+//!
+//! A relay belongs to a slot and a group. Its memory is lent by the group's CPU whose number within the group is the slot's:
+//! a group has as many CPUs as there are slots, so each CPU has room for one relay, and no two calls ever meet in one (P13). The
+//! last group, if it is not full, is not relayed to, nor are machines of fewer than [`RELAYING_CPUS`].
+//!
+//! Only a sender that waits uses relays: of two calls that it does not wait for, the second, if it went straight, could overtake
+//! the first on its way through a leader (P6).
+//!
+//! # States
+//!
+//! | `left` | `owed` | meaning |
+//! |---|---|---|
+//! | 0 | 0 | not in use: who is in this group answers at the slot |
+//! | bits | [`FILLING`] | the sender has left these CPUs to a leader |
+//! | 0 | [`FILLING`] and less | the leader summons; answers count down already |
+//! | 0 | n | n answers are still owed, the leader's own among them |
+//!
+//! # Invariants
+//!
+//! - **I14** A relay is written by the sender that holds the slot, until it summons the leader; then by the leader, until it
+//!   has summoned the others; then it is only counted down. It is not in use again before its slot is free.
+//! - **I15** Who was summoned while the relay was in use sees it in use until its own answer, which it gives there; who was
+//!   summoned straight sees it out of use, and answers at the slot.
+//!
+//! # Orderings
+//!
+//! | site | order | partner | weaker: what breaks |
+//! |---|---|---|---|
+//! | `leave`, `call_off`, `take`, `is_in_use` | Relaxed | – | – : the bit at the door publishes what was written here before ([`crate::multicast`]) |
+//! | `sent` | Relaxed | – | –: the leader still owes its own answer, which publishes it |
+//! | `answer` | AcqRel | `answer` of the last | Release: the sender misses what a function wrote (P4). Acquire: the last one's answer at the slot does not publish what the others wrote |
+
+use crate::multicast::{FILLING, SLOTS};
+use crate::sync::{AtomicU32, AtomicUsize, Ordering, const_unless_loom};
+
+/// How many CPUs are a group: one for each slot.
+pub(crate) const GROUP: u32 = SLOTS as u32;
+
+/// How many CPUs of a group must be meant before they are left to a leader. With fewer, what is saved is less than the way
+/// through one more interrupt takes (`smpcall sim --scale`).
+pub(crate) const RELAYED_MIN: u32 = if cfg!(loom) { 2 } else { 32 };
+
+/// On how many CPUs a machine begins to relay.
+pub(crate) const RELAYING_CPUS: u32 = 2 * GROUP;
+
+/// The relay of one slot to one group. A line of its own: those of the group write it, each once for a call.
+#[repr(align(64))]
+pub(crate) struct Relay {
+    /// Whom the leader is still to summon, by number within the group.
+    left: AtomicUsize,
+    owed: AtomicU32,
+}
+
+impl Relay {
+    const_unless_loom! {
+        pub(crate) fn new() -> Self { Self { left: AtomicUsize::new(0), owed: AtomicU32::new(0) } }
+    }
+
+    /// Sender: leaves `others`, not none, to a leader, who is to be summoned next; or, if that one was offline, to another.
+    pub(crate) fn leave(&self, others: usize) {
+        // Relaxed: published by the bit at the leader's door.
+        self.left.store(others, Ordering::Relaxed);
+        // Relaxed: as above.
+        self.owed.store(FILLING, Ordering::Relaxed);
+    }
+
+    /// Sender: no leader was found. Nobody has seen the relay in use.
+    pub(crate) fn call_off(&self) {
+        // Relaxed: published by the next bit at a door of this group.
+        self.left.store(0, Ordering::Relaxed);
+        // Relaxed: as above.
+        self.owed.store(0, Ordering::Relaxed);
+    }
+
+    /// Who runs the slot's function: whom it is to summon before, if it is the leader; else 0.
+    #[inline]
+    pub(crate) fn take(&self) -> usize {
+        // Relaxed: the leader sees what the sender left by the bit at its door; the others were summoned after the store below.
+        let left = self.left.load(Ordering::Relaxed);
+        if left != 0 {
+            // Relaxed: as above.
+            self.left.store(0, Ordering::Relaxed);
+        }
+        left
+    }
+
+    /// Leader: has summoned the others, and reached `sent` of them.
+    pub(crate) fn sent(&self, sent: u32) {
+        // Relaxed: our own answer comes later, and publishes it.
+        self.owed.fetch_sub(FILLING - sent - 1, Ordering::Relaxed);
+    }
+
+    /// Who has run the slot's function: whether it answers here (I15).
+    #[inline]
+    pub(crate) fn is_in_use(&self) -> bool {
+        // Relaxed: published by the bit at our door; and it stays as it is until we have answered.
+        self.owed.load(Ordering::Relaxed) != 0
+    }
+
+    /// Answers. `true` for the last of the group, who answers at the slot for all.
+    #[inline]
+    pub(crate) fn answer(&self) -> bool {
+        // AcqRel: Release publishes what the function wrote to the last of us, and Acquire shows the last of us what the others
+        // wrote, so that its answer at the slot publishes all of it (P4).
+        self.owed.fetch_sub(1, Ordering::AcqRel) == 1
+    }
+}
