@@ -22,6 +22,7 @@ extern crate alloc;
 mod doctests;
 
 mod csd;
+mod detached;
 mod door;
 mod error;
 mod mask;
@@ -35,7 +36,8 @@ mod state;
 mod sync;
 
 pub use csd::{Cancel, Csd, Post, Told};
-pub use error::{CallError, CpuCountError, HotplugError, ManyError, PostError, WaitError};
+pub use detached::DETACHED_MAX;
+pub use error::{CallError, CpuCountError, DetachedError, HotplugError, ManyError, PostError, WaitError};
 pub use mask::{CpuMask, CpuSet};
 pub use percpu::{PerCpu, Storage};
 pub use platform::{Backoff, Pause, Platform};

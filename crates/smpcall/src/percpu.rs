@@ -1,4 +1,4 @@
-//! What a machine keeps for each CPU: four cache lines, and who writes which.
+//! What a machine keeps for each CPU, in cache lines by who writes them.
 //!
 //! | line | written by | read by |
 //! |---|---|---|
@@ -6,11 +6,19 @@
 //! | `lease`: whose the place at the door is | callers | callers |
 //! | `own` | the owner | the owner |
 //! | `running` | the owner | whoever waits for, or reports on, a run |
+//! | `detached`: places for detached calls, two lines | posters, then the owner | the owner |
 //!
 //! Storage is the user's: an array, a boxed slice, or a `&'static mut` slice that a kernel carved out at start. It is
 //! taken by value, so that no CPU has two owners; a machine of N CPUs takes `N × size_of::<PerCpu>()` bytes (P13).
+//!
+//! # Invariants
+//!
+//! - **I13** What is linked in a CPU's queue may lie in the CPU's own memory here (a detached call's place), and safe code can
+//!   move an array of [`PerCpu`] with its machine. So a CPU remembers where it was when it came online, and whoever is going
+//!   to walk its lists first asks [`Own::demand_home`].
 
 use crate::csd::Header;
+use crate::detached::Places;
 use crate::door::{Door, Lease};
 use crate::sync::{AtomicPtr, AtomicUsize, Ordering, OwnBool, OwnPtr, OwnUsize, const_unless_loom};
 use core::ptr::null_mut;
@@ -25,13 +33,20 @@ pub struct PerCpu {
     pub(crate) lease: Line<Lease>,
     pub(crate) own: Line<Own>,
     pub(crate) running: Line<Running>,
+    pub(crate) detached: Line<Places>,
 }
 
 impl PerCpu {
     const_unless_loom! {
         /// A CPU that never came online.
         pub fn new() -> Self {
-            Self { door: Line(Door::new()), lease: Line(Lease::new()), own: Line(Own::new()), running: Line(Running::new()) }
+            Self {
+                door: Line(Door::new()),
+                lease: Line(Lease::new()),
+                own: Line(Own::new()),
+                running: Line(Running::new()),
+                detached: Line(Places::new()),
+            }
         }
     }
 }
@@ -60,6 +75,8 @@ pub(crate) struct Own {
     left_async: OwnPtr<Header>,
     /// The multicasts whose bits were taken and that were not answered yet.
     left_slots: OwnUsize,
+    /// Where this was when the CPU came online (I13).
+    home: OwnUsize,
 }
 
 impl Own {
@@ -71,8 +88,30 @@ impl Own {
                 left_sync: OwnPtr::new(null_mut()),
                 left_async: OwnPtr::new(null_mut()),
                 left_slots: OwnUsize::new(0),
+                home: OwnUsize::new(0),
             }
         }
+    }
+
+    /// The CPU comes online here.
+    pub(crate) fn settle(&self) {
+        // Relaxed: the owner's own.
+        self.home.store(core::ptr::from_ref(self).addr(), Ordering::Relaxed);
+    }
+
+    /// Refuses to go on if the CPU was moved since it came online: its lists may lead to where it was (I13).
+    ///
+    /// # Panics
+    ///
+    /// If it was.
+    #[inline]
+    pub(crate) fn demand_home(&self) {
+        // Relaxed: the owner's own.
+        let home = self.home.load(Ordering::Relaxed);
+        assert!(
+            home == core::ptr::from_ref(self).addr(),
+            "a machine was moved while one of its CPUs was online"
+        );
     }
 
     pub(crate) fn in_call(&self) -> bool {
@@ -116,6 +155,7 @@ impl Own {
             slots: self.left_slots.load(Ordering::Relaxed),
         };
         if !batch.is_empty() {
+            self.demand_home();
             self.leave_over(Batch::EMPTY);
         }
         batch

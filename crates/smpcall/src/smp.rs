@@ -5,6 +5,7 @@
 //! queues, and says who polls.
 
 mod call;
+mod detached;
 mod flush;
 mod hotplug;
 mod many;

@@ -5,7 +5,7 @@
 //! | bits | name | meaning |
 //! |---|---|---|
 //! | 0 | `LOCK` | claimed: queued, or about to be, or (a waiting call) running |
-//! | 4–7 | kind | `ASYNC` 0x00, `SYNC` 0x10, as in Linux |
+//! | 4–7 | kind | `ASYNC` 0x00, `SYNC` 0x10, as in Linux; `DETACHED` 0x40, which Linux (up to 0x30) leaves free |
 //! | 8–23 | CPU + 1 | locked: the target; free: where it ran last; 0: nowhere yet |
 //! | 24 | `TOLD` | somebody was told Busy since the claim (or since the last `cancel`) |
 //! | 25 | `CANCELLED` | still linked in the queue, but its run was taken away |
@@ -40,6 +40,7 @@
 //! |---|---|---|---|
 //! | `claim`, look | Relaxed | – | – |
 //! | `claim`, won | Acquire | `unlock` | the new poster writes fields that the last flush still reads (P11) |
+//! | `claim_unshared` | Acquire | `unlock` | the same, of a detached call's place |
 //! | `claim`, lost or revived | Release, *successful* CAS | `unlock` | told Busy, and the run misses the writes (P2) |
 //! | `unlock` | AcqRel | lost `claim` / won `claim` | as the two rows above |
 //! | `cancel` | Acquire | lost `claim` | the canceller does not see what those wrote whom it now owes (P2) |
@@ -74,6 +75,8 @@ pub(crate) enum Kind {
     Async = 0x00,
     /// Somebody waits: completed after its function has returned (P4).
     Sync = 0x10,
+    /// In a place of its target's, which is free again when the function was copied out of it, before it starts (P5).
+    Detached = 0x40,
 }
 
 /// One value of the word.
@@ -98,6 +101,10 @@ impl Snapshot {
     /// Returns the number of the claim (locked), modulo 32: it changes when the csd is unlocked, and only then.
     pub(crate) fn runs(self) -> u32 {
         self.0 >> RUNS_SHIFT
+    }
+
+    pub(crate) fn is_async(self) -> bool {
+        self.0 & KIND == Kind::Async as u32
     }
 
     pub(crate) fn is_sync(self) -> bool {
@@ -191,6 +198,18 @@ impl State {
         }
     }
 
+    /// Claims the word of an object that others may claim, and on whose run nobody but its claimant relies; `false` if it
+    /// is locked. Wait-free.
+    #[inline]
+    pub(crate) fn claim_unshared(&self, cpu: u32, kind: Kind) -> bool {
+        // Relaxed: a look; one that is locked is not worth a write.
+        let free = self.0.load(Ordering::Relaxed);
+        let want = locked(kind, cpu) | free & RUNS;
+        // Acquire: the last flush has read the fields before we write them; pairs with `unlock`. Failure Relaxed: somebody
+        // was faster.
+        free & LOCK == 0 && self.0.compare_exchange(free, want, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+
     /// Leaves word that somebody relies on the run of a csd that is claimed already; `None` if it is free. Never wins a
     /// claim, so nobody can have to wait for the caller, and it needs no irq guard.
     #[inline]
@@ -225,8 +244,13 @@ impl State {
     /// refused. Returns what the word was: `TOLD` and `CANCELLED` are the caller's to answer for.
     #[inline]
     pub(crate) fn unlock(&self, cpu: u32) -> Snapshot {
-        // Relaxed: the count of runs does not change while the word is locked (I3), and the lock is ours.
-        let runs = (self.0.load(Ordering::Relaxed) & RUNS).wrapping_add(1 << RUNS_SHIFT);
+        self.unlock_seen(cpu, self.look_racy())
+    }
+
+    /// As [`Self::unlock`], for one who has looked at the word since it was locked: the count of runs has not changed (I3).
+    #[inline]
+    pub(crate) fn unlock_seen(&self, cpu: u32, seen: Snapshot) -> Snapshot {
+        let runs = (seen.0 & RUNS).wrapping_add(1 << RUNS_SHIFT);
         let free = (cpu + 1) << CPU_SHIFT | runs;
         // AcqRel: sees what every loser wrote (its half of P2), and publishes that the fields were read to the next
         // `claim`. A swap, not a store: a store would cut the losers' release sequence (I1).

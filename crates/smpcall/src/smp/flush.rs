@@ -118,6 +118,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// What a list holds, in the order in which it is to run.
     #[inline]
     pub(super) fn unfold(&self, here: &PerCpu, list: List) -> Batch {
+        here.own.0.demand_home();
         let mut batch = self.turn_round(list.newest());
         if list.is_called() {
             batch.slots = here.door.0.callers.take();
@@ -229,10 +230,15 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     unsafe fn run_async(&self, cpu: u32, here: &PerCpu, at: *const Header) {
         // SAFETY: the caller's promise. The reference is not used after the unlock, when the csd may be queued anew.
         let header = unsafe { &*at };
+        let seen = header.state.look_racy();
+        if !seen.is_async() {
+            // SAFETY: the caller's promise.
+            return unsafe { self.run_detached(cpu, here, header) };
+        }
         // SAFETY: the fields are ours until the unlock (I2).
         let work = unsafe { header.work() };
         here.running.0.begin(at, work.func as *const ());
-        let op = if header.state.unlock(cpu).is_cancelled() { Op::Discard } else { Op::Run };
+        let op = if header.state.unlock_seen(cpu, seen).is_cancelled() { Op::Discard } else { Op::Run };
         // SAFETY: by I6, this claim's one call.
         if let Err(panic) = P::catch(|| unsafe { (work.func)(work.arg, op) }) {
             self.platform.caught(panic);

@@ -19,6 +19,9 @@ pub enum Sleep {
 impl<P: Platform, S: Storage> Smp<P, S> {
     /// Opens the queue of the CPU that runs the caller: from now on posts to it are accepted.
     ///
+    /// From now until it goes offline the machine's memory must stay where it is. (An array of [`PerCpu`] moves with its
+    /// machine; then the CPU's next flush that has work panics.)
+    ///
     /// Context: thread or start-up code of the CPU. Progress: wait-free.
     ///
     /// # Errors
@@ -30,6 +33,11 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         if here.own.0.in_call() {
             return Err(HotplugError::InCall);
         }
+        if here.door.0.head.look() != Seen::Offline {
+            return Err(HotplugError::Already);
+        }
+        // Before the first post can be accepted.
+        here.own.0.settle();
         if here.door.0.head.open() { Ok(()) } else { Err(HotplugError::Already) }
     }
 

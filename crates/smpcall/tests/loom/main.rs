@@ -19,6 +19,7 @@ mod cancel;
 mod chain;
 #[cfg(feature = "alloc")]
 mod counted;
+mod detached;
 mod door;
 mod doorbell;
 mod hotplug;

@@ -8,6 +8,7 @@ mod chain;
 mod context;
 #[cfg(feature = "alloc")]
 mod counted;
+mod detached;
 mod doorbell;
 mod flush;
 mod hotplug;
