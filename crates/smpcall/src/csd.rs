@@ -12,7 +12,7 @@
 //! - **I6** `func` and `arg` belong together: whoever writes one writes both, so a `func` is only ever called with the
 //!   argument that it was made for, once for each claim.
 
-use crate::state::State;
+use crate::state::{Kind, State};
 use crate::sync::{AtomicU16, Ordering, SharedCell, const_unless_loom};
 
 /// What a header's function is asked to do with its argument.
@@ -77,11 +77,11 @@ impl Header {
         }
     }
 
-    /// A waiting call's header: locked for `cpu` from the start (I4).
-    pub(crate) fn new_waiting(cpu: u32, src: u16) -> Self {
+    /// A waiting or blocking call's header: locked for `cpu` from the start (I4).
+    pub(crate) fn new_waiting(cpu: u32, src: u16, kind: Kind) -> Self {
         Self {
             next: SharedCell::new(core::ptr::null()),
-            state: State::new_waiting(cpu),
+            state: State::new_waiting(cpu, kind),
             src: AtomicU16::new(src),
             dst: 0,
             func: SharedCell::new(never_posted),

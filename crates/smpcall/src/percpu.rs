@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `door`: the queue's head, and one waiting call | posters and the owner | posters and the owner |
 //! | `lease`: whose the place at the door is | callers | callers |
-//! | `own` | the owner | the owner |
+//! | `own` | the owner; lazy posters their list's head | the owner |
 //! | `running` | the owner | whoever waits for, or reports on, a run |
 //! | `detached`: places for detached calls, two lines | posters, then the owner | the owner |
 //!
@@ -20,6 +20,7 @@
 use crate::csd::Header;
 use crate::detached::Places;
 use crate::door::{Door, Lease};
+use crate::queue::Head;
 use crate::sync::{AtomicPtr, AtomicUsize, Ordering, OwnBool, OwnPtr, OwnUsize, const_unless_loom};
 use core::ptr::null_mut;
 
@@ -63,7 +64,7 @@ impl core::fmt::Debug for PerCpu {
     }
 }
 
-/// What only the owning CPU reads and writes, from its thread and from its interrupts. Atomic because an interrupt
+/// What only the owning CPU reads and writes (but for `lazy`), from its thread and from its interrupts. Atomic because an interrupt
 /// may come between any two instructions; Relaxed throughout, since one CPU sees its own writes in order.
 pub(crate) struct Own {
     /// In call context: a flush, going offline, or a self call.
@@ -77,6 +78,11 @@ pub(crate) struct Own {
     left_slots: OwnUsize,
     /// Where this was when the CPU came online (I13).
     home: OwnUsize,
+    /// Blocking calls that were taken off the queue, for the CPU's thread to run: the oldest, and the newest.
+    blocking: OwnPtr<Header>,
+    blocking_newest: OwnPtr<Header>,
+    /// Lazy posts. The one thing here that others write, and rarely: the owner looks at it at every flush.
+    pub(crate) lazy: Head,
 }
 
 impl Own {
@@ -89,6 +95,9 @@ impl Own {
                 left_async: OwnPtr::new(null_mut()),
                 left_slots: OwnUsize::new(0),
                 home: OwnUsize::new(0),
+                blocking: OwnPtr::new(null_mut()),
+                blocking_newest: OwnPtr::new(null_mut()),
+                lazy: Head::new(),
             }
         }
     }
@@ -132,6 +141,53 @@ impl Own {
     pub(crate) fn set_polling(&self, polling: bool) {
         // Relaxed: the owner's own flag.
         self.polling.store(polling, Ordering::Relaxed);
+    }
+
+    /// Returns whether blocking calls are there for the CPU's thread to run. Reads only.
+    #[inline]
+    pub(crate) fn has_blocking(&self) -> bool {
+        // Relaxed: the owner's own list.
+        !self.blocking.load(Ordering::Relaxed).is_null()
+    }
+
+    /// Puts a blocking call behind those that are there.
+    ///
+    /// # Safety
+    ///
+    /// `header` was taken off this CPU's queue, stays alive and in place until it is completed (I5), and is in no list. The irq
+    /// guard is held.
+    pub(crate) unsafe fn add_blocking(&self, header: &Header) {
+        // SAFETY: by I2 the field is ours.
+        unsafe { header.set_next(core::ptr::null()) };
+        let at = core::ptr::from_ref(header).cast_mut();
+        // Relaxed: the owner's own list; the headers were published to us when we took them off the head.
+        let newest = self.blocking_newest.load(Ordering::Relaxed);
+        if newest.is_null() {
+            // Relaxed: as above.
+            self.blocking.store(at, Ordering::Relaxed);
+        } else {
+            // SAFETY: what is in the list is alive (I5), and its fields are ours (I2).
+            unsafe { (*newest).set_next(at) };
+        }
+        // Relaxed: as above.
+        self.blocking_newest.store(at, Ordering::Relaxed);
+    }
+
+    /// Takes the oldest blocking call out of the list; null if there is none. The irq guard is held.
+    pub(crate) fn take_blocking(&self) -> *const Header {
+        // Relaxed: the owner's own list.
+        let at = self.blocking.load(Ordering::Relaxed);
+        if !at.is_null() {
+            // SAFETY: as for `add_blocking`.
+            let next = unsafe { (*at).next() }.cast_mut();
+            // Relaxed: as above.
+            self.blocking.store(next, Ordering::Relaxed);
+            if next.is_null() {
+                // Relaxed: as above.
+                self.blocking_newest.store(null_mut(), Ordering::Relaxed);
+            }
+        }
+        at
     }
 
     /// Returns whether a flush left something over. Reads only.
@@ -201,6 +257,8 @@ pub(crate) struct Running {
     func: AtomicPtr<()>,
     /// How many runs have ended.
     ended: AtomicUsize,
+    /// The blocking call that the CPU's thread runs, the innermost. Compared, never followed.
+    blocking: AtomicPtr<Header>,
 }
 
 impl Running {
@@ -210,6 +268,7 @@ impl Running {
                 csd: AtomicPtr::new(null_mut()),
                 func: AtomicPtr::new(null_mut()),
                 ended: AtomicUsize::new(0),
+                blocking: AtomicPtr::new(null_mut()),
             }
         }
     }
@@ -232,6 +291,21 @@ impl Running {
         self.ended.store(ended.wrapping_add(1), Ordering::Release);
         // Release: as above; pairs with `runs`.
         self.csd.store(null_mut(), Ordering::Release);
+    }
+
+    /// Owner: its thread begins a blocking call, or goes on with an outer one. Returns what it was before.
+    pub(crate) fn begin_blocking(&self, header: *const Header) -> *const Header {
+        // Relaxed: only the owner writes it.
+        let before = self.blocking.load(Ordering::Relaxed);
+        // Relaxed: for reports only.
+        self.blocking.store(header.cast_mut(), Ordering::Relaxed);
+        before
+    }
+
+    /// Returns whether this blocking call is the one that the CPU's thread runs. Racy.
+    pub(crate) fn runs_blocking_racy(&self, header: *const Header) -> bool {
+        // Relaxed: for reports only.
+        self.blocking.load(Ordering::Relaxed).cast_const() == header
     }
 
     /// Returns whether this header's function is under way.

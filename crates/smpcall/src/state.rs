@@ -5,11 +5,14 @@
 //! | bits | name | meaning |
 //! |---|---|---|
 //! | 0 | `LOCK` | claimed: queued, or about to be, or (a waiting call) running |
-//! | 4–7 | kind | `ASYNC` 0x00, `SYNC` 0x10, as in Linux; `DETACHED` 0x40, which Linux (up to 0x30) leaves free |
+//! | 2 | `LAZY` | queued without a doorbell (Linux has its lazy flag there too) |
+//! | 4–7 | kind | `ASYNC` 0x00, `SYNC` 0x10, as in Linux; `DETACHED` 0x40, `BLOCKING` 0x50, which Linux (up to 0x30) leaves free |
 //! | 8–23 | CPU + 1 | locked: the target; free: where it ran last; 0: nowhere yet |
 //! | 24 | `TOLD` | somebody was told Busy since the claim (or since the last `cancel`) |
 //! | 25 | `CANCELLED` | still linked in the queue, but its run was taken away |
-//! | 26 | `PARKED` | a waiting call's caller sleeps; whoever completes it must wake it |
+//! | 25 | `TAKEN` | of a blocking call: its target has taken it off the queue, for its thread to run |
+//! | 26 | `PARKED` | of a waiting call: its caller sleeps; whoever completes it must wake it |
+//! | 26 | `LINKED` | of a lazily posted csd: it is in the list of the lazy ones, where a flush finds it |
 //! | 27–31 | runs | how often it was unlocked, modulo 32: tells one pending run from the next |
 //!
 //! # Transitions of an asynchronous csd
@@ -23,6 +26,8 @@
 //!    │   unlock: swap, AcqRel          │         revive: CAS −CANCELLED +TOLD, Release  │
 //!    └─────────────────────────────────┴────────────────────────────────────────────────┘
 //! ```
+//!
+//! Lazy posts have steps of their own: see `state/lazy.rs`.
 //!
 //! # Invariants
 //!
@@ -43,6 +48,7 @@
 //! | `claim_unshared` | Acquire | `unlock` | the same, of a detached call's place |
 //! | `claim`, lost or revived | Release, *successful* CAS | `unlock` | told Busy, and the run misses the writes (P2) |
 //! | `unlock` | AcqRel | lost `claim` / won `claim` | as the two rows above |
+//! | `take_blocking` | Relaxed | – | –: for reports; a read-modify-write only so that `PARKED` is not lost |
 //! | `cancel` | Acquire | lost `claim` | the canceller does not see what those wrote whom it now owes (P2) |
 //! | `complete` | AcqRel, swap | `is_done` / `park` | Acquire: the caller reads a half-written result (P4). Release: the wake-up misses what the caller prepared. A store: it sleeps for ever |
 //! | `complete_spinning` | Release | `is_done` | the caller reads a half-written result (P4) |
@@ -55,15 +61,24 @@
 //! the loser wrote. *If the unlock comes first*, the loser's CAS does not find the word locked and it wins a claim
 //! of its own. There is no third order, on any memory model.
 
+mod lazy;
+
+pub(crate) use self::lazy::Linked;
+
 use crate::sync::{AtomicU32, Ordering, const_unless_loom};
 
 const LOCK: u32 = 0x01;
+const LAZY: u32 = 0x04;
 const KIND: u32 = 0xf0;
 const CPU_SHIFT: u32 = 8;
 const CPU: u32 = 0xffff << CPU_SHIFT;
 const TOLD: u32 = 1 << 24;
 const CANCELLED: u32 = 1 << 25;
 const PARKED: u32 = 1 << 26;
+/// Of a blocking call, which nobody cancels.
+const TAKEN: u32 = CANCELLED;
+/// Of an asynchronous csd, for which nobody parks.
+const LINKED: u32 = PARKED;
 const RUNS_SHIFT: u32 = 27;
 const RUNS: u32 = 0x1f << RUNS_SHIFT;
 
@@ -77,6 +92,17 @@ pub(crate) enum Kind {
     Sync = 0x10,
     /// In a place of its target's, which is free again when the function was copied out of it, before it starts (P5).
     Detached = 0x40,
+    /// Somebody waits, and its function runs in the target's thread, outside call context.
+    Blocking = 0x50,
+}
+
+/// Whether a post is to run soon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Haste {
+    /// Its target is rung if it rests.
+    Now,
+    /// It rides along with its target's next flush.
+    Lazy,
 }
 
 /// One value of the word.
@@ -107,6 +133,19 @@ impl Snapshot {
         self.0 & KIND == Kind::Async as u32
     }
 
+    pub(crate) fn is_blocking(self) -> bool {
+        self.0 & KIND == Kind::Blocking as u32
+    }
+
+    /// Returns whether a blocking call's target has taken it off its queue.
+    pub(crate) fn is_taken(self) -> bool {
+        self.0 & TAKEN != 0
+    }
+
+    pub(crate) fn is_lazy(self) -> bool {
+        self.0 & (LOCK | LAZY) == LOCK | LAZY
+    }
+
     pub(crate) fn is_sync(self) -> bool {
         self.0 & KIND == Kind::Sync as u32
     }
@@ -132,6 +171,8 @@ pub(crate) enum Claim {
     Won,
     /// A run on this CPU is still to begin and will see what the caller wrote (P2). Nothing is owed.
     Busy(u32),
+    /// As `Busy`, and that run was a lazy one until now: the CPU is to be summoned, once [`State::see_linked`] was called.
+    Hurried(u32),
     /// Cancelled, and still linked in the queue of this other CPU. No run is promised.
     Cancelled(u32),
 }
@@ -142,7 +183,7 @@ pub(crate) enum Claim {
 pub(crate) enum Park {
     /// The completion will see it and wake the caller.
     Sleep,
-    /// The call is done, and nobody is left to wake the caller; `is_done` shows it the result.
+    /// The call is done, most likely, and nobody is left to wake the caller; `is_done` shows it the result.
     Done,
 }
 
@@ -160,9 +201,9 @@ impl State {
         pub(crate) fn new() -> Self { Self(AtomicU32::new(0)) }
     }
 
-    /// A waiting call's word: locked from the start, since its one owner needs no claim (I4).
-    pub(crate) fn new_waiting(cpu: u32) -> Self {
-        Self(AtomicU32::new(locked(Kind::Sync, cpu)))
+    /// A waiting or blocking call's word: locked from the start, since its one owner needs no claim (I4).
+    pub(crate) fn new_waiting(cpu: u32, kind: Kind) -> Self {
+        Self(AtomicU32::new(locked(kind, cpu)))
     }
 
     /// The word's memory is given back: whoever still touches it fails the model.
@@ -182,14 +223,15 @@ impl State {
     ///
     /// Lock-free: goes round again only when somebody else's claim, unlock or first Busy went through (P9).
     #[inline]
-    pub(crate) fn claim(&self, cpu: u32) -> Claim {
+    pub(crate) fn claim(&self, cpu: u32, haste: Haste) -> Claim {
+        let lazy = if haste == Haste::Lazy { LAZY } else { 0 };
         loop {
-            if let Some(lost) = self.rely(cpu) {
+            if let Some(lost) = self.rely(cpu, haste) {
                 return lost;
             }
             // Relaxed: a guess; the CAS below decides.
             let s = self.0.load(Ordering::Relaxed);
-            let want = locked(Kind::Async, cpu) | s & RUNS;
+            let want = locked(Kind::Async, cpu) | lazy | s & RUNS;
             // Acquire: the last flush has read next, func and arg before we write them; pairs with `unlock`.
             if s & LOCK == 0 && self.0.compare_exchange(s, want, Ordering::Acquire, Ordering::Relaxed).is_ok()
             {
@@ -213,11 +255,11 @@ impl State {
     /// Leaves word that somebody relies on the run of a csd that is claimed already; `None` if it is free. Never wins a
     /// claim, so nobody can have to wait for the caller, and it needs no irq guard.
     #[inline]
-    pub(crate) fn rely(&self, cpu: u32) -> Option<Claim> {
+    pub(crate) fn rely(&self, cpu: u32, haste: Haste) -> Option<Claim> {
         // Relaxed: a guess; the CAS below decides.
         let mut s = self.0.load(Ordering::Relaxed);
         while s & LOCK != 0 {
-            match self.rely_on(s, cpu) {
+            match self.rely_on(s, cpu, haste) {
                 Ok(lost) => return Some(lost),
                 Err(now) => s = now,
             }
@@ -227,7 +269,7 @@ impl State {
 
     /// One try to be told Busy by the claim seen in `s`; `Err` is the word's newer value.
     #[inline]
-    fn rely_on(&self, s: u32, cpu: u32) -> Result<Claim, u32> {
+    fn rely_on(&self, s: u32, cpu: u32, haste: Haste) -> Result<Claim, u32> {
         let target = (s >> CPU_SHIFT & 0xffff) - 1;
         if s & CANCELLED != 0 && target != cpu {
             return Ok(Claim::Cancelled(target));
@@ -235,9 +277,21 @@ impl State {
         // A post to the same CPU gives a cancelled csd its run back. It is told Busy, not Ok: the run still hangs on
         // the owner's push, and TOLD is how the owner learns of us should that push be refused.
         let told = (s | TOLD) & !CANCELLED;
+        // Who is in a hurry takes LAZY off. If the csd is not linked yet, its poster sees that, and summons in our place.
+        let told = if haste == Haste::Now { told & !LAZY } else { told };
+        let lost = match haste {
+            Haste::Now if s & (LAZY | LINKED) == LAZY | LINKED => Claim::Hurried(target),
+            _ => Claim::Busy(target),
+        };
         // Release, and successful even when it changes nothing: publishes what the caller wrote to the run (P2);
         // pairs with `unlock`. A failed CAS would only be a load. Failure Relaxed: the caller tries again.
-        self.0.compare_exchange(s, told, Ordering::Release, Ordering::Relaxed).map(|_| Claim::Busy(target))
+        self.0.compare_exchange(s, told, Ordering::Release, Ordering::Relaxed).map(|_| lost)
+    }
+
+    /// Target: has taken a blocking call off its queue, for its thread to run.
+    pub(crate) fn take_blocking(&self) {
+        // Relaxed: for reports; the caller may set PARKED meanwhile, which must stay.
+        self.0.fetch_or(TAKEN, Ordering::Relaxed);
     }
 
     /// Lets go of an asynchronous csd: by its target before the function starts, or by a poster whose push was
@@ -306,7 +360,7 @@ impl State {
             return Park::Done;
         }
         // Release: what the caller prepared for its sleep is seen by whoever wakes it; pairs with `complete`.
-        // Failure Relaxed: only a completion can have changed the word, and `is_done` reads it again.
+        // Failure Relaxed: a completion has changed the word, or `take_blocking` has; `is_done` reads it again.
         match self.0.compare_exchange(s, s | PARKED, Ordering::Release, Ordering::Relaxed) {
             Ok(_) => Park::Sleep,
             Err(_) => Park::Done,

@@ -76,9 +76,13 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let own = &here.own.0;
         let mut batch = own.take_left_over();
         let mut flood = false;
+        let mut lazy = true;
         loop {
             if batch.is_empty() {
                 batch = self.take_batch(here, flood);
+                if core::mem::take(&mut lazy) {
+                    self.add_lazy(here, &mut batch);
+                }
                 // What is there when a batch has just run came while it ran.
                 flood = own.polling();
             }
@@ -122,6 +126,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let mut batch = self.turn_round(list.newest());
         if list.is_called() {
             batch.slots = here.door.0.callers.take();
+            self.add_lazy(here, &mut batch);
         }
         batch
     }
@@ -144,7 +149,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
 
     /// Turns a list round that was taken off a head.
     #[inline]
-    fn turn_round(&self, newest: *const Header) -> Batch {
+    pub(super) fn turn_round(&self, newest: *const Header) -> Batch {
         let mut batch = Batch::EMPTY;
         let mut at = newest;
         while !at.is_null() {
@@ -233,7 +238,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let seen = header.state.look_racy();
         if !seen.is_async() {
             // SAFETY: the caller's promise.
-            return unsafe { self.run_detached(cpu, here, header) };
+            return unsafe { self.run_uncommon(cpu, here, header, seen) };
         }
         // SAFETY: the fields are ours until the unlock (I2).
         let work = unsafe { header.work() };

@@ -6,7 +6,7 @@ use crate::error::PostError;
 use crate::percpu::{PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
 use crate::queue::{Pushed, Seen};
-use crate::state::Claim;
+use crate::state::{Claim, Haste};
 
 /// What became of the csds of one [`Smp::post_all`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,8 +35,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     #[inline]
     pub fn post<T: Post>(&self, cpu: u32, csd: T) -> Result<(), PostError> {
         let target = self.cpu(cpu).ok_or(PostError::NoSuchCpu)?;
-        match csd.header().state.rely(cpu) {
-            Some(lost) => Err(refusal(lost)),
+        match csd.header().state.rely(cpu, Haste::Now) {
+            Some(lost) => Err(self.refusal(csd.header(), lost)),
             None => self.post_free(cpu, target, csd),
         }
     }
@@ -53,9 +53,9 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         // From the claim to the ring nobody on this CPU may wait for us: an interrupt that found the csd claimed but
         // not pushed would wait for the very code that it interrupted.
         let _irq = IrqGuard::new(&self.platform);
-        let claim = header.state.claim(cpu);
+        let claim = header.state.claim(cpu, Haste::Now);
         if claim != Claim::Won {
-            return Err(refusal(claim));
+            return Err(self.refusal(header, claim));
         }
         // SAFETY: we have won the claim, and have not pushed yet.
         unsafe { header.set_work(csd.work()) };
@@ -90,7 +90,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let mut chain = Chain::default();
         for csd in csds {
             let header = csd.header();
-            match header.state.claim(cpu) {
+            match header.state.claim(cpu, Haste::Now) {
                 Claim::Won => {
                     // SAFETY: we have won the claim, and push later.
                     unsafe { header.set_work(csd.work()) };
@@ -99,19 +99,28 @@ impl<P: Platform, S: Storage> Smp<P, S> {
                     chain.queued += 1;
                 }
                 Claim::Busy(_) => chain.busy += 1,
+                Claim::Hurried(cpu) => {
+                    self.hurry_linked(header, cpu);
+                    chain.busy += 1;
+                }
                 Claim::Cancelled(_) => chain.cancelled += 1,
             }
         }
         links.push().map(|()| chain).map_err(|told| PostError::Offline { told })
     }
-}
 
-/// What a poster is told that has not won the claim.
-fn refusal(lost: Claim) -> PostError {
-    match lost {
-        Claim::Busy(cpu) => PostError::Busy { cpu },
-        Claim::Cancelled(cpu) => PostError::Cancelled { cpu },
-        Claim::Won => unreachable!("a claim that is won is not refused"),
+    /// What a poster is told that has not won the claim.
+    #[inline]
+    pub(super) fn refusal(&self, header: &Header, lost: Claim) -> PostError {
+        match lost {
+            Claim::Busy(cpu) => PostError::Busy { cpu },
+            Claim::Hurried(cpu) => {
+                self.hurry_linked(header, cpu);
+                PostError::Busy { cpu }
+            }
+            Claim::Cancelled(cpu) => PostError::Cancelled { cpu },
+            Claim::Won => unreachable!("a claim that is won is not refused"),
+        }
     }
 }
 
@@ -120,7 +129,7 @@ fn refusal(lost: Claim) -> PostError {
 /// # Safety
 ///
 /// The caller owns the claim, and the header is in no queue.
-unsafe fn let_go(header: &Header, cpu: u32) -> Told {
+pub(super) unsafe fn let_go(header: &Header, cpu: u32) -> Told {
     // SAFETY: until the unlock the fields are ours (I2).
     let work = unsafe { header.work() };
     let old = header.state.unlock(cpu);

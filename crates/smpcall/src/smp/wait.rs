@@ -1,5 +1,6 @@
 //! How a caller passes the time: look, serve one's own queue, pause, report, sleep.
 
+use super::call::Trip;
 use super::{Budget, Sleep, Smp};
 use crate::csd::{Header, Post};
 use crate::error::WaitError;
@@ -24,6 +25,16 @@ struct Wait<'a> {
     deadline_ns: Option<u64>,
     /// Of several targets, one that has not answered yet.
     blame: Option<&'a dyn Fn() -> Option<u32>>,
+    serve: Serve,
+}
+
+/// What a CPU serves while it waits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Serve {
+    /// Its queue.
+    Queue,
+    /// Its queue, and the blocking calls that come in by it.
+    Blocking,
 }
 
 impl<'a> Wait<'a> {
@@ -45,15 +56,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
 
     /// Waits until a queued waiting call is done.
     #[inline]
-    pub(super) fn await_call(
-        &self,
-        here: Option<(u32, &PerCpu)>,
-        target: &PerCpu,
-        target_cpu: u32,
-        header: &Header,
-        waiter: Option<u16>,
-        function: &'static str,
-    ) {
+    pub(super) fn await_call(&self, trip: &Trip<'_>, header: &Header, function: &'static str) {
+        let Trip { here, cpu: target_cpu, target, waiter, serve } = *trip;
         for _ in 0..self.platform.looks_first(target_cpu) {
             // First the pause: an early look would take the line away from the target that fetches it.
             self.platform.relax();
@@ -61,8 +65,17 @@ impl<P: Platform, S: Storage> Smp<P, S> {
                 return;
             }
         }
-        let wait =
-            Wait { here, target, target_cpu, header, function, waiter, deadline_ns: None, blame: None };
+        let wait = Wait {
+            here,
+            target,
+            target_cpu,
+            header,
+            function,
+            waiter,
+            deadline_ns: None,
+            blame: None,
+            serve,
+        };
         let ask = || if waiter.is_some() { Some(header.state.park()) } else { None };
         let done = self.pass_time(&wait, || header.state.is_done(), ask);
         debug_assert!(done.is_ok(), "there is no deadline");
@@ -92,6 +105,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             waiter,
             deadline_ns: None,
             blame: Some(&blame),
+            serve: Serve::Queue,
         };
         let ask = || if waiter.is_some() { Some(slot.park()) } else { None };
         let done = self.pass_time(&wait, || slot.answered(), ask);
@@ -140,9 +154,14 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         if !self.may_wait(here) {
             return Err(WaitError::WouldDeadlock);
         }
+        if seen.is_lazy()
+            && let Some(cpu) = header.state.hurry()
+        {
+            self.summon(cpu);
+        }
         let function = csd.function_name();
-        let wait =
-            Wait { here, target, target_cpu, header, function, waiter: None, deadline_ns, blame: None };
+        let (waiter, blame, serve) = (None, None, Serve::Queue);
+        let wait = Wait { here, target, target_cpu, header, function, waiter, deadline_ns, blame, serve };
         self.pass_time(&wait, begun, || None).map_err(WaitError::TimedOut)?;
         // The target published the run before it unlocked the csd: if it does not show now, the run has ended. If it
         // does, it may be a later run of the same csd by now; either way ours has ended when this one has.
@@ -170,6 +189,9 @@ impl<P: Platform, S: Storage> Smp<P, S> {
                 break Ok(());
             }
             if wait.here.is_some() {
+                if wait.serve == Serve::Blocking {
+                    self.run_blocking();
+                }
                 // `More` needs no answer: we look again.
                 let _ = self.flush(Budget::DEFAULT);
                 if done() {
@@ -204,6 +226,9 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     fn sleep(&self, wait: &Wait<'_>, ask: &impl Fn() -> Option<Park>, rounds: u32, for_ns: u64) {
         if let Some((_, here)) = wait.here {
             let _irq = IrqGuard::new(&self.platform);
+            if wait.serve == Serve::Blocking && here.own.0.has_blocking() {
+                return;
+            }
             if self.stop_polling(here) == Sleep::Work {
                 return;
             }
@@ -250,7 +275,14 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let running = &target.running.0;
         let phase = match running.func_racy() {
             _ if running.runs(wait.header) => Phase::Running,
+            _ if running.runs_blocking_racy(wait.header) => Phase::Running,
             Some(func) => Phase::Behind(func.addr()),
+            // SAFETY: the header of a blocking call is in its caller's frame, and we are that caller.
+            None if wait.serve == Serve::Blocking
+                && unsafe { &*wait.header }.state.look_racy().is_taken() =>
+            {
+                Phase::Taken
+            }
             None => Phase::Queued,
         };
         Stall {

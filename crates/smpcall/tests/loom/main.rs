@@ -14,6 +14,7 @@
 
 #![cfg(loom)]
 
+mod blocking;
 mod call;
 mod cancel;
 mod chain;
@@ -23,6 +24,7 @@ mod detached;
 mod door;
 mod doorbell;
 mod hotplug;
+mod lazy;
 mod many;
 mod port;
 mod post;

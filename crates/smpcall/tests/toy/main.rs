@@ -3,6 +3,7 @@
 
 #![cfg(not(loom))]
 
+mod blocking;
 mod cancel;
 mod chain;
 mod context;
@@ -12,6 +13,7 @@ mod detached;
 mod doorbell;
 mod flush;
 mod hotplug;
+mod lazy;
 mod machine;
 mod many;
 mod port;
