@@ -270,6 +270,16 @@ impl State {
     /// One try to be told Busy by the claim seen in `s`; `Err` is the word's newer value.
     #[inline]
     fn rely_on(&self, s: u32, cpu: u32, haste: Haste) -> Result<Claim, u32> {
+        if s & (CANCELLED | LAZY) != 0 {
+            return self.rely_on_marked(s, cpu, haste);
+        }
+        let told = s | TOLD;
+        self.tell(s, told, Claim::Busy((s >> CPU_SHIFT & 0xffff) - 1))
+    }
+
+    /// The same for a claim that is cancelled, or lazy.
+    #[cold]
+    fn rely_on_marked(&self, s: u32, cpu: u32, haste: Haste) -> Result<Claim, u32> {
         let target = (s >> CPU_SHIFT & 0xffff) - 1;
         if s & CANCELLED != 0 && target != cpu {
             return Ok(Claim::Cancelled(target));
@@ -278,11 +288,17 @@ impl State {
         // the owner's push, and TOLD is how the owner learns of us should that push be refused.
         let told = (s | TOLD) & !CANCELLED;
         // Who is in a hurry takes LAZY off. If the csd is not linked yet, its poster sees that, and summons in our place.
-        let told = if haste == Haste::Now { told & !LAZY } else { told };
-        let lost = match haste {
-            Haste::Now if s & (LAZY | LINKED) == LAZY | LINKED => Claim::Hurried(target),
-            _ => Claim::Busy(target),
-        };
+        match haste {
+            Haste::Now if s & (LAZY | LINKED) == LAZY | LINKED => {
+                self.tell(s, told & !LAZY, Claim::Hurried(target))
+            }
+            Haste::Now => self.tell(s, told & !LAZY, Claim::Busy(target)),
+            Haste::Lazy => self.tell(s, told, Claim::Busy(target)),
+        }
+    }
+
+    #[inline]
+    fn tell(&self, s: u32, told: u32, lost: Claim) -> Result<Claim, u32> {
         // Release, and successful even when it changes nothing: publishes what the caller wrote to the run (P2);
         // pairs with `unlock`. A failed CAS would only be a load. Failure Relaxed: the caller tries again.
         self.0.compare_exchange(s, told, Ordering::Release, Ordering::Relaxed).map(|_| lost)

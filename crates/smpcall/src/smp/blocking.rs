@@ -68,7 +68,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// is left. Returns how many ran. To be called from the CPU's idle or event loop, after each flush there; a loop that does not
     /// will not sleep by [`Smp::poll_end`] once there is such a call.
     ///
-    /// While a function runs, the CPU does not count as polling, so posts to it ring.
+    /// While a function runs, the CPU does not count as polling, so posts to it ring. Since the function may sleep, a kernel
+    /// keeps the thread on its CPU by binding it there, not by switching preemption off.
     ///
     /// Context: thread of a CPU of this machine, interrupts on; from call context, or with interrupts off, it does nothing. May be
     /// called from inside such a function. Progress: as long as the functions take; if there is none, one load.

@@ -48,7 +48,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// others (P6).
     ///
     /// To be called from the doorbell's interrupt handler, after it was acknowledged, and from the idle or event loop.
-    /// Looks first: on an empty queue it costs a load and writes nothing.
+    /// Looks first: on an empty queue it costs two loads and writes nothing. Takes lazy posts along, once; calls that may block
+    /// it hands to the CPU's thread, for [`Smp::run_blocking`], and counts them as run.
     ///
     /// Context: thread or interrupt of a CPU of this machine, not an NMI; from call context it returns at once. The
     /// functions run with the irq guard held. Progress: at most `budget` functions.

@@ -19,8 +19,8 @@ pub enum Sleep {
 impl<P: Platform, S: Storage> Smp<P, S> {
     /// Opens the queue of the CPU that runs the caller: from now on posts to it are accepted.
     ///
-    /// From now until it goes offline the machine's memory must stay where it is. (An array of [`PerCpu`] moves with its
-    /// machine; then the CPU's next flush that has work panics.)
+    /// From now until it has gone offline the machine's memory must stay where it is. (An array of `PerCpu` moves with its
+    /// machine; then the CPU's next flush that has work panics, and so does its going offline.)
     ///
     /// Context: thread or start-up code of the CPU. Progress: wait-free.
     ///
