@@ -11,8 +11,8 @@
 //!
 //! | site | order | partner | weaker: what breaks |
 //! |---|---|---|---|
-//! | `link` | Release | `see_linked`, `hurry` | the target is summoned, and misses the lazy push that it is summoned for (P2) |
-//! | `see_linked`, `hurry` | Acquire | `link` | the other half of the same |
+//! | `link` | Release | `see_linked` | the target is summoned, and misses the lazy push that it is summoned for (P2) |
+//! | `see_linked` | Acquire | `link` | the other half of the same |
 
 use super::{LAZY, LINKED, LOCK, RUNS_SHIFT, Snapshot, State};
 use crate::sync::Ordering;
@@ -38,7 +38,7 @@ impl State {
         // comes here as well.
         while s & LOCK != 0 && s >> RUNS_SHIFT == runs {
             // Release, and successful even when it changes nothing: publishes the push to whoever hurries it from now on;
-            // pairs with `see_linked` and `hurry`. Failure Relaxed: we look at the newer value and try again.
+            // pairs with `see_linked`. Failure Relaxed: we look at the newer value and try again.
             match self.0.compare_exchange(s, s | LINKED, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) if s & LAZY == 0 => return Linked::Hurried,
                 Ok(_) => return Linked::Lazy,
@@ -48,7 +48,7 @@ impl State {
         Linked::Run
     }
 
-    /// After a claim that was [`Claim::Hurried`]: whoever is summoned now finds the csd.
+    /// After LAZY was taken off a csd that is linked: whoever is summoned now finds the csd.
     pub(crate) fn see_linked(&self) {
         // Acquire: our own write or a later one, so it is in the release sequence of `link`, and sees the push before it.
         let _ = self.0.load(Ordering::Acquire);
@@ -59,9 +59,12 @@ impl State {
         // Relaxed: a guess; the CAS below decides.
         let mut s = self.0.load(Ordering::Relaxed);
         while Snapshot(s).is_lazy() {
-            // Acquire: sees the push of the one who linked it; pairs with `link`. Failure Relaxed: we try again.
-            match self.0.compare_exchange(s, s & !LAZY, Ordering::Acquire, Ordering::Relaxed) {
-                Ok(_) if s & LINKED != 0 => return Snapshot(s).cpu(),
+            // Relaxed: publishes nothing, and `see_linked` sees what `link` published. Failure Relaxed: we try again.
+            match self.0.compare_exchange(s, s & !LAZY, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) if s & LINKED != 0 => {
+                    self.see_linked();
+                    return Snapshot(s).cpu();
+                }
                 Ok(_) => return None,
                 Err(now) => s = now,
             }
