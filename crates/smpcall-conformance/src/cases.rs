@@ -4,16 +4,19 @@
 //! Whatever it asks for more than one CPU it does on a machine of one as well, or says that it needs two. It ends with
 //! the queues at rest as far as it was concerned: every run that it caused was waited for.
 
+mod blocking;
 mod busy;
 mod call;
 mod cancel;
 mod chain;
 mod context;
 mod counted;
+mod detached;
 mod doorbell;
 mod hotplug;
 mod late;
 mod layout;
+mod lazy;
 mod many;
 mod many_ends;
 mod order;
@@ -180,6 +183,28 @@ cases! {
         p11_a_panic_comes_back_to_the_waiting_caller
         p11_a_panic_that_nobody_waits_for_stops_nobody
         p11_a_self_call_that_panics_leaves_call_context;
+    detached:
+        p1_a_detached_call_runs_once_on_its_cpu
+        p3_a_detached_call_finds_room_or_is_told_that_there_is_none
+        p5_a_detached_call_makes_the_next_from_inside
+        p6_detached_calls_of_one_sender_run_in_order
+        p8_detached_calls_to_a_cpu_that_comes_and_goes_are_counted
+        p9_a_detached_call_from_anywhere;
+    lazy:
+        p1_a_lazy_post_rides_along_with_another
+        p1_a_lazy_post_is_cancelled
+        p2_a_plain_post_hurries_a_lazy_one
+        p2_each_post_of_a_lazy_one_is_seen
+        p4_a_wait_hurries_a_lazy_post
+        p8_lazy_posts_to_a_cpu_that_comes_and_goes_are_counted;
+    blocking:
+        p4_a_blocking_call_borrows_and_gives_back_a_result
+        p8_blocking_calls_to_a_cpu_that_comes_and_goes_are_answered
+        p10_a_blocking_function_may_itself_wait
+        p10_blocking_calls_of_two_cpus_to_each_other
+        p10_blocking_calls_in_a_ring
+        p10_a_blocking_call_is_refused_where_it_could_deadlock
+        p11_a_panic_comes_back_from_a_blocking_call;
     late:
         p1_nothing_went_wrong_after_its_case;
 }

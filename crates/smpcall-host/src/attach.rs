@@ -74,9 +74,12 @@ impl<'m, T: Trace> Attached<'m, T> {
         self.cpu
     }
 
-    /// Runs what was posted, as far as `budget` goes. On an empty queue it costs two loads.
+    /// Runs what was posted, as far as `budget` goes, and then the calls that may block; so hold no lock here that such a
+    /// function could want. On an empty queue it costs a few loads.
     pub fn poll(&self, budget: Budget) -> Flushed {
-        self.machine.flush(budget)
+        let flushed = self.machine.flush(budget);
+        self.machine.run_blocking();
+        flushed
     }
 
     /// Says that this thread polls from now on, so that posts to it need not ring; until [`park`](Self::park).
@@ -84,7 +87,8 @@ impl<'m, T: Trace> Attached<'m, T> {
         self.machine.poll_begin();
     }
 
-    /// Runs what was posted; if there is nothing, sleeps until a post rings or `timeout` has passed, and runs what came.
+    /// Runs what was posted, calls that may block included; if there is nothing, sleeps until a post rings or `timeout` has
+    /// passed, and runs what came.
     /// `None`: for as long as it takes. Returns how many functions ran; 0 also if it woke for no reason, or because the
     /// machine was shut down.
     ///
@@ -100,6 +104,7 @@ impl<'m, T: Trace> Attached<'m, T> {
             Flushed::All(ran) | Flushed::More(ran) => ran,
             Flushed::Nested => unreachable!("thread context is in no flush"),
         };
+        self.machine.run_blocking();
         // A thread that polled and had work polls no longer. `Work`: more has come, and the next park looks first.
         let _ = self.machine.poll_end();
         ran

@@ -221,6 +221,7 @@ impl<T: Trace> Shared<T> {
             }
             // The doorbell was acknowledged when we woke, before this flush. If it leaves something over, it rings us.
             let _ = self.smp.flush(Budget::DEFAULT);
+            self.smp.run_blocking();
             if self.idle != Idle::Poll && !self.stopping() {
                 host.cpu(cpu).doorbell.sleep(None);
             }
@@ -238,6 +239,7 @@ impl<T: Trace> Shared<T> {
                 idle_since = None;
                 // `More` needs no answer: we look again.
                 let _: Flushed = self.smp.flush(Budget::DEFAULT);
+                self.smp.run_blocking();
                 continue;
             }
             if let Idle::PollThenSleep(time) = self.idle {
@@ -258,6 +260,7 @@ impl<T: Trace> Shared<T> {
         // Not if it is to stop: a function that posts itself would keep it here for ever. Going offline ends that.
         while !self.stopping() && self.smp.poll_end() == Sleep::Work {
             let _: Flushed = self.smp.flush(Budget::DEFAULT);
+            self.smp.run_blocking();
         }
     }
 

@@ -13,7 +13,7 @@
 //!   argument that it was made for, once for each claim.
 
 use crate::stamp::Stamp;
-use crate::state::State;
+use crate::state::{Kind, State};
 use crate::sync::{SharedCell, const_unless_loom};
 
 /// What a header's function is asked to do with its argument.
@@ -75,11 +75,11 @@ impl Header {
         }
     }
 
-    /// A waiting call's header: locked from the start (I4), with `waiter` to be woken.
-    pub(crate) fn new_waiting(waiter: u16) -> Self {
+    /// A waiting or blocking call's header: locked from the start (I4), with `waiter` to be woken.
+    pub(crate) fn new_waiting(waiter: u16, kind: Kind) -> Self {
         Self {
             next: SharedCell::new(core::ptr::null()),
-            state: State::new_waiting(waiter),
+            state: State::new_waiting(waiter, kind),
             stamp: Stamp::new(),
             func: SharedCell::new(never_posted),
             arg: SharedCell::new(core::ptr::null()),

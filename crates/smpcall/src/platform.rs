@@ -96,7 +96,7 @@ pub unsafe trait Platform {
 
     /// Calls `f`; a panic comes back as `Err` where there is unwinding.
     ///
-    /// Context: call context, local interrupts off.
+    /// Context: call context, local interrupts off; for a call that may block, the CPU's thread, interrupts on.
     fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Self::Panic>;
 
     /// Goes on with a panic that `catch` caught on the target, in the waiting caller (P11).
@@ -159,7 +159,7 @@ pub unsafe trait Platform {
     /// Wakes a caller that sleeps. Sees what that caller wrote before its [`pause`](Self::pause) returned
     /// [`Pause::Park`].
     ///
-    /// Context: call context on the target; must not wait.
+    /// Context: the target, in call context or with the irq guard held; must not wait.
     fn wake(&self, waiter: u16) {
         let _ = waiter;
     }

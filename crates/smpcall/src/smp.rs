@@ -4,9 +4,12 @@
 //! takes the list and runs it; [`many`] calls several at once; [`wait`] is how a caller passes the time until then. [`hotplug`] opens and closes
 //! queues, and says who polls; [`watchdog`] looks for CPUs that do not come forward.
 
+mod blocking;
 mod call;
+mod detached;
 mod flush;
 mod hotplug;
+mod lazy;
 mod many;
 mod post;
 mod wait;

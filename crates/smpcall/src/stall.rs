@@ -25,6 +25,9 @@ pub enum Phase {
     Running,
     /// It is queued, and its target runs the function at this address.
     Behind(usize),
+    /// A call that may block: its target has taken it off its queue, and its thread has not come to it yet. It runs another,
+    /// or code of its own, or never calls [`Smp::run_blocking`](crate::Smp::run_blocking).
+    Taken,
     /// It is queued, and its target is in no call: interrupts off, not polling, or not rung.
     Queued,
     /// It was reported, and is done after all ([`Platform::unstuck`](crate::Platform::unstuck)).
@@ -87,6 +90,7 @@ impl core::fmt::Display for Stall {
         match self.phase {
             Phase::Running => write!(f, "running"),
             Phase::Behind(func) => write!(f, "queued behind the function at {func:#x}"),
+            Phase::Taken => write!(f, "taken, and the CPU's thread has not come to it"),
             Phase::Queued => write!(f, "queued, and the CPU runs no call"),
             Phase::Over => write!(f, "done"),
         }

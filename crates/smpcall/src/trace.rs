@@ -55,8 +55,14 @@ pub struct Event {
 pub enum CallKind {
     /// Posted: free again before its function starts.
     Posted,
+    /// Posted without a doorbell.
+    Lazy,
+    /// Kept at the target.
+    Detached,
     /// Somebody waits for it.
     Waiting,
+    /// Somebody waits for it, and it runs in the target's thread.
+    Blocking,
     /// A multicast; its csd is the slot that it is kept in.
     Many,
 }

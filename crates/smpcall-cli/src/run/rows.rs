@@ -9,6 +9,7 @@
 //! | multicast to all | `Smp::call_many` by one of two CPUs to both, until both have run |
 //! | multicast to all of 8 | the same by a thread, to eight CPUs that share the cores |
 //! | post, run seen | `Smp::post`, until the caller sees what the function wrote |
+//! | detached call, run seen | `Smp::post_detached`, likewise |
 //! | flood of posts | one of 1,024 `Smp::post` of as many csds, until the last has run |
 //! | flood of chains | the same by `Smp::post_all`, 32 csds at a time |
 //! | post told Busy | `Smp::post` of a csd that is queued at a target that runs something else |
@@ -103,7 +104,7 @@ const THREAD_POLLING: (State, Caller) = (State::Polling, Caller::Thread);
 const THREAD_PARKED: (State, Caller) = (State::Parked, Caller::Thread);
 
 /// All rows, in the order of the table.
-pub(super) static ROWS: [Plan; 23] = {
+pub(super) static ROWS: [Plan; 24] = {
     use Against::{CacheLine, FetchOr, Futex};
     use Rings::{Any, None, OneEach};
     [
@@ -131,6 +132,7 @@ pub(super) static ROWS: [Plan; 23] = {
         row(("post, run seen", "polling"), CacheLine, CPU_POLLING, None, posts::to_polling),
         row(("post, run seen", "parked"), Futex, CPU_PARKED, OneEach, posts::to_parked),
         row(("post, run seen", "busy"), CacheLine, CPU_POLLING, None, busy::post),
+        row(("detached call, run seen", "polling"), CacheLine, CPU_POLLING, None, posts::detached),
         row(("flood of posts", "polling"), CacheLine, CPU_POLLING, None, flood::posts),
         row(("flood of posts", "parked"), Futex, CPU_PARKED, OneEach, flood::posts_to_parked),
         row(("flood of posts, by a thread", "polling"), CacheLine, THREAD_POLLING, None, flood::posts),

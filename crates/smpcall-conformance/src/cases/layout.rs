@@ -21,7 +21,7 @@ const fn machine_bytes<const CPUS: usize>() -> usize {
 
 pub(super) fn p13_memory_is_linear_in_the_cpus<R: Rig>(ctx: Ctx<R>) -> Done {
     const CPU_BYTES: usize = size_of::<PerCpu>();
-    /// A slot of 64 bytes for each bit of a word, and two lines.
+    /// A slot of two lines for each bit of a word, and two lines.
     const REST_BYTES_MAX: usize = 128 * usize::BITS as usize + 256;
     let rest = machine_bytes::<1>() - CPU_BYTES;
     let sizes = [
@@ -33,8 +33,8 @@ pub(super) fn p13_memory_is_linear_in_the_cpus<R: Rig>(ctx: Ctx<R>) -> Done {
     for (cpus, bytes) in sizes {
         ctx.same((cpus, bytes), (cpus, cpus * CPU_BYTES + rest), "CPUs, and what a machine of them takes")?;
         // Which leaves out the bit that P13 allows for each pair of CPUs.
-        ctx.check(bytes <= cpus * 512 + REST_BYTES_MAX, "512 bytes a CPU, and slots, whose number is fixed")?;
+        ctx.check(bytes <= cpus * 768 + REST_BYTES_MAX, "768 bytes a CPU, and slots, whose number is fixed")?;
     }
     ctx.check(rest <= REST_BYTES_MAX, "what a machine takes beside its CPUs")?;
-    ctx.check(CPU_BYTES <= 512, "a CPU takes at most 512 bytes")
+    ctx.check(CPU_BYTES <= 768, "a CPU takes at most 768 bytes")
 }

@@ -5,12 +5,14 @@
 //! the caller's again (I4). The caller does not leave them before (I5).
 
 use super::Smp;
+use super::wait::Serve;
 use crate::csd::{Header, Op, Work};
 use crate::door::{Luggage, Place};
 use crate::error::CallError;
 use crate::percpu::{PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
 use crate::queue::{Pushed, Seen};
+use crate::state::Kind;
 use crate::sync::SharedCell;
 use crate::trace::{CallKind, What, queue, told};
 use core::mem::{ManuallyDrop, MaybeUninit};
@@ -22,7 +24,7 @@ union Cargo<F, T> {
 }
 
 /// What a function came to: its result, or its panic.
-type Answer<P, R> = Result<R, <P as Platform>::Panic>;
+pub(super) type Answer<P, R> = Result<R, <P as Platform>::Panic>;
 
 /// One waiting call on the caller's stack: with four words of closure or result it is one cache line.
 #[repr(C, align(64))]
@@ -46,12 +48,13 @@ struct Vehicle<'a, C> {
     cargo: &'a SharedCell<C>,
 }
 
-/// Who calls whom, and how the caller is woken.
-struct Trip<'a> {
-    here: Option<(u32, &'a PerCpu)>,
-    cpu: u32,
-    target: &'a PerCpu,
-    waiter: Option<u16>,
+/// Who calls whom, how the caller is woken, and what it serves meanwhile.
+pub(super) struct Trip<'a> {
+    pub(super) here: Option<(u32, &'a PerCpu)>,
+    pub(super) cpu: u32,
+    pub(super) target: &'a PerCpu,
+    pub(super) waiter: Option<u16>,
+    pub(super) serve: Serve,
 }
 
 /// Aborts if the stack unwinds past a call that the target may still reach (I5): a panic while panicking does.
@@ -106,10 +109,10 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             return Err(CallError::WouldDeadlock);
         }
         let waiter = if P::PARKS { self.platform.waiter() } else { None };
-        let trip = Trip { here, cpu, target, waiter };
+        let trip = Trip { here, cpu, target, waiter, serve: Serve::Queue };
         let answer = match self.lease::<F, R>(target) {
             Some(place) => self.call_at_door(&trip, &place, function)?,
-            None => self.call_from_frame(&trip, function)?,
+            None => self.call_from_frame(&trip, Kind::Sync, function)?,
         };
         match answer {
             Ok(result) => Ok(result),
@@ -148,13 +151,18 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     }
 
     #[inline(always)]
-    fn call_from_frame<F, R>(&self, trip: &Trip<'_>, function: F) -> Result<Answer<P, R>, CallError>
+    pub(super) fn call_from_frame<F, R>(
+        &self,
+        trip: &Trip<'_>,
+        kind: Kind,
+        function: F,
+    ) -> Result<Answer<P, R>, CallError>
     where
         F: FnOnce() -> R + Send,
         R: Send,
     {
         let frame = Frame::<P, F, R> {
-            header: Header::new_waiting(trip.waiter.unwrap_or(0)),
+            header: Header::new_waiting(trip.waiter.unwrap_or(0), kind),
             cargo: SharedCell::new(MaybeUninit::uninit()),
         };
         let vehicle = Vehicle { header: &frame.header, cargo: &frame.cargo };
@@ -199,7 +207,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             return Err(CallError::Offline);
         }
         let guard = NoUnwind;
-        self.await_call(trip.here, trip.target, trip.cpu, header, trip.waiter, core::any::type_name::<F>());
+        self.await_call(trip, header, core::any::type_name::<F>());
         core::mem::forget(guard);
         // SAFETY: the word says done, so `run_cargo` has written the answer, and the room is ours again (I4).
         let cargo = cargo.with(|room| unsafe { room.cast::<Cargo<F, Answer<P, R>>>().read() });

@@ -50,7 +50,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// others (P6).
     ///
     /// To be called from the doorbell's interrupt handler, after it was acknowledged, and from the idle or event loop.
-    /// Looks first: on an empty queue it costs a load and writes nothing.
+    /// Looks first: on an empty queue it costs two loads and writes nothing. Takes lazy posts along, once; calls that may block
+    /// it hands to the CPU's thread, for [`Smp::run_blocking`], and counts them as run.
     ///
     /// Context: thread or interrupt of a CPU of this machine, not an NMI; from call context it returns at once. The
     /// functions run with the irq guard held. Progress: at most `budget` functions.
@@ -78,9 +79,13 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let own = &here.own.0;
         let mut batch = own.take_left_over();
         let mut flood = false;
+        let mut lazy = true;
         loop {
             if batch.is_empty() {
                 batch = self.take_batch(here, flood);
+                if core::mem::take(&mut lazy) {
+                    self.add_lazy(here, &mut batch);
+                }
                 // What is there when a batch has just run came while it ran.
                 flood = own.polling();
             }
@@ -120,11 +125,15 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// What a list holds, in the order in which it is to run.
     #[inline]
     pub(super) fn unfold(&self, here: &PerCpu, list: List) -> Batch {
+        here.own.0.demand_home();
         let mut batch = self.turn_round(list.newest());
         if list.is_called() {
             batch.slots = here.door.0.callers.take();
         }
         self.tell_batch(&batch);
+        if list.is_called() {
+            self.add_lazy(here, &mut batch);
+        }
         batch
     }
 
@@ -146,7 +155,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
 
     /// Turns a list round that was taken off a head.
     #[inline]
-    fn turn_round(&self, newest: *const Header) -> Batch {
+    pub(super) fn turn_round(&self, newest: *const Header) -> Batch {
         let mut batch = Batch::EMPTY;
         let mut at = newest;
         while !at.is_null() {
@@ -234,11 +243,16 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     unsafe fn run_async(&self, cpu: u32, here: &PerCpu, at: *const Header) {
         // SAFETY: the caller's promise. The reference is not used after the unlock, when the csd may be queued anew.
         let header = unsafe { &*at };
+        let seen = header.state.look_racy();
+        if !seen.is_async() {
+            // SAFETY: the caller's promise.
+            return unsafe { self.run_uncommon(cpu, here, header, seen) };
+        }
         // SAFETY: the fields are ours until the unlock (I2).
         let work = unsafe { header.work() };
         let entered = self.enter(at.addr(), work.func as usize, &header.stamp);
         here.running.0.begin(at, work.func as *const ());
-        let op = if header.state.unlock(cpu).is_cancelled() { Op::Discard } else { Op::Run };
+        let op = if header.state.unlock_seen(cpu, seen).is_cancelled() { Op::Discard } else { Op::Run };
         // SAFETY: by I6, this claim's one call.
         if let Err(panic) = P::catch(|| unsafe { (work.func)(work.arg, op) }) {
             self.platform.caught(panic);
@@ -249,7 +263,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
 
     /// A batch was taken, or nothing. Its length is counted only where somebody listens.
     #[inline(always)]
-    fn tell_batch(&self, batch: &Batch) {
+    pub(super) fn tell_batch(&self, batch: &Batch) {
         if !P::TRACES || batch.is_empty() {
             return;
         }
@@ -266,14 +280,14 @@ impl<P: Platform, S: Storage> Smp<P, S> {
 
     /// A function is about to start, whose csd this CPU has not let go of. Gives back what `exit` wants.
     #[inline(always)]
-    fn enter(&self, csd: usize, func: usize, stamp: &Stamp) -> Option<Queued> {
+    pub(super) fn enter(&self, csd: usize, func: usize, stamp: &Stamp) -> Option<Queued> {
         let queued = stamp.read(&self.platform);
         told!(self, What::Entry { csd, func, queued_ns: queued.map(|queued| queued.ns) });
         queued
     }
 
     #[inline(always)]
-    fn exit(&self, csd: usize, func: usize, entered: Option<Queued>) {
+    pub(super) fn exit(&self, csd: usize, func: usize, entered: Option<Queued>) {
         told!(self, What::Exit { csd, func, ran_ns: self.since(entered) });
     }
 

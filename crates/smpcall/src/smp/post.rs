@@ -6,7 +6,7 @@ use crate::error::PostError;
 use crate::percpu::{PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
 use crate::queue::{Pushed, Seen};
-use crate::state::Claim;
+use crate::state::{Claim, Haste};
 use crate::trace::{CallKind, What, queue, told};
 
 /// What became of the csds of one [`Smp::post_all`].
@@ -36,7 +36,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     #[inline]
     pub fn post<T: Post>(&self, cpu: u32, csd: T) -> Result<(), PostError> {
         let target = self.cpu(cpu).ok_or(PostError::NoSuchCpu)?;
-        match csd.header().state.rely(cpu) {
+        match csd.header().state.rely(cpu, Haste::Now) {
             Some(lost) => Err(self.refuse(csd.header(), lost)),
             None => self.post_free(cpu, target, csd),
         }
@@ -55,7 +55,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         // From the claim to the ring nobody on this CPU may wait for us: an interrupt that found the csd claimed but
         // not pushed would wait for the very code that it interrupted.
         let _irq = IrqGuard::new(&self.platform);
-        let claim = header.state.claim(cpu);
+        let claim = header.state.claim(cpu, Haste::Now);
         if claim != Claim::Won {
             return Err(self.refuse(header, claim));
         }
@@ -98,10 +98,15 @@ impl<P: Platform, S: Storage> Smp<P, S> {
 
     /// What a poster is told that has not won the claim.
     #[inline(always)]
-    fn refuse(&self, header: &Header, lost: Claim) -> PostError {
+    pub(super) fn refuse(&self, header: &Header, lost: Claim) -> PostError {
         match lost {
             Claim::Busy(cpu) => {
                 told!(self, What::Busy { cpu, csd: header.name() });
+                PostError::Busy { cpu }
+            }
+            Claim::Hurried(cpu) => {
+                told!(self, What::Busy { cpu, csd: header.name() });
+                self.hurry_linked(header, cpu);
                 PostError::Busy { cpu }
             }
             Claim::Cancelled(cpu) => PostError::Cancelled { cpu },
@@ -131,7 +136,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let mut chain = Chain::default();
         for csd in csds {
             let header = csd.header();
-            match header.state.claim(cpu) {
+            match header.state.claim(cpu, Haste::Now) {
                 Claim::Won => {
                     let work = csd.work();
                     told!(self, queue(cpu, header, &work, CallKind::Posted));
@@ -146,6 +151,11 @@ impl<P: Platform, S: Storage> Smp<P, S> {
                     told!(self, What::Busy { cpu: queued_for, csd: header.name() });
                     chain.busy += 1;
                 }
+                Claim::Hurried(queued_for) => {
+                    told!(self, What::Busy { cpu: queued_for, csd: header.name() });
+                    self.hurry_linked(header, queued_for);
+                    chain.busy += 1;
+                }
                 Claim::Cancelled(_) => chain.cancelled += 1,
             }
         }
@@ -158,7 +168,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
 /// # Safety
 ///
 /// The caller owns the claim, and the header is in no queue.
-unsafe fn let_go(header: &Header, cpu: u32) -> Told {
+pub(super) unsafe fn let_go(header: &Header, cpu: u32) -> Told {
     // SAFETY: until the unlock the fields are ours (I2).
     let work = unsafe { header.work() };
     let old = header.state.unlock(cpu);

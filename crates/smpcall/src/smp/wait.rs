@@ -1,6 +1,8 @@
 //! How a caller passes the time: look, serve one's own queue, pause, report, sleep.
 
-use super::call::NoUnwind;
+mod many;
+
+use super::call::{NoUnwind, Trip};
 use super::{Budget, Sleep, Smp};
 use crate::csd::{Header, Post};
 use crate::error::WaitError;
@@ -11,7 +13,6 @@ use crate::stall::{Phase, Stall};
 use crate::state::Park;
 use crate::sync::Ordering;
 use crate::trace::{What, told};
-use core::cell::Cell;
 
 /// The longest nap, for waits in which nobody wakes the caller.
 const NAP_NS_MAX: u64 = 1_000_000;
@@ -28,6 +29,16 @@ struct Wait<'a> {
     deadline_ns: Option<u64>,
     /// Of several targets, one that has not answered yet.
     blame: Option<&'a dyn Fn() -> Option<u32>>,
+    serve: Serve,
+}
+
+/// What a CPU serves while it waits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Serve {
+    /// Its queue.
+    Queue,
+    /// Its queue, and the blocking calls that come in by it.
+    Blocking,
 }
 
 impl<'a> Wait<'a> {
@@ -49,15 +60,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
 
     /// Waits until a queued waiting call is done.
     #[inline]
-    pub(super) fn await_call(
-        &self,
-        here: Option<(u32, &PerCpu)>,
-        target: &PerCpu,
-        target_cpu: u32,
-        header: &Header,
-        waiter: Option<u16>,
-        function: &'static str,
-    ) {
+    pub(super) fn await_call(&self, trip: &Trip<'_>, header: &Header, function: &'static str) {
+        let Trip { here, cpu: target_cpu, target, waiter, serve } = *trip;
         for _ in 0..self.platform.looks_first(target_cpu) {
             // First the pause: an early look would take the line away from the target that fetches it.
             self.platform.relax();
@@ -65,86 +69,20 @@ impl<P: Platform, S: Storage> Smp<P, S> {
                 return;
             }
         }
-        let wait =
-            Wait { here, target, target_cpu, header, function, waiter, deadline_ns: None, blame: None };
-        let ask = || if waiter.is_some() { Some(header.state.park()) } else { None };
-        let done = self.pass_time(&wait, || header.state.is_done(), ask);
-        debug_assert!(done.is_ok(), "there is no deadline");
-    }
-
-    /// Waits until all have answered the multicast in slot `at`, of which `target_cpu` is one. Who owes an answer is only looked
-    /// for when that is asked: a look at every door would cost as many transfers as the call itself.
-    pub(super) fn await_answers(
-        &self,
-        here: Option<(u32, &PerCpu)>,
-        at: u32,
-        target_cpu: u32,
-        waiter: Option<u16>,
-        function: &'static str,
-    ) {
-        let slot = self.slots.get(at);
-        let owes = |cpu: &u32| {
-            let target = &self.cpus()[*cpu as usize];
-            target.door.0.callers.owes_racy(at) || target.running.0.runs(slot.as_header())
-        };
-        let blame = || (0..self.cpus_len()).find(owes);
-        for _ in 0..self.platform.looks_first(target_cpu) {
-            self.platform.relax();
-            if slot.answered() {
-                return;
-            }
-        }
         let wait = Wait {
             here,
-            target: &self.cpus()[target_cpu as usize],
+            target,
             target_cpu,
-            header: slot.as_header(),
+            header,
             function,
             waiter,
             deadline_ns: None,
-            blame: Some(&blame),
+            blame: None,
+            serve,
         };
-        let ask = || if waiter.is_some() { Some(slot.park()) } else { None };
-        // What the function borrows is in the caller's frame, and the targets may still reach it.
-        let guard = NoUnwind;
-        let done = self.pass_time(&wait, || slot.answered(), ask);
-        core::mem::forget(guard);
+        let ask = || if waiter.is_some() { Some(header.state.park()) } else { None };
+        let done = self.pass_time(&wait, || header.state.is_done(), ask);
         debug_assert!(done.is_ok(), "there is no deadline");
-    }
-
-    /// Waits until `claim` has a slot: as many multicasts are in flight as there are. Names a CPU that owes any of them an
-    /// answer. Nobody wakes this caller.
-    #[cold]
-    pub(super) fn await_slot(
-        &self,
-        here: Option<(u32, &PerCpu)>,
-        function: &'static str,
-        claim: impl Fn() -> Option<u32>,
-    ) -> u32 {
-        let owes = |cpu: &u32| self.cpus()[*cpu as usize].door.0.callers.owes_any_racy();
-        let runs = |cpu: &u32| self.cpus()[*cpu as usize].running.0.func_racy().is_some();
-        let all = 0..self.cpus_len();
-        let blame = || all.clone().find(owes).or_else(|| all.clone().find(runs));
-        let target_cpu = blame().unwrap_or(0);
-        let wait = Wait {
-            here,
-            target: &self.cpus()[target_cpu as usize],
-            target_cpu,
-            // No run is waited for: no CPU runs a header at this address.
-            header: core::ptr::dangling(),
-            function,
-            waiter: None,
-            deadline_ns: None,
-            blame: Some(&blame),
-        };
-        let slot = Cell::new(None);
-        let claimed = || {
-            slot.set(claim());
-            slot.get().is_some()
-        };
-        // There is no deadline, and it ends as soon as `claimed` says yes.
-        let _ = self.pass_time(&wait, claimed, || None);
-        slot.get().expect("the wait ends with a slot")
     }
 
     /// Waits until the run of `csd` that was pending has finished, and makes what it wrote visible to the caller. If
@@ -189,9 +127,14 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         if !self.may_wait(here) {
             return Err(WaitError::WouldDeadlock);
         }
+        if seen.is_lazy()
+            && let Some(cpu) = header.state.hurry()
+        {
+            self.summon_for_lazy(cpu);
+        }
         let function = csd.function_name();
-        let wait =
-            Wait { here, target, target_cpu, header, function, waiter: None, deadline_ns, blame: None };
+        let (waiter, blame, serve) = (None, None, Serve::Queue);
+        let wait = Wait { here, target, target_cpu, header, function, waiter, deadline_ns, blame, serve };
         self.pass_time(&wait, begun, || None).map_err(WaitError::TimedOut)?;
         // The target published the run before it unlocked the csd: if it does not show now, the run has ended. If it
         // does, it may be a later run of the same csd by now; either way ours has ended when this one has.
@@ -220,6 +163,9 @@ impl<P: Platform, S: Storage> Smp<P, S> {
                 break Ok(());
             }
             if wait.here.is_some() {
+                if wait.serve == Serve::Blocking {
+                    self.run_blocking();
+                }
                 // `More` needs no answer: we look again.
                 let _ = self.flush(Budget::DEFAULT);
                 if done() {
@@ -257,6 +203,9 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     fn sleep(&self, wait: &Wait<'_>, ask: &impl Fn() -> Option<Park>, rounds: u32, for_ns: u64) {
         if let Some((_, here)) = wait.here {
             let _irq = IrqGuard::new(&self.platform);
+            if wait.serve == Serve::Blocking && here.own.0.has_blocking() {
+                return;
+            }
             if self.stop_polling(here) == Sleep::Work {
                 return;
             }
@@ -340,7 +289,14 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let running = &target.running.0;
         let phase = match running.func_racy() {
             _ if running.runs(wait.header) => Phase::Running,
+            _ if running.runs_blocking_racy(wait.header) => Phase::Running,
             Some(func) => Phase::Behind(func.addr()),
+            // SAFETY: the header of a blocking call is in its caller's frame, and we are that caller.
+            None if wait.serve == Serve::Blocking
+                && unsafe { &*wait.header }.state.look_racy().is_taken() =>
+            {
+                Phase::Taken
+            }
             None => Phase::Queued,
         };
         Stall {

@@ -3,14 +3,17 @@
 
 #![cfg(not(loom))]
 
+mod blocking;
 mod cancel;
 mod chain;
 mod context;
 #[cfg(feature = "alloc")]
 mod counted;
+mod detached;
 mod doorbell;
 mod flush;
 mod hotplug;
+mod lazy;
 mod machine;
 mod many;
 mod port;
