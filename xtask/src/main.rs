@@ -6,6 +6,7 @@
 mod files;
 mod models;
 mod mutants;
+mod same_code;
 mod sanitize;
 mod setup;
 mod sh;
@@ -51,6 +52,8 @@ enum Verb {
         /// One of the two; both unless given
         which: Option<sanitize::Sanitizer>,
     },
+    /// Compare the code of the fast paths with and without tracepoints that nobody listens to
+    SameCode,
     /// Text rules: a reason at every ordering, sizes, links, a mutant for every ordering
     Tidy,
     /// What .ci/run calls: `test --full`
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
         Verb::Models { name } => models::run(name.as_deref()),
         Verb::Mutants { filter, jobs } => mutants::run(filter.as_deref(), jobs),
         Verb::Sanitize { which } => sanitize::run(which),
+        Verb::SameCode => same_code::run(),
         Verb::Tidy => tidy::run(),
     };
     match done {

@@ -2,7 +2,7 @@
 //! always `N passed, M failed`, counted in steps.
 
 use crate::sh::Cmd;
-use crate::{models, mutants, sanitize, setup, tidy};
+use crate::{models, mutants, same_code, sanitize, setup, tidy};
 use anyhow::Result;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -41,6 +41,7 @@ fn plan(extent: Extent) -> Vec<Step> {
         step("tidy", tidy::run),
         step("tests", cargo("test --workspace")),
         step("docs", docs),
+        step("same code", same_code::run),
         step("models", || models::run(None)),
         // A fixed set of seeds, each twice: the second run must be the first to its last step.
         step("sim", cargo("run --release -p smpcall-cli -- sim --seed 1 --seeds 30000 --twice")),

@@ -6,9 +6,11 @@
 //! | every ordering that is not relaxed has a mutant | [`coverage`] |
 //! | sizes of files and functions; nothing left undone | [`text`] |
 //! | the documents are there, their links lead somewhere, and no path of one machine is in them | [`docs`] |
+//! | what the README says that we have for Linux's names is there, and so are the tests that show it | [`names`] |
 
 mod coverage;
 mod docs;
+mod names;
 mod orderings;
 mod scan;
 mod text;
@@ -49,6 +51,7 @@ pub(crate) fn run() -> Result<()> {
 fn check(root: &Path) -> Result<Vec<Breach>> {
     let mut breaches = docs::required(root);
     let mut sources = Vec::new();
+    let mut documents = Vec::new();
     for path in files::all(root)? {
         // Kernels that others wrote keep their own rules; what is not text has none.
         if path.starts_with("integrations") {
@@ -63,7 +66,12 @@ fn check(root: &Path) -> Result<Vec<Breach>> {
                 Ok(source) => sources.push(source),
                 Err(why) => breaches.push(Breach::new(&path, 1, why)),
             }
+        } else if path.ends_with(".md") {
+            documents.push((path, text));
         }
+    }
+    for (path, text) in &documents {
+        breaches.extend(names::check(path, text, &sources));
     }
     for source in &sources {
         breaches.extend(text::sizes(source));
@@ -92,6 +100,8 @@ mod tests {
         for document in ["CAVEATS.md", "README.md", "ARCHITECTURE.md", "CHANGELOG.md"] {
             write(document, "See [the readme](README.md).\n");
         }
+        let names = "## From Linux's names to ours\n| Linux | ours | test |\n|-|-|-|\n| x | y | `f` |\n";
+        write("README.md", names);
         write(
             "crates/smpcall/src/a.rs",
             "// Release: publishes x; pairs with y.\nfn f() { X.store(1, Release); }\n",
@@ -106,11 +116,12 @@ mod tests {
         assert_eq!(check(dir.path()).unwrap(), []);
 
         write("CHANGELOG.md", "See [nothing](nowhere.md).\n");
+        write("README.md", &names.replace("`f`", "`no_such_test`"));
         write("xtask/mutants.toml", &entry("fn f()").replace("fn f()", "// Release"));
         let bare = "use core::sync::atomic::fence;\nfn g() { fence(AcqRel); } // FIX";
         write("crates/smpcall/src/b.rs", &format!("{bare}{}\n", "ME"));
         let whats: Vec<String> = check(dir.path()).unwrap().into_iter().map(|breach| breach.what).collect();
-        for part in ["nowhere.md", "no mutant", "sync shim", "AcqRel:", "left undone"] {
+        for part in ["nowhere.md", "no_such_test", "no mutant", "sync shim", "AcqRel:", "left undone"] {
             assert!(whats.iter().any(|what| what.contains(part)), "{part}: {whats:#?}");
         }
     }

@@ -6,6 +6,7 @@
 //! | [`torture`] | every kind of call at once, with hotplug and signals, and every promise checked |
 //! | [`sim`] | simulated machines, seed after seed, with faults; every failure repeats |
 //! | [`litmus`] | P2 raced: how often Busy is not kept by Linux's protocol, and by ours |
+//! | [`trace`] | a short mix of calls, as a file that Perfetto shows |
 //! | [`pace`] | which cores, and how to wait where threads share one |
 //! | [`output`] | the JSON file, opened before the work, and the progress bar |
 //!
@@ -19,6 +20,7 @@ mod pace;
 mod run;
 mod sim;
 mod torture;
+mod trace;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -43,6 +45,8 @@ enum Command {
     Sim(sim::Args),
     /// Races posts against the unlock: is whoever was told Busy also seen?
     Litmus(litmus::Args),
+    /// Records a short mix of calls, for Perfetto or Chrome to show.
+    Trace(trace::Args),
 }
 
 fn main() -> ExitCode {
@@ -53,6 +57,7 @@ fn main() -> ExitCode {
         Some(Command::Torture(args)) => torture::run(&args),
         Some(Command::Sim(args)) => sim::run(&args),
         Some(Command::Litmus(args)) => litmus::run(&args),
+        Some(Command::Trace(args)) => trace::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -28,8 +28,16 @@ impl JsonFile {
     }
 
     /// Replaces what the file holds.
-    pub(crate) fn write(mut self, results: &impl Serialize) -> Result<()> {
-        let mut text = serde_json::to_string_pretty(results)?;
+    pub(crate) fn write(self, results: &impl Serialize) -> Result<()> {
+        self.write_text(serde_json::to_string_pretty(results)?)
+    }
+
+    /// The same without line breaks: for what only programs read.
+    pub(crate) fn write_compact(self, results: &impl Serialize) -> Result<()> {
+        self.write_text(serde_json::to_string(results)?)
+    }
+
+    fn write_text(mut self, mut text: String) -> Result<()> {
         text.push('\n');
         // A pipe or a terminal has no length to cut and no place to go back to.
         if self.file.metadata().is_ok_and(|meta| meta.is_file()) {

@@ -3,7 +3,7 @@
 //! Two threads that share a core must not spin for each other: whoever waits yields. With a core each they spin, and
 //! yield now and then, since other processes may want the core too.
 
-use smpcall_host::{Cores, Machine, allowed_cores, pin_this_thread};
+use smpcall_host::{Attached, Cores, Machine, Trace, allowed_cores, pin_this_thread};
 use std::time::{Duration, Instant};
 
 /// After how long a wait is given up, and the call counted as lost.
@@ -66,11 +66,11 @@ impl Place {
     }
 
     /// Makes the calling thread a CPU, on the given core if it is known.
-    pub(crate) fn attach<'m>(
-        machine: &'m Machine,
+    pub(crate) fn attach<T: Trace>(
+        machine: &Machine<T>,
         cpu: u32,
         core: Option<usize>,
-    ) -> anyhow::Result<smpcall_host::Attached<'m>> {
+    ) -> anyhow::Result<Attached<'_, T>> {
         Ok(match core {
             Some(core) => machine.attach_pinned(cpu, core)?,
             None => machine.attach(cpu)?,

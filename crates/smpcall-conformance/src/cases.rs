@@ -4,21 +4,28 @@
 //! Whatever it asks for more than one CPU it does on a machine of one as well, or says that it needs two. It ends with
 //! the queues at rest as far as it was concerned: every run that it caused was waited for.
 
+mod blocking;
 mod busy;
 mod call;
 mod cancel;
 mod chain;
 mod context;
+mod counted;
+mod detached;
 mod doorbell;
 mod hotplug;
 mod late;
 mod layout;
+mod lazy;
+mod many;
+mod many_ends;
 mod order;
 mod outside;
 mod panics;
 mod post;
 mod seen;
 mod wait;
+mod watch;
 
 use crate::ctx::{Ctx, Done};
 use crate::rig::Rig;
@@ -93,9 +100,16 @@ cases! {
         p4_wait_while_it_is_posted_again_and_again
         p4_wait_for_a_cancelled_run
         p10_a_wait_that_gives_up_names_the_target;
+    watch:
+        p10_what_runs_is_seen_from_outside
+        p10_the_watchdog_finds_a_cpu_that_does_not_look;
+    counted:
+        p12_what_was_queued_was_counted_and_has_run
+        p12_busy_and_refused_posts_are_counted;
     context:
         p10_a_waiting_call_from_a_function_is_refused
         p10_a_wait_in_a_function_is_refused
+        p10_a_function_waits_for_itself_in_vain_and_may_cancel_its_next_run
         p10_with_interrupts_off_waiting_is_refused
         p10_a_self_call_runs_in_call_context
         p10_the_iterator_of_a_chain_may_not_wait
@@ -142,10 +156,55 @@ cases! {
         p9_posted_from_an_interrupt
         p9_posted_from_an_nmi
         p10_waiting_in_an_interrupt_is_refused;
+    many:
+        p4_many_each_shape_reaches_whom_it_means
+        p4_many_that_nobody_waits_for_see_what_was_written
+        p4_many_the_callers_own_part_comes_last
+        p4_many_masks_of_every_kind
+        p4_many_idle_names_those_that_are_busy
+        p4_nearest_is_oneself_or_another_of_the_mask
+        p6_many_of_one_sender_run_in_order
+        p7_many_rings_who_does_not_look_once
+        p7_many_sleepers_are_woken;
+    many_ends:
+        p4_a_kick_waits_for_who_has_interrupts_off
+        p7_a_wake_up_rings_who_rests
+        p8_many_leave_out_who_is_offline_and_count_it
+        p8_many_to_a_cpu_that_comes_and_goes_are_counted
+        p9_many_are_posted_with_interrupts_off
+        p9_many_are_posted_from_an_nmi
+        p10_many_from_a_function_are_posted_and_not_called
+        p10_many_a_second_starts_while_the_first_is_in_flight
+        p10_many_a_waiting_caller_serves_its_queue
+        p11_many_a_panic_comes_back_when_all_have_run
+        p11_many_a_panic_that_nobody_waits_for_stops_nobody
+        p11_many_a_condition_that_panics_loses_nothing;
     panics:
         p11_a_panic_comes_back_to_the_waiting_caller
         p11_a_panic_that_nobody_waits_for_stops_nobody
         p11_a_self_call_that_panics_leaves_call_context;
+    detached:
+        p1_a_detached_call_runs_once_on_its_cpu
+        p3_a_detached_call_finds_room_or_is_told_that_there_is_none
+        p5_a_detached_call_makes_the_next_from_inside
+        p6_detached_calls_of_one_sender_run_in_order
+        p8_detached_calls_to_a_cpu_that_comes_and_goes_are_counted
+        p9_a_detached_call_from_anywhere;
+    lazy:
+        p1_a_lazy_post_rides_along_with_another
+        p1_a_lazy_post_is_cancelled
+        p2_a_plain_post_hurries_a_lazy_one
+        p2_each_post_of_a_lazy_one_is_seen
+        p4_a_wait_hurries_a_lazy_post
+        p8_lazy_posts_to_a_cpu_that_comes_and_goes_are_counted;
+    blocking:
+        p4_a_blocking_call_borrows_and_gives_back_a_result
+        p8_blocking_calls_to_a_cpu_that_comes_and_goes_are_answered
+        p10_a_blocking_function_may_itself_wait
+        p10_blocking_calls_of_two_cpus_to_each_other
+        p10_blocking_calls_in_a_ring
+        p10_a_blocking_call_is_refused_where_it_could_deadlock
+        p11_a_panic_comes_back_from_a_blocking_call;
     late:
         p1_nothing_went_wrong_after_its_case;
 }

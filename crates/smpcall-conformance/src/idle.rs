@@ -79,6 +79,10 @@ impl Idle {
 
     fn serve<R: Rig>(&mut self, rig: &R) -> Idled {
         let smp = rig.smp();
+        // What a flush, or a handler's, has left for the thread.
+        if smp.run_blocking() > 0 {
+            return Idled::Ran;
+        }
         if self.may_flush && !R::HANDLER_FLUSHES {
             // What is left over rang for itself, and is seen at the next step.
             return match smp.flush(Budget::DEFAULT) {

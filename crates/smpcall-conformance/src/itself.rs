@@ -3,13 +3,14 @@
 use crate::ctx::{Ctx, Over};
 use crate::once::WriteOnce;
 use crate::rig::Rig;
-use smpcall::{Cancel, Csd, PostError};
+use smpcall::{Cancel, Csd, PostError, WaitError};
 
 /// A csd of whatever closure.
 trait AnyCsd<R: Rig>: Sync {
     fn post(&'static self, ctx: Ctx<R>, cpu: u32) -> Result<(), PostError>;
     fn is_pending(&self) -> bool;
     fn cancel(&self) -> Cancel;
+    fn wait(&'static self, ctx: Ctx<R>) -> Result<(), WaitError>;
 }
 
 impl<R: Rig, F: Fn() + Sync + 'static> AnyCsd<R> for Csd<F> {
@@ -23,6 +24,10 @@ impl<R: Rig, F: Fn() + Sync + 'static> AnyCsd<R> for Csd<F> {
 
     fn cancel(&self) -> Cancel {
         self.cancel()
+    }
+
+    fn wait(&'static self, ctx: Ctx<R>) -> Result<(), WaitError> {
+        ctx.smp().wait(self)
     }
 }
 
@@ -52,6 +57,10 @@ impl<R: Rig> Itself<R> {
 
     pub(crate) fn cancel(self) -> Cancel {
         self.csd().cancel()
+    }
+
+    pub(crate) fn wait(self) -> Result<(), WaitError> {
+        self.csd().wait(self.0)
     }
 }
 

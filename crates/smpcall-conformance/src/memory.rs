@@ -21,7 +21,7 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
 /// Returns how much memory a run with that many CPUs takes at most, in bytes.
 pub const fn memory_bytes(cpus: u32) -> usize {
-    64 * 1024 + cpus as usize * 48 * 1024
+    64 * 1024 + cpus as usize * 64 * 1024
 }
 
 /// Memory for one run, as a `static`: see [`Rig::memory`](crate::Rig::memory).

@@ -1,7 +1,7 @@
 //! What a platform gives the suite beside its port.
 
 use core::mem::MaybeUninit;
-use smpcall::{Platform, Smp, Storage};
+use smpcall::{Counted, Platform, Smp, Storage};
 
 /// How a sleep ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +74,11 @@ pub trait Rig: Sync + Sized + 'static {
 
     /// Returns how many doorbells were sent so far, to all CPUs, if that is counted (P7).
     fn rings(&self) -> Option<u64> {
+        None
+    }
+
+    /// Returns what the port has counted so far, on all CPUs, if it counts (P12). [`smpcall::Stats`] does it.
+    fn counted(&self) -> Option<Counted> {
         None
     }
 

@@ -164,6 +164,10 @@ impl<R: Rig> Suite<R> {
         if ran.is_ok() && !verdict.is_over() && verdict.checks.get() == 0 {
             ctx.note(false, "the case checked nothing");
         }
+        if ran.is_err() {
+            // Who gave the run up may have been at the end of the case before; a failure of this one comes first.
+            ctx.note(false, "the run was given up before this case began");
+        }
         match (ran, verdict.failure.get()) {
             (Err(Aborted), Some(failure)) => reporter.aborted(name, failure),
             _ => {

@@ -5,21 +5,22 @@
 mod signal;
 
 use smpcall_conformance::{Lines, Rig, Suite, Summary, Woken, check_log, memory_bytes};
-use smpcall_host::smpcall::{PerCpu, Platform, Smp};
-use smpcall_host::{Host, Machine};
+use smpcall_host::smpcall::{Counted, PerCpu, Platform, Smp};
+use smpcall_host::{Host, Latencies, Machine, Trace};
 use std::mem::MaybeUninit;
 use std::thread;
 
-struct HostRig {
-    machine: &'static Machine,
+struct HostRig<T: Trace> {
+    machine: &'static Machine<T>,
     rounds: u32,
+    counted: fn(&T) -> Option<Counted>,
 }
 
-impl Rig for HostRig {
-    type Platform = Host;
+impl<T: Trace> Rig for HostRig<T> {
+    type Platform = Host<T>;
     type Storage = Box<[PerCpu]>;
 
-    fn smp(&self) -> &'static Smp<Host, Box<[PerCpu]>> {
+    fn smp(&self) -> &'static Smp<Host<T>, Box<[PerCpu]>> {
         self.machine
     }
 
@@ -49,6 +50,10 @@ impl Rig for HostRig {
         Some(self.machine.counts().rings)
     }
 
+    fn counted(&self) -> Option<Counted> {
+        (self.counted)(self.machine.tracer())
+    }
+
     fn unwind(&self) -> Option<fn() -> !> {
         // Without the hook that would print a message.
         Some(|| std::panic::resume_unwind(Box::new("meant")))
@@ -65,11 +70,18 @@ impl Rig for HostRig {
     }
 }
 
+/// On a machine whose events are counted, and latencies too.
 fn run(cpus: u32, rounds: u32) -> Summary {
+    run_with(cpus, rounds, Latencies::with_latencies(), |counters| Some(counters.total()))
+}
+
+fn run_with<T: Trace>(cpus: u32, rounds: u32, trace: T, counted: fn(&T) -> Option<Counted>) -> Summary {
     // Leaked, as the suite asks for: functions of a run that failed may come late.
-    let machine: &'static Machine =
-        Box::leak(Box::new(Machine::builder().attachable(cpus as usize).build().unwrap()));
-    let suite: &'static Suite<HostRig> = Box::leak(Box::new(Suite::new(HostRig { machine, rounds })));
+    let builder = Machine::builder().attachable(cpus as usize).trace(trace);
+    // What the watchdog finds is meant.
+    let machine: &'static Machine<T> = Box::leak(Box::new(builder.on_overdue(|_| ()).build().unwrap()));
+    let suite: &'static Suite<HostRig<T>> =
+        Box::leak(Box::new(Suite::new(HostRig { machine, rounds, counted })));
     let threads: Vec<_> = (0..cpus)
         .map(|cpu| {
             thread::spawn(move || {
@@ -108,6 +120,12 @@ fn on_two_cpus() {
 #[test]
 fn on_four_cpus() {
     assert_eq!(run(4, 300).skipped, NOT_HERE);
+}
+
+#[test]
+fn on_four_cpus_to_which_nobody_listens() {
+    // Nor is there anything to compare in the two cases about counters.
+    assert_eq!(run_with(4, 300, (), |()| None).skipped, NOT_HERE + 2);
 }
 
 #[test]

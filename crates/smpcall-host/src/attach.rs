@@ -3,6 +3,7 @@
 use crate::here::{self, Here};
 use crate::machine::Machine;
 use crate::pin_this_thread;
+use crate::trace::Trace;
 use smpcall::{Budget, Flushed, HotplugError, Platform, Sleep};
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -44,14 +45,14 @@ impl std::error::Error for AttachError {}
 /// If it is leaked instead of dropped, or dropped inside a function that it runs, the CPU stays online with nobody to look
 /// at its queue.
 #[derive(Debug)]
-pub struct Attached<'m> {
-    machine: &'m Machine,
+pub struct Attached<'m, T: Trace = ()> {
+    machine: &'m Machine<T>,
     cpu: u32,
     not_send: PhantomData<*const ()>,
 }
 
-impl<'m> Attached<'m> {
-    pub(crate) fn new(machine: &'m Machine, cpu: u32, core: Option<usize>) -> Result<Self, AttachError> {
+impl<'m, T: Trace> Attached<'m, T> {
+    pub(crate) fn new(machine: &'m Machine<T>, cpu: u32, core: Option<usize>) -> Result<Self, AttachError> {
         if here::here().machine != 0 {
             return Err(AttachError::ThreadIsACpu);
         }
@@ -73,9 +74,12 @@ impl<'m> Attached<'m> {
         self.cpu
     }
 
-    /// Runs what was posted, as far as `budget` goes. On an empty queue it costs two loads.
+    /// Runs what was posted, as far as `budget` goes, and then the calls that may block; so hold no lock here that such a
+    /// function could want. On an empty queue it costs a few loads.
     pub fn poll(&self, budget: Budget) -> Flushed {
-        self.machine.flush(budget)
+        let flushed = self.machine.flush(budget);
+        self.machine.run_blocking();
+        flushed
     }
 
     /// Says that this thread polls from now on, so that posts to it need not ring; until [`park`](Self::park).
@@ -83,7 +87,8 @@ impl<'m> Attached<'m> {
         self.machine.poll_begin();
     }
 
-    /// Runs what was posted; if there is nothing, sleeps until a post rings or `timeout` has passed, and runs what came.
+    /// Runs what was posted, calls that may block included; if there is nothing, sleeps until a post rings or `timeout` has
+    /// passed, and runs what came.
     /// `None`: for as long as it takes. Returns how many functions ran; 0 also if it woke for no reason, or because the
     /// machine was shut down.
     ///
@@ -99,13 +104,14 @@ impl<'m> Attached<'m> {
             Flushed::All(ran) | Flushed::More(ran) => ran,
             Flushed::Nested => unreachable!("thread context is in no flush"),
         };
+        self.machine.run_blocking();
         // A thread that polled and had work polls no longer. `Work`: more has come, and the next park looks first.
         let _ = self.machine.poll_end();
         ran
     }
 }
 
-impl Drop for Attached<'_> {
+impl<T: Trace> Drop for Attached<'_, T> {
     /// Goes offline: runs what was accepted; later posts are told `Offline`.
     ///
     /// # Panics

@@ -23,8 +23,9 @@
 //! # Modules
 //!
 //! `machine` (threads, start and end), `attach`, `port` (what the core asks of a platform), `doorbell` (the futex),
-//! `callers` (doorbells of threads that only call), `spin` (when to stop looking and sleep), `here` (who am I),
-//! `affinity`.
+//! `callers` (doorbells of threads that only call), `stalls` (when a target is silent, and who is told), `trace` (who listens to the
+//! tracepoints), `spin` (when to stop looking and sleep), `here` (who am I),
+//! `affinity`, `topology` (who is near to whom).
 
 mod affinity;
 mod attach;
@@ -36,9 +37,13 @@ mod here;
 mod machine;
 mod port;
 mod spin;
+mod stalls;
+mod topology;
+mod trace;
 
 pub use affinity::{allowed_cores, pin_this_thread};
 pub use attach::{AttachError, Attached};
 pub use machine::{BuildError, Builder, Cores, Counts, Idle, Machine, ShutdownError};
 pub use port::Host;
 pub use smpcall;
+pub use trace::{Counters, Latencies, Trace};

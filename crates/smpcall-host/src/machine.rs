@@ -9,6 +9,7 @@ use crate::here::{self, Here};
 use crate::pin_this_thread;
 use crate::port::Host;
 use crate::spin::short_pause;
+use crate::trace::Trace;
 use smpcall::{Budget, Flushed, PerCpu, Platform, Sleep, Smp};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -19,16 +20,16 @@ use std::time::Instant;
 ///
 /// Dropping it shuts it down.
 #[derive(Debug)]
-pub struct Machine {
-    shared: Arc<Shared>,
+pub struct Machine<T: Trace = ()> {
+    shared: Arc<Shared<T>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     seats: Seats,
 }
 
 /// What the machine's own threads hold on to.
 #[derive(Debug)]
-pub(crate) struct Shared {
-    smp: Smp<Host, Box<[PerCpu]>>,
+pub(crate) struct Shared<T> {
+    smp: Smp<Host<T>, Box<[PerCpu]>>,
     idle: Idle,
     /// Set once: its own threads go offline and end.
     stop: AtomicBool,
@@ -63,8 +64,8 @@ pub struct Counts {
     pub stalls: u64,
 }
 
-impl std::ops::Deref for Machine {
-    type Target = Smp<Host, Box<[PerCpu]>>;
+impl<T: Trace> std::ops::Deref for Machine<T> {
+    type Target = Smp<Host<T>, Box<[PerCpu]>>;
 
     #[inline]
     fn deref(&self) -> &Self::Target {
@@ -77,13 +78,20 @@ impl Machine {
     pub fn builder() -> Builder {
         Builder::default()
     }
+}
+
+impl<T: Trace> Machine<T> {
+    /// Returns what listens to the machine's tracepoints, as [`Builder::trace`] was given it.
+    pub fn tracer(&self) -> &T {
+        self.platform().tracer()
+    }
 
     /// Makes the calling thread a CPU, wherever the scheduler runs it.
     ///
     /// # Errors
     ///
     /// [`AttachError`].
-    pub fn attach(&self, cpu: u32) -> Result<Attached<'_>, AttachError> {
+    pub fn attach(&self, cpu: u32) -> Result<Attached<'_, T>, AttachError> {
         Attached::new(self, cpu, None)
     }
 
@@ -92,7 +100,7 @@ impl Machine {
     /// # Errors
     ///
     /// [`AttachError`].
-    pub fn attach_pinned(&self, cpu: u32, core: usize) -> Result<Attached<'_>, AttachError> {
+    pub fn attach_pinned(&self, cpu: u32, core: usize) -> Result<Attached<'_, T>, AttachError> {
         Attached::new(self, cpu, Some(core))
     }
 
@@ -139,7 +147,7 @@ impl Machine {
     }
 }
 
-impl Drop for Machine {
+impl<T: Trace> Drop for Machine<T> {
     fn drop(&mut self) {
         // One of its own threads may be the last to hold it: then its threads end by themselves.
         let _ = self.shutdown();
@@ -194,7 +202,7 @@ impl Seats {
     }
 }
 
-impl Shared {
+impl<T: Trace> Shared<T> {
     /// What one of the machine's own threads does, from its start to its end.
     fn run_cpu(&self, cpu: u32, core: Option<usize>, started: impl FnOnce(std::io::Result<()>)) {
         let host = self.smp.platform();
@@ -213,6 +221,7 @@ impl Shared {
             }
             // The doorbell was acknowledged when we woke, before this flush. If it leaves something over, it rings us.
             let _ = self.smp.flush(Budget::DEFAULT);
+            self.smp.run_blocking();
             if self.idle != Idle::Poll && !self.stopping() {
                 host.cpu(cpu).doorbell.sleep(None);
             }
@@ -230,6 +239,7 @@ impl Shared {
                 idle_since = None;
                 // `More` needs no answer: we look again.
                 let _: Flushed = self.smp.flush(Budget::DEFAULT);
+                self.smp.run_blocking();
                 continue;
             }
             if let Idle::PollThenSleep(time) = self.idle {
@@ -250,6 +260,7 @@ impl Shared {
         // Not if it is to stop: a function that posts itself would keep it here for ever. Going offline ends that.
         while !self.stopping() && self.smp.poll_end() == Sleep::Work {
             let _: Flushed = self.smp.flush(Budget::DEFAULT);
+            self.smp.run_blocking();
         }
     }
 

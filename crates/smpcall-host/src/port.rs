@@ -7,7 +7,10 @@ use crate::callers;
 use crate::doorbell::{Doorbell, Rang};
 use crate::here::{self, EVERYONES_CORE, NO_CORE};
 use crate::spin::{Spin, short_pause};
-use smpcall::{Backoff, Pause, Platform, Stall};
+use crate::stalls::Stalls;
+use crate::topology::Topology;
+use crate::trace::Trace;
+use smpcall::{Backoff, Event, Overdue, Pause, Platform, Stall};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -19,9 +22,6 @@ const FIRST_CALLER: u16 = 0x8000;
 /// How many short pauses a polling CPU gathers posts for: about 40 ns, where a flood's cost per post was measured to fall
 /// to less than half, and a single post's way to its run grows by a quarter.
 const GATHER: u32 = 30;
-
-/// What is told of silent targets.
-pub(crate) type OnStall = Box<dyn Fn(&Stall) + Send + Sync>;
 
 /// One CPU as the port sees it.
 pub(crate) struct HostCpu {
@@ -44,25 +44,26 @@ pub(crate) struct CpuCounts {
 }
 
 /// The port of a [`Machine`](crate::Machine).
-pub struct Host {
+pub struct Host<T = ()> {
     /// Tells this machine's CPUs from those of others; never used twice in a process.
     id: u64,
     cpus: Box<[HostCpu]>,
     started: Instant,
     /// The process has one core, so that all threads share it.
     one_core: bool,
-    stall_timeout_ns: u64,
-    on_stall: OnStall,
+    topology: &'static Topology,
+    stalls: Stalls,
+    trace: T,
 }
 
-impl std::fmt::Debug for Host {
+impl<T> std::fmt::Debug for Host<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Host").field("id", &self.id).field("cpus", &self.cpus.len()).finish_non_exhaustive()
     }
 }
 
-impl Host {
-    pub(crate) fn new(cpus_len: usize, one_core: bool, stall_timeout_ns: u64, on_stall: OnStall) -> Self {
+impl<T> Host<T> {
+    pub(crate) fn new(cpus_len: usize, one_core: bool, stalls: Stalls, trace: T) -> Self {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let cpu = || HostCpu {
             doorbell: Doorbell::new(),
@@ -76,9 +77,15 @@ impl Host {
             cpus: std::iter::repeat_with(cpu).take(cpus_len).collect(),
             started: Instant::now(),
             one_core,
-            stall_timeout_ns,
-            on_stall,
+            topology: Topology::of_this_system(),
+            stalls,
+            trace,
         }
+    }
+
+    /// Returns what listens to the tracepoints.
+    pub fn tracer(&self) -> &T {
+        &self.trace
     }
 
     pub(crate) fn id(&self) -> u64 {
@@ -105,9 +112,13 @@ impl Host {
         core
     }
 
+    fn core_of(&self, cpu: u32) -> u32 {
+        // Relaxed: a hint; it only decides how long to spin, and whom to call.
+        self.cpu(cpu).core.load(Ordering::Relaxed)
+    }
+
     fn shares_a_core_with(&self, target: u32) -> bool {
-        // Relaxed: a hint; it only decides how long to spin.
-        let theirs = self.cpu(target).core.load(Ordering::Relaxed);
+        let theirs = self.core_of(target);
         theirs == EVERYONES_CORE || (theirs != NO_CORE && theirs == here::here().core)
     }
 
@@ -144,11 +155,13 @@ impl Host {
 // queue whenever its doorbell rang (`machine`); the latch is as asked for (`doorbell`). For an attached thread that is
 // the user's promise, which safety does not rest on: a lost ring only delays. 4. `catch_unwind`. 5. The sleep's latch is
 // the one that `wake` sets, and it lives as long as the machine, or for ever (`callers`).
-unsafe impl Platform for Host {
+unsafe impl<T: Trace> Platform for Host<T> {
     type IrqState = ();
     type Panic = Box<dyn Any + Send>;
 
     const PARKS: bool = true;
+    const TRACES: bool = T::TRACES;
+    const STAMPS: bool = T::STAMPS;
 
     #[inline]
     fn current_cpu(&self) -> Option<u32> {
@@ -165,6 +178,11 @@ unsafe impl Platform for Host {
         // Relaxed: a statistic.
         self.cpu(cpu).counts.rings.fetch_add(1, Ordering::Relaxed);
         self.ring_doorbell(cpu);
+    }
+
+    /// By the cores that the threads are kept on, and what the system says of those.
+    fn nearest(&self, cpu: u32, among: &mut dyn Iterator<Item = u32>) -> Option<u32> {
+        self.topology.nearest(cpu, among, |cpu| self.core_of(cpu))
     }
 
     #[inline]
@@ -260,14 +278,36 @@ unsafe impl Platform for Host {
         }
     }
 
+    #[inline(always)]
+    fn trace(&self, event: &Event) {
+        self.trace.trace(event);
+    }
+
     fn stall_timeout_ns(&self) -> u64 {
-        self.stall_timeout_ns
+        self.stalls.timeout_ns
+    }
+
+    fn stall_stop_ns(&self) -> u64 {
+        self.stalls.stop_ns
+    }
+
+    fn stop(&self, stall: &Stall) -> ! {
+        eprintln!("smpcall: {stall}: this is the end");
+        std::process::abort()
     }
 
     fn stalled(&self, stall: &Stall) {
         // Relaxed: a statistic.
         self.cpu(stall.target).counts.stalls.fetch_add(1, Ordering::Relaxed);
-        (self.on_stall)(stall);
+        (self.stalls.on_stall)(stall);
+    }
+
+    fn unstuck(&self, stall: &Stall) {
+        (self.stalls.on_unstuck)(stall);
+    }
+
+    fn overdue(&self, overdue: &Overdue) {
+        (self.stalls.on_overdue)(overdue);
     }
 }
 
@@ -278,7 +318,7 @@ mod tests {
     use crate::spin::SPIN_NS_MAX;
 
     fn host(one_core: bool) -> Host {
-        Host::new(3, one_core, 0, Box::new(|_| ()))
+        Host::new(3, one_core, Stalls::new(), ())
     }
 
     /// What a thread that is kept on `core` does at its first looks at that CPU, and at its first pause.

@@ -1,7 +1,10 @@
 //! P9: no post, call, wait, cancel or flush allocates, on either side. One test, alone in its program, since the
 //! allocator counts for all threads: between two looks at the count nothing else may be going on.
 
-use smpcall_host::smpcall::{Budget, CallError, Cancel, Csd, Flushed, Platform, PostError, Told, WaitError};
+use smpcall_host::smpcall::{
+    Budget, CallError, Cancel, CpuSet, Csd, DETACHED_MAX, DetachedError, Flushed, Platform, PostError, To,
+    Told, WaitError,
+};
 use smpcall_host::{Idle, Machine};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::num::NonZeroU32;
@@ -40,7 +43,8 @@ static ALLOCATOR: Counting = Counting;
 
 static RUNS: AtomicU32 = AtomicU32::new(0);
 static HOLDS: AtomicBool = AtomicBool::new(false);
-static HIT: Csd<fn()> = Csd::new(|| _ = RUNS.fetch_add(1, Ordering::Relaxed));
+static HIT: Csd<fn()> = Csd::new(hit);
+static LAZY: Csd<fn()> = Csd::new(hit);
 static CHAIN: [Csd<fn()>; 4] = [const { Csd::new(|| ()) }; 4];
 static HOLD: Csd<fn()> = Csd::new(|| {
     HOLDS.store(true, Ordering::Release);
@@ -48,6 +52,10 @@ static HOLD: Csd<fn()> = Csd::new(|| {
         std::thread::yield_now();
     }
 });
+
+fn hit() {
+    RUNS.fetch_add(1, Ordering::Relaxed);
+}
 
 /// Holds CPU 0 while `f` runs.
 fn with_held(machine: &Machine, f: impl FnOnce()) {
@@ -65,12 +73,26 @@ fn call_and_post(machine: &Machine, counted: &Arc<Csd<impl Fn() + Send + Sync + 
     assert_eq!(machine.call(0, || 3), Ok(3));
     // Longer than anybody spins: the caller sleeps and is woken.
     assert_eq!(machine.call(0, || std::thread::sleep(Duration::from_micros(300))), Ok(()));
+    let mask: CpuSet<1> = [0, 2].into_iter().collect();
+    assert_eq!(machine.call_nearest(&mask, || 3), Ok(3));
+    assert_eq!(machine.call_many(To::All, || ()).map(|reached| reached.ran > 0), Ok(true));
+    assert_eq!(machine.post_many(To::Mask(&mask), || ()).map(|reached| reached.ran), Ok(1));
     assert_eq!(machine.call(2, || ()), Err(CallError::Offline));
     assert_eq!(machine.call(9, || ()), Err(CallError::NoSuchCpu));
     assert_eq!(machine.call(0, || machine.call(1, || ())), Ok(Err(CallError::WouldDeadlock)));
+    assert_eq!(machine.call_blocking(0, || machine.call_blocking(0, || 3)), Ok(Ok(3)));
+    assert_eq!(machine.call_blocking(0, || std::thread::sleep(Duration::from_micros(300))), Ok(()));
+    assert_eq!(machine.call_blocking(2, || ()), Err(CallError::Offline));
     with_held(machine, || {
         assert_eq!(machine.post(0, &HIT), Ok(()));
         assert_eq!(machine.post(0, &HIT), Err(PostError::Busy { cpu: 0 }));
+        assert_eq!(machine.post_lazy(0, &LAZY), Ok(()));
+        assert_eq!(machine.post_lazy(0, &LAZY), Err(PostError::Busy { cpu: 0 }));
+        assert_eq!(machine.post(0, &LAZY), Err(PostError::Busy { cpu: 0 }));
+        for _ in 0..DETACHED_MAX {
+            assert_eq!(machine.post_detached(0, hit), Ok(()));
+        }
+        assert_eq!(machine.post_detached(0, hit), Err(DetachedError::Busy));
         assert_eq!(machine.post(0, counted), Ok(()));
         assert_eq!(machine.post(0, counted), Err(PostError::Busy { cpu: 0 }));
         assert_eq!(machine.post_all(0, &CHAIN).map(|chain| chain.queued), Ok(4));
@@ -79,6 +101,11 @@ fn call_and_post(machine: &Machine, counted: &Arc<Csd<impl Fn() + Send + Sync + 
         assert!(matches!(machine.wait_until(&HIT, deadline_ns), Err(WaitError::TimedOut(_))));
     });
     machine.wait(&HIT).unwrap();
+    machine.wait(&LAZY).unwrap();
+    assert_eq!(machine.post_lazy(0, &LAZY), Ok(()));
+    machine.wait(&LAZY).unwrap();
+    assert_eq!(machine.post_lazy(2, &LAZY), Err(PostError::Offline { told: Told::No }));
+    assert_eq!(machine.post_detached(2, hit), Err(DetachedError::Offline));
     machine.wait(counted).unwrap();
     CHAIN.iter().for_each(|csd| machine.wait(csd).unwrap());
     assert_eq!(machine.post(2, &HIT), Err(PostError::Offline { told: Told::No }));
@@ -97,6 +124,8 @@ fn poll_and_park(machine: &Machine, here: &smpcall_host::Attached<'_>) {
     assert_eq!(here.park(Some(Duration::from_micros(50))), 0);
     machine.post(1, &HIT).unwrap();
     machine.wait(&HIT).unwrap();
+    assert_eq!(machine.call_blocking(1, || 3), Ok(3));
+    assert_eq!(machine.call_blocking(0, || machine.call_blocking(1, || 3)), Ok(Ok(3)));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::engine::{Due, Engine, engine};
 use crate::history::Fate;
 use crate::port::{Virtual, send};
 use crate::rng::Rng;
-use smpcall_instrumented::{Backoff, CpuMask, Pause, Platform, Stall};
+use smpcall_instrumented::{Backoff, Pause, Platform, Stall};
 use std::cell::Cell;
 use std::fmt;
 use std::str::FromStr;
@@ -42,7 +42,7 @@ macro_rules! faults {
 
 faults! {
     /// Of the doorbells to other CPUs: never arrive. (The stall path, or a waiter's own ring, finds what they were for. What a
-    /// CPU sends to itself arrives: CAVEATS, O14.)
+    /// CPU sends to itself arrives: CAVEATS, O18.)
     lost,
     /// Of the doorbells: arrive hundreds of steps late, so that they also overtake one another.
     late,
@@ -231,9 +231,9 @@ unsafe impl<const PARKS: bool> Platform for Faulty<PARKS> {
         }
     }
 
-    fn nearest(&self, cpu: u32, mask: &CpuMask) -> Option<u32> {
+    fn nearest(&self, cpu: u32, mut among: &mut dyn Iterator<Item = u32>) -> Option<u32> {
         // Pairs are neighbours.
-        Some(cpu ^ 1).filter(|cpu| mask.contains(*cpu))
+        Iterator::find(&mut among, |other| *other == cpu ^ 1)
     }
 
     fn irq_save(&self) {

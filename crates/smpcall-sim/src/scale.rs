@@ -15,8 +15,8 @@
 //! | `pair.rs` | two CPUs: what `smpcall run` measures, predicted |
 
 mod cost;
-mod linux;
 mod lines;
+mod linux;
 mod machine;
 mod ours;
 mod pair;

@@ -204,7 +204,7 @@ fn unexcused(ground: &Ground, engine: &Engine, stuck: &[usize]) -> Vec<usize> {
 }
 
 /// Whether an event tells its thread of somebody who is stuck. Of a multicast's targets the core may name another, when the
-/// one that is stuck has taken the bit and not run it yet (CAVEATS, O14).
+/// one that is stuck has taken the bit and not run it yet (CAVEATS, O18).
 fn names(history: &History, event: &Event, stuck: &[usize]) -> bool {
     let What::Stalled { target } = event.what else { return false };
     let last = history.iter().rev().find_map(|one| match &one.what {

@@ -2,7 +2,7 @@
 //!
 //! The header has Linux's layout of a `call_single_data_t` (64-bit: next 8, flags 4, src 2, dst 2, func 8, info 8; 32
 //! bytes, 32-aligned), so that the core can stand in for Linux's layer and its other kinds can share the queue. The
-//! two small fields are debugging aids there; here `src` says who waits, and `dst` only keeps the place.
+//! two small fields are debugging aids there; here they hold the time of queueing, for ports that ask ([`crate::stamp`]).
 //!
 //! # Invariants (I1–I4 are those of [`crate::state`])
 //!
@@ -12,8 +12,9 @@
 //! - **I6** `func` and `arg` belong together: whoever writes one writes both, so a `func` is only ever called with the
 //!   argument that it was made for, once for each claim.
 
-use crate::state::State;
-use crate::sync::{AtomicU16, Ordering, SharedCell, const_unless_loom};
+use crate::stamp::Stamp;
+use crate::state::{Kind, State};
+use crate::sync::{SharedCell, const_unless_loom};
 
 /// What a header's function is asked to do with its argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,10 +35,8 @@ pub struct Header {
     /// The next older entry of the same list (I2).
     pub(crate) next: SharedCell<*const Header>,
     pub(crate) state: State,
-    /// A waiting call: who is to be woken, the port's number for it.
-    src: AtomicU16,
-    /// Linux's place for the target, which our state word names already.
-    dst: u16,
+    /// In the place of Linux's `src` and `dst`, which our state word names already.
+    pub(crate) stamp: Stamp,
     func: SharedCell<Func>,
     arg: SharedCell<*const ()>,
 }
@@ -47,7 +46,7 @@ const _: () = {
     use core::mem::{align_of, offset_of, size_of};
     assert!(size_of::<Header>() == 32 && align_of::<Header>() == 32);
     assert!(offset_of!(Header, next) == 0 && offset_of!(Header, state) == 8);
-    assert!(offset_of!(Header, src) == 12 && offset_of!(Header, dst) == 14);
+    assert!(offset_of!(Header, stamp) == 12 && size_of::<Stamp>() == 4);
     assert!(offset_of!(Header, func) == 16 && offset_of!(Header, arg) == 24);
     assert!(size_of::<Csd<[usize; 2]>>() == 64, "a csd with a two-word closure fits one cache line");
 };
@@ -69,42 +68,38 @@ impl Header {
             Self {
                 next: SharedCell::new(core::ptr::null()),
                 state: State::new(),
-                src: AtomicU16::new(0),
-                dst: 0,
+                stamp: Stamp::new(),
                 func: SharedCell::new(never_posted),
                 arg: SharedCell::new(core::ptr::null()),
             }
         }
     }
 
-    /// A waiting call's header: locked for `cpu` from the start (I4).
-    pub(crate) fn new_waiting(cpu: u32, src: u16) -> Self {
+    /// A waiting or blocking call's header: locked from the start (I4), with `waiter` to be woken.
+    pub(crate) fn new_waiting(waiter: u16, kind: Kind) -> Self {
         Self {
             next: SharedCell::new(core::ptr::null()),
-            state: State::new_waiting(cpu),
-            src: AtomicU16::new(src),
-            dst: 0,
+            state: State::new_waiting(waiter, kind),
+            stamp: Stamp::new(),
             func: SharedCell::new(never_posted),
             arg: SharedCell::new(core::ptr::null()),
         }
     }
 
-    /// Makes this the header of a new waiting call to `cpu`, with `src` to be woken.
+    /// Makes this the header of a new waiting call, with `waiter` to be woken.
     ///
     /// # Safety
     ///
     /// The header is the caller's alone, and in no queue (I9).
-    pub(crate) unsafe fn reuse_waiting(&self, cpu: u32, src: u16) {
-        self.state.reuse_waiting(cpu);
-        // Relaxed: published by the push, with the other fields.
-        self.src.store(src, Ordering::Relaxed);
+    pub(crate) unsafe fn reuse_waiting(&self, waiter: u16) {
+        self.state.reuse_waiting(waiter);
     }
 
     /// The header's memory is given back: whoever still touches it fails the model.
     #[cfg(loom)]
     pub(crate) fn leave(&mut self) {
         self.state.leave();
-        self.src.leave();
+        self.stamp.leave();
         self.next.with_mut(|_| ());
         self.func.with_mut(|_| ());
         self.arg.with_mut(|_| ());
@@ -159,10 +154,9 @@ impl Header {
         self.next.with_mut(|field| unsafe { *field = next });
     }
 
-    /// Returns who waits for this waiting call.
-    pub(crate) fn waiter(&self) -> u16 {
-        // Relaxed: written before the push, which published it with the other fields.
-        self.src.load(Ordering::Relaxed)
+    /// The header's address, as a name.
+    pub(crate) fn name(&self) -> usize {
+        core::ptr::from_ref(self).addr()
     }
 }
 

@@ -71,6 +71,31 @@ impl fmt::Display for CallError {
 
 impl core::error::Error for CallError {}
 
+/// Why a detached call was not queued. Its function was not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DetachedError {
+    /// As many detached calls to that CPU are on their way as the machine has places for: there is no room. Unlike
+    /// [`PostError::Busy`] this promises nothing: no run of this function is to come. Try again when the CPU has flushed, or
+    /// post a csd of your own, which needs no place.
+    Busy,
+    /// The CPU is offline, and nothing was queued (P8). Call another CPU, or again when it is online.
+    Offline,
+    /// The machine has no CPU of that number.
+    NoSuchCpu,
+}
+
+impl fmt::Display for DetachedError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Busy => "as many detached calls to that CPU are in flight as there are places",
+            Self::Offline => "the CPU is offline",
+            Self::NoSuchCpu => "no such CPU",
+        })
+    }
+}
+
+impl core::error::Error for DetachedError {}
+
 /// Why a multicast did not start. Nothing was sent, and the function was not run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ManyError {

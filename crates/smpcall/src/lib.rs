@@ -4,7 +4,8 @@
 //! function in call context (local interrupts off). A post allocates nothing, takes no lock and waits for nobody; while
 //! the object is still queued, a further post returns [`Busy`](PostError::Busy) at once, and that is a promise: the run
 //! that is still to begin sees everything the caller wrote before. [`Smp::call`] waits, borrows from the caller's stack,
-//! and gives back a result.
+//! and gives back a result; [`Smp::call_blocking`] does so in the CPU's thread, where the function may wait in turn.
+//! [`Smp::post_detached`] needs no csd, and [`Smp::post_lazy`] rings nobody.
 //!
 //! The promises have ids, P1 to P13; the README has the table. The whole protocol is two atomic words: the csd's state
 //! (the module `state`) and the queue's head (the module `queue`), each with its states, invariants and orderings in its
@@ -22,6 +23,7 @@ extern crate alloc;
 mod doctests;
 
 mod csd;
+mod detached;
 mod door;
 mod error;
 mod mask;
@@ -32,13 +34,19 @@ mod queue;
 mod relay;
 mod smp;
 mod stall;
+mod stamp;
 mod state;
+mod stats;
 mod sync;
+mod trace;
 
 pub use csd::{Cancel, Csd, Post, Told};
-pub use error::{CallError, CpuCountError, HotplugError, ManyError, PostError, WaitError};
+pub use detached::DETACHED_MAX;
+pub use error::{CallError, CpuCountError, DetachedError, HotplugError, ManyError, PostError, WaitError};
 pub use mask::{CpuMask, CpuSet};
 pub use percpu::{PerCpu, Storage};
 pub use platform::{Backoff, Pause, Platform};
-pub use smp::{Budget, CPUS_MAX, Chain, Flushed, Reached, Sleep, Smp, To};
-pub use stall::{Phase, Stall};
+pub use smp::{Budget, CPUS_MAX, Chain, Flushed, Reached, Sleep, Smp, To, Watch};
+pub use stall::{Late, Overdue, Phase, Stall};
+pub use stats::{Counted, CpuStats, Histogram, Stats};
+pub use trace::{CallKind, Event, What};

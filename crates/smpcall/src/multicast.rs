@@ -43,6 +43,7 @@
 //! The bit itself is found because `summon` is a Release after it and the take of the head an Acquire before the look at it.
 
 use crate::mask::bits_of;
+use crate::stamp::Stamp;
 use crate::state::Park;
 use crate::sync::{AtomicU16, AtomicU32, AtomicUsize, Ordering, SharedCell, const_unless_loom};
 use core::mem::MaybeUninit;
@@ -91,6 +92,12 @@ impl Callers {
         self.0.swap(0, Ordering::Acquire)
     }
 
+    /// Returns whether the CPU has not yet looked at some slot. Racy.
+    pub(crate) fn owes_any_racy(&self) -> bool {
+        // Relaxed: for reports.
+        self.0.load(Ordering::Relaxed) != 0
+    }
+
     /// Returns whether the CPU has not yet looked at slot `at`. Racy.
     pub(crate) fn owes_racy(&self, at: u32) -> bool {
         // Relaxed: for reports.
@@ -117,6 +124,7 @@ pub(crate) struct Slot {
     run: SharedCell<Run>,
     arg: SharedCell<*const ()>,
     luggage: SharedCell<Luggage>,
+    stamp: Stamp,
     waiter: AtomicU16,
     count: Count,
 }
@@ -137,6 +145,7 @@ impl Slot {
                 run: SharedCell::new(never_filled),
                 arg: SharedCell::new(core::ptr::null()),
                 luggage: SharedCell::new(MaybeUninit::uninit()),
+                stamp: Stamp::new(),
                 waiter: AtomicU16::new(0),
                 count: Count { owed: AtomicU32::new(0), offline: AtomicU32::new(0) },
             }
@@ -168,6 +177,11 @@ impl Slot {
         self.waiter.store(waiter, Ordering::Relaxed);
         // Relaxed: as above.
         self.ticket.store(ticket, Ordering::Relaxed);
+    }
+
+    /// When the call was queued; set by the sender before its first bit.
+    pub(crate) fn stamp(&self) -> &Stamp {
+        &self.stamp
     }
 
     /// The room for a closure that is kept here.

@@ -1,17 +1,26 @@
-//! What a machine keeps for each CPU: four cache lines, and who writes which.
+//! What a machine keeps for each CPU, in cache lines by who writes them.
 //!
 //! | line | written by | read by |
 //! |---|---|---|
 //! | `door`: the queue's head, and one waiting call | posters and the owner | posters and the owner |
 //! | `lobby`: whose the place at the door is; apart from it, a [`relay`](crate::relay) | callers; who multicasts to this CPU's group | the same |
-//! | `own` | the owner | the owner |
+//! | `own` | the owner; lazy posters their list's head | the owner; what a flush left over, also the watchdog |
 //! | `running` | the owner | whoever waits for, or reports on, a run |
+//! | `detached`: places for detached calls, two lines | posters, then the owner | the owner |
 //!
 //! Storage is the user's: an array, a boxed slice, or a `&'static mut` slice that a kernel carved out at start. It is
 //! taken by value, so that no CPU has two owners; a machine of N CPUs takes `N × size_of::<PerCpu>()` bytes (P13).
+//!
+//! # Invariants
+//!
+//! - **I13** What is linked in a CPU's queue may lie in the CPU's own memory here (a detached call's place), and safe code can
+//!   move an array of [`PerCpu`] with its machine. So a CPU remembers where it was when it came online, and whoever is going
+//!   to walk its lists first asks [`Own::demand_home`].
 
 use crate::csd::Header;
+use crate::detached::Places;
 use crate::door::{Door, Lease};
+use crate::queue::Head;
 use crate::relay::Relay;
 use crate::sync::{AtomicPtr, AtomicUsize, Ordering, OwnBool, OwnPtr, OwnUsize, const_unless_loom};
 use core::ptr::null_mut;
@@ -26,13 +35,20 @@ pub struct PerCpu {
     pub(crate) lobby: Line<Lobby>,
     pub(crate) own: Line<Own>,
     pub(crate) running: Line<Running>,
+    pub(crate) detached: Line<Places>,
 }
 
 impl PerCpu {
     const_unless_loom! {
         /// A CPU that never came online.
         pub fn new() -> Self {
-            Self { door: Line(Door::new()), lobby: Line(Lobby::new()), own: Line(Own::new()), running: Line(Running::new()) }
+            Self {
+                door: Line(Door::new()),
+                lobby: Line(Lobby::new()),
+                own: Line(Own::new()),
+                running: Line(Running::new()),
+                detached: Line(Places::new()),
+            }
         }
     }
 }
@@ -61,7 +77,7 @@ impl core::fmt::Debug for PerCpu {
     }
 }
 
-/// What only the owning CPU reads and writes, from its thread and from its interrupts. Atomic because an interrupt
+/// What only the owning CPU reads and writes (but for `lazy`), from its thread and from its interrupts. Atomic because an interrupt
 /// may come between any two instructions; Relaxed throughout, since one CPU sees its own writes in order.
 pub(crate) struct Own {
     /// In call context: a flush, going offline, or a self call.
@@ -73,6 +89,13 @@ pub(crate) struct Own {
     left_async: OwnPtr<Header>,
     /// The multicasts whose bits were taken and that were not answered yet.
     left_slots: OwnUsize,
+    /// Where this was when the CPU came online (I13).
+    home: OwnUsize,
+    /// Blocking calls that were taken off the queue, for the CPU's thread to run: the oldest, and the newest.
+    blocking: OwnPtr<Header>,
+    blocking_newest: OwnPtr<Header>,
+    /// Lazy posts. The one thing here that others write, and rarely: the owner looks at it at every flush.
+    pub(crate) lazy: Head,
 }
 
 impl Own {
@@ -84,8 +107,33 @@ impl Own {
                 left_sync: OwnPtr::new(null_mut()),
                 left_async: OwnPtr::new(null_mut()),
                 left_slots: OwnUsize::new(0),
+                home: OwnUsize::new(0),
+                blocking: OwnPtr::new(null_mut()),
+                blocking_newest: OwnPtr::new(null_mut()),
+                lazy: Head::new(),
             }
         }
+    }
+
+    /// The CPU comes online here.
+    pub(crate) fn settle(&self) {
+        // Relaxed: the owner's own.
+        self.home.store(core::ptr::from_ref(self).addr(), Ordering::Relaxed);
+    }
+
+    /// Refuses to go on if the CPU was moved since it came online: its lists may lead to where it was (I13).
+    ///
+    /// # Panics
+    ///
+    /// If it was.
+    #[inline]
+    pub(crate) fn demand_home(&self) {
+        // Relaxed: the owner's own.
+        let home = self.home.load(Ordering::Relaxed);
+        assert!(
+            home == core::ptr::from_ref(self).addr(),
+            "a machine was moved while one of its CPUs was online"
+        );
     }
 
     pub(crate) fn in_call(&self) -> bool {
@@ -108,7 +156,54 @@ impl Own {
         self.polling.store(polling, Ordering::Relaxed);
     }
 
-    /// Returns whether a flush left something over. Reads only.
+    /// Returns whether blocking calls are there for the CPU's thread to run. Reads only.
+    #[inline]
+    pub(crate) fn has_blocking(&self) -> bool {
+        // Relaxed: the owner's own list.
+        !self.blocking.load(Ordering::Relaxed).is_null()
+    }
+
+    /// Puts a blocking call behind those that are there.
+    ///
+    /// # Safety
+    ///
+    /// `header` was taken off this CPU's queue, stays alive and in place until it is completed (I5), and is in no list. The irq
+    /// guard is held.
+    pub(crate) unsafe fn add_blocking(&self, header: &Header) {
+        // SAFETY: by I2 the field is ours.
+        unsafe { header.set_next(core::ptr::null()) };
+        let at = core::ptr::from_ref(header).cast_mut();
+        // Relaxed: the owner's own list; the headers were published to us when we took them off the head.
+        let newest = self.blocking_newest.load(Ordering::Relaxed);
+        if newest.is_null() {
+            // Relaxed: as above.
+            self.blocking.store(at, Ordering::Relaxed);
+        } else {
+            // SAFETY: what is in the list is alive (I5), and its fields are ours (I2).
+            unsafe { (*newest).set_next(at) };
+        }
+        // Relaxed: as above.
+        self.blocking_newest.store(at, Ordering::Relaxed);
+    }
+
+    /// Takes the oldest blocking call out of the list; null if there is none. The irq guard is held.
+    pub(crate) fn take_blocking(&self) -> *const Header {
+        // Relaxed: the owner's own list.
+        let at = self.blocking.load(Ordering::Relaxed);
+        if !at.is_null() {
+            // SAFETY: as for `add_blocking`.
+            let next = unsafe { (*at).next() }.cast_mut();
+            // Relaxed: as above.
+            self.blocking.store(next, Ordering::Relaxed);
+            if next.is_null() {
+                // Relaxed: as above.
+                self.blocking_newest.store(null_mut(), Ordering::Relaxed);
+            }
+        }
+        at
+    }
+
+    /// Returns whether a flush left something over. Reads only; racy for anybody but the owner.
     pub(crate) fn has_left_over(&self) -> bool {
         // Relaxed: the owner's own lists.
         !self.left_sync.load(Ordering::Relaxed).is_null()
@@ -129,6 +224,7 @@ impl Own {
             slots: self.left_slots.load(Ordering::Relaxed),
         };
         if !batch.is_empty() {
+            self.demand_home();
             self.leave_over(Batch::EMPTY);
         }
         batch
@@ -174,6 +270,8 @@ pub(crate) struct Running {
     func: AtomicPtr<()>,
     /// How many runs have ended.
     ended: AtomicUsize,
+    /// The blocking call that the CPU's thread runs, the innermost. Compared, never followed.
+    blocking: AtomicPtr<Header>,
 }
 
 impl Running {
@@ -183,6 +281,7 @@ impl Running {
                 csd: AtomicPtr::new(null_mut()),
                 func: AtomicPtr::new(null_mut()),
                 ended: AtomicUsize::new(0),
+                blocking: AtomicPtr::new(null_mut()),
             }
         }
     }
@@ -205,6 +304,21 @@ impl Running {
         self.ended.store(ended.wrapping_add(1), Ordering::Release);
         // Release: as above; pairs with `runs`.
         self.csd.store(null_mut(), Ordering::Release);
+    }
+
+    /// Owner: its thread begins a blocking call, or goes on with an outer one. Returns what it was before.
+    pub(crate) fn begin_blocking(&self, header: *const Header) -> *const Header {
+        // Relaxed: only the owner writes it.
+        let before = self.blocking.load(Ordering::Relaxed);
+        // Relaxed: for reports only.
+        self.blocking.store(header.cast_mut(), Ordering::Relaxed);
+        before
+    }
+
+    /// Returns whether this blocking call is the one that the CPU's thread runs. Racy.
+    pub(crate) fn runs_blocking_racy(&self, header: *const Header) -> bool {
+        // Relaxed: for reports only.
+        self.blocking.load(Ordering::Relaxed).cast_const() == header
     }
 
     /// Returns whether this header's function is under way.

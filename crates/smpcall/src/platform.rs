@@ -3,8 +3,8 @@
 //! Three duties: *where am I* (current CPU, interrupts), *the doorbell*, and *how to wait*. The chapter "Implementing
 //! a port" of ARCHITECTURE.md has a complete one.
 
-use crate::mask::CpuMask;
-use crate::stall::Stall;
+use crate::stall::{Overdue, Stall};
+use crate::trace::Event;
 
 /// What a machine has to offer so that calls can run on it.
 ///
@@ -30,6 +30,14 @@ pub unsafe trait Platform {
     type IrqState;
     /// What a panic leaves behind; `core::convert::Infallible` where there is no unwinding.
     type Panic: Send;
+
+    /// Whether the port is told of each event by [`trace`](Self::trace). If not, no instruction is spent on it.
+    const TRACES: bool = false;
+
+    /// Whether each call is stamped with the time of its queueing, so that [`Entry`](crate::What::Entry) and
+    /// [`Exit`](crate::What::Exit) tell latencies. Costs three readings of the clock a call, also in interrupts and NMIs:
+    /// [`now_ns`](Self::now_ns) is then called from any context. Of no use without [`TRACES`](Self::TRACES).
+    const STAMPS: bool = false;
 
     /// Whether waiting callers may sleep. If so, completing a call costs a swap instead of a store.
     const PARKS: bool = false;
@@ -61,12 +69,12 @@ pub unsafe trait Platform {
         }
     }
 
-    /// Returns which CPU of `mask` is nearest to `cpu`; `None` if the port does not know: then the next number is taken.
-    /// Need not look at which are online.
+    /// Returns which CPU of `among` is nearest to `cpu`; `None` if the port does not know: then the next number is taken.
+    /// `among` names CPUs that were online a moment ago, lowest first, and not `cpu` itself.
     ///
-    /// Context: any.
-    fn nearest(&self, cpu: u32, mask: &CpuMask) -> Option<u32> {
-        let _ = (cpu, mask);
+    /// Context: thread, interrupts on or off, and call context; must not allocate.
+    fn nearest(&self, cpu: u32, among: &mut dyn Iterator<Item = u32>) -> Option<u32> {
+        let _ = (cpu, among);
         None
     }
 
@@ -88,7 +96,7 @@ pub unsafe trait Platform {
 
     /// Calls `f`; a panic comes back as `Err` where there is unwinding.
     ///
-    /// Context: call context, local interrupts off.
+    /// Context: call context, local interrupts off; for a call that may block, the CPU's thread, interrupts on.
     fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Self::Panic>;
 
     /// Goes on with a panic that `catch` caught on the target, in the waiting caller (P11).
@@ -151,14 +159,36 @@ pub unsafe trait Platform {
     /// Wakes a caller that sleeps. Sees what that caller wrote before its [`pause`](Self::pause) returned
     /// [`Pause::Park`].
     ///
-    /// Context: call context on the target; must not wait.
+    /// Context: the target, in call context or with the irq guard held; must not wait.
     fn wake(&self, waiter: u16) {
         let _ = waiter;
     }
 
-    /// Returns after how long a silent target is reported, in ns; 0: never. Linux's default is 5 s.
+    /// Is told of what happens (P12), if [`TRACES`](Self::TRACES). [`Stats`](crate::Stats) counts.
+    ///
+    /// Context: any, an NMI included, mostly with interrupts off; must not post, wait, or panic.
+    #[inline(always)]
+    fn trace(&self, event: &Event) {
+        let _ = event;
+    }
+
+    /// Returns after how long a silent target is reported, in ns; 0: never. Linux's default (`csd_lock_timeout`) is 5 s.
     fn stall_timeout_ns(&self) -> u64 {
         5_000_000_000
+    }
+
+    /// Returns after how long a wait for a silent target is the end, in ns; 0: never. Linux's default
+    /// (`panic_on_ipistall`) is 0.
+    fn stall_stop_ns(&self) -> u64 {
+        0
+    }
+
+    /// Stops everything: a wait has gone on for [`stall_stop_ns`](Self::stall_stop_ns). It cannot be left otherwise.
+    ///
+    /// Context: thread, interrupts on, the waiting caller's. A panic here, which is what it does unless told, does not
+    /// unwind: the process is aborted.
+    fn stop(&self, stall: &Stall) -> ! {
+        panic!("{stall}")
     }
 
     /// Is told of a target that does not answer (P10). The wait goes on.
@@ -167,6 +197,20 @@ pub unsafe trait Platform {
     /// the call's frame cannot be left).
     fn stalled(&self, stall: &Stall) {
         let _ = stall;
+    }
+
+    /// Is told that a wait which was reported as stalled has ended after all.
+    ///
+    /// Context: as for [`stalled`](Self::stalled).
+    fn unstuck(&self, stall: &Stall) {
+        let _ = stall;
+    }
+
+    /// Is told of a CPU whose queue does not move, and when it does again, by [`Smp::watchdog`](crate::Smp::watchdog).
+    ///
+    /// Context: the watchdog's caller's.
+    fn overdue(&self, overdue: &Overdue) {
+        let _ = overdue;
     }
 }
 

@@ -1,8 +1,11 @@
 //! The queue's head word: the other of the two words that the whole protocol is made of.
 //!
 //! One word for each CPU, and it is a list of headers *or* one of three marks. A list carries two bits more: `AWAITED`,
-//! somebody waits for a call in it; and `CALLED`, some CPU multicasts, and the bits of [`crate::multicast`] say who. With
-//! `CALLED` a list may have no header at all.
+//! somebody waits for a call in it; and `CALLED`, some CPU multicasts, and the bits of [`crate::multicast`] say who, or somebody
+//! hurries a lazy post. With `CALLED` a list may have no header at all.
+//!
+//! A CPU has a second head, for lazy posts: of it only `push`, `take`, `open` and `close` are used, its marks other than
+//! `OFFLINE` mean nothing, and nobody rings for it.
 //!
 //! | head | meaning | a push that replaces it | who writes it |
 //! |---|---|---|---|

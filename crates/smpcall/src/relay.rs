@@ -24,9 +24,9 @@
 //!
 //! # Invariants
 //!
-//! - **I14** A relay is written by the sender that holds the slot, until it summons the leader; then by the leader, until it
+//! - **I16** A relay is written by the sender that holds the slot, until it summons the leader; then by the leader, until it
 //!   has summoned the others; then it is only counted down. It is not in use again before its slot is free.
-//! - **I15** Who was summoned while the relay was in use sees it in use until its own answer, which it gives there; who was
+//! - **I17** Who was summoned while the relay was in use sees it in use until its own answer, which it gives there; who was
 //!   summoned straight sees it out of use, and answers at the slot.
 //!
 //! # Orderings
@@ -97,7 +97,7 @@ impl Relay {
         self.owed.fetch_sub(FILLING - sent - 1, Ordering::Relaxed);
     }
 
-    /// Who has run the slot's function: whether it answers here (I15).
+    /// Who has run the slot's function: whether it answers here (I17).
     #[inline]
     pub(crate) fn is_in_use(&self) -> bool {
         // Relaxed: published by the bit at our door; and it stays as it is until we have answered.

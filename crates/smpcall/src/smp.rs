@@ -2,24 +2,31 @@
 //!
 //! The way of a call: [`post`] or [`call`] puts a header into the target's queue and rings; [`flush`], on the target,
 //! takes the list and runs it; [`many`] calls several at once; [`wait`] is how a caller passes the time until then. [`hotplug`] opens and closes
-//! queues, and says who polls.
+//! queues, and says who polls; [`watchdog`] looks for CPUs that do not come forward.
 
+mod blocking;
 mod call;
+mod detached;
 mod flush;
 mod hotplug;
+mod lazy;
 mod many;
 mod post;
 mod wait;
+mod watchdog;
 
 pub use self::flush::{Budget, Flushed};
 pub use self::hotplug::Sleep;
 pub use self::many::{Reached, To};
 pub use self::post::Chain;
+pub use self::watchdog::Watch;
 
 use crate::error::CpuCountError;
 use crate::multicast::Slots;
 use crate::percpu::{PerCpu, Storage};
 use crate::platform::Platform;
+use crate::sync::AtomicUsize;
+use crate::trace::{Event, What};
 
 /// The most CPUs that a machine can have.
 pub const CPUS_MAX: usize = 8192;
@@ -34,6 +41,8 @@ pub const CPUS_MAX: usize = 8192;
 pub struct Smp<P, S> {
     platform: P,
     slots: Slots,
+    /// How many waits were reported as stalled and are not over.
+    stalled: AtomicUsize,
     storage: S,
 }
 
@@ -46,7 +55,7 @@ impl<P: Platform, const N: usize> Smp<P, [PerCpu; N]> {
         /// If `N` is 0 or more than [`CPUS_MAX`]; for a `static`, when it is compiled.
         pub fn new(platform: P, storage: [PerCpu; N]) -> Self {
             assert!(N >= 1 && N <= CPUS_MAX, "a machine has 1 to 8192 CPUs");
-            Self { platform, slots: Slots::new(), storage }
+            Self { platform, slots: Slots::new(), stalled: AtomicUsize::new(0), storage }
         }
     }
 }
@@ -59,7 +68,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// [`CpuCountError`] if that is 0 or more than [`CPUS_MAX`].
     pub fn with_storage(platform: P, storage: S) -> Result<Self, CpuCountError> {
         match storage.cpus().len() {
-            1..=CPUS_MAX => Ok(Self { platform, slots: Slots::new(), storage }),
+            1..=CPUS_MAX => Ok(Self { platform, slots: Slots::new(), stalled: AtomicUsize::new(0), storage }),
             asked => Err(CpuCountError { asked }),
         }
     }
@@ -82,6 +91,12 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     #[inline(always)]
     fn cpu(&self, cpu: u32) -> Option<&PerCpu> {
         self.cpus().get(cpu as usize)
+    }
+
+    /// Behind `told!`.
+    #[inline]
+    fn tell(&self, what: What) {
+        self.platform.trace(&Event { by: self.platform.current_cpu(), what });
     }
 
     /// The CPU that runs the caller. The port's word is taken for granted, its number is not.

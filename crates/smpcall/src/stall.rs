@@ -25,8 +25,55 @@ pub enum Phase {
     Running,
     /// It is queued, and its target runs the function at this address.
     Behind(usize),
+    /// A call that may block: its target has taken it off its queue, and its thread has not come to it yet. It runs another,
+    /// or code of its own, or never calls [`Smp::run_blocking`](crate::Smp::run_blocking).
+    Taken,
     /// It is queued, and its target is in no call: interrupts off, not polling, or not rung.
     Queued,
+    /// It was reported, and is done after all ([`Platform::unstuck`](crate::Platform::unstuck)).
+    Over,
+}
+
+/// A report on a CPU whose queue does not move, whether or not anybody waits; made by
+/// [`Smp::watchdog`](crate::Smp::watchdog).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Overdue {
+    /// The CPU.
+    pub cpu: u32,
+    /// What holds it up.
+    pub late: Late,
+    /// For how long the watchdog has seen that, in ns: at least so long it is.
+    pub for_ns: u64,
+    /// How many reports this one was preceded by.
+    pub reports: u32,
+}
+
+/// What holds up a CPU whose queue does not move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Late {
+    /// Calls are queued, and the CPU runs none: interrupts off, not polling, or not rung. It was rung again.
+    Queued,
+    /// The function at this address does not return; nothing is queued behind it.
+    Running(usize),
+    /// The function at this address does not return, and calls are queued behind it.
+    Behind(usize),
+    /// It was reported, and a run has ended since.
+    Over,
+}
+
+impl core::fmt::Display for Overdue {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let (cpu, millis) = (self.cpu, self.for_ns / 1_000_000);
+        match self.late {
+            Late::Queued => write!(f, "CPU {cpu} has left its queue alone for {millis} ms, and runs no call"),
+            Late::Running(func) => write!(f, "CPU {cpu} has run the function at {func:#x} for {millis} ms"),
+            Late::Behind(func) => {
+                write!(f, "CPU {cpu} has run the function at {func:#x} for {millis} ms, with calls behind it")
+            }
+            Late::Over => write!(f, "CPU {cpu} came forward after {millis} ms"),
+        }
+    }
 }
 
 impl core::fmt::Display for Stall {
@@ -36,11 +83,16 @@ impl core::fmt::Display for Stall {
             None => write!(f, "a thread")?,
         }
         let millis = self.waited_ns / 1_000_000;
+        if self.phase == Phase::Over {
+            return write!(f, " got `{}` done by CPU {} after {millis} ms", self.function, self.target);
+        }
         write!(f, " has waited {millis} ms for CPU {}: `{}` is ", self.target, self.function)?;
         match self.phase {
             Phase::Running => write!(f, "running"),
             Phase::Behind(func) => write!(f, "queued behind the function at {func:#x}"),
+            Phase::Taken => write!(f, "taken, and the CPU's thread has not come to it"),
             Phase::Queued => write!(f, "queued, and the CPU runs no call"),
+            Phase::Over => write!(f, "done"),
         }
     }
 }

@@ -5,11 +5,14 @@
 //! | bits | name | meaning |
 //! |---|---|---|
 //! | 0 | `LOCK` | claimed: queued, or about to be, or (a waiting call) running |
-//! | 4–7 | kind | `ASYNC` 0x00, `SYNC` 0x10, as in Linux |
-//! | 8–23 | CPU + 1 | locked: the target; free: where it ran last; 0: nowhere yet |
+//! | 2 | `LAZY` | queued without a doorbell (Linux has its lazy flag there too) |
+//! | 4–7 | kind | `ASYNC` 0x00, `SYNC` 0x10, as in Linux; `DETACHED` 0x40, `BLOCKING` 0x50, which Linux (up to 0x30) leaves free |
+//! | 8–23 | CPU + 1 | locked: the target; free: where it ran last; 0: nowhere yet. A waiting or blocking call: who is to be woken |
 //! | 24 | `TOLD` | somebody was told Busy since the claim (or since the last `cancel`) |
 //! | 25 | `CANCELLED` | still linked in the queue, but its run was taken away |
-//! | 26 | `PARKED` | a waiting call's caller sleeps; whoever completes it must wake it |
+//! | 25 | `TAKEN` | of a blocking call: its target has taken it off the queue, for its thread to run |
+//! | 26 | `PARKED` | of a waiting call: its caller sleeps; whoever completes it must wake it |
+//! | 26 | `LINKED` | of a lazily posted csd: it is in the list of the lazy ones, where a flush finds it |
 //! | 27–31 | runs | how often it was unlocked, modulo 32: tells one pending run from the next |
 //!
 //! # Transitions of an asynchronous csd
@@ -23,6 +26,8 @@
 //!    │   unlock: swap, AcqRel          │         revive: CAS −CANCELLED +TOLD, Release  │
 //!    └─────────────────────────────────┴────────────────────────────────────────────────┘
 //! ```
+//!
+//! Lazy posts have steps of their own: see `state/lazy.rs`.
 //!
 //! # Invariants
 //!
@@ -40,8 +45,10 @@
 //! |---|---|---|---|
 //! | `claim`, look | Relaxed | – | – |
 //! | `claim`, won | Acquire | `unlock` | the new poster writes fields that the last flush still reads (P11) |
+//! | `claim_unshared` | Acquire | `unlock` | the same, of a detached call's place |
 //! | `claim`, lost or revived | Release, *successful* CAS | `unlock` | told Busy, and the run misses the writes (P2) |
 //! | `unlock` | AcqRel | lost `claim` / won `claim` | as the two rows above |
+//! | `take_blocking` | Relaxed | – | –: for reports; a read-modify-write only so that `PARKED` is not lost |
 //! | `cancel` | Acquire | lost `claim` | the canceller does not see what those wrote whom it now owes (P2) |
 //! | `complete` | AcqRel, swap | `is_done` / `park` | Acquire: the caller reads a half-written result (P4). Release: the wake-up misses what the caller prepared. A store: it sleeps for ever |
 //! | `complete_spinning` | Release | `is_done` | the caller reads a half-written result (P4) |
@@ -54,15 +61,26 @@
 //! the loser wrote. *If the unlock comes first*, the loser's CAS does not find the word locked and it wins a claim
 //! of its own. There is no third order, on any memory model.
 
+mod lazy;
+mod snapshot;
+
+pub(crate) use self::lazy::Linked;
+pub(crate) use self::snapshot::Snapshot;
+
 use crate::sync::{AtomicU32, Ordering, const_unless_loom};
 
 const LOCK: u32 = 0x01;
+const LAZY: u32 = 0x04;
 const KIND: u32 = 0xf0;
 const CPU_SHIFT: u32 = 8;
 const CPU: u32 = 0xffff << CPU_SHIFT;
 const TOLD: u32 = 1 << 24;
 const CANCELLED: u32 = 1 << 25;
 const PARKED: u32 = 1 << 26;
+/// Of a blocking call, which nobody cancels.
+const TAKEN: u32 = CANCELLED;
+/// Of an asynchronous csd, for which nobody parks.
+const LINKED: u32 = PARKED;
 const RUNS_SHIFT: u32 = 27;
 const RUNS: u32 = 0x1f << RUNS_SHIFT;
 
@@ -74,47 +92,19 @@ pub(crate) enum Kind {
     Async = 0x00,
     /// Somebody waits: completed after its function has returned (P4).
     Sync = 0x10,
+    /// In a place of its target's, which is free again when the function was copied out of it, before it starts (P5).
+    Detached = 0x40,
+    /// Somebody waits, and its function runs in the target's thread, outside call context.
+    Blocking = 0x50,
 }
 
-/// One value of the word.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Snapshot(u32);
-
-impl Snapshot {
-    /// Returns whether a run is still to begin: locked and not cancelled.
-    pub(crate) fn is_pending(self) -> bool {
-        self.0 & (LOCK | CANCELLED) == LOCK
-    }
-
-    pub(crate) fn is_free(self) -> bool {
-        self.0 & LOCK == 0
-    }
-
-    /// Returns the target (locked) or where it ran last (free).
-    pub(crate) fn cpu(self) -> Option<u32> {
-        ((self.0 & CPU) >> CPU_SHIFT).checked_sub(1)
-    }
-
-    /// Returns the number of the claim (locked), modulo 32: it changes when the csd is unlocked, and only then.
-    pub(crate) fn runs(self) -> u32 {
-        self.0 >> RUNS_SHIFT
-    }
-
-    pub(crate) fn is_sync(self) -> bool {
-        self.0 & KIND == Kind::Sync as u32
-    }
-
-    pub(crate) fn is_told(self) -> bool {
-        self.0 & TOLD != 0
-    }
-
-    pub(crate) fn is_cancelled(self) -> bool {
-        self.0 & CANCELLED != 0
-    }
-
-    pub(crate) fn is_parked(self) -> bool {
-        self.0 & PARKED != 0
-    }
+/// Whether a post is to run soon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Haste {
+    /// Its target is rung if it rests.
+    Now,
+    /// It rides along with its target's next flush.
+    Lazy,
 }
 
 /// What a claim came to, and what the caller owes now.
@@ -125,6 +115,8 @@ pub(crate) enum Claim {
     Won,
     /// A run on this CPU is still to begin and will see what the caller wrote (P2). Nothing is owed.
     Busy(u32),
+    /// As `Busy`, and that run was a lazy one until now: the CPU is to be summoned, once [`State::see_linked`] was called.
+    Hurried(u32),
     /// Cancelled, and still linked in the queue of this other CPU. No run is promised.
     Cancelled(u32),
 }
@@ -135,7 +127,7 @@ pub(crate) enum Claim {
 pub(crate) enum Park {
     /// The completion will see it and wake the caller.
     Sleep,
-    /// The call is done, and nobody is left to wake the caller; `is_done` shows it the result.
+    /// The call is done, most likely, and nobody is left to wake the caller; `is_done` shows it the result.
     Done,
 }
 
@@ -147,15 +139,20 @@ fn locked(kind: Kind, cpu: u32) -> u32 {
     LOCK | kind as u32 | (cpu + 1) << CPU_SHIFT
 }
 
+/// A call that somebody waits for names its waiter where others name their target, which nobody asks it for.
+fn waiting(waiter: u16, kind: Kind) -> u32 {
+    LOCK | kind as u32 | u32::from(waiter) << CPU_SHIFT
+}
+
 impl State {
     const_unless_loom! {
         /// Free, never posted.
         pub(crate) fn new() -> Self { Self(AtomicU32::new(0)) }
     }
 
-    /// A waiting call's word: locked from the start, since its one owner needs no claim (I4).
-    pub(crate) fn new_waiting(cpu: u32) -> Self {
-        Self(AtomicU32::new(locked(Kind::Sync, cpu)))
+    /// A waiting or blocking call's word: locked from the start, since its one owner needs no claim (I4).
+    pub(crate) fn new_waiting(waiter: u16, kind: Kind) -> Self {
+        Self(AtomicU32::new(waiting(waiter, kind)))
     }
 
     /// The word's memory is given back: whoever still touches it fails the model.
@@ -166,23 +163,24 @@ impl State {
 
     /// As [`Self::new_waiting`], for a word that has been one before and is nobody else's now.
     #[inline]
-    pub(crate) fn reuse_waiting(&self, cpu: u32) {
+    pub(crate) fn reuse_waiting(&self, waiter: u16) {
         // Relaxed: its one owner writes it (I4), and the push publishes it.
-        self.0.store(locked(Kind::Sync, cpu), Ordering::Relaxed);
+        self.0.store(waiting(waiter, Kind::Sync), Ordering::Relaxed);
     }
 
     /// Claims an asynchronous csd for `cpu`, or leaves word that somebody relies on its run.
     ///
     /// Lock-free: goes round again only when somebody else's claim, unlock or first Busy went through (P9).
     #[inline]
-    pub(crate) fn claim(&self, cpu: u32) -> Claim {
+    pub(crate) fn claim(&self, cpu: u32, haste: Haste) -> Claim {
+        let lazy = if haste == Haste::Lazy { LAZY } else { 0 };
         loop {
-            if let Some(lost) = self.rely(cpu) {
+            if let Some(lost) = self.rely(cpu, haste) {
                 return lost;
             }
             // Relaxed: a guess; the CAS below decides.
             let s = self.0.load(Ordering::Relaxed);
-            let want = locked(Kind::Async, cpu) | s & RUNS;
+            let want = locked(Kind::Async, cpu) | lazy | s & RUNS;
             // Acquire: the last flush has read next, func and arg before we write them; pairs with `unlock`.
             if s & LOCK == 0 && self.0.compare_exchange(s, want, Ordering::Acquire, Ordering::Relaxed).is_ok()
             {
@@ -191,14 +189,26 @@ impl State {
         }
     }
 
+    /// Claims the word of an object that others may claim, and on whose run nobody but its claimant relies; `false` if it
+    /// is locked. Wait-free.
+    #[inline]
+    pub(crate) fn claim_unshared(&self, cpu: u32, kind: Kind) -> bool {
+        // Relaxed: a look; one that is locked is not worth a write.
+        let free = self.0.load(Ordering::Relaxed);
+        let want = locked(kind, cpu) | free & RUNS;
+        // Acquire: the last flush has read the fields before we write them; pairs with `unlock`. Failure Relaxed: somebody
+        // was faster.
+        free & LOCK == 0 && self.0.compare_exchange(free, want, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+
     /// Leaves word that somebody relies on the run of a csd that is claimed already; `None` if it is free. Never wins a
     /// claim, so nobody can have to wait for the caller, and it needs no irq guard.
     #[inline]
-    pub(crate) fn rely(&self, cpu: u32) -> Option<Claim> {
+    pub(crate) fn rely(&self, cpu: u32, haste: Haste) -> Option<Claim> {
         // Relaxed: a guess; the CAS below decides.
         let mut s = self.0.load(Ordering::Relaxed);
         while s & LOCK != 0 {
-            match self.rely_on(s, cpu) {
+            match self.rely_on(s, cpu, haste) {
                 Ok(lost) => return Some(lost),
                 Err(now) => s = now,
             }
@@ -208,7 +218,17 @@ impl State {
 
     /// One try to be told Busy by the claim seen in `s`; `Err` is the word's newer value.
     #[inline]
-    fn rely_on(&self, s: u32, cpu: u32) -> Result<Claim, u32> {
+    fn rely_on(&self, s: u32, cpu: u32, haste: Haste) -> Result<Claim, u32> {
+        if s & (CANCELLED | LAZY) != 0 {
+            return self.rely_on_marked(s, cpu, haste);
+        }
+        let told = s | TOLD;
+        self.tell(s, told, Claim::Busy((s >> CPU_SHIFT & 0xffff) - 1))
+    }
+
+    /// The same for a claim that is cancelled, or lazy.
+    #[cold]
+    fn rely_on_marked(&self, s: u32, cpu: u32, haste: Haste) -> Result<Claim, u32> {
         let target = (s >> CPU_SHIFT & 0xffff) - 1;
         if s & CANCELLED != 0 && target != cpu {
             return Ok(Claim::Cancelled(target));
@@ -216,17 +236,40 @@ impl State {
         // A post to the same CPU gives a cancelled csd its run back. It is told Busy, not Ok: the run still hangs on
         // the owner's push, and TOLD is how the owner learns of us should that push be refused.
         let told = (s | TOLD) & !CANCELLED;
+        // Who is in a hurry takes LAZY off. If the csd is not linked yet, its poster sees that, and summons in our place.
+        match haste {
+            Haste::Now if s & (LAZY | LINKED) == LAZY | LINKED => {
+                self.tell(s, told & !LAZY, Claim::Hurried(target))
+            }
+            Haste::Now => self.tell(s, told & !LAZY, Claim::Busy(target)),
+            Haste::Lazy => self.tell(s, told, Claim::Busy(target)),
+        }
+    }
+
+    #[inline]
+    fn tell(&self, s: u32, told: u32, lost: Claim) -> Result<Claim, u32> {
         // Release, and successful even when it changes nothing: publishes what the caller wrote to the run (P2);
         // pairs with `unlock`. A failed CAS would only be a load. Failure Relaxed: the caller tries again.
-        self.0.compare_exchange(s, told, Ordering::Release, Ordering::Relaxed).map(|_| Claim::Busy(target))
+        self.0.compare_exchange(s, told, Ordering::Release, Ordering::Relaxed).map(|_| lost)
+    }
+
+    /// Target: has taken a blocking call off its queue, for its thread to run.
+    pub(crate) fn take_blocking(&self) {
+        // Relaxed: for reports; the caller may set PARKED meanwhile, which must stay.
+        self.0.fetch_or(TAKEN, Ordering::Relaxed);
     }
 
     /// Lets go of an asynchronous csd: by its target before the function starts, or by a poster whose push was
     /// refused. Returns what the word was: `TOLD` and `CANCELLED` are the caller's to answer for.
     #[inline]
     pub(crate) fn unlock(&self, cpu: u32) -> Snapshot {
-        // Relaxed: the count of runs does not change while the word is locked (I3), and the lock is ours.
-        let runs = (self.0.load(Ordering::Relaxed) & RUNS).wrapping_add(1 << RUNS_SHIFT);
+        self.unlock_seen(cpu, self.look_racy())
+    }
+
+    /// As [`Self::unlock`], for one who has looked at the word since it was locked: the count of runs has not changed (I3).
+    #[inline]
+    pub(crate) fn unlock_seen(&self, cpu: u32, seen: Snapshot) -> Snapshot {
+        let runs = (seen.0 & RUNS).wrapping_add(1 << RUNS_SHIFT);
         let free = (cpu + 1) << CPU_SHIFT | runs;
         // AcqRel: sees what every loser wrote (its half of P2), and publishes that the fields were read to the next
         // `claim`. A swap, not a store: a store would cut the losers' release sequence (I1).
@@ -282,7 +325,7 @@ impl State {
             return Park::Done;
         }
         // Release: what the caller prepared for its sleep is seen by whoever wakes it; pairs with `complete`.
-        // Failure Relaxed: only a completion can have changed the word, and `is_done` reads it again.
+        // Failure Relaxed: a completion has changed the word, or `take_blocking` has; `is_done` reads it again.
         match self.0.compare_exchange(s, s | PARKED, Ordering::Release, Ordering::Relaxed) {
             Ok(_) => Park::Sleep,
             Err(_) => Park::Done,

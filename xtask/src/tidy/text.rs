@@ -48,7 +48,8 @@ pub(super) fn undone(path: &str, text: &str) -> Vec<Breach> {
     breaches
 }
 
-fn has_word(line: &str, word: &str) -> bool {
+/// Whether `word` is in the line, and not as a part of a longer one.
+pub(super) fn has_word(line: &str, word: &str) -> bool {
     let part = |c: char| c.is_alphanumeric() || c == '_';
     line.match_indices(word)
         .any(|(at, _)| !line[..at].ends_with(part) && !line[at + word.len()..].starts_with(part))

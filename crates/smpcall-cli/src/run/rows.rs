@@ -9,11 +9,15 @@
 //! | multicast to all | `Smp::call_many` by one of two CPUs to both, until both have run |
 //! | multicast to all of 8 | the same by a thread, to eight CPUs that share the cores |
 //! | post, run seen | `Smp::post`, until the caller sees what the function wrote |
+//! | detached call, run seen | `Smp::post_detached`, likewise |
 //! | flood of posts | one of 1,024 `Smp::post` of as many csds, until the last has run |
 //! | flood of chains | the same by `Smp::post_all`, 32 csds at a time |
 //! | post told Busy | `Smp::post` of a csd that is queued at a target that runs something else |
 //! | cancel | `Csd::cancel` of one that is queued there |
 //! | call to oneself | `Smp::call` by a CPU to itself |
+//! | waiting call, no counters | as the first, on a machine of its own; what the next two are to be compared with |
+//! | waiting call, counters on | the same where every event is counted |
+//! | waiting call, latencies on | the same where the clock is read, too |
 //!
 //! States of the target: *polling*: it looks at its queue all the time. *Parked*: it sleeps, and was left alone before
 //! the call for long enough to do so. *Busy*: it runs another function; in the timed rows that one began just before,
@@ -21,6 +25,7 @@
 
 mod both;
 mod busy;
+mod counted;
 mod flood;
 mod many;
 mod posts;
@@ -88,13 +93,18 @@ const fn row(
     Plan { call, target, against, rings, measure: Measure::On(at, measure) }
 }
 
+const fn alone(call: &'static str, measure: Alone) -> Plan {
+    let (target, against) = ("polling", Against::CacheLine);
+    Plan { call, target, against, rings: Rings::Any, measure: Measure::Alone(measure) }
+}
+
 const CPU_POLLING: (State, Caller) = (State::Polling, Caller::Cpu);
 const CPU_PARKED: (State, Caller) = (State::Parked, Caller::Cpu);
 const THREAD_POLLING: (State, Caller) = (State::Polling, Caller::Thread);
 const THREAD_PARKED: (State, Caller) = (State::Parked, Caller::Thread);
 
 /// All rows, in the order of the table.
-pub(super) static ROWS: [Plan; 20] = {
+pub(super) static ROWS: [Plan; 24] = {
     use Against::{CacheLine, FetchOr, Futex};
     use Rings::{Any, None, OneEach};
     [
@@ -122,6 +132,7 @@ pub(super) static ROWS: [Plan; 20] = {
         row(("post, run seen", "polling"), CacheLine, CPU_POLLING, None, posts::to_polling),
         row(("post, run seen", "parked"), Futex, CPU_PARKED, OneEach, posts::to_parked),
         row(("post, run seen", "busy"), CacheLine, CPU_POLLING, None, busy::post),
+        row(("detached call, run seen", "polling"), CacheLine, CPU_POLLING, None, posts::detached),
         row(("flood of posts", "polling"), CacheLine, CPU_POLLING, None, flood::posts),
         row(("flood of posts", "parked"), Futex, CPU_PARKED, OneEach, flood::posts_to_parked),
         row(("flood of posts, by a thread", "polling"), CacheLine, THREAD_POLLING, None, flood::posts),
@@ -130,5 +141,8 @@ pub(super) static ROWS: [Plan; 20] = {
         row(("post told Busy", "busy"), FetchOr, CPU_POLLING, None, busy::told),
         row(("cancel", "busy"), FetchOr, CPU_POLLING, None, busy::cancel),
         row(("call to oneself", "self"), CacheLine, CPU_POLLING, Any, waiting::to_oneself),
+        alone("waiting call, no counters", counted::off),
+        alone("waiting call, counters on", counted::on),
+        alone("waiting call, latencies on", counted::stamped),
     ]
 };

@@ -7,16 +7,19 @@
 //! | [`Contested`] | everybody, to any CPU; everybody cancels it | P2 and who owes (`Told`); P1 within bounds |
 //! | [`Relay`] | its own function | P5 |
 //! | [`Scatter`]: a multicast, no csd | one thread, to many | P1, P2, P6 |
+//! | [`Detached`]: no csd either | one thread | P1, P2, P6 |
 //!
 //! In each, `written` is data that only the post publishes, and `seen` what the last run read of it. All comparisons are
 //! exact when everything is at rest; [`Own`] is also checked whenever its poster finds that all its runs have ended.
 
 mod contested;
+mod detached;
 mod relay;
 mod scatter;
 mod shared;
 
 pub(super) use self::contested::Contested;
+pub(super) use self::detached::Detached;
 pub(super) use self::relay::Relay;
 pub(super) use self::scatter::Scatter;
 pub(super) use self::shared::Shared;
@@ -44,6 +47,14 @@ pub(super) enum Posted {
     Refused,
     /// An answer that this poster cannot have been given. Counted as an error already.
     Wrong,
+}
+
+/// Whether a post rings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Haste {
+    Now,
+    /// To be followed by one that does, before its poster rests.
+    Lazy,
 }
 
 /// A csd with one poster.
@@ -144,6 +155,14 @@ impl Own {
         let is_free = self.is_settled() && self.body.cancelled_on.read() == 0;
         self.write(target, value);
         let answer = self.body.ground.machine.post(target, self.csd);
+        self.take_note(target, answer, is_free)
+    }
+
+    /// As [`Self::post_next`], without a doorbell: until somebody hurries it, its run need not come.
+    pub(super) fn post_lazily(&self, target: u32) -> Posted {
+        let is_free = self.is_settled() && self.body.cancelled_on.read() == 0;
+        self.write(target, self.body.written.read() + 1);
+        let answer = self.body.ground.machine.post_lazy(target, self.csd);
         self.take_note(target, answer, is_free)
     }
 

@@ -53,10 +53,19 @@ pub(super) static KINDS: &[Kind] = &[
     kind!("shared", 10, AtOnce, posts::shared, "posts of csds that everybody posts"),
     kind!("contested", 5, AtOnce, posts::contested, "posts and cancels of csds that everybody cancels"),
     kind!("cancel", 5, AtOnce, posts::cancel, "posts that are cancelled, and posted again"),
+    kind!("lazy", 5, AtOnce, posts::lazy, "posts that ring nobody, and are hurried"),
+    kind!("detached", 5, AtOnce, posts::detached, "calls without a csd that nobody waits for"),
     kind!("relay", 5, AtOnce, posts::relay, "csds that post themselves from inside"),
     kind!("interrupt", 3, AtOnce, posts::interrupt, "posts from a signal handler of another thread"),
     kind!("race", 4, WithTarget, race::race, "posts at the moment in which the csd is unlocked"),
     kind!("call", 10, WithTarget, calls::call, "waiting calls that borrow and give back a result"),
+    kind!(
+        "blocking",
+        4,
+        WithTarget,
+        calls::blocking,
+        "calls whose function runs in the target's thread, and may wait"
+    ),
     kind!("self", 3, WithTarget, calls::own, "calls and posts to the CPU's own self"),
     kind!(
         "many",

@@ -1,6 +1,6 @@
 //! Everything is at rest: do all accounts agree?
 
-use super::csds::{Contested, Own, Relay, Scatter, Shared};
+use super::csds::{Contested, Detached, Own, Relay, Scatter, Shared};
 use super::ground::Ground;
 use super::tally::Check;
 use super::world::World;
@@ -87,6 +87,18 @@ impl Account {
         }
     }
 
+    fn of_detached(detached: &Detached) -> Self {
+        Self {
+            what: "detached",
+            target: None,
+            due: (detached.due.get(), detached.due.get()),
+            ended: detached.ended.get(),
+            owed: 0,
+            seen: 0,
+            is_pending: false,
+        }
+    }
+
     fn of_counted(ground: &Ground) -> Self {
         let counted = &ground.counted;
         Self {
@@ -112,10 +124,12 @@ fn accounts(world: &World) -> impl Iterator<Item = Account> {
     let contested = world.contested.iter().map(Account::of_contested);
     let relays = world.kits.iter().map(|kit| Account::of_relay(kit.relay));
     let scatters = world.kits.iter().map(|kit| Account::of_scatter(kit.scatter));
+    let detached = world.kits.iter().map(|kit| Account::of_detached(kit.detached));
     owns.chain(shared)
         .chain(contested)
         .chain(relays)
         .chain(scatters)
+        .chain(detached)
         .chain([Account::of_counted(world.ground)])
 }
 

@@ -1,6 +1,6 @@
 //! Who makes calls, and the csds of each. Never freed: csds that are posted by reference live for ever.
 
-use super::csds::{Contested, Own, Relay, Scatter, Shared};
+use super::csds::{Contested, Detached, Own, Relay, Scatter, Shared};
 use super::ground::{Ground, Order};
 use super::interrupt::Station;
 use super::words::{Count, Signal};
@@ -42,8 +42,10 @@ pub(super) struct Kit {
     pub(super) raced: Own,
     pub(super) waited: Own,
     pub(super) cancelled: Own,
+    pub(super) lazy: Own,
     pub(super) relay: &'static Relay,
     pub(super) scatter: &'static Scatter,
+    pub(super) detached: &'static Detached,
     /// The kind of calls that the thread is busy with, plus 1; 0: with none.
     pub(super) doing: Signal,
     /// Whom it calls or waits for, plus 1.
@@ -62,10 +64,9 @@ impl World {
 
     /// All csds with one poster.
     pub(super) fn owns(&self) -> impl Iterator<Item = &Own> {
-        let of_threads = self
-            .kits
-            .iter()
-            .flat_map(|kit| kit.sender.ordered.iter().chain([&kit.raced, &kit.waited, &kit.cancelled]));
+        let of_threads = self.kits.iter().flat_map(|kit| {
+            kit.sender.ordered.iter().chain([&kit.raced, &kit.waited, &kit.cancelled, &kit.lazy])
+        });
         of_threads.chain(self.stations.iter().flat_map(|station| &station.sender.ordered))
     }
 }
@@ -100,8 +101,10 @@ impl Kit {
             raced: own("race"),
             waited: own("wait"),
             cancelled: own("cancel"),
+            lazy: own("lazy"),
             relay: Relay::new(ground),
             scatter: Scatter::new(ground, sender.row, sender.home),
+            detached: Detached::new(ground, sender.row, sender.home),
             doing: Signal::default(),
             with: Signal::default(),
             sender,

@@ -4,7 +4,7 @@ use crate::ctx::{Ctx, Done};
 use crate::rig::Rig;
 use crate::words::Count;
 use core::num::NonZeroU32;
-use smpcall::{Budget, CallError, Flushed, PostError, Sleep, WaitError};
+use smpcall::{Budget, CallError, Cancel, Flushed, PostError, Sleep, Told, WaitError};
 
 const WOULD_DEADLOCK: CallError = CallError::WouldDeadlock;
 
@@ -43,6 +43,30 @@ pub(super) fn p10_a_wait_in_a_function_is_refused<R: Rig>(ctx: Ctx<R>) -> Done {
     })?;
     ctx.post(ctx.next(), csd)?;
     ctx.until(|| ran.get() == 1 && later_ran.get() == 1, "a post was not answered")
+}
+
+pub(super) fn p10_a_function_waits_for_itself_in_vain_and_may_cancel_its_next_run<R: Rig>(
+    ctx: Ctx<R>,
+) -> Done {
+    let ran = ctx.place(Count::new())?;
+    let csd = ctx.csd_with_itself(|itself| {
+        move || {
+            let refused = Err(WaitError::WouldDeadlock);
+            ctx.note_same(itself.wait(), refused, "a wait of a function for its own run");
+            ctx.note_same(itself.cancel(), Cancel::NotPending, "cancel of a run that has begun");
+            ctx.note_same(itself.post(ctx.cpu()), Ok(()), "a post from inside");
+            ctx.note_same(itself.wait(), refused, "a wait of a function for its next run");
+            let removed = Cancel::Removed { told: Told::No };
+            ctx.note_same(itself.cancel(), removed, "cancel of the next run");
+            ctx.note_same(itself.wait(), refused, "a wait of a function that has no next run, for its own");
+            ran.add(1);
+        }
+    })?;
+    ctx.post(ctx.next(), csd)?;
+    ctx.until(|| ran.get() == 1, "a post was not answered")?;
+    ctx.wait(csd)?;
+    ctx.barrier()?;
+    ctx.same(ran.get(), 1, "runs")
 }
 
 pub(super) fn p10_with_interrupts_off_waiting_is_refused<R: Rig>(ctx: Ctx<R>) -> Done {

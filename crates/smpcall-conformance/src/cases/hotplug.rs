@@ -8,11 +8,11 @@ use smpcall::{CallError, HotplugError, PostError, Told};
 
 const OFFLINE: PostError = PostError::Offline { told: Told::No };
 
-fn go_offline<R: Rig>(ctx: Ctx<R>) -> Done {
+pub(super) fn go_offline<R: Rig>(ctx: Ctx<R>) -> Done {
     ctx.check(ctx.smp().offline().is_ok(), "an online CPU goes offline")
 }
 
-fn come_online<R: Rig>(ctx: Ctx<R>) -> Done {
+pub(super) fn come_online<R: Rig>(ctx: Ctx<R>) -> Done {
     ctx.same(ctx.smp().online(), Ok(()), "an offline CPU comes online")
 }
 
@@ -130,7 +130,7 @@ pub(super) fn p8_a_self_call_of_an_offline_cpu_is_refused<R: Rig>(ctx: Ctx<R>) -
 }
 
 /// CPU `cpus - 1` comes and goes `rounds` times, then says stop; the others do `meanwhile` until then.
-fn while_it_comes_and_goes<R: Rig>(
+pub(super) fn while_it_comes_and_goes<R: Rig>(
     ctx: Ctx<R>,
     stop: &Count,
     mut meanwhile: impl FnMut(u32) -> Done,

@@ -5,7 +5,7 @@ use crate::rig::Rig;
 use crate::words::Count;
 use smpcall::{Budget, CallError, Flushed, Platform};
 
-fn unwind<R: Rig>(ctx: Ctx<R>) -> Result<fn() -> !, Over> {
+pub(super) fn unwind<R: Rig>(ctx: Ctx<R>) -> Result<fn() -> !, Over> {
     ctx.rig().unwind().ok_or_else(|| ctx.skip("there is no unwinding"))
 }
 

@@ -2,7 +2,7 @@
 //! flushes, as an interrupt's does; and a wrapper that breaks what a port can break.
 
 use super::signal;
-use smpcall::{Budget, PerCpu, Platform, Smp};
+use smpcall::{Budget, Counted, CpuStats, Event, PerCpu, Platform, Smp, Stats};
 use smpcall_conformance::{Lines, Rig, Suite, Woken, memory_bytes};
 use std::any::Any;
 use std::cell::Cell;
@@ -33,12 +33,14 @@ pub(crate) struct Threads {
     started: Instant,
     /// Doorbells that arrived.
     rings: AtomicU64,
+    stats: Stats<Box<[CpuStats]>>,
 }
 
 impl Threads {
     fn new(cpus: u32) -> Self {
         let bells = (0..cpus).map(|_| Bell::default()).collect();
-        Self { bells, started: Instant::now(), rings: AtomicU64::new(0) }
+        let stats = Stats::new((0..cpus).map(|_| CpuStats::new()).collect());
+        Self { bells, started: Instant::now(), rings: AtomicU64::new(0), stats }
     }
 
     fn bell(&self, cpu: u32) -> &Bell {
@@ -72,6 +74,12 @@ impl Threads {
 unsafe impl Platform for Threads {
     type IrqState = ();
     type Panic = Box<dyn Any + Send>;
+
+    const TRACES: bool = true;
+
+    fn trace(&self, event: &Event) {
+        self.stats.count(event);
+    }
 
     fn current_cpu(&self) -> Option<u32> {
         ME.get()
@@ -127,6 +135,8 @@ pub(crate) enum Fault {
     Twice,
     /// A doorbell goes to the next CPU instead.
     WrongCpu,
+    /// Of several doorbells that are rung at once, one is lost.
+    ManyLoseOne,
     /// Waiting is said to be allowed always.
     AlwaysWaits,
     /// The suite is told that the doorbell's handler flushes; nobody does.
@@ -137,6 +147,8 @@ pub(crate) enum Fault {
     TooLittleMemory,
     /// The rig counts every second doorbell.
     CountsWrong,
+    /// Every second Busy is not counted.
+    ForgetsBusies,
 }
 
 /// A port with a fault wrapped around it.
@@ -152,6 +164,12 @@ unsafe impl<P: Platform> Platform for Faulty<P> {
     type Panic = P::Panic;
 
     const PARKS: bool = P::PARKS;
+    const TRACES: bool = P::TRACES;
+    const STAMPS: bool = P::STAMPS;
+
+    fn trace(&self, event: &Event) {
+        self.port.trace(event);
+    }
 
     fn current_cpu(&self) -> Option<u32> {
         self.port.current_cpu()
@@ -172,6 +190,12 @@ unsafe impl<P: Platform> Platform for Faulty<P> {
             }
             _ => self.port.ring(cpu),
         }
+    }
+
+    fn ring_many(&self, first: u32, cpus: usize) {
+        let lost = if self.fault == Fault::ManyLoseOne { cpus & cpus.wrapping_neg() } else { 0 };
+        let rung = cpus & !lost;
+        (0..usize::BITS).filter(|bit| rung & 1 << bit != 0).for_each(|bit| self.ring(first + bit));
     }
 
     fn irq_save(&self) -> P::IrqState {
@@ -255,6 +279,14 @@ impl<const HANDLER: bool> Rig for ThreadRig<HANDLER> {
     fn rings(&self) -> Option<u64> {
         let rings = self.smp.platform().port.rings.load(Ordering::Relaxed);
         Some(if self.setup.fault == Fault::CountsWrong { rings / 2 } else { rings })
+    }
+
+    fn counted(&self) -> Option<Counted> {
+        let mut counted = self.smp.platform().port.stats.total();
+        if self.setup.fault == Fault::ForgetsBusies {
+            counted.busy /= 2;
+        }
+        Some(counted)
     }
 
     fn unwind(&self) -> Option<fn() -> !> {

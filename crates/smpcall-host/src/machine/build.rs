@@ -2,8 +2,10 @@
 
 use super::{Machine, Seats, Shared};
 use crate::affinity::{allowed_cores, process_cores_len};
-use crate::port::{Host, OnStall};
-use smpcall::{CpuCountError, PerCpu, Smp, Stall};
+use crate::port::Host;
+use crate::stalls::Stalls;
+use crate::trace::Trace;
+use smpcall::{CpuCountError, Overdue, PerCpu, Smp, Stall};
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, mpsc};
@@ -64,23 +66,23 @@ impl std::error::Error for BuildError {}
 
 /// A machine to be.
 #[must_use]
-pub struct Builder {
+pub struct Builder<T = ()> {
     owned: usize,
     attachable: usize,
     idle: Idle,
     cores: Cores,
-    stall_timeout: Duration,
-    on_stall: OnStall,
+    stalls: Stalls,
+    trace: T,
 }
 
-impl std::fmt::Debug for Builder {
+impl<T> std::fmt::Debug for Builder<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Builder")
             .field("owned", &self.owned)
             .field("attachable", &self.attachable)
             .field("idle", &self.idle)
             .field("cores", &self.cores)
-            .field("stall_timeout", &self.stall_timeout)
+            .field("stalls", &self.stalls)
             .finish_non_exhaustive()
     }
 }
@@ -92,13 +94,13 @@ impl Default for Builder {
             attachable: 0,
             idle: Idle::PollThenSleep(Duration::from_micros(50)),
             cores: Cores::Spread,
-            stall_timeout: Duration::from_secs(5),
-            on_stall: Box::new(|stall| eprintln!("smpcall: {stall}")),
+            stalls: Stalls::new(),
+            trace: (),
         }
     }
 }
 
-impl Builder {
+impl<T: Trace> Builder<T> {
     /// CPUs 0 to `cpus` − 1 are threads of the machine's own. None, unless told.
     pub fn owned(mut self, cpus: usize) -> Self {
         self.owned = cpus;
@@ -126,14 +128,60 @@ impl Builder {
 
     /// After how long a silent target is reported: 5 s (Linux's default), unless told. Zero: never.
     pub fn stall_timeout(mut self, timeout: Duration) -> Self {
-        self.stall_timeout = timeout;
+        self.stalls.timeout_ns = nanos(timeout);
+        self
+    }
+
+    /// After how long a wait for a silent target ends the process: never (Linux's default), unless told. Zero: never.
+    pub fn stall_stop(mut self, after: Duration) -> Self {
+        self.stalls.stop_ns = nanos(after);
         self
     }
 
     /// Who is told of a silent target: standard error, unless told. Called by the waiting thread; must not panic.
     pub fn on_stall(mut self, on_stall: impl Fn(&Stall) + Send + Sync + 'static) -> Self {
-        self.on_stall = Box::new(on_stall);
+        self.stalls.on_stall = Box::new(on_stall);
         self
+    }
+
+    /// Who is told that a wait which was reported has ended after all: standard error, unless told. As for
+    /// [`on_stall`](Self::on_stall).
+    pub fn on_unstuck(mut self, on_unstuck: impl Fn(&Stall) + Send + Sync + 'static) -> Self {
+        self.stalls.on_unstuck = Box::new(on_unstuck);
+        self
+    }
+
+    /// Who is told of what [`Smp::watchdog`] finds: standard error, unless told. Called by the watchdog's caller.
+    ///
+    /// ```
+    /// use smpcall_host::{Machine, smpcall::Watch};
+    ///
+    /// let machine = Machine::builder().owned(2).on_overdue(|overdue| eprintln!("{overdue}")).build()?;
+    /// let mut notes = [Watch::new(); 2];
+    /// // Every second, say, in a thread of its own:
+    /// let held_up = machine.watchdog(5_000_000_000, &mut notes);
+    /// assert_eq!(held_up, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn on_overdue(mut self, on_overdue: impl Fn(&Overdue) + Send + Sync + 'static) -> Self {
+        self.stalls.on_overdue = Box::new(on_overdue);
+        self
+    }
+
+    /// Who listens to the tracepoints (P12): nobody, unless told, and then they cost nothing.
+    /// [`Counters`](crate::Counters) count.
+    ///
+    /// ```
+    /// use smpcall_host::{Counters, Machine};
+    ///
+    /// let machine = Machine::builder().owned(1).trace(Counters::new()).build()?;
+    /// machine.call(0, || ())?;
+    /// assert_eq!(machine.tracer().total().queued, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn trace<U: Trace>(self, trace: U) -> Builder<U> {
+        let Self { owned, attachable, idle, cores, stalls, trace: _ } = self;
+        Builder { owned, attachable, idle, cores, stalls, trace }
     }
 
     /// Starts the machine. Its own CPUs are online when this returns.
@@ -141,7 +189,7 @@ impl Builder {
     /// # Errors
     ///
     /// [`BuildError`].
-    pub fn build(self) -> Result<Machine, BuildError> {
+    pub fn build(self) -> Result<Machine<T>, BuildError> {
         let one_core = process_cores_len() == 1;
         let cores = match &self.cores {
             Cores::Spread => allowed_cores(),
@@ -153,8 +201,9 @@ impl Builder {
         if cpus_len > smpcall::CPUS_MAX {
             return Err(BuildError::CpuCount(CpuCountError { asked: cpus_len }));
         }
-        let stall_timeout_ns = u64::try_from(self.stall_timeout.as_nanos()).unwrap_or(u64::MAX);
-        let host = Host::new(cpus_len, one_core, stall_timeout_ns, self.on_stall);
+        let mut trace = self.trace;
+        trace.begin(cpus_len);
+        let host = Host::new(cpus_len, one_core, self.stalls, trace);
         let storage: Box<[PerCpu]> = std::iter::repeat_with(PerCpu::new).take(cpus_len).collect();
         let smp = Smp::with_storage(host, storage).map_err(BuildError::CpuCount)?;
         let idle = match self.idle {
@@ -172,13 +221,17 @@ impl Builder {
     }
 }
 
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// Returns whether two of so many threads are kept on the same core.
 fn share_cores(threads: usize, cores: &[usize]) -> bool {
     let used: BTreeSet<usize> = cores.iter().copied().take(threads).collect();
     !cores.is_empty() && used.len() < threads
 }
 
-fn start(machine: &Machine, owned: u32, cores: &[usize]) -> Result<(), BuildError> {
+fn start<T: Trace>(machine: &Machine<T>, owned: u32, cores: &[usize]) -> Result<(), BuildError> {
     let (started, starts) = mpsc::channel();
     for cpu in 0..owned {
         let core = (!cores.is_empty()).then(|| cores[cpu as usize % cores.len()]);

@@ -4,6 +4,7 @@
 //! No test asserts on time. Each is bounded by `site::bounded`, so that a lost doorbell is a named failure and not a hang.
 
 mod attach;
+mod blocking;
 mod build;
 mod calls;
 mod doorbells;
@@ -19,3 +20,5 @@ mod self_posts;
 mod shutdown_raced;
 mod site;
 mod stalls;
+mod traced;
+mod watchdog;

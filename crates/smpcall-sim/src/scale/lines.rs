@@ -197,7 +197,16 @@ mod tests {
     use super::*;
 
     fn cost() -> Cost {
-        Cost { near_ns: 10.0, far_ns: 100.0, hit_ns: 1.0, rmw_ns: 3.0, hold_ns: 0.0, shared_ns: 5.0, cluster: 2, ..Cost::default() }
+        Cost {
+            near_ns: 10.0,
+            far_ns: 100.0,
+            hit_ns: 1.0,
+            rmw_ns: 3.0,
+            hold_ns: 0.0,
+            shared_ns: 5.0,
+            cluster: 2,
+            ..Cost::default()
+        }
     }
 
     #[test]

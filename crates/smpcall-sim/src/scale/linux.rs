@@ -9,9 +9,9 @@
 
 use super::cost::Ps;
 use super::machine::machine;
-use smpcall_sim_atomics::{AtomicU32, AtomicUsize, Ordering};
 use super::workload::Calls;
 use smpcall_instrumented::CpuMask;
+use smpcall_sim_atomics::{AtomicU32, AtomicUsize, Ordering};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
@@ -28,14 +28,11 @@ struct Csd {
 
 impl Csd {
     const fn new() -> Self {
-        Self {
-            flags: AtomicU32::new(0),
-            next: Cell::new(std::ptr::null()),
-            function: RefCell::new(None),
-        }
+        Self { flags: AtomicU32::new(0), next: Cell::new(std::ptr::null()), function: RefCell::new(None) }
     }
 
     fn wait(&self) {
+        // Acquire: the function has returned, or the fields were read; pairs with `run`.
         while self.flags.load(Ordering::Acquire) & LOCK != 0 {
             machine().relax();
         }
@@ -73,10 +70,12 @@ impl Linux {
     /// Pushes a locked object; `true` if the list was empty.
     fn push(&self, cpu: u32, csd: &Csd) -> bool {
         let queue = &self.queues[cpu as usize].0;
+        // Relaxed: a guess.
         let mut first = queue.load(Ordering::Relaxed);
         loop {
             csd.next.set(std::ptr::with_exposed_provenance(first));
             let new = std::ptr::from_ref(csd).expose_provenance();
+            // AcqRel: publishes the object. Failure Relaxed: we try again.
             match queue.compare_exchange(first, new, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => return first == 0,
                 Err(now) => first = now,
@@ -85,6 +84,7 @@ impl Linux {
     }
 
     fn fill(csd: &Csd, flags: u32, function: Rc<dyn Fn()>) {
+        // Relaxed: published by the push.
         csd.flags.store(flags, Ordering::Relaxed);
         csd.function.replace(Some(function));
     }
@@ -92,10 +92,12 @@ impl Linux {
     fn run(csd: &Csd, sync: bool) {
         let function = csd.function.take().expect("it was filled");
         if !sync {
+            // Release: the fields were read.
             csd.flags.store(0, Ordering::Release);
         }
         function();
         if sync {
+            // Release: the function has returned.
             csd.flags.store(0, Ordering::Release);
         }
     }
@@ -151,12 +153,14 @@ impl Calls for Linux {
 
     fn flush(&self) {
         let queue = &self.queues[machine().current_cpu() as usize].0;
+        // AcqRel: sees the objects.
         let mut at: *const Csd = std::ptr::with_exposed_provenance(queue.swap(0, Ordering::AcqRel));
         let (mut waited_for, mut others) = (Vec::new(), Vec::new());
         while !at.is_null() {
             // SAFETY: an object is in a list only while it is locked, and its owner waits for that to end before it reuses or
             // leaves it.
             let csd = unsafe { &*at };
+            // Relaxed: it is ours.
             let sync = csd.flags.load(Ordering::Relaxed) & SYNC != 0;
             if sync { &mut waited_for } else { &mut others }.push(csd);
             at = csd.next.get();

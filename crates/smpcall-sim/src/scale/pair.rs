@@ -55,7 +55,9 @@ pub fn round_trip(cost: &Cost) -> f64 {
     let (ping, time) = (Rc::clone(&word), Rc::clone(&took));
     let caller = move || {
         let trip = || {
+            // Release: what a call needs at the least.
             ping.0.store(1, Ordering::Release);
+            // Acquire: as above.
             while ping.0.load(Ordering::Acquire) == 1 {
                 machine().relax();
             }
@@ -67,9 +69,11 @@ pub fn round_trip(cost: &Cost) -> f64 {
     };
     let partner = move || {
         for _ in 0..=TRIPS {
+            // Acquire: as the caller's.
             while word.0.load(Ordering::Acquire) == 0 {
                 machine().relax();
             }
+            // Release: as the caller's.
             word.0.store(0, Ordering::Release);
         }
     };
@@ -121,17 +125,22 @@ fn caller(pair: Pair, smp: Rc<Core>, took: Rc<Cell<u64>>, stop: Rc<Cell<bool>>) 
                 let sum = Line(AtomicU32::new(0));
                 // The closure's memory is a line of the caller's: read and written there.
                 let borrow = || {
+                    // Relaxed: plain memory of the caller's, which the call hands over.
                     let before = sum.0.load(Ordering::Relaxed);
+                    // Relaxed: as above.
                     sum.0.store(before + 1, Ordering::Relaxed);
                 };
                 trips(&took, || {
+                    // Relaxed: as above.
                     let before = sum.0.load(Ordering::Relaxed);
                     assert_eq!(smp.call(1, borrow), Ok(()));
+                    // Relaxed: as above.
                     assert_eq!(sum.0.load(Ordering::Relaxed), before + 1);
                 });
             }
             Pair::Multicast => {
                 let ran = Line(AtomicU32::new(0));
+                // Relaxed: P4 is what makes it visible.
                 let count = || _ = ran.0.fetch_add(1, Ordering::Relaxed);
                 trips(&took, || assert_eq!(smp.call_many(To::All, count).map(|reached| reached.ran), Ok(2)));
             }
@@ -139,12 +148,16 @@ fn caller(pair: Pair, smp: Rc<Core>, took: Rc<Cell<u64>>, stop: Rc<Cell<bool>>) 
                 let runs = Arc::new(Line(AtomicU32::new(0)));
                 let seen = Arc::clone(&runs);
                 let csd = Arc::new(Csd::new(move || {
+                    // Relaxed: only we write it.
                     let before = runs.0.load(Ordering::Relaxed);
+                    // Release: the caller reads it.
                     runs.0.store(before + 1, Ordering::Release);
                 }));
                 trips(&took, || {
+                    // Acquire: pairs with the function.
                     let before = seen.0.load(Ordering::Acquire);
                     assert_eq!(smp.post(1, &csd), Ok(()));
+                    // Acquire: as above.
                     while seen.0.load(Ordering::Acquire) == before {
                         machine().relax();
                     }

@@ -62,7 +62,8 @@ pub enum Workload {
 
 impl Workload {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Call, Self::AllToOne, Self::Multicast, Self::Shootdown, Self::Everybody];
+    pub const ALL: [Self; 5] =
+        [Self::Call, Self::AllToOne, Self::Multicast, Self::Shootdown, Self::Everybody];
 
     /// For tables and files.
     pub fn name(self) -> &'static str {
@@ -194,10 +195,13 @@ fn body(
             Workload::AllToOne => {
                 tally.begin();
                 let seen = Rc::clone(&tally);
-                calls.post(0, Rc::new(move || {
-                    machine().work(time);
-                    seen.not_before(machine().now());
-                }));
+                calls.post(
+                    0,
+                    Rc::new(move || {
+                        machine().work(time);
+                        seen.not_before(machine().now());
+                    }),
+                );
             }
             Workload::Everybody => {
                 tally.begin();

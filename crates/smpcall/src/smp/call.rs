@@ -5,13 +5,16 @@
 //! the caller's again (I4). The caller does not leave them before (I5).
 
 use super::Smp;
+use super::wait::Serve;
 use crate::csd::{Header, Op, Work};
 use crate::door::{Luggage, Place};
 use crate::error::CallError;
 use crate::percpu::{PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
 use crate::queue::{Pushed, Seen};
+use crate::state::Kind;
 use crate::sync::SharedCell;
+use crate::trace::{CallKind, What, queue, told};
 use core::mem::{ManuallyDrop, MaybeUninit};
 
 /// The closure until it is run, then its result.
@@ -21,7 +24,7 @@ union Cargo<F, T> {
 }
 
 /// What a function came to: its result, or its panic.
-type Answer<P, R> = Result<R, <P as Platform>::Panic>;
+pub(super) type Answer<P, R> = Result<R, <P as Platform>::Panic>;
 
 /// One waiting call on the caller's stack: with four words of closure or result it is one cache line.
 #[repr(C, align(64))]
@@ -45,16 +48,17 @@ struct Vehicle<'a, C> {
     cargo: &'a SharedCell<C>,
 }
 
-/// Who calls whom, and how the caller is woken.
-struct Trip<'a> {
-    here: Option<(u32, &'a PerCpu)>,
-    cpu: u32,
-    target: &'a PerCpu,
-    waiter: Option<u16>,
+/// Who calls whom, how the caller is woken, and what it serves meanwhile.
+pub(super) struct Trip<'a> {
+    pub(super) here: Option<(u32, &'a PerCpu)>,
+    pub(super) cpu: u32,
+    pub(super) target: &'a PerCpu,
+    pub(super) waiter: Option<u16>,
+    pub(super) serve: Serve,
 }
 
 /// Aborts if the stack unwinds past a call that the target may still reach (I5): a panic while panicking does.
-struct NoUnwind;
+pub(super) struct NoUnwind;
 
 impl Drop for NoUnwind {
     fn drop(&mut self) {
@@ -105,10 +109,10 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             return Err(CallError::WouldDeadlock);
         }
         let waiter = if P::PARKS { self.platform.waiter() } else { None };
-        let trip = Trip { here, cpu, target, waiter };
+        let trip = Trip { here, cpu, target, waiter, serve: Serve::Queue };
         let answer = match self.lease::<F, R>(target) {
             Some(place) => self.call_at_door(&trip, &place, function)?,
-            None => self.call_from_frame(&trip, function)?,
+            None => self.call_from_frame(&trip, Kind::Sync, function)?,
         };
         match answer {
             Ok(result) => Ok(result),
@@ -141,19 +145,24 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         // Here already, so that all that is written at the door is written at once: the target looks at that line.
         let irq = IrqGuard::new(&self.platform);
         // SAFETY: the place is leased, so the header is ours and in no queue (I9), until `place` is dropped.
-        unsafe { vehicle.header.reuse_waiting(trip.cpu, trip.waiter.unwrap_or(0)) };
+        unsafe { vehicle.header.reuse_waiting(trip.waiter.unwrap_or(0)) };
         // SAFETY: as above; `lease` has compared the sizes; the door stays in place as long as the machine is borrowed.
         unsafe { self.travel(trip, &vehicle, function, irq) }
     }
 
     #[inline(always)]
-    fn call_from_frame<F, R>(&self, trip: &Trip<'_>, function: F) -> Result<Answer<P, R>, CallError>
+    pub(super) fn call_from_frame<F, R>(
+        &self,
+        trip: &Trip<'_>,
+        kind: Kind,
+        function: F,
+    ) -> Result<Answer<P, R>, CallError>
     where
         F: FnOnce() -> R + Send,
         R: Send,
     {
         let frame = Frame::<P, F, R> {
-            header: Header::new_waiting(trip.cpu, trip.waiter.unwrap_or(0)),
+            header: Header::new_waiting(trip.waiter.unwrap_or(0), kind),
             cargo: SharedCell::new(MaybeUninit::uninit()),
         };
         let vehicle = Vehicle { header: &frame.header, cargo: &frame.cargo };
@@ -184,8 +193,10 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         // SAFETY: not pushed yet, so the room is ours.
         cargo.with_mut(|room| unsafe { room.cast::<Cargo<F, Answer<P, R>>>().write(function) });
         let work = Work { func: run_cargo::<P, F, R, C>, arg: core::ptr::from_ref(cargo).cast() };
+        told!(self, queue(trip.cpu, header, &work, CallKind::Waiting));
         // SAFETY: not pushed yet.
         unsafe { header.set_work(work) };
+        header.stamp.set(&self.platform);
         let pushed = self.push_waiting(trip.cpu, trip.target, header);
         drop(irq);
         if !pushed {
@@ -196,7 +207,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             return Err(CallError::Offline);
         }
         let guard = NoUnwind;
-        self.await_call(trip.here, trip.target, trip.cpu, header, trip.waiter, core::any::type_name::<F>());
+        self.await_call(trip, header, core::any::type_name::<F>());
         core::mem::forget(guard);
         // SAFETY: the word says done, so `run_cargo` has written the answer, and the room is ours again (I4).
         let cargo = cargo.with(|room| unsafe { room.cast::<Cargo<F, Answer<P, R>>>().read() });
@@ -210,11 +221,15 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         // The target that matters for speed polls, so that is the guess.
         // SAFETY: the header is ours, and stays in place until the word says done (I4, I5).
         match unsafe { target.door.0.head.push(header, header, Seen::Polling) } {
-            Pushed::Ring => self.platform.ring(cpu),
-            Pushed::Seen => {}
-            Pushed::Refused => return false,
+            Pushed::Refused => {
+                told!(self, What::Refused { cpu, csd: header.name() });
+                false
+            }
+            accepted => {
+                self.answer_push(cpu, 1, accepted);
+                true
+            }
         }
-        true
     }
 
     /// A call to one's own CPU: in call context like any other, so that what it may do does not depend on where it runs.

@@ -5,6 +5,8 @@ use crate::csd::{Header, Op};
 use crate::percpu::{Batch, PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
 use crate::queue::{List, Rest, Seen};
+use crate::stamp::{Queued, Stamp};
+use crate::trace::{What, told};
 use core::num::NonZeroU32;
 
 /// How often a CPU that polls lets posts come together before it runs them.
@@ -48,7 +50,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// others (P6).
     ///
     /// To be called from the doorbell's interrupt handler, after it was acknowledged, and from the idle or event loop.
-    /// Looks first: on an empty queue it costs a load and writes nothing.
+    /// Looks first: on an empty queue it costs two loads and writes nothing. Takes lazy posts along, once; calls that may block
+    /// it hands to the CPU's thread, for [`Smp::run_blocking`], and counts them as run.
     ///
     /// Context: thread or interrupt of a CPU of this machine, not an NMI; from call context it returns at once. The
     /// functions run with the irq guard held. Progress: at most `budget` functions.
@@ -76,9 +79,13 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let own = &here.own.0;
         let mut batch = own.take_left_over();
         let mut flood = false;
+        let mut lazy = true;
         loop {
             if batch.is_empty() {
                 batch = self.take_batch(here, flood);
+                if core::mem::take(&mut lazy) {
+                    self.add_lazy(here, &mut batch);
+                }
                 // What is there when a batch has just run came while it ran.
                 flood = own.polling();
             }
@@ -94,7 +101,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
                 own.leave_over(batch);
                 if !own.polling() {
                     // The head stays as it is, POLLING or a list, so nobody else will ring.
-                    self.platform.ring(cpu);
+                    self.ring(cpu);
                 }
                 return false;
             }
@@ -118,9 +125,14 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// What a list holds, in the order in which it is to run.
     #[inline]
     pub(super) fn unfold(&self, here: &PerCpu, list: List) -> Batch {
+        here.own.0.demand_home();
         let mut batch = self.turn_round(list.newest());
         if list.is_called() {
             batch.slots = here.door.0.callers.take();
+        }
+        self.tell_batch(&batch);
+        if list.is_called() {
+            self.add_lazy(here, &mut batch);
         }
         batch
     }
@@ -143,7 +155,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
 
     /// Turns a list round that was taken off a head.
     #[inline]
-    fn turn_round(&self, newest: *const Header) -> Batch {
+    pub(super) fn turn_round(&self, newest: *const Header) -> Batch {
         let mut batch = Batch::EMPTY;
         let mut at = newest;
         while !at.is_null() {
@@ -205,14 +217,16 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let header = unsafe { &*at };
         // SAFETY: the fields are ours (I2).
         let work = unsafe { header.work() };
-        // Read before the completion: afterwards the frame may be gone.
-        let waiter = header.waiter();
+        let entered = self.enter(at.addr(), work.func as usize, &header.stamp);
         here.running.0.begin(at, work.func as *const ());
         // SAFETY: by I6. A waiting call's function catches its own panics.
         unsafe { (work.func)(work.arg, Op::Run) };
+        self.exit(at.addr(), work.func as usize, entered);
         if P::PARKS {
-            if header.state.complete().is_parked() {
-                self.platform.wake(waiter);
+            // The word names the waiter: afterwards the frame may be gone.
+            let before = header.state.complete();
+            if before.is_parked() {
+                self.platform.wake(before.waiter());
             }
         } else {
             header.state.complete_spinning();
@@ -229,15 +243,57 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     unsafe fn run_async(&self, cpu: u32, here: &PerCpu, at: *const Header) {
         // SAFETY: the caller's promise. The reference is not used after the unlock, when the csd may be queued anew.
         let header = unsafe { &*at };
+        let seen = header.state.look_racy();
+        if !seen.is_async() {
+            // SAFETY: the caller's promise.
+            return unsafe { self.run_uncommon(cpu, here, header, seen) };
+        }
         // SAFETY: the fields are ours until the unlock (I2).
         let work = unsafe { header.work() };
+        let entered = self.enter(at.addr(), work.func as usize, &header.stamp);
         here.running.0.begin(at, work.func as *const ());
-        let op = if header.state.unlock(cpu).is_cancelled() { Op::Discard } else { Op::Run };
+        let op = if header.state.unlock_seen(cpu, seen).is_cancelled() { Op::Discard } else { Op::Run };
         // SAFETY: by I6, this claim's one call.
         if let Err(panic) = P::catch(|| unsafe { (work.func)(work.arg, op) }) {
             self.platform.caught(panic);
         }
+        self.exit(at.addr(), work.func as usize, entered);
         here.running.0.end();
+    }
+
+    /// A batch was taken, or nothing. Its length is counted only where somebody listens.
+    #[inline(always)]
+    pub(super) fn tell_batch(&self, batch: &Batch) {
+        if !P::TRACES || batch.is_empty() {
+            return;
+        }
+        let mut len = batch.slots.count_ones();
+        for mut at in [batch.sync, batch.r#async] {
+            while !at.is_null() {
+                len += 1;
+                // SAFETY: the batch's headers are alive and ours (I5, I2).
+                at = unsafe { (*at).next() };
+            }
+        }
+        told!(self, What::Batch { len });
+    }
+
+    /// A function is about to start, whose csd this CPU has not let go of. Gives back what `exit` wants.
+    #[inline(always)]
+    pub(super) fn enter(&self, csd: usize, func: usize, stamp: &Stamp) -> Option<Queued> {
+        let queued = stamp.read(&self.platform);
+        told!(self, What::Entry { csd, func, queued_ns: queued.map(|queued| queued.ns) });
+        queued
+    }
+
+    #[inline(always)]
+    pub(super) fn exit(&self, csd: usize, func: usize, entered: Option<Queued>) {
+        told!(self, What::Exit { csd, func, ran_ns: self.since(entered) });
+    }
+
+    #[inline(always)]
+    fn since(&self, entered: Option<Queued>) -> Option<u64> {
+        entered.map(|entered| self.platform.now_ns().saturating_sub(entered.now_ns))
     }
 
     /// Runs a multicast's function, after passing it on to those who were left to this CPU, and answers it.
@@ -250,11 +306,14 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         self.pass_on(cpu, at);
         // SAFETY: the caller's promise.
         let run = unsafe { slot.run() };
+        let (csd, func) = (slot.as_header().addr(), run as usize);
+        let entered = self.enter(csd, func, slot.stamp());
         here.running.0.begin(slot.as_header(), run as *const ());
         // SAFETY: by I10 it finds in the slot what it was filled for, until we answer.
         if let Err(panic) = P::catch(|| unsafe { run(slot) }) {
             self.platform.caught(panic);
         }
+        self.exit(csd, func, entered);
         if let Some(waiter) = self.answer(cpu, at) {
             self.platform.wake(waiter);
         }

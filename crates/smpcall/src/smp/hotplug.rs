@@ -12,12 +12,15 @@ use crate::queue::{Rest, Seen};
 pub enum Sleep {
     /// It may: from now on the next post rings.
     Ready,
-    /// There is work: flush first.
+    /// There is work: flush, and run what may block, first.
     Work,
 }
 
 impl<P: Platform, S: Storage> Smp<P, S> {
     /// Opens the queue of the CPU that runs the caller: from now on posts to it are accepted.
+    ///
+    /// From now until it has gone offline the machine's memory must stay where it is. (An array of `PerCpu` moves with its
+    /// machine; then the CPU's next flush that has work panics, and so does its going offline.)
     ///
     /// Context: thread or start-up code of the CPU. Progress: wait-free.
     ///
@@ -30,11 +33,20 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         if here.own.0.in_call() {
             return Err(HotplugError::InCall);
         }
+        if here.door.0.head.look() != Seen::Offline {
+            return Err(HotplugError::Already);
+        }
+        // Before the first post can be accepted.
+        here.own.0.settle();
+        here.own.0.lazy.open();
         if here.door.0.head.open() { Ok(()) } else { Err(HotplugError::Already) }
     }
 
     /// Closes the queue of the CPU that runs the caller, and runs all that it had accepted (P8). From the moment of
     /// closing every post is refused with `Offline`; also those of the functions that run here last. Returns how many ran.
+    ///
+    /// Blocking calls run last, outside call context, with interrupts as the caller has them; their functions may still wait
+    /// for others.
     ///
     /// Context: thread or shut-down code of the CPU. Progress: runs every accepted call, without a budget.
     ///
@@ -42,7 +54,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     ///
     /// [`HotplugError`].
     pub fn offline(&self) -> Result<u32, HotplugError> {
-        let _irq = IrqGuard::new(&self.platform);
+        let irq = IrqGuard::new(&self.platform);
         let (cpu, here) = self.here().ok_or(HotplugError::NotACpu)?;
         let own = &here.own.0;
         if own.in_call() {
@@ -59,6 +71,10 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             let rest = self.run_batch(cpu, here, batch, &mut left);
             debug_assert!(rest.is_empty(), "no machine has 2^32 csds");
         }
+        self.close_lazy(cpu, here, &mut left);
+        drop(irq);
+        // A blocking call was counted when it was taken off the queue.
+        self.run_all_blocking(here);
         Ok(u32::MAX - left)
     }
 
@@ -84,7 +100,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     }
 
     /// Says that the CPU that runs the caller no longer looks by itself. If that is [`Sleep::Ready`] it may sleep, and the
-    /// next post to it rings; if it is [`Sleep::Work`] it still counts as polling, and must flush first.
+    /// next post to it rings; if it is [`Sleep::Work`] it still counts as polling, and must flush, and [run what may
+    /// block](Smp::run_blocking), first. Lazy posts do not keep it awake.
     ///
     /// Context: idle or event loop of a CPU. A kernel calls it with interrupts off, and sleeps by the instruction that
     /// switches them on and halts in one. Progress: wait-free.
@@ -95,10 +112,11 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     pub fn poll_end(&self) -> Sleep {
         let _irq = IrqGuard::new(&self.platform);
         let (_, here) = self.here().expect("poll_end is for a CPU of this machine");
-        self.stop_polling(here)
+        if here.own.0.has_blocking() { Sleep::Work } else { self.stop_polling(here) }
     }
 
-    /// Returns whether there is something to flush on the CPU that runs the caller. Two loads; writes nothing.
+    /// Returns whether there is something to flush on the CPU that runs the caller. Two loads; writes nothing. Lazy posts do
+    /// not count, nor do blocking calls that were flushed and wait for the CPU's thread.
     ///
     /// Context: any code of a CPU. Progress: wait-free.
     ///

@@ -171,7 +171,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         slot.luggage().with_mut(|room| unsafe { room.cast::<F>().write(function) });
         // SAFETY: as above; the luggage stays where it is until the last answer.
         unsafe { slot.fill(run_kept::<F>, core::ptr::null(), 0, self.slots.ticket()) };
-        let mut flight = Flight::new(self, here, at, None, Keep::No);
+        let mut flight = Flight::new(self, here, at, None, Keep::No, core::any::type_name::<F>());
         let own = flight.send(to, None);
         let mut reached = flight.land();
         if own && let Some((_, here)) = here {
@@ -183,8 +183,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         Ok(reached)
     }
 
-    /// Runs `function` on one CPU of `mask`, and gives back its result: the caller's own if it is in there, else the one that
-    /// the port calls nearest, else the next by number.
+    /// Runs `function` on one CPU of `mask` that is online, and gives back its result: the caller's own if it is in there, else
+    /// the one that the port calls [nearest](Platform::nearest), else the next by number. (Linux's `smp_call_function_any`.)
     ///
     /// Context, progress, panics: as for [`Smp::call`].
     ///
@@ -202,7 +202,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let len = self.cpus_len();
         let chosen = own
             .filter(takes)
-            .or_else(|| self.platform.nearest(from, mask).filter(takes))
+            .or_else(|| self.platform.nearest(own?, &mut mask.iter().filter(takes)).filter(takes))
             .or_else(|| (1..=len).map(|step| (from + step) % len).find(takes));
         match chosen {
             Some(cpu) => self.call(cpu, function),
@@ -226,7 +226,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     pub fn wake_idle_cpus(&self) -> u32 {
         let own = self.platform.current_cpu();
         let idle = |cpu: &u32| Some(*cpu) != own && self.head_of(*cpu) == Some(Seen::Idle);
-        (0..self.cpus_len()).filter(idle).map(|cpu| self.platform.ring(cpu)).count() as u32
+        (0..self.cpus_len()).filter(idle).map(|cpu| self.ring(cpu)).count() as u32
     }
 
     /// Returns whether any CPU of `mask` has calls that it has not looked at yet. Racy: the answer may be old by the time it is
@@ -271,12 +271,12 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             panic: SharedCell::new(None),
         };
         let waiter = if P::PARKS { self.platform.waiter() } else { None };
-        let at = self.claim_slot(here);
+        let at = self.claim_slot(here, core::any::type_name::<F>());
         let run: Run = run_shared::<P, F>;
         let arg = (&raw const shared).cast();
         // SAFETY: claimed, and no bit is set yet; `shared` is left only after the flight has landed.
         unsafe { self.slots.get(at).fill(run, arg, waiter.unwrap_or(0), self.slots.ticket()) };
-        let mut flight = Flight::new(self, here, at, waiter, Keep::Yes);
+        let mut flight = Flight::new(self, here, at, waiter, Keep::Yes, core::any::type_name::<F>());
         let own = flight.send(to, busy);
         let ran_here = match here {
             Some((_, here)) if own => self.call_self(here, || shared.run()),
@@ -295,22 +295,15 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         Ok(reached)
     }
 
-    /// A slot for a caller that may wait: until one is free, it serves its own queue. It looks at all slots now and then, and in
-    /// between only at the one that it prefers: each look at a slot in use costs its sender a line.
-    fn claim_slot(&self, here: Option<(u32, &PerCpu)>) -> u32 {
-        let first = self.first_slot(here);
-        let mut round = 0_u32;
-        loop {
-            let tried = if round.is_multiple_of(LOOKS_AT_ONE) { SLOTS } else { 1 };
-            if let Some(at) = self.slots.claim_one_of(first, tried) {
-                return at;
-            }
-            if here.is_some() {
-                // `More` needs no answer: we look again.
-                let _ = self.flush(super::Budget::DEFAULT);
-            }
-            self.platform.relax();
-            round = round.wrapping_add(1);
-        }
+    /// A slot for a caller that may wait: until one is free, it passes the time like any other wait. It looks at all slots now and
+    /// then, and in between only at the one that it prefers: each look at a slot in use costs its sender a line.
+    fn claim_slot(&self, here: Option<(u32, &PerCpu)>, function: &'static str) -> u32 {
+        let looks = core::cell::Cell::new(0_u32);
+        let claim = || {
+            let look = looks.replace(looks.get().wrapping_add(1));
+            let tried = if look.is_multiple_of(LOOKS_AT_ONE) { SLOTS } else { 1 };
+            self.slots.claim_one_of(self.first_slot(here), tried)
+        };
+        claim().unwrap_or_else(|| self.await_slot(here, function, claim))
     }
 }

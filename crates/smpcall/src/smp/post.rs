@@ -6,7 +6,8 @@ use crate::error::PostError;
 use crate::percpu::{PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
 use crate::queue::{Pushed, Seen};
-use crate::state::Claim;
+use crate::state::{Claim, Haste};
+use crate::trace::{CallKind, What, queue, told};
 
 /// What became of the csds of one [`Smp::post_all`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,8 +36,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     #[inline]
     pub fn post<T: Post>(&self, cpu: u32, csd: T) -> Result<(), PostError> {
         let target = self.cpu(cpu).ok_or(PostError::NoSuchCpu)?;
-        match csd.header().state.rely(cpu) {
-            Some(lost) => Err(refusal(lost)),
+        match csd.header().state.rely(cpu, Haste::Now) {
+            Some(lost) => Err(self.refuse(csd.header(), lost)),
             None => self.post_free(cpu, target, csd),
         }
     }
@@ -47,26 +48,70 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let guess = target.door.0.head.look();
         if guess == Seen::Offline {
             // Without a claim: nobody can have been told Busy.
+            told!(self, What::Refused { cpu, csd: csd.header().name() });
             return Err(PostError::Offline { told: Told::No });
         }
         let header = csd.header();
         // From the claim to the ring nobody on this CPU may wait for us: an interrupt that found the csd claimed but
         // not pushed would wait for the very code that it interrupted.
         let _irq = IrqGuard::new(&self.platform);
-        let claim = header.state.claim(cpu);
+        let claim = header.state.claim(cpu, Haste::Now);
         if claim != Claim::Won {
-            return Err(refusal(claim));
+            return Err(self.refuse(header, claim));
         }
+        let work = csd.work();
+        told!(self, queue(cpu, header, &work, CallKind::Posted));
         // SAFETY: we have won the claim, and have not pushed yet.
-        unsafe { header.set_work(csd.work()) };
+        unsafe { header.set_work(work) };
+        header.stamp.set(&self.platform);
         // SAFETY: a chain of one, which is ours, and which `T: Post` keeps alive and in place (I5).
         match unsafe { target.door.0.head.push(header, header, guess) } {
-            Pushed::Ring => self.platform.ring(cpu),
-            Pushed::Seen => {}
-            // SAFETY: the push was refused, so the claim is still ours.
-            Pushed::Refused => return Err(PostError::Offline { told: unsafe { let_go(header, cpu) } }),
+            Pushed::Refused => {
+                told!(self, What::Refused { cpu, csd: header.name() });
+                // SAFETY: the push was refused, so the claim is still ours.
+                Err(PostError::Offline { told: unsafe { let_go(header, cpu) } })
+            }
+            accepted => {
+                self.answer_push(cpu, 1, accepted);
+                Ok(())
+            }
         }
-        Ok(())
+    }
+
+    /// After a push that went through: rings, if it owes that (I8).
+    #[inline(always)]
+    pub(super) fn answer_push(&self, cpu: u32, calls: u32, pushed: Pushed) {
+        told!(self, What::Pushed { cpu, calls });
+        if pushed == Pushed::Ring {
+            self.ring(cpu);
+        } else {
+            told!(self, What::Saved { cpu });
+        }
+    }
+
+    /// Rings, under the irq guard.
+    #[inline(always)]
+    pub(super) fn ring(&self, cpu: u32) {
+        told!(self, What::Ring { first: cpu, cpus: 1 });
+        self.platform.ring(cpu);
+    }
+
+    /// What a poster is told that has not won the claim.
+    #[inline(always)]
+    pub(super) fn refuse(&self, header: &Header, lost: Claim) -> PostError {
+        match lost {
+            Claim::Busy(cpu) => {
+                told!(self, What::Busy { cpu, csd: header.name() });
+                PostError::Busy { cpu }
+            }
+            Claim::Hurried(cpu) => {
+                told!(self, What::Busy { cpu, csd: header.name() });
+                self.hurry_linked(header, cpu);
+                PostError::Busy { cpu }
+            }
+            Claim::Cancelled(cpu) => PostError::Cancelled { cpu },
+            Claim::Won => unreachable!("a claim that is won is not refused"),
+        }
     }
 
     /// Posts several csds to one CPU with one push and at most one ring. They run in the order given.
@@ -84,34 +129,37 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let target = self.cpu(cpu).ok_or(PostError::NoSuchCpu)?;
         let _irq = IrqGuard::new(&self.platform);
         if target.door.0.head.look() == Seen::Offline {
+            told!(self, What::Refused { cpu, csd: 0 });
             return Err(PostError::Offline { told: Told::No });
         }
-        let mut links = Links { smp: self, target, cpu, ends: None };
+        let mut links = Links { smp: self, target, cpu, ends: None, len: 0 };
         let mut chain = Chain::default();
         for csd in csds {
             let header = csd.header();
-            match header.state.claim(cpu) {
+            match header.state.claim(cpu, Haste::Now) {
                 Claim::Won => {
+                    let work = csd.work();
+                    told!(self, queue(cpu, header, &work, CallKind::Posted));
                     // SAFETY: we have won the claim, and push later.
-                    unsafe { header.set_work(csd.work()) };
+                    unsafe { header.set_work(work) };
+                    header.stamp.set(&self.platform);
                     // SAFETY: as above; `T: Post` keeps it alive and in place (I5).
                     unsafe { links.add(header) };
                     chain.queued += 1;
                 }
-                Claim::Busy(_) => chain.busy += 1,
+                Claim::Busy(queued_for) => {
+                    told!(self, What::Busy { cpu: queued_for, csd: header.name() });
+                    chain.busy += 1;
+                }
+                Claim::Hurried(queued_for) => {
+                    told!(self, What::Busy { cpu: queued_for, csd: header.name() });
+                    self.hurry_linked(header, queued_for);
+                    chain.busy += 1;
+                }
                 Claim::Cancelled(_) => chain.cancelled += 1,
             }
         }
         links.push().map(|()| chain).map_err(|told| PostError::Offline { told })
-    }
-}
-
-/// What a poster is told that has not won the claim.
-fn refusal(lost: Claim) -> PostError {
-    match lost {
-        Claim::Busy(cpu) => PostError::Busy { cpu },
-        Claim::Cancelled(cpu) => PostError::Cancelled { cpu },
-        Claim::Won => unreachable!("a claim that is won is not refused"),
     }
 }
 
@@ -120,7 +168,7 @@ fn refusal(lost: Claim) -> PostError {
 /// # Safety
 ///
 /// The caller owns the claim, and the header is in no queue.
-unsafe fn let_go(header: &Header, cpu: u32) -> Told {
+pub(super) unsafe fn let_go(header: &Header, cpu: u32) -> Told {
     // SAFETY: until the unlock the fields are ours (I2).
     let work = unsafe { header.work() };
     let old = header.state.unlock(cpu);
@@ -136,6 +184,7 @@ struct Links<'a, P: Platform, S: Storage> {
     cpu: u32,
     /// The newest and the oldest.
     ends: Option<(*const Header, *const Header)>,
+    len: u32,
 }
 
 impl<P: Platform, S: Storage> Links<'_, P, S> {
@@ -144,6 +193,7 @@ impl<P: Platform, S: Storage> Links<'_, P, S> {
     /// The header's claim is the caller's, and it stays alive and in place while it is queued (I5).
     unsafe fn add(&mut self, header: &Header) {
         let header = core::ptr::from_ref(header);
+        self.len += 1;
         match &mut self.ends {
             None => self.ends = Some((header, header)),
             Some((newest, _)) => {
@@ -158,12 +208,16 @@ impl<P: Platform, S: Storage> Links<'_, P, S> {
         let Some((newest, oldest)) = self.ends.take() else { return Ok(()) };
         // SAFETY: `add` linked them, from the newest to the oldest; their claims are ours.
         match unsafe { self.target.door.0.head.push(&*newest, &*oldest, self.target.door.0.head.look()) } {
-            Pushed::Ring => self.smp.platform.ring(self.cpu),
-            Pushed::Seen => {}
-            // SAFETY: the push was refused, so the claims are still ours.
-            Pushed::Refused => return Err(unsafe { self.let_go_all(newest, oldest) }),
+            Pushed::Refused => {
+                told!(self.smp, What::Refused { cpu: self.cpu, csd: 0 });
+                // SAFETY: the push was refused, so the claims are still ours.
+                Err(unsafe { self.let_go_all(newest, oldest) })
+            }
+            accepted => {
+                self.smp.answer_push(self.cpu, self.len, accepted);
+                Ok(())
+            }
         }
-        Ok(())
     }
 
     /// # Safety

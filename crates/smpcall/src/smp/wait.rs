@@ -1,5 +1,8 @@
 //! How a caller passes the time: look, serve one's own queue, pause, report, sleep.
 
+mod many;
+
+use super::call::{NoUnwind, Trip};
 use super::{Budget, Sleep, Smp};
 use crate::csd::{Header, Post};
 use crate::error::WaitError;
@@ -8,6 +11,8 @@ use crate::platform::{Backoff, IrqGuard, Pause, Platform};
 use crate::queue::Seen;
 use crate::stall::{Phase, Stall};
 use crate::state::Park;
+use crate::sync::Ordering;
+use crate::trace::{What, told};
 
 /// The longest nap, for waits in which nobody wakes the caller.
 const NAP_NS_MAX: u64 = 1_000_000;
@@ -24,6 +29,16 @@ struct Wait<'a> {
     deadline_ns: Option<u64>,
     /// Of several targets, one that has not answered yet.
     blame: Option<&'a dyn Fn() -> Option<u32>>,
+    serve: Serve,
+}
+
+/// What a CPU serves while it waits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Serve {
+    /// Its queue.
+    Queue,
+    /// Its queue, and the blocking calls that come in by it.
+    Blocking,
 }
 
 impl<'a> Wait<'a> {
@@ -45,15 +60,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
 
     /// Waits until a queued waiting call is done.
     #[inline]
-    pub(super) fn await_call(
-        &self,
-        here: Option<(u32, &PerCpu)>,
-        target: &PerCpu,
-        target_cpu: u32,
-        header: &Header,
-        waiter: Option<u16>,
-        function: &'static str,
-    ) {
+    pub(super) fn await_call(&self, trip: &Trip<'_>, header: &Header, function: &'static str) {
+        let Trip { here, cpu: target_cpu, target, waiter, serve } = *trip;
         for _ in 0..self.platform.looks_first(target_cpu) {
             // First the pause: an early look would take the line away from the target that fetches it.
             self.platform.relax();
@@ -61,46 +69,19 @@ impl<P: Platform, S: Storage> Smp<P, S> {
                 return;
             }
         }
-        let wait =
-            Wait { here, target, target_cpu, header, function, waiter, deadline_ns: None, blame: None };
-        let ask = || if waiter.is_some() { Some(header.state.park()) } else { None };
-        let done = self.pass_time(&wait, || header.state.is_done(), ask);
-        debug_assert!(done.is_ok(), "there is no deadline");
-    }
-
-    /// Waits until all have answered the multicast in slot `at`, of which `target_cpu` is one. Who owes an answer is only looked
-    /// for when that is asked: a look at every door would cost as many transfers as the call itself.
-    pub(super) fn await_answers(
-        &self,
-        here: Option<(u32, &PerCpu)>,
-        at: u32,
-        target_cpu: u32,
-        waiter: Option<u16>,
-    ) {
-        let slot = self.slots.get(at);
-        let owes = |cpu: &u32| {
-            let target = &self.cpus()[*cpu as usize];
-            target.door.0.callers.owes_racy(at) || target.running.0.runs(slot.as_header())
-        };
-        let blame = || (0..self.cpus_len()).find(owes);
-        for _ in 0..self.platform.looks_first(target_cpu) {
-            self.platform.relax();
-            if slot.answered() {
-                return;
-            }
-        }
         let wait = Wait {
             here,
-            target: &self.cpus()[target_cpu as usize],
+            target,
             target_cpu,
-            header: slot.as_header(),
-            function: "a multicast",
+            header,
+            function,
             waiter,
             deadline_ns: None,
-            blame: Some(&blame),
+            blame: None,
+            serve,
         };
-        let ask = || if waiter.is_some() { Some(slot.park()) } else { None };
-        let done = self.pass_time(&wait, || slot.answered(), ask);
+        let ask = || if waiter.is_some() { Some(header.state.park()) } else { None };
+        let done = self.pass_time(&wait, || header.state.is_done(), ask);
         debug_assert!(done.is_ok(), "there is no deadline");
     }
 
@@ -146,9 +127,14 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         if !self.may_wait(here) {
             return Err(WaitError::WouldDeadlock);
         }
+        if seen.is_lazy()
+            && let Some(cpu) = header.state.hurry()
+        {
+            self.summon_for_lazy(cpu);
+        }
         let function = csd.function_name();
-        let wait =
-            Wait { here, target, target_cpu, header, function, waiter: None, deadline_ns, blame: None };
+        let (waiter, blame, serve) = (None, None, Serve::Queue);
+        let wait = Wait { here, target, target_cpu, header, function, waiter, deadline_ns, blame, serve };
         self.pass_time(&wait, begun, || None).map_err(WaitError::TimedOut)?;
         // The target published the run before it unlocked the csd: if it does not show now, the run has ended. If it
         // does, it may be a later run of the same csd by now; either way ours has ended when this one has.
@@ -169,13 +155,17 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let polled = wait.here.is_some_and(|(_, here)| here.own.0.polling());
         self.look_at_own_queue(wait);
         let started_ns = self.platform.now_ns();
-        let mut stalls = Stalls::new(started_ns, self.platform.stall_timeout_ns());
+        let mut stalls =
+            Stalls::new(started_ns, self.platform.stall_timeout_ns(), self.platform.stall_stop_ns());
         let mut backoff = Backoff { rounds: 0, target: wait.target_cpu, waited_ns: 0 };
         let passed = loop {
             if done() {
                 break Ok(());
             }
             if wait.here.is_some() {
+                if wait.serve == Serve::Blocking {
+                    self.run_blocking();
+                }
                 // `More` needs no answer: we look again.
                 let _ = self.flush(Budget::DEFAULT);
                 if done() {
@@ -188,14 +178,17 @@ impl<P: Platform, S: Storage> Smp<P, S> {
                 break Err(self.stall(wait, backoff.waited_ns, stalls.reports));
             }
             if stalls.due(now_ns) {
-                self.report(wait, backoff.waited_ns, stalls.reports - 1);
+                self.report(wait, backoff.waited_ns, &stalls);
             }
             if self.platform.pause(&backoff) == Pause::Park {
-                let until_ns = stalls.next_ns.min(wait.deadline_ns.unwrap_or(u64::MAX));
+                let until_ns = stalls.next_ns.min(stalls.stop_ns).min(wait.deadline_ns.unwrap_or(u64::MAX));
                 self.sleep(wait, &ask, backoff.rounds, until_ns.saturating_sub(now_ns));
             }
             backoff.rounds = backoff.rounds.saturating_add(1);
         };
+        if stalls.reports > 0 {
+            self.end_of_stall(wait, started_ns, stalls.reports, &passed);
+        }
         if let Some((_, here)) = wait.here
             && !polled
         {
@@ -210,6 +203,9 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     fn sleep(&self, wait: &Wait<'_>, ask: &impl Fn() -> Option<Park>, rounds: u32, for_ns: u64) {
         if let Some((_, here)) = wait.here {
             let _irq = IrqGuard::new(&self.platform);
+            if wait.serve == Serve::Blocking && here.own.0.has_blocking() {
+                return;
+            }
             if self.stop_polling(here) == Sleep::Work {
                 return;
             }
@@ -239,16 +235,53 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let queued = matches!(target.door.0.head.look(), Seen::List(_));
         if queued && target.running.0.func_racy().is_none() {
             let _irq = IrqGuard::new(&self.platform);
-            self.platform.ring(cpu);
+            self.ring(cpu);
         }
     }
 
+    /// Reports, or stops for good; and rings once more where that may help: a target that runs a function will look by
+    /// itself when that returns.
     #[cold]
-    fn report(&self, wait: &Wait<'_>, waited_ns: u64, reports: u32) {
-        let stall = self.stall(wait, waited_ns, reports);
+    fn report(&self, wait: &Wait<'_>, waited_ns: u64, stalls: &Stalls) {
+        if stalls.stop {
+            let stall = self.stall(wait, waited_ns, stalls.reports);
+            // A wait cannot be left like this: its frame, or the mark of a CPU that polls, would stay behind.
+            let _guard = NoUnwind;
+            self.platform.stop(&stall);
+        }
+        let stall = self.stall(wait, waited_ns, stalls.reports - 1);
+        if stall.reports == 0 {
+            // Relaxed: a count.
+            self.stalled.fetch_add(1, Ordering::Relaxed);
+        }
+        told!(self, What::Stalled { cpu: stall.target });
         self.platform.stalled(&stall);
-        let _irq = IrqGuard::new(&self.platform);
-        self.platform.ring(stall.target);
+        if stall.phase == Phase::Queued {
+            let _irq = IrqGuard::new(&self.platform);
+            self.ring(stall.target);
+        }
+    }
+
+    /// Returns how many waits are stalled: reported, and not over. Whoever watches something else as well may hold its own
+    /// report back as long as this is the reason.
+    ///
+    /// Context: any. Progress: wait-free.
+    pub fn stalled_waits_racy(&self) -> usize {
+        // Relaxed: a count that may be old by the time it is read.
+        self.stalled.load(Ordering::Relaxed)
+    }
+
+    /// A wait that was reported has ended after all, or was given up.
+    #[cold]
+    fn end_of_stall(&self, wait: &Wait<'_>, started_ns: u64, reports: u32, passed: &Result<(), Stall>) {
+        // Relaxed: a count.
+        self.stalled.fetch_sub(1, Ordering::Relaxed);
+        if passed.is_err() {
+            return;
+        }
+        let waited_ns = self.platform.now_ns().saturating_sub(started_ns);
+        let stall = Stall { phase: Phase::Over, ..self.stall(wait, waited_ns, reports) };
+        self.platform.unstuck(&stall);
     }
 
     fn stall(&self, wait: &Wait<'_>, waited_ns: u64, reports: u32) -> Stall {
@@ -256,7 +289,14 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let running = &target.running.0;
         let phase = match running.func_racy() {
             _ if running.runs(wait.header) => Phase::Running,
+            _ if running.runs_blocking_racy(wait.header) => Phase::Running,
             Some(func) => Phase::Behind(func.addr()),
+            // SAFETY: the header of a blocking call is in its caller's frame, and we are that caller.
+            None if wait.serve == Serve::Blocking
+                && unsafe { &*wait.header }.state.look_racy().is_taken() =>
+            {
+                Phase::Taken
+            }
             None => Phase::Queued,
         };
         Stall {
@@ -270,20 +310,34 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     }
 }
 
-/// When the next report is due: after the time-out, then twice as long, and so on.
+/// When the next report is due: after the time-out, then twice as long, and so on; and when to stop.
 struct Stalls {
     next_ns: u64,
     gap_ns: u64,
     reports: u32,
+    stop_ns: u64,
+    stop: bool,
 }
 
 impl Stalls {
-    fn new(now_ns: u64, timeout_ns: u64) -> Self {
-        let next_ns = if timeout_ns == 0 { u64::MAX } else { now_ns.saturating_add(timeout_ns) };
-        Self { next_ns, gap_ns: timeout_ns, reports: 0 }
+    /// A time-out of 0 is none.
+    fn new(now_ns: u64, timeout_ns: u64, stop_ns: u64) -> Self {
+        let after = |ns| if ns == 0 { u64::MAX } else { now_ns.saturating_add(ns) };
+        Self {
+            next_ns: after(timeout_ns),
+            gap_ns: timeout_ns,
+            reports: 0,
+            stop_ns: after(stop_ns),
+            stop: false,
+        }
     }
 
     fn due(&mut self, now_ns: u64) -> bool {
+        // Two clocks in one: `u64::MAX` is never.
+        if now_ns >= self.stop_ns && self.stop_ns != u64::MAX {
+            self.stop = true;
+            return true;
+        }
         if now_ns < self.next_ns {
             return false;
         }

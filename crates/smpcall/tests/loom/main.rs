@@ -14,14 +14,17 @@
 
 #![cfg(loom)]
 
+mod blocking;
 mod call;
 mod cancel;
 mod chain;
 #[cfg(feature = "alloc")]
 mod counted;
+mod detached;
 mod door;
 mod doorbell;
 mod hotplug;
+mod lazy;
 mod many;
 mod port;
 mod post;

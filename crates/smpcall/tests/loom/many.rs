@@ -1,6 +1,6 @@
 //! P1, P2, P4, P8 of multicasts: bits, summons, and the slots that hold the calls. (Two slots under loom, not 64.)
 
-use crate::port::{Machine, Place, Tally, model, model_parking, model_within};
+use crate::port::{Machine, Place, Tally, model, model_parking, model_parking_within, model_within};
 use smpcall::{ManyError, Reached, To};
 
 /// Multicasts to CPU 1 alone, without waiting, what reads `written` and counts.
@@ -233,4 +233,82 @@ fn the_ring_of_a_summons_sees_what_was_prepared() {
         let accepted = sender.join().unwrap();
         assert_eq!((m.rings(1), m.platform().missing.get()), (accepted, 0));
     });
+}
+
+/// P8: two senders against a CPU that comes online. Who finds it offline is told, and who does not is answered; it opens its
+/// queue at rest, so one of them rings. Bounds: one call each, at most 2 preemptions.
+#[test]
+fn two_senders_while_a_cpu_comes() {
+    model_within(2, |m| {
+        let runs = m.tally();
+        let _ = m.on(1, || m.offline()).unwrap();
+        let senders = [None, Some(0)].map(|cpu| {
+            let written = m.place();
+            m.thread(cpu, move || post(m, written, runs))
+        });
+        m.on(1, || m.online()).unwrap();
+        let accepted: u32 = senders.map(|sender| sender.join().unwrap()).iter().sum();
+        m.finish(1);
+        assert_eq!(runs.get(), accepted);
+    });
+}
+
+/// P1, P2: three senders to one target, with two slots among them: one may be told Busy, or take a slot just as it is given
+/// back; the others' bits are taken together or one by one. Bounds: one call each, at most 1 preemption (2: 400,000 executions,
+/// which hold).
+#[test]
+fn three_senders_are_answered_or_told_busy() {
+    model_within(1, |m| {
+        let runs = m.tally();
+        let senders = [None, Some(0), None].map(|cpu| {
+            let written = m.place();
+            m.thread(cpu, move || {
+                written.write(7);
+                let function = move || {
+                    assert_eq!(written.read(), 7);
+                    runs.add();
+                };
+                match m.post_many(To::If(&mut |cpu| cpu == 1), function) {
+                    Ok(reached) => reached.ran,
+                    Err(busy) => {
+                        assert_eq!(busy, ManyError::Busy);
+                        0
+                    }
+                }
+            })
+        });
+        let _ = m.answer(1);
+        let accepted: u32 = senders.map(|sender| sender.join().unwrap()).iter().sum();
+        m.finish(1);
+        assert!(accepted >= 2, "there are two slots");
+        assert_eq!(runs.get(), accepted, "P1: once each");
+    });
+}
+
+fn each_multicasts_to_the_other<const PARKS: bool>(m: &'static Machine<PARKS>) {
+    let served = [m.tally(), m.tally()];
+    let call = move |from: u32| {
+        m.on(from, || {
+            let reached = m.call_many(To::Others, || served[1 - from as usize].add());
+            assert_eq!(reached.map(|reached| reached.ran), Ok(1));
+        });
+        assert_eq!(served[1 - from as usize].get(), 1, "P4, P1: once, and before the caller goes on");
+        m.answer_until(from, || served[from as usize].get() == 1);
+    };
+    let other = m.thread(None, move || call(1));
+    call(0);
+    other.join().unwrap();
+}
+
+/// P10: two CPUs that multicast to each other, waiting. Each answers the other's while it waits, and whatever comes after is
+/// rung for. Bounds: one call each, at most 2 preemptions.
+#[test]
+fn two_that_multicast_to_each_other_both_finish() {
+    model_within(2, each_multicasts_to_the_other);
+}
+
+/// P10: the same with senders that sleep. Bounds: at most 1 preemption (2: a million executions and more, which hold).
+#[test]
+fn two_that_multicast_to_each_other_and_sleep_both_finish() {
+    model_parking_within(1, each_multicasts_to_the_other);
 }

@@ -355,11 +355,20 @@ impl<const PARKS: bool, const N: usize> Machine<PARKS, N> {
 }
 
 /// Lends what is not `Sync` to a function that must be.
-#[derive(Clone, Copy)]
 pub(crate) struct Alone<T: 'static>(pub(crate) &'static T);
+
+impl<T> Clone for Alone<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Alone<T> {}
 
 // SAFETY: loom runs all threads of a model on one.
 unsafe impl<T> Sync for Alone<T> {}
+// SAFETY: as above.
+unsafe impl<T> Send for Alone<T> {}
 
 impl<T> Alone<T> {
     pub(crate) fn get(&self) -> &'static T {

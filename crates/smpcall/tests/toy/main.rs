@@ -3,17 +3,23 @@
 
 #![cfg(not(loom))]
 
+mod blocking;
 mod cancel;
 mod chain;
 mod context;
 #[cfg(feature = "alloc")]
 mod counted;
+mod detached;
 mod doorbell;
 mod flush;
 mod hotplug;
+mod lazy;
 mod machine;
 mod many;
 mod port;
 mod post;
 mod relay;
+mod stalls;
+mod stats;
+mod trace;
 mod wait;

@@ -315,6 +315,28 @@ fn the_nearest_is_oneself_then_the_next() {
     assert_eq!(on(1, || machine.call_nearest(&gone, this_cpu)), Err(CallError::Offline));
     let unknown: CpuSet<1> = [9].into_iter().collect();
     assert_eq!(on(1, || machine.call_nearest(&unknown, this_cpu)), Err(CallError::NoSuchCpu));
+    assert_eq!(on(1, || machine.call_nearest(&CpuSet::<1>::new(), this_cpu)), Err(CallError::NoSuchCpu));
+}
+
+#[test]
+fn the_port_chooses_among_those_that_are_online() {
+    let machine = start(4);
+    others_flush();
+    on(2, || machine.offline()).unwrap();
+    let mask: CpuSet<1> = [0, 2, 3, 40].into_iter().collect();
+    let ask = |answer| {
+        machine.platform().nearest.set(answer);
+        on(1, || machine.call_nearest(&mask, this_cpu))
+    };
+    assert_eq!(ask(Some(0)), Ok(0), "what the port says");
+    // A port that does not know, or is wrong: the next by number.
+    for answer in [None, Some(2), Some(1), Some(40)] {
+        assert_eq!(ask(answer), Ok(3), "{answer:?}");
+    }
+    assert_eq!(machine.platform().among.take(), vec![[0, 3]; 5]);
+    assert_eq!(on(3, || machine.call_nearest(&mask, this_cpu)), Ok(3), "itself");
+    assert_eq!(machine.call_nearest(&mask, this_cpu), Ok(3), "nobody is near to a thread that is no CPU");
+    assert_eq!(machine.platform().among.take(), Vec::<Vec<u32>>::new(), "and the port is not asked");
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! The toy port, and the one machine of the thread that runs a test.
 
-use smpcall::{Backoff, Budget, Csd, Flushed, Pause, PerCpu, Platform, Smp, Stall};
+use smpcall::{
+    Backoff, Budget, Counted, CpuStats, Csd, Event, Flushed, Overdue, Pause, PerCpu, Platform, Smp, Stall,
+    Stats,
+};
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::num::NonZeroU32;
@@ -14,6 +17,7 @@ pub(crate) const PAUSE_NS: u64 = 1_000;
 
 pub(crate) type Machine = Smp<Toy, [PerCpu; CPUS]>;
 type Hook = Option<Box<dyn FnOnce()>>;
+type Told = Option<Rc<dyn Fn(&Event)>>;
 
 /// One thread that is every CPU in turn.
 pub(crate) struct Toy {
@@ -27,13 +31,23 @@ pub(crate) struct Toy {
     pub(crate) caught: Cell<u32>,
     pub(crate) now_ns: Cell<u64>,
     pub(crate) stall_timeout_ns: Cell<u64>,
+    pub(crate) stall_stop_ns: Cell<u64>,
     pub(crate) stalls: RefCell<Vec<Stall>>,
+    pub(crate) unstuck: RefCell<Vec<Stall>>,
+    pub(crate) overdue: RefCell<Vec<Overdue>>,
+    pub(crate) events: RefCell<Vec<Event>>,
+    /// Is called at every event.
+    pub(crate) on_event: RefCell<Told>,
+    stats: Stats<[CpuStats; CPUS]>,
     /// Runs once, at the next `irq_save`: what comes in before a poster's claim.
     pub(crate) on_save: RefCell<Hook>,
     /// Runs once, at the next `ring`: what comes in between a poster's push and its return.
     pub(crate) on_ring: RefCell<Hook>,
     /// Runs at every pause of a waiting caller: what the others do meanwhile.
     pub(crate) on_pause: RefCell<Option<Rc<dyn Fn()>>>,
+    /// What the port calls nearest, and whom it was given to choose from, one list for each time it was asked.
+    pub(crate) nearest: Cell<Option<u32>>,
+    pub(crate) among: RefCell<Vec<Vec<u32>>>,
 }
 
 impl Toy {
@@ -46,10 +60,18 @@ impl Toy {
             caught: Cell::new(0),
             now_ns: Cell::new(0),
             stall_timeout_ns: Cell::new(0),
+            stall_stop_ns: Cell::new(0),
             stalls: RefCell::default(),
+            unstuck: RefCell::default(),
+            overdue: RefCell::default(),
+            events: RefCell::default(),
+            on_event: RefCell::default(),
+            stats: Stats::new([const { CpuStats::new() }; CPUS]),
             on_save: RefCell::default(),
             on_ring: RefCell::default(),
             on_pause: RefCell::default(),
+            nearest: Cell::new(None),
+            among: RefCell::default(),
         }
     }
 
@@ -72,6 +94,9 @@ unsafe impl Platform for Toy {
     type IrqState = ();
     type Panic = Box<dyn Any + Send>;
 
+    const TRACES: bool = true;
+    const STAMPS: bool = true;
+
     fn current_cpu(&self) -> Option<u32> {
         self.cpu.get()
     }
@@ -84,6 +109,11 @@ unsafe impl Platform for Toy {
         self.rings_bare.set(self.rings_bare.get() + u32::from(self.irq_off().get() == 0));
         self.rings.borrow_mut().push(cpu);
         call_once(&self.on_ring);
+    }
+
+    fn nearest(&self, _cpu: u32, among: &mut dyn Iterator<Item = u32>) -> Option<u32> {
+        self.among.borrow_mut().push(among.collect());
+        self.nearest.get()
     }
 
     fn irq_save(&self) {
@@ -129,6 +159,27 @@ unsafe impl Platform for Toy {
 
     fn stalled(&self, stall: &Stall) {
         self.stalls.borrow_mut().push(*stall);
+    }
+
+    fn stall_stop_ns(&self) -> u64 {
+        self.stall_stop_ns.get()
+    }
+
+    fn unstuck(&self, stall: &Stall) {
+        self.unstuck.borrow_mut().push(*stall);
+    }
+
+    fn overdue(&self, overdue: &Overdue) {
+        self.overdue.borrow_mut().push(*overdue);
+    }
+
+    fn trace(&self, event: &Event) {
+        self.events.borrow_mut().push(*event);
+        let hook = self.on_event.borrow().clone();
+        if let Some(hook) = hook {
+            hook(event);
+        }
+        self.stats.count(event);
     }
 }
 
@@ -179,6 +230,23 @@ pub(crate) fn flush(cpu: u32) -> Flushed {
 
 pub(crate) fn budget(calls: u32) -> Budget {
     Budget::calls(NonZeroU32::new(calls).unwrap())
+}
+
+/// What happened since the last look.
+pub(crate) fn events() -> Vec<Event> {
+    machine().platform().events.take()
+}
+
+/// What was counted since the start: on that CPU, or by the thread that is none.
+pub(crate) fn counted(cpu: Option<u32>) -> Counted {
+    let machine = machine();
+    let stats = &machine.platform().stats;
+    cpu.map_or_else(|| stats.others(), |cpu| stats.cpu(cpu).unwrap())
+}
+
+/// The sum.
+pub(crate) fn counted_in_all() -> Counted {
+    machine().platform().stats.total()
 }
 
 /// The rings since the last look.

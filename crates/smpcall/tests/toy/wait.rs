@@ -1,7 +1,7 @@
 //! P4 and P10: waiting for a csd, giving up, and reports on a target that does not answer.
 
 use crate::port::{PAUSE_NS, csd, flush, log, logged, logs, on, start};
-use smpcall::{Csd, Phase, WaitError};
+use smpcall::{Csd, Phase, To, WaitError};
 use std::cell::Cell;
 use std::rc::Rc;
 
@@ -131,6 +131,28 @@ fn p10_reports_come_at_doubling_distance_and_the_wait_goes_on() {
         assert_eq!(stall.reports as usize, nth);
     }
     assert_eq!(crate::port::rings(), [1; 5], "the post's, and one with each report");
+}
+
+#[test]
+fn p10_a_time_out_of_zero_reports_nothing() {
+    let machine = start(2);
+    let answer_late = || {
+        let since_ns = machine.platform().now_ns.get();
+        while_waiting(move || {
+            if crate::port::machine().platform().now_ns.get() >= since_ns + 200 * PAUSE_NS {
+                let _ = flush(1);
+            }
+        });
+    };
+    for timeout_ns in [0, u64::MAX] {
+        machine.platform().stall_timeout_ns.set(timeout_ns);
+        answer_late();
+        assert_eq!(on(0, || machine.call(1, || 5)), Ok(5));
+        answer_late();
+        assert_eq!(on(0, || machine.call_many(To::Others, || ())).map(|reached| reached.ran), Ok(1));
+        assert_eq!(machine.platform().stalls.take().len(), 0, "{timeout_ns}");
+        assert_eq!(crate::port::rings(), [1; 2], "nor does it ring again");
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Asynchronous posts of one csd, one after the other, each until the caller sees that it has run.
+//! Asynchronous posts of one csd, and detached calls, one after the other, each until the caller sees that it has run.
 
 use super::super::checks::Checks;
 use super::super::samples::Sample;
@@ -13,12 +13,14 @@ const POSTS: u32 = 64;
 /// How often the csd has run. Written by its function only, and that runs on one CPU at a time: a plain count will do.
 static RUNS: Line<AtomicU64> = Line(AtomicU64::new(0));
 
-static COUNT: Csd<fn()> = Csd::new(|| {
+static COUNT: Csd<fn()> = Csd::new(count);
+
+fn count() {
     // Relaxed: only we write it.
     let runs = RUNS.0.load(Ordering::Relaxed);
     // Release: the caller reads it; pairs with `runs`.
     RUNS.0.store(runs + 1, Ordering::Release);
-});
+}
 
 fn runs() -> u64 {
     // Acquire: pairs with the function.
@@ -50,4 +52,27 @@ pub(super) fn posts(stage: &Stage<'_>, posts: u32, checks: &mut Checks) -> Sampl
     checks.all("P1", "a post that returns Ok runs", came.into(), posts.into());
     checks.same("P1", "a post that returns Ok runs once", runs() - before, accepted.into());
     sample
+}
+
+/// Detached calls, each until it has run.
+pub(super) fn detached(stage: &Stage<'_>, checks: &mut Checks) -> Result<Sample> {
+    let calls = stage.pace.batch(POSTS);
+    let before = runs();
+    let (mut accepted, mut came) = (0, 0);
+    let sample = Sample::time(calls, || {
+        for _ in 0..calls {
+            // The place is free again before the function starts (P5), so there is room.
+            accepted += u32::from(stage.machine.post_detached(TARGET, count).is_ok());
+            came += u32::from(stage.pace.wait_until(|| runs() >= before + u64::from(accepted)));
+        }
+    });
+    checks.all(
+        "P5",
+        "a detached call whose function has begun leaves its place",
+        accepted.into(),
+        calls.into(),
+    );
+    checks.all("P1", "a detached call that is accepted runs", came.into(), calls.into());
+    checks.same("P1", "a detached call runs once", runs() - before, accepted.into());
+    Ok(sample)
 }

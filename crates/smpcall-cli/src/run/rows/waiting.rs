@@ -5,9 +5,10 @@ use super::super::samples::Sample;
 use super::super::stage::{CALLER, Stage, TARGET};
 use crate::pace::Line;
 use anyhow::Result;
+use smpcall_host::{Machine, Trace};
 use std::hint::black_box;
 
-const CALLS: u32 = 64;
+pub(super) const CALLS: u32 = 64;
 const CALLS_TO_ONESELF: u32 = 1024;
 /// What the function does to its argument.
 const KEY: u32 = 0x5a5a;
@@ -26,10 +27,15 @@ pub(super) fn to_oneself(stage: &Stage<'_>, checks: &mut Checks) -> Result<Sampl
 }
 
 fn calls(stage: &Stage<'_>, cpu: u32, calls: u32, checks: &mut Checks) -> Sample {
+    calls_on(stage.machine, cpu, calls, checks)
+}
+
+/// So many calls on any machine, in one sample.
+pub(super) fn calls_on<T: Trace>(machine: &Machine<T>, cpu: u32, calls: u32, checks: &mut Checks) -> Sample {
     let mut right = 0;
     let sample = Sample::time(calls, || {
         for number in 0..calls {
-            let answer = stage.machine.call(cpu, move || black_box(number) ^ KEY);
+            let answer = machine.call(cpu, move || black_box(number) ^ KEY);
             right += u32::from(answer == Ok(number ^ KEY));
         }
     });

@@ -3,7 +3,7 @@
 use super::super::ground::Ground;
 use super::super::tally::{Check, Event};
 use super::super::words::{Count, Plain, Signal};
-use super::{Function, Posted, leak_csd};
+use super::{Function, Haste, Posted, leak_csd};
 use smpcall_host::smpcall::{Csd, PostError, Told};
 
 pub(in super::super) struct Shared {
@@ -49,10 +49,14 @@ impl Shared {
     }
 
     /// Writes, and posts; the data that a run will see is in the answer's second part. Fit for signal handlers.
-    pub(in super::super) fn post(&self, row: usize) -> (Posted, u64) {
+    pub(in super::super) fn post(&self, row: usize, haste: Haste) -> (Posted, u64) {
         let (body, tally) = (self.body, &self.body.ground.tally);
         let value = body.written.write_next();
-        let (posted, right) = match body.ground.machine.post(body.target, self.csd) {
+        let answer = match haste {
+            Haste::Now => body.ground.machine.post(body.target, self.csd),
+            Haste::Lazy => body.ground.machine.post_lazy(body.target, self.csd),
+        };
+        let (posted, right) = match answer {
             Ok(()) => {
                 tally.event(row, Event::Post, 1);
                 body.accepted.add(1);

@@ -104,3 +104,41 @@ pub(super) fn panic(worker: &mut Worker) {
         }
     }
 }
+
+/// A call that may block: its function runs in the target's thread, and sometimes waits in turn.
+pub(super) fn blocking(worker: &mut Worker) {
+    let (ground, target, number) = (worker.ground(), worker.partner(), worker.next_call());
+    let (onward, how) = (worker.partner(), worker.rng.u8(..8));
+    let mut borrowed = [0_u64; BORROWED];
+    worker.says_whom_it_calls(target);
+    let answer = ground.machine.call_blocking(target, || {
+        let _inside = ground.begin(Some(target));
+        // Outside call context no wait is refused, wherever to.
+        let waited = match how {
+            0 => ground.machine.call(onward, || ()),
+            1 => ground.machine.call_blocking(onward, || ()),
+            _ => Ok(()),
+        };
+        let right = matches!(waited, Ok(()) | Err(CallError::Offline));
+        ground.tally.expect(target as usize, Check::Deadlock, right, || {
+            format!("a call from a function that may block, to CPU {onward}: {waited:?}")
+        });
+        borrowed.iter_mut().zip(0..).for_each(|(word, index)| *word = number + index);
+        ground.dawdle(number);
+        number * 3
+    });
+    worker.says_it_calls_nobody();
+    let wrote = borrowed.iter().zip(0..).all(|(word, index)| *word == number + index);
+    match answer {
+        Ok(result) => worker.expect(Check::Done, wrote && result == number * 3, || {
+            format!("blocking call {number} to CPU {target} gave {result}, and wrote {borrowed:?}")
+        }),
+        Err(CallError::Offline) => {
+            worker.event(Event::Offline);
+            worker.expect(Check::Hotplug, !wrote, || format!("a call that CPU {target} refused has run"))
+        }
+        Err(error) => {
+            worker.expect(Check::Deadlock, false, || format!("a blocking call from thread context: {error}"))
+        }
+    };
+}

@@ -1,6 +1,6 @@
 //! Kinds that post and go on.
 
-use super::super::csds::{Function, Posted};
+use super::super::csds::{Function, Haste, Posted};
 use super::super::ground::Ground;
 use super::super::interrupt;
 use super::super::tally::{Check, Event};
@@ -93,7 +93,7 @@ pub(super) fn counted(worker: &mut Worker) {
 pub(super) fn shared(worker: &mut Worker) {
     let target = worker.partner();
     let shared = &worker.world.shared[target as usize];
-    let (posted, value) = shared.post(worker.kit.sender.row);
+    let (posted, value) = shared.post(worker.kit.sender.row, Haste::Now);
     match posted {
         Posted::Wrong => worker.wrong(format!("a shared csd of CPU {target} is busy elsewhere")),
         // With hotplug the promised run can be taken away, and whoever owes it may still be about to pay.
@@ -159,4 +159,37 @@ pub(super) fn relay(worker: &mut Worker) {
 pub(super) fn interrupt(worker: &mut Worker) {
     let target = worker.partner();
     interrupt::send(worker.world, target);
+}
+
+/// A few detached calls to one CPU, or until there is no room.
+pub(super) fn detached(worker: &mut Worker) {
+    let target = worker.partner();
+    for _ in 0..worker.rng.u32(1..6) {
+        if !worker.kit.detached.post(target) {
+            break;
+        }
+    }
+}
+
+/// Lazy posts, of a csd of its own and of one that everybody posts. Each is hurried before the thread goes on: whatever is
+/// lazy may otherwise be left when everything is at rest.
+pub(super) fn lazy(worker: &mut Worker) {
+    let (target, row) = (worker.partner(), worker.kit.sender.row);
+    let shared = &worker.world.shared[target as usize];
+    if shared.post(row, Haste::Lazy).0 == Posted::Wrong {
+        worker.wrong(format!("a lazy post of a shared csd of CPU {target} is busy elsewhere"));
+    }
+    let own = &worker.kit.lazy;
+    if own.is_settled() {
+        worker.check_seen(own);
+        let posted = own.post_lazily(target);
+        worker.complain_if_wrong(posted, own, target);
+        worker.linger();
+        let hurried = own.post_next(target);
+        worker.complain_if_wrong(hurried, own, target);
+    }
+    worker.linger();
+    if shared.post(row, Haste::Now).0 == Posted::Wrong {
+        worker.wrong(format!("a shared csd of CPU {target} is busy elsewhere"));
+    }
 }

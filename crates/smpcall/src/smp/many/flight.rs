@@ -1,5 +1,6 @@
 //! A multicast under way: the bits are set, the targets summoned and rung, the answers awaited.
 
+use super::summon::Summoned;
 use super::{Reached, To};
 use crate::csd::Header;
 use crate::mask::{CpuMask, bits_of};
@@ -17,8 +18,10 @@ pub(super) struct Flight<'a, P: Platform, S: Storage> {
     at: u32,
     waiter: Option<u16>,
     keep: Keep,
-    /// How many will answer at the slot.
+    function: &'static str,
+    /// How many will answer at the slot, and one of them.
     answers: u32,
+    last: u32,
     reached: Reached,
     landed: bool,
 }
@@ -30,14 +33,27 @@ impl<'a, P: Platform, S: Storage> Flight<'a, P, S> {
         at: u32,
         waiter: Option<u16>,
         keep: Keep,
+        function: &'static str,
     ) -> Self {
-        Self { smp, here, at, waiter, keep, answers: 0, reached: Reached::default(), landed: false }
+        Self {
+            smp,
+            here,
+            at,
+            waiter,
+            keep,
+            function,
+            answers: 0,
+            last: 0,
+            reached: Reached::default(),
+            landed: false,
+        }
     }
 
     /// Brings the call to all that are meant. Returns whether the caller's own CPU is one of them.
     pub(super) fn send(&mut self, mut to: To<'_>, mut busy: Option<&mut CpuMask>) -> bool {
         let own = self.here.map(|(cpu, _)| cpu);
         let mut own_is_meant = false;
+        self.smp.slots.get(self.at).stamp().set(&self.smp.platform);
         for first in (0..self.smp.cpus_len()).step_by(GROUP as usize) {
             // Before the irq guard: the condition is the user's.
             let mut meant = self.meant(&mut to, first);
@@ -80,9 +96,14 @@ impl<'a, P: Platform, S: Storage> Flight<'a, P, S> {
     /// Under the irq guard: between the first summons and the ring nobody on this CPU may wait for us.
     fn send_straight(&mut self, first: u32, meant: usize) {
         let summoned = self.smp.summon_all(self.at, first, meant);
-        self.answers += summoned.reached;
+        self.will_answer(&summoned);
         self.reached.ran += summoned.reached;
         self.reached.offline += summoned.offline;
+    }
+
+    fn will_answer(&mut self, summoned: &Summoned) {
+        self.answers += summoned.reached;
+        self.last = summoned.last.unwrap_or(self.last);
     }
 
     /// The first that is online leads, from the slot's own number on: calls in different slots have different leaders. If none
@@ -101,7 +122,7 @@ impl<'a, P: Platform, S: Storage> Flight<'a, P, S> {
             let summoned = self.smp.summon_all(self.at, first, leader);
             self.reached.offline += summoned.offline;
             if summoned.reached == 1 {
-                self.answers += 1;
+                self.will_answer(&summoned);
                 // Less those that the leader will find offline.
                 self.reached.ran += 1 + meant.count_ones();
                 return;
@@ -137,7 +158,7 @@ impl<'a, P: Platform, S: Storage> Flight<'a, P, S> {
         slot.sent(self.answers, self.keep);
         if self.keep == Keep::Yes {
             if !slot.answered() {
-                self.smp.await_answers(self.here, self.at, 0, self.waiter);
+                self.smp.await_answers(self.here, self.at, self.last, self.waiter, self.function);
             }
             let offline = slot.take_offline();
             self.reached.ran -= offline;

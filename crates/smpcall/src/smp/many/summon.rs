@@ -1,11 +1,12 @@
 //! How a multicast is brought to its targets, by its sender or by a leader, and how they answer it.
 
 use crate::mask::bits_of;
-use crate::percpu::{PerCpu, Storage};
+use crate::percpu::Storage;
 use crate::platform::Platform;
 use crate::queue::{Pushed, Seen};
 use crate::relay::{GROUP, RELAYING_CPUS, Relay};
 use crate::smp::Smp;
+use crate::trace::{CallKind, What, told};
 
 /// How many doors ahead a sender asks for: lines that travel at the same time cost little more than one.
 const ASKED_AHEAD: usize = 4;
@@ -15,6 +16,8 @@ const ASKED_AHEAD: usize = 4;
 pub(in crate::smp) struct Summoned {
     /// These will answer.
     pub(in crate::smp) reached: u32,
+    /// One of them.
+    pub(in crate::smp) last: Option<u32>,
     /// These were offline.
     pub(in crate::smp) offline: u32,
 }
@@ -31,34 +34,53 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let mut ring = 0;
         for bit in bits_of(cpus) {
             ahead.next().into_iter().for_each(ask);
-            match self.summon(at, &self.cpus()[(first + bit) as usize]) {
+            let cpu = first + bit;
+            match self.summon(at, cpu) {
                 Pushed::Ring => ring |= 1 << bit,
-                Pushed::Seen => {}
+                Pushed::Seen => told!(self, What::Saved { cpu }),
                 Pushed::Refused => {
+                    told!(self, What::Refused { cpu, csd: self.slot_name(at) });
                     summoned.offline += 1;
                     continue;
                 }
             }
+            told!(self, What::Pushed { cpu, calls: 1 });
             summoned.reached += 1;
+            summoned.last = Some(cpu);
         }
         if ring != 0 {
+            told!(self, What::Ring { first, cpus: ring });
             self.platform.ring_many(first, ring);
         }
         summoned
     }
 
     /// One target. If it refuses, but has taken our bit before, it answers (I11), and counts as reached.
-    fn summon(&self, at: u32, target: &PerCpu) -> Pushed {
+    fn summon(&self, at: u32, cpu: u32) -> Pushed {
+        let target = &self.cpus()[cpu as usize];
         let seen = target.door.0.head.look();
         if seen == Seen::Offline {
             return Pushed::Refused;
         }
+        told!(self, self.summons(at, cpu));
         let callers = &target.door.0.callers;
         callers.set(at);
         match target.door.0.head.summon(seen) {
             Pushed::Refused if !callers.take_back(at) => Pushed::Seen,
             pushed => pushed,
         }
+    }
+
+    /// The event before a summons.
+    fn summons(&self, at: u32, cpu: u32) -> What {
+        // SAFETY: by I10 nobody writes the field before the sender lets go, or the leader answers.
+        let func = unsafe { self.slots.get(at).run() } as usize;
+        What::Queue { cpu, csd: self.slot_name(at), func, kind: CallKind::Many }
+    }
+
+    /// What stands for a slot where calls are told apart by their csd.
+    fn slot_name(&self, at: u32) -> usize {
+        self.slots.get(at).as_header().addr()
     }
 
     /// The relay of slot `at` to the group of `cpu`, if that group has one.

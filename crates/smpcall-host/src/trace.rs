@@ -1,0 +1,104 @@
+//! Who listens to a machine's tracepoints: chosen by type, so that a machine nobody listens to has none.
+
+use smpcall::{Counted, CpuStats, Event, Stats};
+use std::sync::Arc;
+
+/// A listener.
+pub trait Trace: Send + Sync + 'static {
+    /// Whether it listens. If not, no instruction is spent on it.
+    const TRACES: bool = true;
+    /// Whether it wants latencies: three readings of the clock a call.
+    const STAMPS: bool = false;
+
+    /// Is told how many CPUs the machine has, before it starts.
+    fn begin(&mut self, cpus: usize) {
+        let _ = cpus;
+    }
+
+    /// Is told what happened.
+    ///
+    /// Context: the machine's threads and all that call or post, in any context, signal handlers included. Must not post,
+    /// wait, or panic.
+    fn trace(&self, event: &Event);
+}
+
+/// Nobody listens.
+impl Trace for () {
+    const TRACES: bool = false;
+
+    fn trace(&self, _event: &Event) {}
+}
+
+/// A listener that others hold as well. If they do so when the machine starts, it is not told of the CPUs.
+impl<T: Trace> Trace for Arc<T> {
+    const TRACES: bool = T::TRACES;
+    const STAMPS: bool = T::STAMPS;
+
+    fn begin(&mut self, cpus: usize) {
+        if let Some(alone) = Self::get_mut(self) {
+            alone.begin(cpus);
+        }
+    }
+
+    #[inline]
+    fn trace(&self, event: &Event) {
+        (**self).trace(event);
+    }
+}
+
+/// Counters for every CPU, and one row for threads that are none.
+#[derive(Debug)]
+pub struct Counters<const STAMPS: bool = false>(Stats<Box<[CpuStats]>>);
+
+/// As [`Counters`], with latencies.
+pub type Latencies = Counters<true>;
+
+impl Counters {
+    /// Counters at 0, without latencies.
+    pub fn new() -> Self {
+        Self(Stats::new(Box::default()))
+    }
+}
+
+impl Latencies {
+    /// Counters at 0, with latencies.
+    pub fn with_latencies() -> Self {
+        Self(Stats::new(Box::default()))
+    }
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<const STAMPS: bool> Counters<STAMPS> {
+    /// Returns what that CPU counted; `None` if there is none of that number.
+    pub fn cpu(&self, cpu: u32) -> Option<Counted> {
+        self.0.cpu(cpu)
+    }
+
+    /// Returns what threads counted that are no CPU.
+    pub fn others(&self) -> Counted {
+        self.0.others()
+    }
+
+    /// Returns the sum.
+    pub fn total(&self) -> Counted {
+        self.0.total()
+    }
+}
+
+impl<const STAMPS: bool> Trace for Counters<STAMPS> {
+    const STAMPS: bool = STAMPS;
+
+    fn begin(&mut self, cpus: usize) {
+        self.0 = Stats::new(std::iter::repeat_with(CpuStats::new).take(cpus).collect());
+    }
+
+    #[inline]
+    fn trace(&self, event: &Event) {
+        self.0.count(event);
+    }
+}

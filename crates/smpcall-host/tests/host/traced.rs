@@ -1,0 +1,82 @@
+//! P12: machines that somebody listens to.
+
+use crate::site::{bounded, counted, eventually, rounds};
+use smpcall_host::smpcall::{Event, PostError, To, What};
+use smpcall_host::{Counters, Idle, Latencies, Machine, Trace};
+use std::sync::Mutex;
+use std::thread;
+
+#[test]
+fn p12_counts_agree_when_nothing_is_under_way() {
+    let _bounded = bounded();
+    for idle in [Idle::Sleep, Idle::PollThenSleep(std::time::Duration::from_micros(20))] {
+        let machine =
+            Machine::builder().owned(3).idle(idle).trace(Latencies::with_latencies()).build().unwrap();
+        let csd = counted(|| ());
+        let round = || {
+            let (mut queued, mut busy) = (0, 0);
+            for round in 0..rounds(2000) {
+                match machine.post(round % 3, &csd) {
+                    Ok(()) => queued += 1,
+                    Err(PostError::Busy { .. }) => busy += 1,
+                    Err(other) => panic!("{other}"),
+                }
+                machine.call(round % 3, || ()).unwrap();
+            }
+            (queued, busy)
+        };
+        let (first, second) = thread::scope(|scope| {
+            let other = scope.spawn(round);
+            (round(), other.join().unwrap())
+        });
+        let reached = machine.call_many(To::All, || ()).unwrap();
+        machine.wait(&csd).unwrap();
+        let calls = u64::from(2 * rounds(2000) + reached.ran);
+        let queued = calls + first.0 + second.0;
+        eventually(|| machine.tracer().total().ran == queued);
+        let counted = machine.tracer().total();
+        assert_eq!((counted.queued, counted.busy), (queued, first.1 + second.1));
+        assert_eq!((counted.queued_ns.len(), counted.ran_ns.len()), (queued, queued));
+        assert_eq!(counted.rings, machine.counts().rings, "by the core, and by the port");
+        assert!(counted.rings + counted.saved >= queued, "a waiter may ring once more, so there may be more");
+        assert!(counted.batches <= queued && counted.batches > 0);
+        assert_eq!(machine.tracer().others().queued, queued, "threads that are no CPU made all of them");
+        assert_eq!(machine.tracer().cpu(3), None);
+    }
+}
+
+#[test]
+fn p12_refusals_are_counted() {
+    let _bounded = bounded();
+    let machine = Machine::builder().attachable(1).trace(Counters::new()).build().unwrap();
+    assert!(machine.call(0, || ()).is_err());
+    assert!(machine.post(0, &counted(|| ())).is_err());
+    let counted = machine.tracer().total();
+    assert_eq!((counted.refused, counted.queued, counted.ran), (2, 0, 0));
+    assert!(counted.queued_ns.is_empty(), "it does not stamp");
+}
+
+/// Keeps everything.
+#[derive(Default)]
+struct Keeps(Mutex<Vec<Event>>);
+
+impl Trace for Keeps {
+    fn trace(&self, event: &Event) {
+        self.0.lock().unwrap().push(*event);
+    }
+}
+
+#[test]
+fn p12_a_listener_is_told_by_the_threads_that_do_it() {
+    let _bounded = bounded();
+    let machine = Machine::builder().owned(1).attachable(1).trace(Keeps::default()).build().unwrap();
+    let here = machine.attach(1).unwrap();
+    machine.call(0, || ()).unwrap();
+    let all = machine.tracer().0.lock().unwrap().clone();
+    let by = |wanted: fn(&What) -> bool| {
+        all.iter().filter(|event| wanted(&event.what)).map(|event| event.by).collect::<Vec<_>>()
+    };
+    assert_eq!(by(|what| matches!(what, What::Queue { cpu: 0, .. })), [Some(here.cpu())]);
+    assert_eq!(by(|what| matches!(what, What::Entry { queued_ns: None, .. })), [Some(0)]);
+    assert_eq!(by(|what| matches!(what, What::Exit { ran_ns: None, .. })), [Some(0)]);
+}

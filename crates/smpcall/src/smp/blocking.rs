@@ -1,0 +1,162 @@
+//! Calls that may block: their function runs in the target CPU's thread, outside call context, with interrupts on.
+//!
+//! Such a call travels like a waiting one, in a frame on its caller's stack and by the target's queue, which decides
+//! acceptance, doorbell and refusal (P7, P8). The flush does not run it: it moves it to a list that only the owner reaches, and the
+//! CPU's thread runs what is in the list between two flushes ([`Smp::run_blocking`]).
+//!
+//! P10: a CPU that waits here serves its own list too. So if two CPUs make blocking calls to each other, each runs the other's
+//! inside its own wait. A CPU that waits in another way serves its queue only; it comes back to its list when that wait is over,
+//! and what it waits for does not hang on its list, since a blocking caller serves its queue.
+//!
+//! # Invariants
+//!
+//! - **I14** A blocking call's header is in one place at a time: the queue, the owner's list, or, being run, none. From the push to
+//!   the completion it is the target's (I4, I5), so the owner's list needs no other owner than the queue does.
+
+use super::Budget;
+use super::Smp;
+use super::call::Trip;
+use super::wait::Serve;
+use crate::csd::{Header, Op};
+use crate::error::CallError;
+use crate::percpu::{PerCpu, Storage};
+use crate::platform::{IrqGuard, Platform};
+use crate::queue::Seen;
+use crate::state::{Kind, Snapshot};
+
+impl<P: Platform, S: Storage> Smp<P, S> {
+    /// Runs `function` in `cpu`'s thread, outside call context and with interrupts on, waits until it has returned, and gives
+    /// back its result. So the function may itself wait: call, multicast, sleep, take a lock. It may borrow from the caller's
+    /// stack. This is Linux's `smp_call_on_cpu`. Called on `cpu` itself it runs inline.
+    ///
+    /// It runs when that CPU's thread comes to [`Smp::run_blocking`], in the order of the calls that came in. While the caller
+    /// waits, a CPU serves its own queue *and its own blocking calls*: two that call each other in this way both finish (P10).
+    /// So hold no lock here that such a function could want.
+    ///
+    /// Context: thread, interrupts on, outside call context. Progress: waits for the target's thread.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`]; the function was then dropped without being run. In call context also a call to one's own CPU is refused.
+    ///
+    /// # Panics
+    ///
+    /// With the function's own panic, where there is unwinding (P11).
+    pub fn call_blocking<F, R>(&self, cpu: u32, function: F) -> Result<R, CallError>
+    where
+        F: FnOnce() -> R + Send,
+        R: Send,
+    {
+        let target = self.cpu(cpu).ok_or(CallError::NoSuchCpu)?;
+        let here = self.here();
+        if !self.may_wait(here) {
+            return Err(CallError::WouldDeadlock);
+        }
+        if here.is_some_and(|(number, _)| number == cpu) {
+            let offline = target.door.0.head.look() == Seen::Offline;
+            return if offline { Err(CallError::Offline) } else { Ok(function()) };
+        }
+        let waiter = if P::PARKS { self.platform.waiter() } else { None };
+        let trip = Trip { here, cpu, target, waiter, serve: Serve::Blocking };
+        match self.call_from_frame(&trip, Kind::Blocking, function)? {
+            Ok(result) => Ok(result),
+            Err(panic) => P::resume(panic),
+        }
+    }
+
+    /// Runs the blocking calls that flushes have taken off the queue of the CPU that runs the caller, oldest first, until none
+    /// is left. Returns how many ran. To be called from the CPU's idle or event loop, after each flush there; a loop that does not
+    /// will not sleep by [`Smp::poll_end`] once there is such a call.
+    ///
+    /// While a function runs, the CPU does not count as polling, so posts to it ring. Since the function may sleep, a kernel
+    /// keeps the thread on its CPU by binding it there, not by switching preemption off.
+    ///
+    /// Context: thread of a CPU of this machine, interrupts on; from call context, or with interrupts off, it does nothing. May be
+    /// called from inside such a function. Progress: as long as the functions take; if there is none, one load.
+    ///
+    /// # Panics
+    ///
+    /// If the caller is no CPU of this machine.
+    #[inline]
+    pub fn run_blocking(&self) -> u32 {
+        let (cpu, here) = self.here().expect("run_blocking is for a CPU of this machine");
+        if here.own.0.has_blocking() && self.may_wait(Some((cpu, here))) {
+            self.run_all_blocking(here)
+        } else {
+            0
+        }
+    }
+
+    /// Thread context of `here`, or its going offline.
+    #[cold]
+    pub(super) fn run_all_blocking(&self, here: &PerCpu) -> u32 {
+        let own = &here.own.0;
+        let polled = own.polling();
+        if polled && own.has_blocking() {
+            own.set_polling(false);
+            // On its way out a flush takes the mark back, or runs what came while the mark kept posters from ringing.
+            let _ = self.flush(Budget::DEFAULT);
+        }
+        let mut ran = 0;
+        loop {
+            let irq = IrqGuard::new(&self.platform);
+            let at = own.take_blocking();
+            drop(irq);
+            if at.is_null() {
+                break;
+            }
+            // SAFETY: it was in the list, and is in none now (I14).
+            unsafe { self.run_one_blocking(here, at) };
+            ran += 1;
+        }
+        // Unless a function took the CPU offline.
+        if polled && here.door.0.head.look() != Seen::Offline {
+            let _irq = IrqGuard::new(&self.platform);
+            self.start_polling(here);
+        }
+        ran
+    }
+
+    /// # Safety
+    ///
+    /// `at` was taken out of this CPU's list, and is run once.
+    unsafe fn run_one_blocking(&self, here: &PerCpu, at: *const Header) {
+        // SAFETY: by I14 it is alive until its completion, after which the reference is not used (I4).
+        let header = unsafe { &*at };
+        // SAFETY: the fields are ours (I2).
+        let work = unsafe { header.work() };
+        let entered = self.enter(at.addr(), work.func as usize, &header.stamp);
+        let outer = here.running.0.begin_blocking(at);
+        // SAFETY: by I6. A waiting call's function catches its own panics.
+        unsafe { (work.func)(work.arg, Op::Run) };
+        here.running.0.begin_blocking(outer);
+        self.exit(at.addr(), work.func as usize, entered);
+        let _irq = IrqGuard::new(&self.platform);
+        if P::PARKS {
+            // The word names the waiter: afterwards the frame may be gone.
+            let before = header.state.complete();
+            if before.is_parked() {
+                self.platform.wake(before.waiter());
+            }
+        } else {
+            header.state.complete_spinning();
+        }
+    }
+
+    /// Does with a call what is not done with an asynchronous csd: runs a detached one, moves a blocking one to its list.
+    ///
+    /// # Safety
+    ///
+    /// `header`, whose word is `seen`, was taken off this CPU's queue, and is let go of once.
+    #[cold]
+    pub(super) unsafe fn run_uncommon(&self, cpu: u32, here: &PerCpu, header: &Header, seen: Snapshot) {
+        if seen.is_blocking() {
+            header.state.take_blocking();
+            // SAFETY: the caller's promise; its caller waits until it is completed (I5); a flush holds the guard.
+            unsafe { here.own.0.add_blocking(header) };
+        } else {
+            // SAFETY: the caller's promise; there is no other kind.
+            unsafe { self.run_detached(cpu, here, header) };
+        }
+    }
+}

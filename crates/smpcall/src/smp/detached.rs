@@ -1,0 +1,117 @@
+//! Detached calls: a function that runs on another CPU, and nobody waits, and nobody keeps a csd for it.
+//!
+//! What keeps the places sound is in [`crate::detached`].
+
+use super::Smp;
+use crate::csd::{Header, Op};
+use crate::detached::{Luggage, unpack};
+use crate::error::DetachedError;
+use crate::percpu::{PerCpu, Storage};
+use crate::platform::{IrqGuard, Platform};
+use crate::queue::{Pushed, Seen};
+use crate::trace::{CallKind, What, told};
+use core::mem::MaybeUninit;
+
+impl<P: Platform, S: Storage> Smp<P, S> {
+    /// Has `function` run once on `cpu`, in call context, and returns at once. No csd is needed: the function, three words at
+    /// most, is kept in one of the target's [`DETACHED_MAX`](crate::DETACHED_MAX) places until it begins.
+    ///
+    /// This is Linux's `smp_call_function_single(wait=0)`, which waits for the caller CPU's last such call to begin; this one
+    /// never waits. It may be called again from inside the function (P5). Detached calls of one sender to one target run in the
+    /// order in which they were made (P6). A panic in the function goes to [`Platform::caught`].
+    ///
+    /// Context: any; interrupts off, call context and NMI included. Progress: lock-free, allocates nothing (P9).
+    ///
+    /// # Errors
+    ///
+    /// [`DetachedError`]. Its `Busy` says that there is no room; it promises no run.
+    ///
+    /// ```compile_fail,E0277
+    /// # use smpcall::{Platform, Smp, Storage};
+    /// fn not_copy<P: Platform, S: Storage>(smp: &Smp<P, S>, text: String) {
+    ///     let _ = smp.post_detached(1, move || drop(text)); // `String` is not `Copy`
+    /// }
+    /// ```
+    #[inline]
+    pub fn post_detached<F>(&self, cpu: u32, function: F) -> Result<(), DetachedError>
+    where
+        F: FnOnce() + Copy + Send + 'static,
+    {
+        const {
+            assert!(
+                size_of::<F>() <= size_of::<Luggage>() && align_of::<F>() <= align_of::<Luggage>(),
+                "a detached function fits in three words: capture a reference to what is larger"
+            );
+        }
+        let target = self.cpu(cpu).ok_or(DetachedError::NoSuchCpu)?;
+        let guess = target.door.0.head.look();
+        if guess == Seen::Offline {
+            return Err(DetachedError::Offline);
+        }
+        // From the claim to the ring nobody on this CPU may wait for us.
+        let _irq = IrqGuard::new(&self.platform);
+        let place = target.detached.0.claim(cpu).ok_or(DetachedError::Busy)?;
+        let mut luggage = Luggage::uninit();
+        // SAFETY: it is ours, and `F` fits.
+        unsafe { luggage.as_mut_ptr().cast::<F>().write(function) };
+        // SAFETY: claimed, and not pushed yet; `run_unpacked` takes the copy for the `F` that it is.
+        unsafe { place.fill(luggage, run_unpacked::<F>) };
+        let header = place.header();
+        told!(
+            self,
+            What::Queue {
+                cpu,
+                csd: header.name(),
+                func: run_unpacked::<F> as *const () as usize,
+                kind: CallKind::Detached
+            }
+        );
+        header.stamp.set(&self.platform);
+        // SAFETY: a chain of one, which is ours; a place stays where it is, or its owner does not follow the list (I13).
+        match unsafe { target.door.0.head.push(header, header, guess) } {
+            Pushed::Refused => {
+                told!(self, What::Refused { cpu, csd: header.name() });
+                // `F: Copy`, so that there is nothing to drop, and nobody else can have relied on it (I12).
+                let _ = header.state.unlock(cpu);
+                Err(DetachedError::Offline)
+            }
+            accepted => {
+                self.answer_push(cpu, 1, accepted);
+                Ok(())
+            }
+        }
+    }
+
+    /// Runs a detached call: its place is free again before its function starts (P5).
+    ///
+    /// # Safety
+    ///
+    /// `header` is that of a detached call, was taken off this CPU's queue, and is run once.
+    #[cold]
+    pub(super) unsafe fn run_detached(&self, cpu: u32, here: &PerCpu, header: &Header) {
+        // SAFETY: the fields are ours until the unlock (I2).
+        let work = unsafe { header.work() };
+        // SAFETY: as above (I12).
+        let luggage = unsafe { unpack(&work) };
+        let (csd, func) = (header.name(), work.func as usize);
+        let entered = self.enter(csd, func, &header.stamp);
+        here.running.0.begin(header, work.func as *const ());
+        let _ = header.state.unlock(cpu);
+        // SAFETY: by I6; it takes the copy for what it is.
+        if let Err(panic) = P::catch(|| unsafe { (work.func)(luggage.as_ptr().cast(), Op::Run) }) {
+            self.platform.caught(panic);
+        }
+        self.exit(csd, func, entered);
+        here.running.0.end();
+    }
+}
+
+/// # Safety
+///
+/// `arg` is a copy of the luggage that an `F` was written to.
+unsafe fn run_unpacked<F: FnOnce() + Copy>(arg: *const (), op: Op) {
+    debug_assert!(op == Op::Run, "a detached call is not cancelled");
+    // SAFETY: the caller's promise.
+    let function = unsafe { arg.cast::<MaybeUninit<F>>().read().assume_init() };
+    function();
+}

@@ -1,0 +1,123 @@
+//! Lazy posts: queued without a doorbell, they ride along with their target's next flush.
+//!
+//! They have a list of their own, since a list in the queue's head means that somebody rang. A flush takes it once; going
+//! offline closes it and runs it (P8). Who relies on such a csd with a plain post, or waits for it, *hurries* it: takes `LAZY`
+//! off its word, and summons its target, as for a multicast; the flush that is summoned takes the lazy ones as well.
+//!
+//! The race, both ways: a lazy poster has claimed and is about to push, and somebody hurries. *If the link comes first*, after
+//! the push, the other sees `LINKED`, and with it the push, and summons. *If taking `LAZY` off does*, the link sees that, and the
+//! lazy poster summons, after its own push. Whoever comes second summons; so the run is certain once both have returned.
+
+use super::Smp;
+use super::post::let_go;
+use crate::csd::{Header, Post, Told};
+use crate::error::PostError;
+use crate::percpu::{Batch, PerCpu, Storage};
+use crate::platform::{IrqGuard, Platform};
+use crate::queue::{List, Pushed, Seen};
+use crate::state::{Claim, Haste, Linked};
+use crate::trace::{CallKind, What, queue, told};
+
+impl<P: Platform, S: Storage> Smp<P, S> {
+    /// Posts `csd` to `cpu` without ringing: its function runs with that CPU's next flush that is for another reason. For work
+    /// that may wait as long as the CPU has nothing else to do, such as statistics: Linux's lazy `irq_work`.
+    ///
+    /// A CPU that sleeps is not woken for it, one that polls does not see it in [`Smp::has_work`], and
+    /// [`Smp::poll_end`] lets a CPU sleep over it. A flush takes the lazy ones once, so one that posts itself lazily runs once in
+    /// each. In all else it is a post like any other (P1 to P6, P8), for which [`cancel`](crate::Csd::cancel) and
+    /// [`Smp::wait`] work too.
+    ///
+    /// A [`Smp::post`] of a csd that is queued lazily is told Busy, and *hurries* it: the CPU is rung if it rests. So do
+    /// [`Smp::wait`] and [`Smp::wait_until`]. A csd that is queued already, lazily or not, is told Busy here, and is left as it is.
+    ///
+    /// Context and progress: as for [`Smp::post`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Smp::post`]; the run that `Busy` promises may be a lazy one.
+    pub fn post_lazy<T: Post>(&self, cpu: u32, csd: T) -> Result<(), PostError> {
+        let target = self.cpu(cpu).ok_or(PostError::NoSuchCpu)?;
+        let header = csd.header();
+        if let Some(lost) = header.state.rely(cpu, Haste::Lazy) {
+            return Err(self.refuse(header, lost));
+        }
+        let guess = target.own.0.lazy.look();
+        if guess == Seen::Offline {
+            // Without a claim: nobody can have been told Busy.
+            return Err(PostError::Offline { told: Told::No });
+        }
+        // From the claim to the summons that may follow nobody on this CPU may wait for us.
+        let _irq = IrqGuard::new(&self.platform);
+        let claim = header.state.claim(cpu, Haste::Lazy);
+        if claim != Claim::Won {
+            return Err(self.refuse(header, claim));
+        }
+        let runs = header.state.look_racy().runs();
+        let work = csd.work();
+        told!(self, queue(cpu, header, &work, CallKind::Lazy));
+        // SAFETY: we have won the claim, and have not pushed yet.
+        unsafe { header.set_work(work) };
+        header.stamp.set(&self.platform);
+        // SAFETY: a chain of one, which is ours, and which `T: Post` keeps alive and in place (I5).
+        if unsafe { target.own.0.lazy.push(header, header, guess) } == Pushed::Refused {
+            told!(self, What::Refused { cpu, csd: header.name() });
+            // SAFETY: the push was refused, so the claim is still ours.
+            return Err(PostError::Offline { told: unsafe { let_go(header, cpu) } });
+        }
+        told!(self, What::Pushed { cpu, calls: 1 });
+        told!(self, What::Saved { cpu });
+        // The run may be over by now, but the csd is ours to look at: `csd` keeps it alive.
+        if header.state.link(runs) == Linked::Hurried {
+            self.summon_for_lazy(cpu);
+        }
+        Ok(())
+    }
+
+    /// Summons the CPU of a csd that was lazy until the caller's claim was lost to it ([`Claim::Hurried`]).
+    #[cold]
+    pub(super) fn hurry_linked(&self, header: &Header, cpu: u32) {
+        header.state.see_linked();
+        self.summon_for_lazy(cpu);
+    }
+
+    /// Makes `cpu` flush, and take the lazy ones with it. One that is offline, or going there, has run them or will (P8).
+    pub(super) fn summon_for_lazy(&self, cpu: u32) {
+        // A csd of another machine can name a CPU that this one has not.
+        let Some(target) = self.cpu(cpu) else { return };
+        let _irq = IrqGuard::new(&self.platform);
+        match target.door.0.head.summon(target.door.0.head.look()) {
+            Pushed::Ring => self.ring(cpu),
+            Pushed::Seen | Pushed::Refused => {}
+        }
+    }
+
+    /// Puts the lazy ones that are there in front of the batch's asynchronous calls.
+    #[inline]
+    pub(super) fn add_lazy(&self, here: &PerCpu, batch: &mut Batch) {
+        if let Some(list) = here.own.0.lazy.take(|_| ()) {
+            self.put_first(list, batch);
+        }
+    }
+
+    #[cold]
+    fn put_first(&self, list: List, batch: &mut Batch) {
+        let lazy = self.turn_round(list.newest());
+        self.tell_batch(&lazy);
+        debug_assert!(lazy.sync.is_null() && !lazy.r#async.is_null(), "only asynchronous csds are lazy");
+        // Turned round, the newest is the last.
+        // SAFETY: it is alive (I5), and ours since we took the list (I2).
+        unsafe { (*list.newest()).set_next(batch.r#async) };
+        batch.r#async = lazy.r#async;
+    }
+
+    /// Going offline: refuses lazy posts from now on, and runs those that were accepted (P8).
+    pub(super) fn close_lazy(&self, cpu: u32, here: &PerCpu, left: &mut u32) {
+        let list = here.own.0.lazy.close();
+        if list != List::EMPTY {
+            let mut batch = Batch::EMPTY;
+            self.put_first(list, &mut batch);
+            let rest = self.run_batch(cpu, here, batch, left);
+            debug_assert!(rest.is_empty(), "no machine has 2^32 csds");
+        }
+    }
+}

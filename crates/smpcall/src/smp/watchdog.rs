@@ -1,0 +1,104 @@
+//! The watchdog: CPUs whose queues do not move, also if nobody waits (P10). Linux watches waiters only.
+//!
+//! The fast paths know nothing of it. It keeps notes of its own, one [`Watch`] for each CPU, and at each visit compares two
+//! words that are there anyway: the queue's head, and the count of runs that have ended. A CPU is *held up* if it has
+//! something to do, a list in its head or a function under way, at one visit after another, and no run has ended between
+//! them. A list that was taken is run, cancelled calls too, so a count that stands still means that the list was not taken,
+//! or that its first function has not returned. What a flush left over at its budget counts as queued: it waits for the
+//! doorbell that the flush rang for itself.
+//!
+//! Looks only, all of them racy: it decides nothing but whether to report and to ring once more, which is harmless.
+
+use super::Smp;
+use crate::percpu::{PerCpu, Storage};
+use crate::platform::{IrqGuard, Platform};
+use crate::queue::Seen;
+use crate::stall::{Late, Overdue};
+
+/// What a watchdog remembers of one CPU between visits.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Watch {
+    /// Since when it has been held up, and how many runs had ended then.
+    since: Option<(u64, usize)>,
+    reports: u32,
+}
+
+impl Watch {
+    /// A CPU that was never looked at.
+    pub const fn new() -> Self {
+        Self { since: None, reports: 0 }
+    }
+
+    /// Takes note of a look, and says whether to report, after how long. The first report comes after the time-out, the
+    /// next after twice that, and so on.
+    fn look(
+        &mut self,
+        late: Option<Late>,
+        ended: usize,
+        now_ns: u64,
+        timeout_ns: u64,
+    ) -> Option<(Late, u64)> {
+        let held = self.since.map(|(since_ns, before)| (now_ns.saturating_sub(since_ns), before));
+        match (late, held) {
+            (Some(late), Some((for_ns, before))) if before == ended => {
+                let due_ns = timeout_ns.saturating_mul((2 << self.reports.min(62)) - 1);
+                (for_ns >= due_ns).then_some((late, for_ns))
+            }
+            (late, held) => {
+                self.since = late.map(|_| (now_ns, ended));
+                held.filter(|_| self.reports > 0).map(|(for_ns, _)| (Late::Over, for_ns))
+            }
+        }
+    }
+}
+
+impl<P: Platform, S: Storage> Smp<P, S> {
+    /// Looks at every CPU once, and reports those to [`Platform::overdue`] that have been held up for `timeout_ns` as far as
+    /// `notes` tell: calls are queued or running, and none has ended. Rings a CPU again that runs no call. Returns how many
+    /// CPUs are held up for so long, reported now or before; 0 for a time-out of 0, which is off.
+    ///
+    /// To be called now and then, by anybody: a timer, a thread, an idle loop. `notes` are that watchdog's own, one for each
+    /// CPU by number; CPUs without a note are not looked at. What takes longer than the time between two visits is found, at
+    /// the visit after. The port's own time-out is [`Platform::stall_timeout_ns`].
+    ///
+    /// Context: any in which `overdue` may be called. Progress: wait-free; a few loads for each CPU.
+    pub fn watchdog(&self, timeout_ns: u64, notes: &mut [Watch]) -> u32 {
+        if timeout_ns == 0 {
+            return 0;
+        }
+        let now_ns = self.platform.now_ns();
+        let mut held_up = 0;
+        for ((cpu, at), note) in (0..).zip(self.cpus()).zip(notes) {
+            let (late, ended) = (held_up_by(at), at.running.0.ended());
+            if let Some((late, for_ns)) = note.look(late, ended, now_ns, timeout_ns) {
+                self.platform.overdue(&Overdue { cpu, late, for_ns, reports: note.reports });
+                note.reports = if late == Late::Over { 0 } else { note.reports.saturating_add(1) };
+                if late == Late::Queued {
+                    let _irq = IrqGuard::new(&self.platform);
+                    self.ring(cpu);
+                }
+            }
+            held_up += u32::from(note.reports > 0);
+        }
+        held_up
+    }
+
+    /// Returns the address of the function that `cpu` runs, if any: of this crate's function that was made for the caller's
+    /// closure, as tracepoints and stall reports name it. Racy: it may have returned by the time the answer is read.
+    ///
+    /// Context: any. Progress: wait-free.
+    pub fn running_racy(&self, cpu: u32) -> Option<usize> {
+        self.cpu(cpu)?.running.0.func_racy().map(<*const ()>::addr)
+    }
+}
+
+/// What a CPU has to do, if anything.
+fn held_up_by(cpu: &PerCpu) -> Option<Late> {
+    let queued = matches!(cpu.door.0.head.look(), Seen::List(_)) || cpu.own.0.has_left_over();
+    match (cpu.running.0.func_racy(), queued) {
+        (Some(func), true) => Some(Late::Behind(func.addr())),
+        (Some(func), false) => Some(Late::Running(func.addr())),
+        (None, true) => Some(Late::Queued),
+        (None, false) => None,
+    }
+}

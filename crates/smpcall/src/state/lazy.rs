@@ -1,0 +1,74 @@
+//! The steps of a csd's word that only lazy posts need.
+//!
+//! A lazy post claims with `LAZY`. A post that finds it so is told Busy and takes `LAZY` off: it *hurries* the run.
+//!
+//! ```text
+//!   locked LAZY ── link: CAS, Release ──▶ locked LAZY LINKED ── hurried: CAS ──▶ locked LINKED: the one who hurries summons
+//!      └────────── hurried: CAS ────────▶ locked ───── link: CAS, Release ────▶ locked LINKED: the lazy poster summons
+//! ```
+//!
+//! # Orderings
+//!
+//! | site | order | partner | weaker: what breaks |
+//! |---|---|---|---|
+//! | `link` | Release | `see_linked` | the target is summoned, and misses the lazy push that it is summoned for (P2) |
+//! | `see_linked` | Acquire | `link` | the other half of the same |
+
+use super::{LAZY, LINKED, LOCK, RUNS_SHIFT, Snapshot, State};
+use crate::sync::Ordering;
+
+/// What a lazy poster finds when its csd is linked.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Linked {
+    /// Nobody is in a hurry.
+    Lazy,
+    /// Somebody took `LAZY` off before it was linked: the lazy poster summons the CPU.
+    Hurried,
+    /// A flush was faster: the claim has ended.
+    Run,
+}
+
+impl State {
+    /// Lazy poster, after its push: says that a flush finds the csd now. `runs` is its claim's.
+    pub(crate) fn link(&self, runs: u32) -> Linked {
+        // Relaxed: a guess; the CAS below decides.
+        let mut s = self.0.load(Ordering::Relaxed);
+        // A later claim of the same number, a multiple of 32 runs later, is only summoned for once too often: its own poster
+        // comes here as well.
+        while s & LOCK != 0 && s >> RUNS_SHIFT == runs {
+            // Release, and successful even when it changes nothing: publishes the push to whoever hurries it from now on;
+            // pairs with `see_linked`. Failure Relaxed: we look at the newer value and try again.
+            match self.0.compare_exchange(s, s | LINKED, Ordering::Release, Ordering::Relaxed) {
+                Ok(_) if s & LAZY == 0 => return Linked::Hurried,
+                Ok(_) => return Linked::Lazy,
+                Err(now) => s = now,
+            }
+        }
+        Linked::Run
+    }
+
+    /// After LAZY was taken off a csd that is linked: whoever is summoned now finds the csd.
+    pub(crate) fn see_linked(&self) {
+        // Acquire: our own write or a later one, so it is in the release sequence of `link`, and sees the push before it.
+        let _ = self.0.load(Ordering::Acquire);
+    }
+
+    /// Hurries the run of a lazily posted csd. `Some`: this CPU is to be summoned, and will find it.
+    pub(crate) fn hurry(&self) -> Option<u32> {
+        // Relaxed: a guess; the CAS below decides.
+        let mut s = self.0.load(Ordering::Relaxed);
+        while Snapshot(s).is_lazy() {
+            // Relaxed: publishes nothing, and `see_linked` sees what `link` published. Failure Relaxed: we try again.
+            match self.0.compare_exchange(s, s & !LAZY, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) if s & LINKED != 0 => {
+                    self.see_linked();
+                    return Snapshot(s).cpu();
+                }
+                Ok(_) => return None,
+                Err(now) => s = now,
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,66 @@
+//! What a value of the state word says.
+
+use super::{CANCELLED, CPU, CPU_SHIFT, KIND, Kind, LAZY, LOCK, PARKED, RUNS_SHIFT, TAKEN, TOLD};
+
+/// One value of the word.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Snapshot(pub(super) u32);
+
+impl Snapshot {
+    /// Returns whether a run is still to begin: locked and not cancelled.
+    pub(crate) fn is_pending(self) -> bool {
+        self.0 & (LOCK | CANCELLED) == LOCK
+    }
+
+    pub(crate) fn is_free(self) -> bool {
+        self.0 & LOCK == 0
+    }
+
+    /// Returns the target (locked) or where it ran last (free).
+    pub(crate) fn cpu(self) -> Option<u32> {
+        ((self.0 & CPU) >> CPU_SHIFT).checked_sub(1)
+    }
+
+    /// Returns the number of the claim (locked), modulo 32: it changes when the csd is unlocked, and only then.
+    pub(crate) fn runs(self) -> u32 {
+        self.0 >> RUNS_SHIFT
+    }
+
+    pub(crate) fn is_async(self) -> bool {
+        self.0 & KIND == Kind::Async as u32
+    }
+
+    pub(crate) fn is_blocking(self) -> bool {
+        self.0 & KIND == Kind::Blocking as u32
+    }
+
+    /// Returns whether a blocking call's target has taken it off its queue.
+    pub(crate) fn is_taken(self) -> bool {
+        self.0 & TAKEN != 0
+    }
+
+    pub(crate) fn is_lazy(self) -> bool {
+        self.0 & (LOCK | LAZY) == LOCK | LAZY
+    }
+
+    pub(crate) fn is_sync(self) -> bool {
+        self.0 & KIND == Kind::Sync as u32
+    }
+
+    pub(crate) fn is_told(self) -> bool {
+        self.0 & TOLD != 0
+    }
+
+    pub(crate) fn is_cancelled(self) -> bool {
+        self.0 & CANCELLED != 0
+    }
+
+    /// Who is to be woken when this waiting call is complete.
+    pub(crate) fn waiter(self) -> u16 {
+        (self.0 >> CPU_SHIFT) as u16
+    }
+
+    pub(crate) fn is_parked(self) -> bool {
+        self.0 & PARKED != 0
+    }
+}

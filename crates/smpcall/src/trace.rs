@@ -1,0 +1,146 @@
+//! Tracepoints (P12): what the core tells a port that asks for it.
+//!
+//! A port asks by [`Platform::TRACES`](crate::Platform::TRACES), a constant: where it is false, no instruction of a post,
+//! a call or a flush is for tracing (`cargo xtask same-code` compares them with sources that have no tracepoint). A call
+//! site is one line, `told!(self, What::Busy { … })`. [`Stats`](crate::Stats) is a ready-made listener that counts.
+//!
+//! # Order
+//!
+//! `Queue` comes *before* the push, like Linux's `csd_queue_cpu`, so that it is never later than the `Entry` of the run
+//! that it leads to; `Entry` comes before the csd is unlocked, so never later than the next `Queue` of the same csd.
+//! So on one clock, the events of one csd and target alternate: `Queue`, `Entry`, `Queue`, `Entry`; or `Queue`, `Refused`.
+//! After an accepted push comes `Pushed`, and with it exactly one of `Ring` and `Saved`.
+//!
+//! A call to one's own CPU, and a multicast's part on the caller, are not queued: they run inline, and are not told.
+//!
+//! No event follows a pointer: a csd's address is a name, and may be another csd's by the time it is read.
+
+use crate::csd::{Header, Work};
+
+/// Tells the port, if it listens. The expression is not evaluated where it does not.
+#[cfg(not(smpcall_untraced))]
+macro_rules! told {
+    ($smp:expr, $what:expr) => {{
+        if P::TRACES {
+            $smp.tell($what);
+        }
+    }};
+}
+/// Without any tracepoint in the sources: what `cargo xtask same-code` compares with.
+#[cfg(smpcall_untraced)]
+macro_rules! told {
+    ($smp:expr, $what:expr) => {{}};
+}
+pub(crate) use told;
+
+/// The event before a push.
+#[inline]
+pub(crate) fn queue(cpu: u32, header: &Header, work: &Work, kind: CallKind) -> What {
+    What::Queue { cpu, csd: header.name(), func: work.func as usize, kind }
+}
+
+/// Something that happened, and who did it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Event {
+    /// The CPU that did it; `None` for a thread that is no CPU.
+    pub by: Option<u32>,
+    /// What it did.
+    pub what: What,
+}
+
+/// What kind of call it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CallKind {
+    /// Posted: free again before its function starts.
+    Posted,
+    /// Posted without a doorbell.
+    Lazy,
+    /// Kept at the target.
+    Detached,
+    /// Somebody waits for it.
+    Waiting,
+    /// Somebody waits for it, and it runs in the target's thread.
+    Blocking,
+    /// A multicast; its csd is the slot that it is kept in.
+    Many,
+}
+
+/// What happened. Addresses are names, to be compared or looked up, not followed. Times are in ns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum What {
+    /// A claimed call is about to be pushed. `Pushed` follows, or `Refused`.
+    Queue {
+        /// The target.
+        cpu: u32,
+        /// The call object's address.
+        csd: usize,
+        /// The address of what will run: a function of this crate, made for the caller's closure.
+        func: usize,
+        /// Its kind.
+        kind: CallKind,
+    },
+    /// A push went through: so many calls are queued.
+    Pushed {
+        /// The target.
+        cpu: u32,
+        /// How many; more than one for a chain.
+        calls: u32,
+    },
+    /// A post was told Busy.
+    Busy {
+        /// The CPU that the csd is queued for.
+        cpu: u32,
+        /// The csd.
+        csd: usize,
+    },
+    /// The target is offline, and nothing was queued. With 0 for the csd: a whole chain or one target of a multicast.
+    Refused {
+        /// The target.
+        cpu: u32,
+        /// The call object, if it is one.
+        csd: usize,
+    },
+    /// Doorbells are sent, to CPU `first + n` for each bit `n`.
+    Ring {
+        /// The CPU of bit 0.
+        first: u32,
+        /// One bit for each.
+        cpus: usize,
+    },
+    /// A push needed no doorbell: the target is looking, or was rung already (P7).
+    Saved {
+        /// The target.
+        cpu: u32,
+    },
+    /// A flush has taken a batch off its queue.
+    Batch {
+        /// How many calls.
+        len: u32,
+    },
+    /// A function is about to start, on the CPU that says so.
+    Entry {
+        /// As in `Queue`.
+        csd: usize,
+        /// As in `Queue`.
+        func: usize,
+        /// How long it was queued; only where the port [stamps](crate::Platform::STAMPS).
+        queued_ns: Option<u64>,
+    },
+    /// It has returned, or its run was cancelled. Comes before a waiting caller is told.
+    Exit {
+        /// As in `Queue`.
+        csd: usize,
+        /// As in `Queue`.
+        func: usize,
+        /// How long it ran; only where the port stamps.
+        ran_ns: Option<u64>,
+    },
+    /// A wait is reported as stalled; [`Platform::stalled`](crate::Platform::stalled) has the details.
+    Stalled {
+        /// The CPU that does not answer.
+        cpu: u32,
+    },
+}

@@ -1,0 +1,240 @@
+//! P10: reports on what does not come forward, whether or not anybody waits.
+
+use crate::port::{CPUS, PAUSE_NS, as_cpu, csd, flush, log, logs, machine, on, start};
+use smpcall::{CpuMask, Late, Overdue, Phase, To, Watch};
+use std::rc::Rc;
+
+fn while_waiting(hook: impl Fn() + 'static) {
+    *machine().platform().on_pause.borrow_mut() = Some(Rc::new(hook));
+}
+
+fn at(pauses: u64) {
+    machine().platform().now_ns.set(pauses * PAUSE_NS);
+}
+
+#[test]
+fn p10_a_wait_that_was_reported_says_when_it_got_unstuck() {
+    let machine = start(2);
+    machine.platform().stall_timeout_ns.set(10 * PAUSE_NS);
+    while_waiting(|| {
+        let stalled = usize::from((11..=40).contains(&(machine_now() / PAUSE_NS)));
+        assert_eq!(crate::port::machine().stalled_waits_racy(), stalled);
+        if machine_now() >= 40 * PAUSE_NS {
+            let _ = flush(1);
+        }
+    });
+    on(0, || machine.call(1, || log(1))).unwrap();
+    assert_eq!(machine.stalled_waits_racy(), 0);
+    let unstuck = machine.platform().unstuck.take();
+    assert_eq!(unstuck.len(), 1);
+    let stall = unstuck[0];
+    assert_eq!((stall.waiter, stall.target, stall.phase, stall.reports), (Some(0), 1, Phase::Over, 2));
+    assert_eq!(stall.waited_ns, 40 * PAUSE_NS);
+    assert!(stall.to_string().ends_with("done by CPU 1 after 0 ms"), "{stall}");
+    // One that was not reported says nothing.
+    on(0, || machine.call(1, || log(2))).unwrap();
+    assert_eq!(machine.platform().unstuck.take(), []);
+}
+
+fn machine_now() -> u64 {
+    machine().platform().now_ns.get()
+}
+
+#[test]
+fn p10_a_wait_that_gives_up_is_not_said_to_be_unstuck() {
+    let machine = start(2);
+    machine.platform().stall_timeout_ns.set(PAUSE_NS);
+    let csd = logs(1);
+    machine.post(1, csd).unwrap();
+    on(0, || machine.wait_until(csd, 9 * PAUSE_NS)).unwrap_err();
+    assert_eq!(machine.platform().stalls.take().len(), 3, "after 1, 3 and 7");
+    assert_eq!(machine.stalled_waits_racy(), 0, "given up is over");
+    assert_eq!(machine.platform().unstuck.take(), []);
+    let _ = flush(1);
+}
+
+#[test]
+fn p10_who_runs_a_function_is_not_rung_again() {
+    let machine = start(2);
+    machine.platform().stall_timeout_ns.set(PAUSE_NS);
+    let queued = logs(1);
+    let slow = csd(move || {
+        let _ = crate::port::rings();
+        let waited = on(0, || crate::port::machine().wait_until(queued, machine_now() + 10 * PAUSE_NS));
+        assert!(waited.is_err(), "it is behind us");
+        log(crate::port::rings().len() as u32);
+    });
+    machine.post(1, slow).unwrap();
+    machine.post(1, queued).unwrap();
+    let _ = flush(1);
+    assert_eq!(crate::port::logged(), [0, 1]);
+    assert!(machine.platform().stalls.take().iter().all(|stall| matches!(stall.phase, Phase::Behind(_))));
+}
+
+#[test]
+fn p10_a_time_out_of_zero_is_off() {
+    let machine = start(2);
+    let waits_long = || {
+        while_waiting(|| {
+            if machine_now() >= 100_000 * PAUSE_NS {
+                let _ = flush(1);
+            }
+        });
+        on(0, || machine.call(1, || ())).unwrap();
+    };
+    waits_long();
+    assert_eq!((machine.platform().stalls.take(), machine.platform().unstuck.take()), (vec![], vec![]));
+    // As for a stop that is never, which would end this test.
+    machine.post(1, logs(1)).unwrap();
+    let mut notes = [Watch::new(); CPUS];
+    for pauses in [200_000, 300_000] {
+        at(pauses);
+        assert_eq!(machine.watchdog(0, &mut notes), 0);
+    }
+    assert_eq!(machine.platform().overdue.take(), []);
+    let _ = flush(1);
+}
+
+#[test]
+fn p10_a_multicasts_report_names_one_that_has_not_answered() {
+    let machine = start(3);
+    machine.platform().stall_timeout_ns.set(10 * PAUSE_NS);
+    while_waiting(|| {
+        let _ = flush(1);
+        if machine_now() >= 50 * PAUSE_NS {
+            let _ = flush(2);
+        }
+    });
+    on(0, || machine.call_many(To::Others, || log(1))).unwrap();
+    let stalls = machine.platform().stalls.take();
+    assert_eq!(stalls.iter().map(|stall| stall.target).collect::<Vec<_>>(), [2, 2], "CPU 1 has answered");
+    assert!(stalls[0].function.contains("a_multicasts_report_names"), "{}", stalls[0]);
+    assert_eq!(machine.platform().unstuck.take().len(), 1);
+}
+
+#[test]
+fn p10_the_watchdog_finds_what_nobody_waits_for() {
+    let machine = start(2);
+    let mut notes = [Watch::new(); CPUS];
+    let mut visit = |pauses| {
+        at(pauses);
+        let held_up = machine.watchdog(10 * PAUSE_NS, &mut notes);
+        (held_up, machine.platform().overdue.take(), crate::port::rings())
+    };
+    assert_eq!(visit(0), (0, vec![], vec![]));
+    machine.post(1, logs(1)).unwrap();
+    assert_eq!(visit(1), (0, vec![], vec![1]), "the post's own ring");
+    assert_eq!(visit(10), (0, vec![], vec![]));
+    let (held_up, reports, rings) = visit(11);
+    assert_eq!((held_up, rings), (1, vec![1]), "it is rung again");
+    let [Overdue { cpu: 1, late: Late::Queued, for_ns, reports: 0, .. }] = reports[..] else {
+        panic!("{reports:?}");
+    };
+    assert_eq!(for_ns, 10 * PAUSE_NS);
+    assert_eq!(visit(30), (1, vec![], vec![]), "the next one comes after twice the time");
+    let (_, reports, rings) = visit(31);
+    assert_eq!((reports.len(), rings), (1, vec![1]));
+    assert_eq!(reports[0].reports, 1);
+    assert!(reports[0].to_string().starts_with("CPU 1 has left its queue alone"), "{}", reports[0]);
+    let _ = flush(1);
+    let (held_up, reports, _) = visit(32);
+    assert_eq!((held_up, reports.len(), reports[0].late), (0, 1, Late::Over));
+    assert!(reports[0].to_string().starts_with("CPU 1 came forward"), "{}", reports[0]);
+    assert_eq!(visit(500), (0, vec![], vec![]));
+}
+
+#[test]
+fn p10_the_watchdog_is_not_deceived_by_a_cpu_that_comes_forward() {
+    let machine = start(2);
+    let mut notes = [Watch::new(); CPUS];
+    let csd = logs(1);
+    for pauses in 0..100 {
+        machine.post(1, csd).unwrap();
+        at(pauses);
+        // At each visit its queue has an entry, but never the same one for long.
+        assert_eq!(machine.watchdog(5 * PAUSE_NS, &mut notes), 0);
+        let _ = flush(1);
+    }
+    assert_eq!(machine.platform().overdue.take(), []);
+}
+
+#[test]
+fn p10_the_watchdog_names_the_function_that_does_not_return() {
+    let machine = start(2);
+    let behind = logs(1);
+    let slow = csd(move || {
+        let machine = crate::port::machine();
+        let func = machine.running_racy(1).expect("we run");
+        let mut notes = [Watch::new(); CPUS];
+        let mut visit = |pauses| {
+            at(pauses);
+            as_cpu(None, || machine.watchdog(10 * PAUSE_NS, &mut notes));
+            machine.platform().overdue.take().pop().map(|overdue| overdue.late)
+        };
+        let _ = crate::port::rings();
+        assert_eq!((visit(0), visit(10)), (None, Some(Late::Running(func))));
+        assert_eq!(crate::port::rings(), [], "who runs a function is not rung");
+        on(0, || machine.post(1, behind)).unwrap();
+        assert_eq!(visit(30), Some(Late::Behind(func)));
+        log(2);
+    });
+    machine.post(1, slow).unwrap();
+    let _ = flush(1);
+    assert_eq!(crate::port::logged(), [2, 1]);
+    assert_eq!((machine.running_racy(1), machine.running_racy(CPUS as u32)), (None, None));
+    assert_eq!(machine.platform().caught.get(), 0);
+}
+
+#[test]
+fn p10_a_watchdog_with_few_notes_looks_at_few_cpus() {
+    let machine = start(2);
+    machine.post(1, logs(1)).unwrap();
+    let mut notes = [Watch::new(); 1];
+    for pauses in [0, 10, 20] {
+        at(pauses);
+        assert_eq!(machine.watchdog(PAUSE_NS, &mut notes) + machine.watchdog(PAUSE_NS, &mut []), 0);
+    }
+    let _ = flush(1);
+}
+
+#[test]
+fn p10_the_watchdog_sees_what_a_flush_left_over() {
+    let machine = start(2);
+    machine.post_all(1, [logs(1), logs(2)]).unwrap();
+    let _ = on(1, || machine.flush(crate::port::budget(1)));
+    let mut notes = [Watch::new(); CPUS];
+    at(0);
+    assert_eq!(machine.watchdog(10 * PAUSE_NS, &mut notes), 0);
+    let _ = crate::port::rings();
+    at(10);
+    assert_eq!(machine.watchdog(10 * PAUSE_NS, &mut notes), 1);
+    assert_eq!((machine.platform().overdue.take()[0].late, crate::port::rings()), (Late::Queued, vec![1]));
+    let _ = flush(1);
+    assert_eq!(crate::port::logged(), [1, 2]);
+}
+
+#[test]
+fn p10_a_wait_for_a_slot_is_reported_like_any_other() {
+    let machine = start(3);
+    machine.platform().stall_timeout_ns.set(10 * PAUSE_NS);
+    let (only_1, only_2) = ([0b010], [0b100]);
+    let mut posted = 0;
+    while machine.post_many(To::Mask(CpuMask::from_words(&only_1)), || log(1)).is_ok() {
+        posted += 1;
+    }
+    while_waiting(|| {
+        let _ = flush(2);
+        if machine_now() >= 40 * PAUSE_NS {
+            let _ = flush(1);
+        }
+    });
+    machine.call_many(To::Mask(CpuMask::from_words(&only_2)), || log(2)).unwrap();
+    let stalls = machine.platform().stalls.take();
+    assert_eq!(stalls.len(), 2, "after 10 and 30: {stalls:?}");
+    for stall in stalls {
+        assert_eq!((stall.target, stall.phase), (1, Phase::Queued), "CPU 1 has the slots");
+        assert!(stall.function.contains("a_wait_for_a_slot"), "{stall}");
+    }
+    assert_eq!(machine.platform().unstuck.take().len(), 1);
+    assert_eq!((posted, crate::port::logged().len()), (usize::BITS, posted as usize + 1));
+}
