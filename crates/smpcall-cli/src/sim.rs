@@ -3,12 +3,14 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`flags`] | what seeds, CPUs, faults and partitions look like on the command line |
+//! | [`scale`] | `--scale`: what calls cost on growing machines |
 //! | [`failure`] | a seed that failed: made small, told, written as a trace |
 //!
 //! The simulator itself is the crate `smpcall-sim`. What depends on time here is only how many seeds are run.
 
 mod failure;
 mod flags;
+mod scale;
 
 use crate::output::{JsonFile, progress};
 use crate::run::seconds;
@@ -60,6 +62,8 @@ pub(crate) struct Args {
     /// [default: smpcall-sim-SEED.json in the folder for temporary files]
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
+    #[command(flatten)]
+    scaling: scale::Scaling,
 }
 
 /// What was found.
@@ -75,6 +79,9 @@ struct Tally {
 /// Simulates, prints, and fails if any promise was broken.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let json = JsonFile::open(args.json.as_deref())?;
+    if let Some(cpus_max) = args.scaling.scale {
+        return scale::run(&args.scaling, cpus_max, json);
+    }
     let trace = JsonFile::open(args.trace.as_deref())?;
     let options = options(args);
     let first = args.seed.map_or_else(|| fastrand::u64(..), |seed| seed.0);

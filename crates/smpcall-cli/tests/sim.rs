@@ -187,3 +187,47 @@ fn with_keep_going_all_failures_are_counted() {
     assert_eq!(written["violations"].as_u64(), written["failed"].as_array().map(|all| all.len() as u64));
     assert!(written["violations"].as_u64() > Some(1));
 }
+
+#[test]
+fn what_cannot_be_priced_is_refused() {
+    for bad in ["--scale=1", "--scale=8193", "--scale=x"] {
+        refused(bad, 2, "--scale");
+    }
+    refused("--scale=2 --ipi carrier-pigeon", 2, "--ipi");
+    refused("--plots somewhere", 2, "--scale");
+    refused("--scale=2 --calibrate /nonexistent/run.json", 1, "/nonexistent/run.json");
+    refused("--scale=2 --plots /proc/nowhere", 1, "/proc/nowhere");
+    let folder = tempfile::tempdir().unwrap();
+    let other = folder.path().join("other.json");
+    std::fs::write(&other, "{}").unwrap();
+    refused(
+        &format!("--scale=2 --calibrate {}", other.display()),
+        1,
+        "is not what `smpcall run --json` writes",
+    );
+}
+
+#[test]
+fn both_algorithms_are_priced_written_and_plotted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, plots) = (folder.path().join("scale.json"), folder.path().join("plots"));
+    let files = ["--json", path.to_str().unwrap(), "--plots", plots.to_str().unwrap()];
+    let output = sim_with("--scale=256", &files);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let written = json(&path);
+    let ns = |algorithm: &str, cpus: u64| {
+        let rows = written["rows"].as_array().expect("rows");
+        let row = rows.iter().find(|row| {
+            row["workload"] == "multicast" && row["algorithm"] == algorithm && row["cpus"] == cpus
+        });
+        row.and_then(|row| row["ns"].as_f64()).expect("a row with its time")
+    };
+    let growth = |algorithm: &str| ns(algorithm, 256) / ns(algorithm, 64);
+    assert!(growth("smpcall") < 0.8 * growth("linux"), "{} and {}", growth("smpcall"), growth("linux"));
+    for workload in ["call", "all-to-one", "multicast", "shootdown", "everybody"] {
+        let plot = std::fs::read_to_string(plots.join(format!("{workload}.svg"))).expect("a plot");
+        assert!(plot.starts_with("<svg") && plot.contains("Linux"), "{workload}");
+    }
+    // The same again is the same to the last digit.
+    assert_eq!(text(&sim("--scale=256").stdout), text(&output.stdout));
+}

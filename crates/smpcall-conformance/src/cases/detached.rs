@@ -88,12 +88,16 @@ pub(super) fn p6_detached_calls_of_one_sender_run_in_order<R: Rig>(ctx: Ctx<R>) 
 pub(super) fn p8_detached_calls_to_a_cpu_that_comes_and_goes_are_counted<R: Rig>(ctx: Ctx<R>) -> Done {
     ctx.needs_two()?;
     let (stop, accepted, ran) = (ctx.share(Count::new)?, ctx.share(Count::new)?, ctx.share(Count::new)?);
-    while_it_comes_and_goes(ctx, stop, |goer| match ctx.smp().post_detached(goer, move || _ = ran.add(1)) {
-        Ok(()) => {
-            accepted.add(1);
-            Ok(())
+    while_it_comes_and_goes(ctx, stop, |goer| {
+        // A place is free again when its function starts: without a pause, several senders would hold the CPU in its handler.
+        ctx.pause(16 * ctx.cpus());
+        match ctx.smp().post_detached(goer, move || _ = ran.add(1)) {
+            Ok(()) => {
+                accepted.add(1);
+                Ok(())
+            }
+            Err(error) => ctx.check(error != DetachedError::NoSuchCpu, "why a detached call was refused"),
         }
-        Err(error) => ctx.check(error != DetachedError::NoSuchCpu, "why a detached call was refused"),
     })?;
     ctx.barrier()?;
     ctx.until(|| ran.get() >= accepted.get(), "a detached call that was accepted did not run")?;

@@ -2,10 +2,10 @@
 //!
 //! | constant | value | source |
 //! |---|---|---|
-//! | `near_ns` | 13.6 | a quarter of a line's round trip between two cores of one cluster, as `smpcall run` measures it (54.5 ns on two virtual cores of an AMD EPYC): each way is a line made exclusive and a line fetched |
+//! | `near_ns` | 12 | about a quarter of a line's round trip between two cores of one cluster, as `smpcall run` measures it (54.5 ns on two virtual cores of an AMD EPYC): each way is a line made exclusive and a line fetched |
 //! | `far_ns` | 80 | the same between cores far apart (320 to 330 ns on that machine, on other days) |
 //! | `shared_ns` | 5 | an assumption: a line that many read is served by its home one after another, faster than it travels |
-//! | `hold_ns` | 10 | an assumption: so long a core keeps a line that it got to write, whoever asks for it: its instruction and a few more |
+//! | `hold_ns` | 3 | an assumption: so long a core keeps a line that it got to write, whoever asks for it: its instruction and a few more |
 //! | `hit_ns` | 0.5 | a load or store of a line at hand, with the instructions around it |
 //! | `rmw_ns` | 2.6 | an uncontended `fetch_or`, as `smpcall run` measures it |
 //! | `pause_ns` | 10 | a spin's pause instruction (some 40 cycles) |
@@ -92,10 +92,10 @@ pub struct Cost {
 impl Default for Cost {
     fn default() -> Self {
         Self {
-            near_ns: 13.6,
+            near_ns: 12.0,
             far_ns: 80.0,
             shared_ns: 5.0,
-            hold_ns: 10.0,
+            hold_ns: 3.0,
             hit_ns: 0.5,
             rmw_ns: 2.6,
             pause_ns: 10.0,

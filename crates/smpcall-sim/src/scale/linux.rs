@@ -53,11 +53,14 @@ pub(super) struct Linux {
 }
 
 impl Linux {
-    /// `senders` CPUs, from the first on, multicast. (The others' objects are counted in [`Self::bytes`], but not made.)
-    pub(super) fn new(cpus: u32, senders: u32) -> Self {
+    /// Those CPUs for which `multicasts` says yes have an object for each target. (The others' are counted in [`Self::bytes`], but
+    /// not made.)
+    pub(super) fn new(cpus: u32, multicasts: impl Fn(u32) -> bool) -> Self {
+        let pairs =
+            |sender| if multicasts(sender) { (0..cpus).map(|_| Csd::new()).collect() } else { Vec::new() };
         Self {
             queues: (0..cpus).map(|_| Queue(AtomicUsize::new(0))).collect(),
-            pairs: (0..senders).map(|_| (0..cpus).map(|_| Csd::new()).collect()).collect(),
+            pairs: (0..cpus).map(pairs).collect(),
             own: (0..cpus).map(|_| Csd::new()).collect(),
         }
     }

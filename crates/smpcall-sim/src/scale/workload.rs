@@ -76,18 +76,24 @@ impl Workload {
         }
     }
 
+    /// In a line.
+    pub fn description(self) -> &'static str {
+        match self {
+            Self::Call => "a waiting call to a CPU that runs something else",
+            Self::AllToOne => "all others post to one CPU at the same time, until the last has run",
+            Self::Multicast => "a waiting multicast to all others",
+            Self::Shootdown => "waiting multicasts to 16 CPUs, by one CPU in 64 at the same time",
+            Self::Everybody => "everybody multicasts to all others at the same time, until the last is done",
+        }
+    }
+
     /// The largest machine on which it is run: N CPUs that multicast to N make N × N runs.
     pub fn cpus_max(self) -> u32 {
         if self == Self::Everybody { 512 } else { 8192 }
     }
 
-    /// How many CPUs, from the first on, have call objects for multicasts under Linux's algorithm.
-    fn senders(self, cpus: u32) -> u32 {
-        (0..cpus).rev().find(|cpu| self.sends(*cpu, cpus)).map_or(0, |last| last + 1)
-    }
-
     /// Whether a CPU starts calls.
-    fn sends(self, cpu: u32, _cpus: u32) -> bool {
+    fn sends(self, cpu: u32) -> bool {
         match self {
             Self::Call | Self::Multicast => cpu == 0,
             Self::AllToOne => cpu != 0,
@@ -152,7 +158,10 @@ pub fn price(workload: Workload, algorithm: Algorithm, cpus: u32, cost: &Cost) -
     assert!((2..=8192).contains(&cpus), "2 to 8192 CPUs");
     let (calls, bytes): (Rc<dyn Calls>, u64) = match algorithm {
         Algorithm::Ours => (Rc::new(Ours::new(cpus)), Ours::bytes(cpus.into())),
-        Algorithm::Linux => (Rc::new(Linux::new(cpus, workload.senders(cpus))), Linux::bytes(cpus.into())),
+        Algorithm::Linux => {
+            let multicasts = |cpu| workload != Workload::AllToOne && workload.sends(cpu);
+            (Rc::new(Linux::new(cpus, multicasts)), Linux::bytes(cpus.into()))
+        }
     };
     let tally = Rc::new(Tally::default());
     let bodies = (0..cpus).map(|cpu| body(workload, cpu, cpus, cost, &calls, &tally)).collect();
@@ -180,7 +189,7 @@ fn body(
     let (calls, tally, time) = (Rc::clone(calls), Rc::clone(tally), ps(cost.function_ns));
     Box::new(move || {
         calls.online();
-        if !workload.sends(cpu, cpus) {
+        if !workload.sends(cpu) {
             return;
         }
         machine().idle_until(START);
