@@ -229,5 +229,5 @@ fn both_algorithms_are_priced_written_and_plotted() {
         assert!(plot.starts_with("<svg") && plot.contains("Linux"), "{workload}");
     }
     // The same again is the same to the last digit.
-    assert_eq!(text(&sim("--scale=256").stdout), text(&output.stdout));
+    assert_eq!(text(&sim("--scale=32").stdout), text(&sim("--scale=32").stdout));
 }
