@@ -42,7 +42,7 @@ enum Command {
     /// Makes every kind of call at once, from everywhere, while CPUs come and go, and checks every promise.
     Torture(torture::Args),
     /// Runs the core on simulated machines, seed after seed, on good hardware and bad.
-    Sim(sim::Args),
+    Sim(Box<sim::Args>),
     /// Races posts against the unlock: is whoever was told Busy also seen?
     Litmus(litmus::Args),
     /// Records a short mix of calls, for Perfetto or Chrome to show.

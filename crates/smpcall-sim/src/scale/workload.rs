@@ -97,7 +97,7 @@ impl Workload {
         match self {
             Self::Call | Self::Multicast => cpu == 0,
             Self::AllToOne => cpu != 0,
-            Self::Shootdown => cpu % 64 == 0,
+            Self::Shootdown => cpu.is_multiple_of(64),
             Self::Everybody => true,
         }
     }
