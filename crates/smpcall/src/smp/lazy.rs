@@ -76,6 +76,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// Summons the CPU of a csd that was lazy until the caller's claim was lost to it ([`Claim::Hurried`]).
     #[cold]
     pub(super) fn hurry_linked(&self, header: &Header, cpu: u32) {
+        told!(self, What::Busy { cpu, csd: header.name() });
         header.state.see_linked();
         self.summon_for_lazy(cpu);
     }

@@ -57,7 +57,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let _irq = IrqGuard::new(&self.platform);
         let claim = header.state.claim(cpu, Haste::Now);
         if claim != Claim::Won {
-            return Err(self.refuse(header, claim));
+            return Err(self.refuse_late(header, claim));
         }
         let work = csd.work();
         told!(self, queue(cpu, header, &work, CallKind::Posted));
@@ -96,6 +96,13 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         self.platform.ring(cpu);
     }
 
+    /// As [`Self::refuse`], after a look that found the csd free.
+    #[cold]
+    #[inline(never)]
+    fn refuse_late(&self, header: &Header, lost: Claim) -> PostError {
+        self.refuse(header, lost)
+    }
+
     /// What a poster is told that has not won the claim.
     #[inline(always)]
     pub(super) fn refuse(&self, header: &Header, lost: Claim) -> PostError {
@@ -105,7 +112,6 @@ impl<P: Platform, S: Storage> Smp<P, S> {
                 PostError::Busy { cpu }
             }
             Claim::Hurried(cpu) => {
-                told!(self, What::Busy { cpu, csd: header.name() });
                 self.hurry_linked(header, cpu);
                 PostError::Busy { cpu }
             }
@@ -152,7 +158,6 @@ impl<P: Platform, S: Storage> Smp<P, S> {
                     chain.busy += 1;
                 }
                 Claim::Hurried(queued_for) => {
-                    told!(self, What::Busy { cpu: queued_for, csd: header.name() });
                     self.hurry_linked(header, queued_for);
                     chain.busy += 1;
                 }
