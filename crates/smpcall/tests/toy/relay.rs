@@ -8,7 +8,7 @@ use std::rc::Rc;
 const GROUP: u32 = usize::BITS;
 const CPUS: u32 = 2 * GROUP + 2;
 
-type Machine = Smp<Groups, Box<[PerCpu]>>;
+type Machine = Smp<Groups, &'static mut [PerCpu]>;
 type Hook = Box<dyn FnOnce(&Machine)>;
 
 /// One thread that is every CPU in turn. At each pause of a waiting caller, whoever was rung flushes, in the order of the rings,
@@ -96,7 +96,7 @@ fn on<R>(machine: &Machine, cpu: u32, f: impl FnOnce() -> R) -> R {
 
 /// A machine on which all are online but for `offline`.
 fn machine(offline: &[u32]) -> Rc<Machine> {
-    let storage = (0..CPUS).map(|_| PerCpu::new()).collect();
+    let storage = (0..CPUS).map(|_| PerCpu::new()).collect::<Vec<_>>().leak();
     let machine = Rc::new(Machine::with_storage(Groups::default(), storage).unwrap());
     machine.platform().machine.replace(Some(Rc::clone(&machine)));
     for cpu in (0..CPUS).filter(|cpu| !offline.contains(cpu)) {
