@@ -1,7 +1,7 @@
 //! P4, P8, P10, P11: calls that may block.
 
 use super::call::Dropped;
-use super::hotplug::while_it_comes_and_goes;
+use super::hotplug::answered_while_it_comes_and_goes;
 use super::panics::unwind;
 use crate::ctx::{Ctx, Done, Over};
 use crate::rig::Rig;
@@ -93,17 +93,7 @@ pub(super) fn p10_a_blocking_call_is_refused_where_it_could_deadlock<R: Rig>(ctx
 }
 
 pub(super) fn p8_blocking_calls_to_a_cpu_that_comes_and_goes_are_answered<R: Rig>(ctx: Ctx<R>) -> Done {
-    ctx.needs_two()?;
-    let (stop, answered, ran) = (ctx.share(Count::new)?, ctx.share(Count::new)?, ctx.share(Count::new)?);
-    while_it_comes_and_goes(ctx, stop, |goer| match ctx.smp().call_blocking(goer, || ran.add(1)) {
-        Ok(_) => {
-            answered.add(1);
-            Ok(())
-        }
-        Err(error) => ctx.same(error, CallError::Offline, "why a call was refused"),
-    })?;
-    ctx.barrier()?;
-    ctx.same(ran.get(), answered.get(), "runs, for as many calls that were answered")
+    answered_while_it_comes_and_goes(ctx, |goer, ran| ctx.smp().call_blocking(goer, || _ = ran.add(1)))
 }
 
 pub(super) fn p11_a_panic_comes_back_from_a_blocking_call<R: Rig>(ctx: Ctx<R>) -> Done {

@@ -176,10 +176,18 @@ pub(super) fn p8_posts_to_a_cpu_that_comes_and_goes_are_counted<R: Rig>(ctx: Ctx
 }
 
 pub(super) fn p8_calls_to_a_cpu_that_comes_and_goes_are_answered<R: Rig>(ctx: Ctx<R>) -> Done {
+    answered_while_it_comes_and_goes(ctx, |goer, ran| ctx.smp().call(goer, || _ = ran.add(1)))
+}
+
+/// Calls a CPU that comes and goes, in the way that `call` does: as many are answered as have run, the others refused.
+pub(super) fn answered_while_it_comes_and_goes<R: Rig>(
+    ctx: Ctx<R>,
+    call: impl Fn(u32, &Count) -> Result<(), CallError>,
+) -> Done {
     ctx.needs_two()?;
     let (stop, answered, ran) = (ctx.share(Count::new)?, ctx.share(Count::new)?, ctx.share(Count::new)?);
-    while_it_comes_and_goes(ctx, stop, |goer| match ctx.smp().call(goer, || ran.add(1)) {
-        Ok(_) => {
+    while_it_comes_and_goes(ctx, stop, |goer| match call(goer, ran) {
+        Ok(()) => {
             answered.add(1);
             Ok(())
         }

@@ -173,11 +173,6 @@ impl Lines {
         Accessed { at: arrives + work, changed: true, wake: Vec::new() }
     }
 
-    /// A CPU asks for a line that it is going to write, and does not wait.
-    pub(super) fn ask(&mut self, cost: &Cost, me: u32, now: Ps, line: usize) -> Accessed {
-        self.access(cost, me, now, line, Kind::Write)
-    }
-
     /// Remembers that a CPU spins on a line; `false` if it has lost it already.
     pub(super) fn watch(&mut self, line: usize, watcher: Watcher) -> bool {
         match self.lines.get_mut(&line) {

@@ -333,7 +333,7 @@ impl Machine {
     /// The virtual CPU that runs asks for the line of `at`, to write it later.
     pub(super) fn prefetch(&self, at: *const ()) {
         let (me, cost) = (self.current.get(), self.cost.get());
-        let asked = self.lines.borrow_mut().ask(&cost, me, self.now(), at.addr() / 64);
+        let asked = self.lines.borrow_mut().access(&cost, me, self.now(), at.addr() / 64, Kind::Write);
         self.work_unchanged(ps(cost.hit_ns));
         if !asked.wake.is_empty() {
             self.wake_watchers(asked.wake, asked.at);

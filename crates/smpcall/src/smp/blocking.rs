@@ -132,15 +132,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         here.running.0.begin_blocking(outer);
         self.exit(at.addr(), work.func as usize, entered);
         let _irq = IrqGuard::new(&self.platform);
-        if P::PARKS {
-            // The word names the waiter: afterwards the frame may be gone.
-            let before = header.state.complete();
-            if before.is_parked() {
-                self.platform.wake(before.waiter());
-            }
-        } else {
-            header.state.complete_spinning();
-        }
+        self.complete(header);
     }
 
     /// Does with a call what is not done with an asynchronous csd: runs a detached one, moves a blocking one to its list.

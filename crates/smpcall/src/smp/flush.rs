@@ -222,6 +222,14 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         // SAFETY: by I6. A waiting call's function catches its own panics.
         unsafe { (work.func)(work.arg, Op::Run) };
         self.exit(at.addr(), work.func as usize, entered);
+        self.complete(header);
+        here.running.0.end();
+    }
+
+    /// Completes a call that somebody waits for, and wakes its caller if that sleeps. The header is not to be touched afterwards
+    /// (I4).
+    #[inline(always)]
+    pub(super) fn complete(&self, header: &Header) {
         if P::PARKS {
             // The word names the waiter: afterwards the frame may be gone.
             let before = header.state.complete();
@@ -231,7 +239,6 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         } else {
             header.state.complete_spinning();
         }
-        here.running.0.end();
     }
 
     /// Runs an asynchronous call: free again before its function starts (P5).

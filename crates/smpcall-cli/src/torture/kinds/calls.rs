@@ -41,18 +41,29 @@ fn call_to(worker: &mut Worker, target: u32) {
         ground.dawdle(number);
         number * 3
     });
+    judge(worker, "call", (target, number), &borrowed, answer);
+}
+
+/// What call `number` to `target` came to: its result and what it wrote, or a refusal, and then it has not run.
+fn judge(
+    worker: &mut Worker,
+    kind: &str,
+    (target, number): (u32, u64),
+    borrowed: &[u64; BORROWED],
+    answer: Result<u64, CallError>,
+) {
     worker.says_it_calls_nobody();
     let wrote = borrowed.iter().zip(0..).all(|(word, index)| *word == number + index);
     match answer {
         Ok(result) => worker.expect(Check::Done, wrote && result == number * 3, || {
-            format!("call {number} to CPU {target} gave {result}, and wrote {borrowed:?}")
+            format!("{kind} {number} to CPU {target} gave {result}, and wrote {borrowed:?}")
         }),
         Err(CallError::Offline) => {
             worker.event(Event::Offline);
             worker.expect(Check::Hotplug, !wrote, || format!("a call that CPU {target} refused has run"))
         }
         Err(error) => {
-            worker.expect(Check::Deadlock, false, || format!("a call from thread context: {error}"))
+            worker.expect(Check::Deadlock, false, || format!("a {kind} from thread context: {error}"))
         }
     };
 }
@@ -127,18 +138,5 @@ pub(super) fn blocking(worker: &mut Worker) {
         ground.dawdle(number);
         number * 3
     });
-    worker.says_it_calls_nobody();
-    let wrote = borrowed.iter().zip(0..).all(|(word, index)| *word == number + index);
-    match answer {
-        Ok(result) => worker.expect(Check::Done, wrote && result == number * 3, || {
-            format!("blocking call {number} to CPU {target} gave {result}, and wrote {borrowed:?}")
-        }),
-        Err(CallError::Offline) => {
-            worker.event(Event::Offline);
-            worker.expect(Check::Hotplug, !wrote, || format!("a call that CPU {target} refused has run"))
-        }
-        Err(error) => {
-            worker.expect(Check::Deadlock, false, || format!("a blocking call from thread context: {error}"))
-        }
-    };
+    judge(worker, "blocking call", (target, number), &borrowed, answer);
 }
