@@ -1,5 +1,7 @@
 //! P11: what must not compile. The compiler's words are kept beside each case; when a new compiler puts them otherwise,
 //! `TRYBUILD=overwrite cargo test -p smpcall --all-features --test compile_fail` writes them anew, to be read.
+//! A case whose message names the type of a closure must pass in a checkout with a long path too: the compiler shortens
+//! types that it finds too wide, and a closure's has the path in it.
 //! With the feature `alloc` only: without it the compiler names fewer types that could be meant.
 
 #![cfg(all(not(loom), feature = "alloc"))]
