@@ -1,0 +1,332 @@
+//! The port itself, the same for all architectures.
+
+use crate::arch;
+use core::convert::Infallible;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use smpcall::{Backoff, Budget, Event, Flushed, Overdue, Pause, Platform, Smp, Stall, Storage};
+
+/// What only the kernel knows.
+///
+/// # Safety
+///
+/// [`current_cpu`](Self::current_cpu) keeps the first duty of [`Platform`], and the kernel calls [`answer`] from the handler
+/// of the doorbell's interrupt, with interrupts off, on every CPU that has [joined](Bare::join).
+pub unsafe trait Kernel {
+    /// As [`Platform::TRACES`].
+    const TRACES: bool = false;
+    /// As [`Platform::STAMPS`].
+    const STAMPS: bool = false;
+    /// How often a waiting caller pauses before it sleeps. Few where one core plays several CPUs, as an emulator's may.
+    const PAUSES: u32 = 1000;
+
+    /// Returns the number of the CPU that runs the caller, its place in the machine; `None` on a CPU that has none yet.
+    ///
+    /// Context: any, an NMI included. Should cost one register read: `gs`, `tp`, `TPIDR_EL1`.
+    fn current_cpu(&self) -> Option<u32>;
+
+    /// Returns whether the caller runs in an interrupt's handler. The default is right where handlers never switch
+    /// interrupts on again.
+    ///
+    /// Context: any, interrupts on.
+    fn in_interrupt(&self) -> bool {
+        false
+    }
+
+    /// Returns a monotonic time in nanoseconds, the same on all CPUs.
+    ///
+    /// Context: any where waiting is allowed, and any at all with [`STAMPS`](Self::STAMPS).
+    fn now_ns(&self) -> u64;
+
+    /// Has this CPU interrupted once, after about `after_ns`; replaces an alarm that was set before.
+    ///
+    /// Context: thread, interrupts off.
+    fn set_alarm(&self, after_ns: u64);
+
+    /// As [`Platform::trace`].
+    #[inline(always)]
+    fn trace(&self, event: &Event) {
+        let _ = event;
+    }
+
+    /// As [`Platform::stall_timeout_ns`].
+    fn stall_timeout_ns(&self) -> u64 {
+        5_000_000_000
+    }
+
+    /// As [`Platform::stall_stop_ns`].
+    fn stall_stop_ns(&self) -> u64 {
+        0
+    }
+
+    /// As [`Platform::stalled`].
+    fn stalled(&self, stall: &Stall) {
+        let _ = stall;
+    }
+
+    /// As [`Platform::unstuck`].
+    fn unstuck(&self, stall: &Stall) {
+        let _ = stall;
+    }
+
+    /// As [`Platform::overdue`].
+    fn overdue(&self, overdue: &Overdue) {
+        let _ = overdue;
+    }
+}
+
+/// One CPU's doorbell. A line of its own: senders of different targets do not meet.
+#[repr(align(128))]
+struct Bell {
+    /// Set by each ring, cleared by the handler before it flushes.
+    rung: AtomicBool,
+    /// Set by the handler, cleared by the CPU's thread when it means to sleep: nothing that was rung for is slept over.
+    heard: AtomicBool,
+    /// How the interrupt controller knows this CPU.
+    id: AtomicU64,
+    /// Rings sent to this CPU.
+    rings: AtomicU64,
+}
+
+impl Bell {
+    const fn new() -> Self {
+        Self {
+            rung: AtomicBool::new(false),
+            heard: AtomicBool::new(false),
+            id: AtomicU64::new(NOBODY),
+            rings: AtomicU64::new(0),
+        }
+    }
+}
+
+/// A machine's doorbells, a [`Platform`].
+pub struct Bare<K, const CPUS: usize> {
+    kernel: K,
+    doorbell: arch::Doorbell,
+    bells: [Bell; CPUS],
+    /// How many CPUs have joined so far.
+    joined: AtomicU64,
+}
+
+/// The id of a CPU that has not joined.
+const NOBODY: u64 = u64::MAX;
+
+impl<K: Kernel, const CPUS: usize> Bare<K, CPUS> {
+    /// Makes a machine of up to `CPUS` CPUs, of which none has joined.
+    pub const fn new(kernel: K, doorbell: arch::Doorbell) -> Self {
+        Self { kernel, doorbell, bells: [const { Bell::new() }; CPUS], joined: AtomicU64::new(0) }
+    }
+
+    /// Returns the kernel.
+    pub fn kernel(&self) -> &K {
+        &self.kernel
+    }
+
+    /// Returns the doorbell's hardware.
+    pub fn doorbell(&self) -> &arch::Doorbell {
+        &self.doorbell
+    }
+
+    /// Makes the calling CPU reachable: it is `cpu` from now on, and the interrupt controller knows it as `id`. Before the
+    /// CPU comes online; again, or later, with the same id, it changes nothing.
+    ///
+    /// Context: thread of that CPU, which can take the doorbell's interrupt when interrupts are on.
+    ///
+    /// # Panics
+    ///
+    /// If the machine has no such CPU.
+    pub fn join(&self, cpu: u32, id: arch::HardwareId) {
+        // Relaxed: coming online publishes it to those who post, and so ring.
+        if self.bell(cpu).id.swap(id, Ordering::Relaxed) == NOBODY {
+            self.joined.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns how many rings were sent, to all CPUs. Racy while any are.
+    pub fn rings(&self) -> u64 {
+        // Relaxed: a figure.
+        self.bells.iter().map(|bell| bell.rings.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Sleeps until an interrupt, or for about `limit_ns`. Returns whether the doorbell was answered since the last sleep:
+    /// then at once.
+    ///
+    /// Context: thread of a CPU, interrupts on; its queue is at rest (`poll_end` said so), or it is offline.
+    pub fn sleep(&self, limit_ns: u64) -> bool {
+        let Some(cpu) = self.kernel.current_cpu() else { return false };
+        let heard = &self.bell(cpu).heard;
+        let state = arch::irq_save();
+        // Relaxed: both sides are this CPU. Interrupts are off: an answer comes before this look or ends the sleep.
+        if !heard.load(Ordering::Relaxed) {
+            self.kernel.set_alarm(limit_ns);
+            arch::sleep_with_irqs_off();
+        }
+        // The interrupt that ended the sleep is taken here at the latest.
+        arch::irq_restore(state);
+        heard.swap(false, Ordering::Relaxed)
+    }
+
+    fn bell(&self, cpu: u32) -> &Bell {
+        &self.bells[cpu as usize]
+    }
+
+    /// Step 1: sets the latch.
+    fn latch(&self, cpu: u32) -> u64 {
+        let bell = self.bell(cpu);
+        bell.rings.fetch_add(1, Ordering::Relaxed);
+        // Release: publishes what the ringer wrote; pairs with `answer`. A read-modify-write, so that a ring that is
+        // merged into a pending one continues its release sequence.
+        bell.rung.swap(true, Ordering::Release);
+        // Relaxed: who rings has seen the CPU online, and it joined before.
+        bell.id.load(Ordering::Relaxed)
+    }
+
+    /// Whether `first` and `cpus` are all CPUs but the caller's.
+    fn is_all_others(&self, first: u32, cpus: usize) -> bool {
+        let Some(me) = self.kernel.current_cpu() else { return false };
+        let mine = me.checked_sub(first).and_then(|bit| 1_usize.checked_shl(bit)).unwrap_or(0);
+        // Relaxed: a CPU that joins later was not in the set either, and is not rung in vain more than once.
+        cpus & mine == 0 && u64::from(cpus.count_ones()) + 1 == self.joined.load(Ordering::Relaxed)
+    }
+}
+
+/// Answers the doorbell: the handler of its interrupt does nothing else. What is left over at the budget has rung again.
+///
+/// Context: that handler, interrupts off.
+pub fn answer<K, const CPUS: usize, S>(smp: &Smp<Bare<K, CPUS>, S>) -> Flushed
+where
+    K: Kernel,
+    S: Storage,
+{
+    let port = smp.platform();
+    port.doorbell.acknowledge();
+    if let Some(cpu) = port.kernel.current_cpu() {
+        let bell = port.bell(cpu);
+        // Acquire: sees what those who rang wrote; pairs with `latch`. After the acknowledgement: see the crate's table.
+        bell.rung.swap(false, Ordering::Acquire);
+        // Relaxed: for this CPU's own thread.
+        bell.heard.store(true, Ordering::Relaxed);
+    }
+    smp.flush(Budget::DEFAULT)
+}
+
+// SAFETY: 1. The kernel's duty. 2. `irq_save` masks interrupts, and `answer` runs in one; nothing migrates with interrupts
+// off. 3. The crate's table; the hardware delivers interrupts in finite time, and the kernel answers them. 4. Nothing
+// unwinds. 5. `wake` rings, the handler sets `heard`, and `sleep` looks at it with interrupts off; both are static.
+unsafe impl<K: Kernel, const CPUS: usize> Platform for Bare<K, CPUS> {
+    type IrqState = arch::IrqState;
+    type Panic = Infallible;
+
+    const TRACES: bool = K::TRACES;
+    const STAMPS: bool = K::STAMPS;
+    const PARKS: bool = true;
+
+    #[inline(always)]
+    fn current_cpu(&self) -> Option<u32> {
+        self.kernel.current_cpu()
+    }
+
+    fn can_wait(&self) -> bool {
+        arch::irqs_are_on() && !self.kernel.in_interrupt()
+    }
+
+    fn ring(&self, cpu: u32) {
+        let id = self.latch(cpu);
+        self.doorbell.publish();
+        self.doorbell.ring(id);
+    }
+
+    fn ring_many(&self, first: u32, cpus: usize) {
+        let bits = || (0..usize::BITS).filter(move |bit| cpus >> bit & 1 == 1).map(move |bit| first + bit);
+        let all = self.is_all_others(first, cpus);
+        for cpu in bits() {
+            self.latch(cpu);
+        }
+        self.doorbell.publish();
+        if all && self.doorbell.ring_all_others() {
+            return;
+        }
+        // Relaxed: as in `latch`.
+        let mut ids = bits().map(|cpu| self.bell(cpu).id.load(Ordering::Relaxed)).peekable();
+        while let Some(id) = ids.next() {
+            let (group, bit) = self.doorbell.place_of(id);
+            let mut mask = 1 << bit;
+            // Neighbours by number are mostly neighbours for the controller too.
+            while let Some(next) = ids.next_if(|next| self.doorbell.place_of(*next).0 == group) {
+                mask |= 1 << self.doorbell.place_of(next).1;
+            }
+            self.doorbell.ring_group(group, mask);
+        }
+    }
+
+    #[inline(always)]
+    fn irq_save(&self) -> arch::IrqState {
+        arch::irq_save()
+    }
+
+    #[inline(always)]
+    fn irq_restore(&self, state: arch::IrqState) {
+        arch::irq_restore(state);
+    }
+
+    #[inline(always)]
+    fn relax(&self) {
+        arch::relax();
+    }
+
+    fn now_ns(&self) -> u64 {
+        self.kernel.now_ns()
+    }
+
+    fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Infallible> {
+        Ok(f())
+    }
+
+    fn resume(panic: Infallible) -> ! {
+        match panic {}
+    }
+
+    fn pause(&self, backoff: &Backoff) -> Pause {
+        if backoff.rounds >= K::PAUSES {
+            return Pause::Park;
+        }
+        arch::relax();
+        Pause::Again
+    }
+
+    fn waiter(&self) -> Option<u16> {
+        self.kernel.current_cpu().and_then(|cpu| u16::try_from(cpu).ok())
+    }
+
+    fn park(&self, _waiter: Option<u16>, timeout_ns: u64) {
+        self.sleep(timeout_ns);
+    }
+
+    fn wake(&self, waiter: u16) {
+        self.ring(waiter.into());
+    }
+
+    #[inline(always)]
+    fn trace(&self, event: &Event) {
+        self.kernel.trace(event);
+    }
+
+    fn stall_timeout_ns(&self) -> u64 {
+        self.kernel.stall_timeout_ns()
+    }
+
+    fn stall_stop_ns(&self) -> u64 {
+        self.kernel.stall_stop_ns()
+    }
+
+    fn stalled(&self, stall: &Stall) {
+        self.kernel.stalled(stall);
+    }
+
+    fn unstuck(&self, stall: &Stall) {
+        self.kernel.unstuck(stall);
+    }
+
+    fn overdue(&self, overdue: &Overdue) {
+        self.kernel.overdue(overdue);
+    }
+}

@@ -1,0 +1,222 @@
+//! x86-64: fixed interrupts of the local APIC, by its registers in memory (xAPIC) or by model-specific registers (x2APIC).
+//!
+//! Sources: *Intel 64 and IA-32 Architectures Software Developer's Manual*, volume 3A: 11.6.1 (interrupt command register),
+//! 11.6.2.2 (logical destinations), 11.8.5 (EOI), 11.12.3 (in x2APIC mode a WRMSR to the APIC is not serialising: MFENCE,
+//! LFENCE before it), 11.12.9 (its ICR is one 64-bit write), 11.12.10.2 (its logical id); volume 2: STI (the next
+//! instruction still runs uninterrupted), HLT, PAUSE.
+
+use core::arch::asm;
+use core::ptr;
+use core::sync::atomic::{AtomicPtr, Ordering};
+
+/// A local APIC's id.
+pub type HardwareId = u64;
+
+/// RFLAGS.IF: interrupts are on.
+const IF: u64 = 1 << 9;
+
+/// What [`irq_save`] hands to [`irq_restore`]: RFLAGS.IF.
+#[derive(Clone, Copy, Debug)]
+pub struct IrqState(u64);
+
+#[inline(always)]
+fn flags() -> u64 {
+    let flags: u64;
+    // SAFETY: reads the flags. Not `nomem`: it uses the stack.
+    unsafe { asm!("pushfq", "pop {}", out(reg) flags) };
+    flags
+}
+
+/// Masks interrupts on this CPU, and returns whether they were on.
+#[inline(always)]
+pub fn irq_save() -> IrqState {
+    let before = flags() & IF;
+    // SAFETY: masks interrupts. Not `nomem`: nothing may be moved across.
+    unsafe { asm!("cli", options(nostack)) };
+    IrqState(before)
+}
+
+/// Switches interrupts back to what they were.
+#[inline(always)]
+pub fn irq_restore(state: IrqState) {
+    if state.0 != 0 {
+        irqs_on();
+    }
+}
+
+/// Returns whether interrupts are on.
+#[inline(always)]
+pub fn irqs_are_on() -> bool {
+    flags() & IF != 0
+}
+
+/// Switches interrupts on, for a CPU that comes up.
+#[inline(always)]
+pub fn irqs_on() {
+    // STI holds interrupts off for one more instruction; with NOP as that one, they are on from here.
+    // SAFETY: unmasks interrupts. Not `nomem`: nothing may be moved across.
+    unsafe { asm!("sti", "nop", options(nostack)) };
+}
+
+/// One step of a spin.
+#[inline(always)]
+pub fn relax() {
+    core::hint::spin_loop();
+}
+
+/// Sleeps until an interrupt, which is taken in here; they are off before and after. None comes between STI and HLT, so none
+/// is slept over.
+#[inline(always)]
+pub fn sleep_with_irqs_off() {
+    // SAFETY: waits, with interrupts on. Not `nomem`: handlers run in between.
+    unsafe { asm!("sti", "hlt", "cli", options(nostack)) };
+}
+
+/// Registers: an offset in the xAPIC's page; in x2APIC mode MSR 0x800 + offset / 16.
+const EOI: u32 = 0x0b0;
+const LDR: u32 = 0x0d0;
+const DFR: u32 = 0x0e0;
+const ICR: u32 = 0x300;
+const ICR_HIGH: u32 = 0x310;
+
+/// ICR: a fixed interrupt (000 in 10:8), asserted.
+const ASSERT: u64 = 1 << 14;
+const LOGICAL: u64 = 1 << 11;
+const ALL_BUT_SELF: u64 = 0b11 << 18;
+/// ICR of the xAPIC: the last interrupt is still being sent.
+const PENDING: u32 = 1 << 12;
+
+/// How many CPUs a flat logical destination of the xAPIC can tell apart.
+const FLAT: u64 = 8;
+
+/// A vector, and the local APIC that sends it.
+#[derive(Debug)]
+pub struct Doorbell {
+    vector: u8,
+    /// The xAPIC's page, the same address on all CPUs; null: x2APIC mode.
+    page: AtomicPtr<u32>,
+}
+
+impl Doorbell {
+    /// The interrupt with that vector, 32 to 255; in x2APIC mode unless told.
+    ///
+    /// # Panics
+    ///
+    /// If vectors below 32 are asked for: those are the processor's exceptions.
+    pub const fn new(vector: u8) -> Self {
+        assert!(vector >= 32, "the processor's exceptions have the vectors below 32");
+        Self { vector, page: AtomicPtr::new(ptr::null_mut()) }
+    }
+
+    /// The APICs of this machine are in xAPIC mode, their registers at `page`. Before the first CPU joins.
+    ///
+    /// # Safety
+    ///
+    /// `page` maps the local APIC's page of whichever CPU accesses it, uncached, for ever.
+    pub unsafe fn use_xapic(&self, page: *mut u32) {
+        // Relaxed: CPUs that start later are started, and so synchronised with, by the caller.
+        self.page.store(page, Ordering::Relaxed);
+    }
+
+    /// Prepares this CPU's APIC for logical destinations. Each CPU, before it joins with `id`.
+    pub fn prepare(&self, id: HardwareId) {
+        // In x2APIC mode the logical id follows from the id, and cannot be written.
+        if let Some(page) = self.page()
+            && id < FLAT
+        {
+            write(page, DFR, u32::MAX);
+            write(page, LDR, 1 << (24 + id));
+        }
+    }
+
+    fn page(&self) -> Option<*mut u32> {
+        // Relaxed: as in `use_xapic`.
+        let page = self.page.load(Ordering::Relaxed);
+        (!page.is_null()).then_some(page)
+    }
+
+    /// Orders what this CPU wrote before the interrupts that it sends. The xAPIC's page is uncached: its stores stay behind
+    /// earlier ones by themselves.
+    pub(crate) fn publish(&self) {
+        if self.page().is_none() {
+            // SAFETY: fences.
+            unsafe { asm!("mfence", "lfence", options(nostack)) };
+        }
+    }
+
+    /// Interrupts the CPU whose APIC has that id.
+    pub(crate) fn ring(&self, id: HardwareId) {
+        self.send(id, ASSERT);
+    }
+
+    /// x2APIC: a cluster is 16 CPUs. xAPIC: the first eight CPUs are one flat group, every other one is alone.
+    pub(crate) fn place_of(&self, id: HardwareId) -> (u64, u32) {
+        match self.page() {
+            None => (id >> 4, (id & 0xf) as u32),
+            Some(_) if id < FLAT => (0, id as u32),
+            Some(_) => (id, 0),
+        }
+    }
+
+    /// Interrupts the CPUs of `mask` in that group.
+    pub(crate) fn ring_group(&self, group: u64, mask: u64) {
+        match self.page() {
+            None => self.send(group << 16 | mask, ASSERT | LOGICAL),
+            Some(_) if group < FLAT => self.send(mask, ASSERT | LOGICAL),
+            Some(_) => self.send(group, ASSERT),
+        }
+    }
+
+    /// The shorthand "all excluding self". CPUs that never started wait for a start-up interrupt, and take no other.
+    pub(crate) fn ring_all_others(&self) -> bool {
+        self.send(0, ASSERT | ALL_BUT_SELF);
+        true
+    }
+
+    fn send(&self, destination: u64, command: u64) {
+        let command = command | u64::from(self.vector);
+        let Some(page) = self.page() else {
+            return write_msr(ICR, destination << 32 | command);
+        };
+        // Two registers, and an NMI that comes in between may send as well: it puts back what it found. (Interrupts are off.)
+        let found = read(page, ICR_HIGH);
+        wait_until_sent(page);
+        write(page, ICR_HIGH, (destination << 24) as u32);
+        write(page, ICR, command as u32);
+        wait_until_sent(page);
+        write(page, ICR_HIGH, found);
+    }
+
+    /// Tells the APIC that the interrupt was heard: the next one with this vector is a new one.
+    pub(crate) fn acknowledge(&self) {
+        match self.page() {
+            None => write_msr(EOI, 0),
+            Some(page) => write(page, EOI, 0),
+        }
+    }
+}
+
+/// The interrupt has left this APIC. That is a matter of the bus, not of the target.
+fn wait_until_sent(page: *mut u32) {
+    while read(page, ICR) & PENDING != 0 {
+        relax();
+    }
+}
+
+fn read(page: *mut u32, register: u32) -> u32 {
+    // SAFETY: `use_xapic` promised the page.
+    unsafe { page.byte_add(register as usize).read_volatile() }
+}
+
+fn write(page: *mut u32, register: u32, value: u32) {
+    // SAFETY: `use_xapic` promised the page.
+    unsafe { page.byte_add(register as usize).write_volatile(value) };
+}
+
+fn write_msr(register: u32, value: u64) {
+    let msr = 0x800 + (register >> 4);
+    // SAFETY: a register of the x2APIC, which is what this machine has. Not `nomem`: stores stay in front of it.
+    unsafe {
+        asm!("wrmsr", in("ecx") msr, in("eax") value as u32, in("edx") (value >> 32) as u32, options(nostack));
+    }
+}

@@ -1,0 +1,88 @@
+//! The command line: words, each `name=value`.
+
+use crate::what::What;
+use core::fmt;
+use core::str::FromStr;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// What the kernel was asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Command {
+    pub(crate) what: What,
+    /// How long, where that can be chosen.
+    pub(crate) seconds: u32,
+    /// How often, where that can be chosen.
+    pub(crate) rounds: u32,
+    /// What random numbers begin with.
+    pub(crate) seed: u64,
+}
+
+/// A word that cannot be used.
+#[derive(Debug)]
+pub(crate) enum BadWord<'a> {
+    NoValue(&'a str),
+    UnknownName(&'a str),
+    BadNumber(&'a str),
+    UnknownWhat(&'a str),
+}
+
+impl fmt::Display for BadWord<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoValue(word) => write!(f, "`{word}` has no value; words are name=value"),
+            Self::UnknownName(name) => {
+                write!(f, "unknown word `{name}`; there are what, seconds, rounds, seed")
+            }
+            Self::BadNumber(text) => write!(f, "`{text}` is no number"),
+            Self::UnknownWhat(name) => {
+                write!(f, "cannot run `{name}`; there are")?;
+                What::ALL.iter().try_for_each(|what| write!(f, " {}", what.name()))
+            }
+        }
+    }
+}
+
+impl Command {
+    pub(crate) fn parse(line: &str) -> Result<Self, BadWord<'_>> {
+        let mut command = Self { what: What::Conformance, seconds: 10, rounds: 10, seed: 1 };
+        for word in line.split_ascii_whitespace() {
+            let (name, value) = word.split_once('=').ok_or(BadWord::NoValue(word))?;
+            match name {
+                "what" => command.what = What::named(value).ok_or(BadWord::UnknownWhat(value))?,
+                "seconds" => command.seconds = number(value)?,
+                "rounds" => command.rounds = number(value)?,
+                "seed" => command.seed = number(value)?,
+                _ => return Err(BadWord::UnknownName(name)),
+            }
+        }
+        Ok(command)
+    }
+
+    /// Makes it known to all CPUs, which start later.
+    pub(crate) fn install(self) {
+        // Relaxed, here and below: the other CPUs start after this, and a start synchronises.
+        WHAT.store(self.what as u32, Ordering::Relaxed);
+        SECONDS.store(self.seconds, Ordering::Relaxed);
+        ROUNDS.store(self.rounds, Ordering::Relaxed);
+        SEED.store(self.seed, Ordering::Relaxed);
+    }
+
+    /// What was installed.
+    pub(crate) fn get() -> Self {
+        Self {
+            what: What::ALL[WHAT.load(Ordering::Relaxed) as usize],
+            seconds: SECONDS.load(Ordering::Relaxed),
+            rounds: ROUNDS.load(Ordering::Relaxed),
+            seed: SEED.load(Ordering::Relaxed),
+        }
+    }
+}
+
+static WHAT: AtomicU32 = AtomicU32::new(0);
+static SECONDS: AtomicU32 = AtomicU32::new(0);
+static ROUNDS: AtomicU32 = AtomicU32::new(0);
+static SEED: AtomicU64 = AtomicU64::new(0);
+
+fn number<N: FromStr>(text: &str) -> Result<N, BadWord<'_>> {
+    text.parse().map_err(|_| BadWord::BadNumber(text))
+}

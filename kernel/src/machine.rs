@@ -1,0 +1,75 @@
+//! The machine under test, twice: with counters, and without for the bench.
+
+use crate::arch;
+use crate::cpus::CPUS_MAX;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use smpcall::{CpuStats, Event, Flushed, PerCpu, Smp, Stall, Stats};
+use smpcall_bare::{Bare, Kernel, answer};
+
+pub(crate) type Machine<const TRACES: bool> = Smp<Bare<Site<TRACES>, CPUS_MAX>, [PerCpu; CPUS_MAX]>;
+
+/// The machine that everything but the bench uses: its events are counted.
+pub(crate) static SMP: Machine<true> = machine();
+/// The machine of the bench, to which nobody listens.
+pub(crate) static QUIET: Machine<false> = machine();
+
+/// What was counted of `SMP`.
+pub(crate) static STATS: Stats<[CpuStats; CPUS_MAX]> = Stats::new([const { CpuStats::new() }; CPUS_MAX]);
+
+const fn machine<const TRACES: bool>() -> Machine<TRACES> {
+    Smp::new(Bare::new(Site, arch::DOORBELL), [const { PerCpu::new() }; CPUS_MAX])
+}
+
+/// This kernel's half of the port.
+pub(crate) struct Site<const TRACES: bool>;
+
+// SAFETY: `arch` keeps the number of a CPU in a register of that CPU, written by `cpus::enter` before the CPU joins, and
+// there are no threads that could move. `traps::doorbell`, the handler of the doorbell's vector, calls `answer`.
+unsafe impl<const TRACES: bool> Kernel for Site<TRACES> {
+    const TRACES: bool = TRACES;
+    // Emulated CPUs share few cores: who spins keeps the one who is waited for from running.
+    const PAUSES: u32 = 100;
+
+    #[inline(always)]
+    fn current_cpu(&self) -> Option<u32> {
+        arch::current_cpu()
+    }
+
+    fn now_ns(&self) -> u64 {
+        arch::now_ns()
+    }
+
+    fn set_alarm(&self, after_ns: u64) {
+        arch::set_alarm(after_ns);
+    }
+
+    fn trace(&self, event: &Event) {
+        STATS.count(event);
+    }
+
+    fn stall_timeout_ns(&self) -> u64 {
+        // Relaxed: a setting.
+        STALL_TIMEOUT_NS.load(Ordering::Relaxed)
+    }
+
+    fn stalled(&self, stall: &Stall) {
+        // Relaxed: for the one who waited, which is this CPU.
+        STALLED_TARGET.store(stall.target, Ordering::Relaxed);
+        STALLS.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// After how long a silent target is reported.
+pub(crate) static STALL_TIMEOUT_NS: AtomicU64 = AtomicU64::new(5_000_000_000);
+/// How many stalls were reported, and whose was the last.
+pub(crate) static STALLS: AtomicU32 = AtomicU32::new(0);
+pub(crate) static STALLED_TARGET: AtomicU32 = AtomicU32::new(u32::MAX);
+
+/// Answers the doorbell, for whichever of the two machines is in use.
+pub(crate) fn answer_doorbell() -> Flushed {
+    if arch::current_cpu().is_some_and(|cpu| QUIET.is_online_racy(cpu)) {
+        answer(&QUIET)
+    } else {
+        answer(&SMP)
+    }
+}

@@ -1,0 +1,54 @@
+//! What the kernel can run. All CPUs call [`run`] with the same command; the first one reports.
+
+mod broken;
+mod checks;
+mod conformance;
+
+use crate::command::Command;
+
+/// One thing to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    /// The conformance suite.
+    Conformance,
+    /// What only a kernel can test: interrupts, page tables, CPUs that go away.
+    Checks,
+    /// Kernels that do not work, for the test of the one who reads along.
+    Panics,
+    Faults,
+    Hangs,
+    LosesACpu,
+}
+
+impl What {
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Conformance, Self::Checks, Self::Panics, Self::Faults, Self::Hangs, Self::LosesACpu];
+
+    /// Its name on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Conformance => "conformance",
+            Self::Checks => "checks",
+            Self::Panics => "panics",
+            Self::Faults => "faults",
+            Self::Hangs => "hangs",
+            Self::LosesACpu => "loses-a-cpu",
+        }
+    }
+
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|what| what.name() == name)
+    }
+}
+
+/// Runs what was asked for, on this CPU. Returns whether all went well, to the first CPU.
+pub(crate) fn run(cpu: u32) -> bool {
+    match Command::get().what {
+        What::Conformance => conformance::run(),
+        What::Checks => checks::run(cpu),
+        What::Panics => broken::panics(cpu),
+        What::Faults => broken::faults(cpu),
+        What::Hangs => broken::hangs(),
+        What::LosesACpu => broken::loses_a_cpu(),
+    }
+}
