@@ -12,6 +12,7 @@
 //! | `current_cpu()` | the number that `enter` was told; `None` before |
 //! | `now_ns()`, `set_alarm(after_ns)` | the clock, the same on all CPUs, and this CPU's alarm |
 //! | `raise_interrupt()`, `HAS_NMI`, `raise_nmi()` | this CPU interrupts itself: [`own_interrupt`](crate::traps::own_interrupt), [`own_nmi`](crate::traps::own_nmi) |
+//! | `relax_shared()` | a step of a spin that lets other CPUs run which share the core, in any context |
 //! | `mask_interrupts()`, `fault()` | no interrupt any more; do what no handler is for |
 //! | `write_console(bytes)` | the serial port |
 //! | `exit(passed)` | ends the emulator, with a code |

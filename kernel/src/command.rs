@@ -1,5 +1,6 @@
 //! The command line: words, each `name=value`.
 
+use crate::idle;
 use crate::what::What;
 use core::fmt;
 use core::str::FromStr;
@@ -15,6 +16,8 @@ pub(crate) struct Command {
     pub(crate) rounds: u32,
     /// What random numbers begin with.
     pub(crate) seed: u64,
+    /// Whether the CPUs take turns on one core.
+    pub(crate) shared_core: bool,
 }
 
 /// A word that cannot be used.
@@ -31,7 +34,7 @@ impl fmt::Display for BadWord<'_> {
         match self {
             Self::NoValue(word) => write!(f, "`{word}` has no value; words are name=value"),
             Self::UnknownName(name) => {
-                write!(f, "unknown word `{name}`; there are what, seconds, rounds, seed")
+                write!(f, "unknown word `{name}`; there are what, seconds, rounds, seed, shared-core")
             }
             Self::BadNumber(text) => write!(f, "`{text}` is no number"),
             Self::UnknownWhat(name) => {
@@ -44,7 +47,8 @@ impl fmt::Display for BadWord<'_> {
 
 impl Command {
     pub(crate) fn parse(line: &str) -> Result<Self, BadWord<'_>> {
-        let mut command = Self { what: What::Conformance, seconds: 10, rounds: 10, seed: 1 };
+        let mut command =
+            Self { what: What::Conformance, seconds: 10, rounds: 10, seed: 1, shared_core: false };
         for word in line.split_ascii_whitespace() {
             let (name, value) = word.split_once('=').ok_or(BadWord::NoValue(word))?;
             match name {
@@ -52,6 +56,7 @@ impl Command {
                 "seconds" => command.seconds = number(value)?,
                 "rounds" => command.rounds = number(value)?,
                 "seed" => command.seed = number(value)?,
+                "shared-core" => command.shared_core = number::<u8>(value)? != 0,
                 _ => return Err(BadWord::UnknownName(name)),
             }
         }
@@ -65,6 +70,9 @@ impl Command {
         SECONDS.store(self.seconds, Ordering::Relaxed);
         ROUNDS.store(self.rounds, Ordering::Relaxed);
         SEED.store(self.seed, Ordering::Relaxed);
+        if self.shared_core {
+            idle::share_the_core();
+        }
     }
 
     /// What was installed.
@@ -74,6 +82,7 @@ impl Command {
             seconds: SECONDS.load(Ordering::Relaxed),
             rounds: ROUNDS.load(Ordering::Relaxed),
             seed: SEED.load(Ordering::Relaxed),
+            shared_core: idle::core_is_shared(),
         }
     }
 }

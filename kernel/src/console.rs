@@ -1,9 +1,10 @@
 //! Lines on the serial port, each in one piece.
 
 use crate::arch;
+use crate::idle::relax;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
-use smpcall_bare::arch::{irq_restore, irq_save, relax};
+use smpcall_bare::arch::{irq_restore, irq_save};
 
 /// Whether a CPU is writing a line.
 static TAKEN: AtomicBool = AtomicBool::new(false);

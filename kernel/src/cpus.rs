@@ -1,10 +1,11 @@
 //! Which CPUs there are; starting and stopping them.
 
 use crate::arch;
+use crate::idle::relax;
 use crate::machine::{QUIET, SMP};
 use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use smpcall_bare::arch::{HardwareId, relax};
+use smpcall_bare::arch::HardwareId;
 
 /// How many CPUs the kernel was built for.
 pub(crate) const CPUS_MAX: usize = 64;

@@ -1,13 +1,35 @@
 //! A CPU that waits: it polls for a while, then sleeps.
 
+use crate::arch;
 use crate::machine::Machine;
+use core::sync::atomic::{AtomicBool, Ordering};
 use smpcall::{Budget, Flushed, Sleep};
-use smpcall_bare::arch::relax;
 
 /// How often a CPU looks before it sleeps.
 const LOOKS: u32 = 50;
 /// How long it sleeps at most: nobody rings when what it waits for is done elsewhere.
 const NAP_NS: u64 = 1_000_000;
+
+/// Whether the machine's CPUs take turns on one core: then who spins keeps the others from running.
+static CORE_IS_SHARED: AtomicBool = AtomicBool::new(false);
+
+/// Says so.
+pub(crate) fn share_the_core() {
+    // Relaxed: before the other CPUs start.
+    CORE_IS_SHARED.store(true, Ordering::Relaxed);
+}
+
+/// Returns whether that was said.
+#[inline(always)]
+pub(crate) fn core_is_shared() -> bool {
+    CORE_IS_SHARED.load(Ordering::Relaxed)
+}
+
+/// One step of a spin, in any context.
+#[inline(always)]
+pub(crate) fn relax() {
+    if core_is_shared() { arch::relax_shared() } else { smpcall_bare::arch::relax() }
+}
 
 /// Serves the CPU's queue until `done`.
 pub(crate) fn until<const TRACES: bool>(smp: &Machine<TRACES>, mut done: impl FnMut() -> bool) {

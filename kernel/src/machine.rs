@@ -1,7 +1,9 @@
 //! The machine under test, twice: with counters, and without for the bench.
 
 use crate::arch;
+use crate::console::println;
 use crate::cpus::CPUS_MAX;
+use crate::idle;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use smpcall::{CpuStats, Event, Flushed, PerCpu, Smp, Stall, Stats};
 use smpcall_bare::{Bare, Kernel, answer};
@@ -39,6 +41,11 @@ unsafe impl<const TRACES: bool> Kernel for Site<TRACES> {
         arch::now_ns()
     }
 
+    #[inline(always)]
+    fn relax(&self) {
+        idle::relax();
+    }
+
     fn set_alarm(&self, after_ns: u64) {
         arch::set_alarm(after_ns);
     }
@@ -53,6 +60,7 @@ unsafe impl<const TRACES: bool> Kernel for Site<TRACES> {
     }
 
     fn stalled(&self, stall: &Stall) {
+        println!("smpcall kernel: {stall}");
         // Relaxed: for the one who waited, which is this CPU.
         STALLED_TARGET.store(stall.target, Ordering::Relaxed);
         STALLS.fetch_add(1, Ordering::Relaxed);

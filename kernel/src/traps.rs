@@ -2,11 +2,11 @@
 
 use crate::arch;
 use crate::cpus::CPUS_MAX;
+use crate::idle::relax;
 use crate::machine;
 use core::cell::Cell;
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use smpcall_bare::arch::relax;
 
 /// How often each CPU's doorbell interrupted it.
 static DOORBELLS: [AtomicU64; CPUS_MAX] = [const { AtomicU64::new(0) }; CPUS_MAX];
@@ -26,8 +26,10 @@ pub(crate) fn doorbells(cpu: u32) -> u64 {
     DOORBELLS[cpu as usize].load(Ordering::Relaxed)
 }
 
-/// The alarm's interrupt: that it came is all.
-pub(crate) fn alarm() {}
+/// The alarm's interrupt: that it came is enough, but for the check that posts from it.
+pub(crate) fn alarm() {
+    crate::what::alarm();
+}
 
 /// An interrupt, or an NMI, that this CPU raised for itself.
 pub(crate) fn own_interrupt() {

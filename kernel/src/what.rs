@@ -52,3 +52,8 @@ pub(crate) fn run(cpu: u32) -> bool {
         What::LosesACpu => broken::loses_a_cpu(),
     }
 }
+
+/// The alarm's interrupt.
+pub(crate) fn alarm() {
+    checks::alarm();
+}

@@ -3,6 +3,7 @@
 //! A new machine needs a Rust toolchain and nothing else for `cargo xtask test`; what more the sanitizers want,
 //! `cargo xtask setup` fetches or names. `.ci/run` calls `cargo xtask test --full` and nothing besides.
 
+mod boot;
 mod files;
 mod models;
 mod mutants;
@@ -52,6 +53,8 @@ enum Verb {
         /// One of the two; both unless given
         which: Option<sanitize::Sanitizer>,
     },
+    /// Build the kernel in kernel/, boot it in QEMU, and demand all the results that it announces
+    Boot(boot::Boot),
     /// Compare the code of the fast paths with and without tracepoints that nobody listens to
     SameCode,
     /// Text rules: a reason at every ordering, sizes, links, a mutant for every ordering
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
         Verb::Models { name } => models::run(name.as_deref()),
         Verb::Mutants { filter, jobs } => mutants::run(filter.as_deref(), jobs),
         Verb::Sanitize { which } => sanitize::run(which),
+        Verb::Boot(boot) => boot::run(&boot).map(drop),
         Verb::SameCode => same_code::run(),
         Verb::Tidy => tidy::run(),
     };

@@ -118,15 +118,8 @@ fn nightly() -> Result<PathBuf> {
 
 /// The parts that Debian gives; each file stands for its package.
 fn tsan_flags(nightly: &Path) -> Result<String> {
-    let get = || format!("`cargo xtask setup` as root, or `apt-get install {}`", DEBIAN.join(" "));
-    for part in ["/usr/bin/rustc", "/usr/bin/cargo", "/usr/lib/llvm-22/bin/ld.lld"] {
-        if !Path::new(part).exists() {
-            bail!("no {part}: {}", get());
-        }
-    }
-    let sysroot = Cmd::new("/usr/bin/rustc", "--print sysroot").untied().read()?;
-    if !Path::new(&sysroot).join("lib/rustlib/src/rust/library/Cargo.lock").exists() {
-        bail!("no sources of std in {sysroot}: {}", get());
+    if let Some(part) = debian_part_missing() {
+        bail!("no {part}: `cargo xtask setup` as root, or `apt-get install {}`", DEBIAN.join(" "));
     }
     let runtime = nightly.join(format!("lib/rustlib/{TRIPLE}/lib/librustc-nightly_rt.tsan.a"));
     if !runtime.exists() {
@@ -139,6 +132,17 @@ fn tsan_flags(nightly: &Path) -> Result<String> {
          -Clink-arg=-lm -Clink-arg=-lpthread -Clink-arg=-ldl -Clink-arg=-lc",
         runtime.display()
     ))
+}
+
+/// The first part that is missing of Debian's compiler, its linker, and the sources of the language's own crates.
+pub(crate) fn debian_part_missing() -> Option<String> {
+    let parts = ["/usr/bin/rustc", "/usr/bin/cargo", "/usr/lib/llvm-22/bin/ld.lld"];
+    if let Some(part) = parts.into_iter().find(|part| !Path::new(part).exists()) {
+        return Some(part.to_owned());
+    }
+    let sysroot = Cmd::new("/usr/bin/rustc", "--print sysroot").untied().read().unwrap_or_default();
+    let sources = Path::new(&sysroot).join("lib/rustlib/src/rust/library/Cargo.lock");
+    (!sources.exists()).then(|| sources.display().to_string())
 }
 
 /// A package's integration tests but for the loom models, which need their own build, and the compile-fail tests,

@@ -1,7 +1,8 @@
 //! `setup`: finds what the tests need and installs what it may; a line for each thing, and how to get what is not
 //! there. Running it again changes nothing.
 
-use crate::sanitize::{self, DEBIAN, Sanitizer};
+use crate::boot::{self, Arch};
+use crate::sanitize::{self, Sanitizer};
 use crate::sh::Cmd;
 use anyhow::{Result, bail};
 
@@ -37,15 +38,25 @@ pub(crate) fn run() -> Result<()> {
             Some(why) => println!("  {sanitizer:?}: not available (only `sanitize` needs it): {why}"),
         }
     }
+    if let Err(why) = boot::fetch() {
+        println!("  kernel: its crates cannot be had (only `boot` needs them): {why:#}");
+    }
+    for arch in Arch::ALL {
+        match boot::missing(arch) {
+            None => println!("  boot {arch:?}: ready"),
+            Some(why) => println!("  boot {arch:?}: not available (only `boot` needs it): {why}"),
+        }
+    }
     if !needed.is_empty() {
         bail!("missing: {}", needed.join(", "));
     }
     Ok(())
 }
 
-/// Installs the compiler that ThreadSanitizer needs, where that can be done without asking anybody.
+/// Installs the compiler that ThreadSanitizer and the kernel need, and QEMU, where that can be done without asking anybody.
 fn debian_packages() {
-    let missing: Vec<&str> = DEBIAN.into_iter().filter(|package| !is_installed(package)).collect();
+    let missing: Vec<&str> =
+        sanitize::DEBIAN.into_iter().chain(boot::DEBIAN).filter(|package| !is_installed(package)).collect();
     let list = missing.join(" ");
     if missing.is_empty() {
         println!("  Debian packages: all there");

@@ -3,9 +3,10 @@
 
 use anyhow::{Context, Result, bail};
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
 /// A command that is about to run, in the root of the repository unless [`Cmd::dir`] says otherwise.
 pub(crate) struct Cmd {
@@ -84,6 +85,13 @@ impl Cmd {
             bail!("`{}` failed ({status})", self.line);
         }
         Ok(())
+    }
+
+    /// Runs it with its output, and its errors, in a file; how it ended is the caller's to judge.
+    pub(crate) fn into_file(mut self, file: File) -> Result<ExitStatus> {
+        println!("  $ {}", self.line);
+        self.inner.stdout(file.try_clone()?).stderr(file);
+        self.inner.status().with_context(|| format!("cannot start `{}`", self.line))
     }
 
     /// Runs it quietly and hands back what it said; an error only when it could not be started.

@@ -1,6 +1,7 @@
 //! `test`: the steps in their order, each named and timed; the first failure ends the run, and the last line is
 //! always `N passed, M failed`, counted in steps.
 
+use crate::boot::{self, Arch, Boot};
 use crate::sh::Cmd;
 use crate::{models, mutants, same_code, sanitize, setup, tidy};
 use anyhow::Result;
@@ -56,6 +57,9 @@ fn plan(extent: Extent) -> Vec<Step> {
     plan.push(step("mutants", || mutants::run(None, None)));
     plan.push(sanitizer("sanitize asan", sanitize::Sanitizer::Asan));
     plan.push(sanitizer("sanitize tsan", sanitize::Sanitizer::Tsan));
+    for arch in Arch::ALL {
+        plan.push(kernel(arch));
+    }
     plan.push(step("litmus", cargo("run --release -p smpcall-cli -- litmus")));
     plan.push(step("torture", torture));
     plan.push(step("sim (long)", cargo("run --release -p smpcall-cli -- sim --seconds 120")));
@@ -73,6 +77,25 @@ fn docs() -> Result<()> {
         Cmd::cargo("doc --no-deps").args(what).env("RUSTDOCFLAGS", "-D warnings").run()?;
     }
     Ok(())
+}
+
+/// The kernel in QEMU; skipped, and said to be, where QEMU or a compiler cannot be had.
+fn kernel(arch: Arch) -> Step {
+    let name = match arch {
+        Arch::X86_64 => "boot x86_64",
+        Arch::Riscv64 => "boot riscv64",
+        Arch::Aarch64 => "boot aarch64",
+    };
+    let runs = move || -> Result<()> {
+        boot::run(&Boot { icount: true, ..Boot::new(arch, 4, "conformance") })?;
+        boot::run(&Boot::new(arch, 4, "conformance"))?;
+        boot::broken(arch)
+    };
+    let body = move || match boot::missing(arch) {
+        Some(why) => Ok(Verdict::Skipped(why)),
+        None => runs().map(|()| Verdict::Passed),
+    };
+    Step { name, body: Box::new(body) }
 }
 
 /// A minute on 4 CPUs and one on 16, while CPUs come and go.

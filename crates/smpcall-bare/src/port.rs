@@ -42,6 +42,14 @@ pub unsafe trait Kernel {
     /// Context: thread, interrupts off.
     fn set_alarm(&self, after_ns: u64);
 
+    /// Takes one step of a spin. The default is the CPU's pause hint; a kernel whose CPUs share a core can do better.
+    ///
+    /// Context: any; interrupts off and call context too.
+    #[inline(always)]
+    fn relax(&self) {
+        arch::relax();
+    }
+
     /// As [`Platform::trace`].
     #[inline(always)]
     fn trace(&self, event: &Event) {
@@ -143,8 +151,13 @@ impl<K: Kernel, const CPUS: usize> Bare<K, CPUS> {
 
     /// Returns how many rings were sent, to all CPUs. Racy while any are.
     pub fn rings(&self) -> u64 {
+        (0..CPUS as u32).map(|cpu| self.rings_to(cpu)).sum()
+    }
+
+    /// Returns how many rings were sent to that CPU: for entries, and to wake it when what it waited for was done.
+    pub fn rings_to(&self, cpu: u32) -> u64 {
         // Relaxed: a figure.
-        self.bells.iter().map(|bell| bell.rings.load(Ordering::Relaxed)).sum()
+        self.bell(cpu).rings.load(Ordering::Relaxed)
     }
 
     /// Sleeps until an interrupt, or for about `limit_ns`. Returns whether the doorbell was answered since the last sleep:
@@ -270,7 +283,7 @@ unsafe impl<K: Kernel, const CPUS: usize> Platform for Bare<K, CPUS> {
 
     #[inline(always)]
     fn relax(&self) {
-        arch::relax();
+        self.kernel.relax();
     }
 
     fn now_ns(&self) -> u64 {
@@ -289,7 +302,7 @@ unsafe impl<K: Kernel, const CPUS: usize> Platform for Bare<K, CPUS> {
         if backoff.rounds >= K::PAUSES {
             return Pause::Park;
         }
-        arch::relax();
+        self.kernel.relax();
         Pause::Again
     }
 

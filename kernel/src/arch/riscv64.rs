@@ -16,7 +16,7 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use fdt::Fdt;
 use riscv::register::{sie, stvec};
-use smpcall_bare::arch::{Doorbell, HardwareId};
+use smpcall_bare::arch::{Doorbell, HardwareId, irq_restore, irq_save, sleep_with_irqs_off};
 use uart_16550::Uart16550;
 
 pub(crate) const NAME: &str = "riscv64";
@@ -27,6 +27,7 @@ pub(crate) type StartError = sbi_rt::SbiRet;
 
 /// Stacks by number; the boot hart's is the first.
 #[repr(align(4096))]
+#[expect(dead_code, reason = "the entry finds its stack by this address")]
 struct Stacks(UnsafeCell<[[u8; STACK_BYTES]; CPUS_MAX]>);
 
 // SAFETY: each is used by one hart, the one that has its number.
@@ -147,6 +148,18 @@ pub(crate) fn set_alarm(after_ns: u64) {
     sbi_rt::set_timer(now.saturating_add(u64::try_from(ticks).unwrap_or(u64::MAX)));
 }
 
+/// The emulator's one thread goes on to the next CPU when this one sleeps; the PAUSE hint does not make it.
+pub(crate) fn relax_shared() {
+    const NAP_NS: u64 = 1_000;
+    if current_cpu().is_some() {
+        // Off: an alarm that comes before WFI must not be answered before it.
+        let irqs = irq_save();
+        set_alarm(NAP_NS);
+        sleep_with_irqs_off();
+        irq_restore(irqs);
+    }
+}
+
 /// Also clears the one that came.
 fn no_alarm() {
     sbi_rt::set_timer(u64::MAX);
@@ -163,7 +176,7 @@ pub(crate) fn raise_nmi() {
 }
 
 pub(crate) fn mask_interrupts() {
-    smpcall_bare::arch::irq_save();
+    irq_save();
 }
 
 pub(crate) fn fault() {

@@ -25,15 +25,15 @@ pub(crate) fn hangs() -> bool {
 
 /// The last CPU stops, and the first waits for a call to it. On one CPU: the same, of itself.
 pub(crate) fn loses_a_cpu() -> bool {
-    let me = crate::arch::current_cpu();
-    // It is online already, or comes online here.
-    let _ = SMP.online();
     let last = cpus::count() - 1;
-    if me == Some(last) {
+    let is_last = crate::arch::current_cpu() == Some(last);
+    if is_last {
+        // Before it is online: it must not answer a call in between.
         crate::arch::mask_interrupts();
-        loop {
-            core::hint::spin_loop();
-        }
+    }
+    SMP.online().expect("it comes online here");
+    while is_last {
+        core::hint::spin_loop();
     }
     idle::until(&SMP, || SMP.is_online_racy(last));
     SMP.call(last, || ()).is_ok()

@@ -1,0 +1,157 @@
+//! `boot`: builds the kernel in `kernel/`, boots it in QEMU, and reads what it says.
+//!
+//! A run has passed only if QEMU ended by itself with the code that the kernel ends it with ([`qemu`]), *and* the last line says
+//! so, *and* as many results came as were announced ([`verdict`]). The serial log is kept beside the kernel.
+
+mod build;
+mod qemu;
+mod verdict;
+
+pub(crate) use qemu::DEBIAN;
+
+use crate::sh;
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+use qemu::{Accel, Qemu};
+use std::fs;
+use std::path::Path;
+use verdict::Verdict;
+
+/// An architecture that the kernel is written for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Arch {
+    #[value(name = "x86_64")]
+    X86_64,
+    #[value(name = "riscv64")]
+    Riscv64,
+    #[value(name = "aarch64")]
+    Aarch64,
+}
+
+impl Arch {
+    pub(crate) const ALL: [Self; 3] = [Self::X86_64, Self::Riscv64, Self::Aarch64];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64",
+            Self::Riscv64 => "riscv64",
+            Self::Aarch64 => "aarch64",
+        }
+    }
+}
+
+/// What to boot, and how.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Boot {
+    /// The architecture
+    #[arg(long)]
+    pub(crate) arch: Arch,
+    /// How many CPUs the machine has
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=512))]
+    pub(crate) cpus: u32,
+    /// What the kernel runs: conformance, checks, torture, bench; another word, and it says which it knows
+    #[arg(long, default_value = "conformance")]
+    pub(crate) what: String,
+    /// Further words of its command line, such as seconds=60
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) word: Vec<String>,
+    /// Virtual time that counts instructions: one interleaving, the same figures in every run
+    #[arg(long)]
+    pub(crate) icount: bool,
+    /// How QEMU runs the CPUs: threads unless given
+    #[arg(long, conflicts_with = "icount")]
+    pub(crate) accel: Option<Accel>,
+    /// Another QEMU than the one on the path
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) qemu: Option<String>,
+    /// Ends a machine that has not ended by then, as failed
+    #[arg(long, default_value_t = 300, value_name = "SECONDS")]
+    pub(crate) timeout: u32,
+}
+
+impl Boot {
+    pub(crate) fn new(arch: Arch, cpus: u32, what: &str) -> Self {
+        Self {
+            arch,
+            cpus,
+            what: what.to_owned(),
+            word: Vec::new(),
+            icount: false,
+            accel: None,
+            qemu: None,
+            timeout: 300,
+        }
+    }
+}
+
+/// Why nothing can be booted here, in a line that says how to get what is missing.
+pub(crate) fn missing(arch: Arch) -> Option<String> {
+    build::Toolchain::find(arch).and(Qemu::find(&Boot::new(arch, 1, ""))).err().map(|why| format!("{why:#}"))
+}
+
+/// Fetches the crates of the kernel, and those that the language's own are built from.
+pub(crate) fn fetch() -> Result<()> {
+    build::Toolchain::find(Arch::Riscv64)?.fetch()
+}
+
+/// Boots it, and returns the log of a run that has passed.
+pub(crate) fn run(boot: &Boot) -> Result<String> {
+    let (verdict, log) = watch(boot)?;
+    if let Err(why) = &verdict {
+        let tail: Vec<_> = log.lines().rev().take(25).collect();
+        tail.iter().rev().for_each(|line| println!("    {line}"));
+        bail!("{} with {} CPUs, {}: {why}", boot.arch.name(), boot.cpus, boot.what);
+    }
+    Ok(log)
+}
+
+/// Kernels that do not work must fail, each for its reason.
+pub(crate) fn broken(arch: Arch) -> Result<()> {
+    for (what, cpus, because) in [
+        ("panics", 2, "meant: CPU 1 panics"),
+        ("faults", 2, "unexpected"),
+        ("hangs", 2, "did not end"),
+        ("loses-a-cpu", 2, "did not end"),
+        ("nonsense", 1, "cannot run `nonsense`"),
+        ("conformance", 65, "the machine has 65 CPUs"),
+    ] {
+        let (verdict, log) = watch(&Boot { timeout: 20, ..Boot::new(arch, cpus, what) })?;
+        let Err(why) = verdict else { bail!("{what} was taken for a success") };
+        if !format!("{why}\n{log}").contains(because) {
+            bail!("{what} failed, but not because of `{because}`: {why}\n{log}");
+        }
+        println!("  {what}: fails as it should: {why}");
+    }
+    Ok(())
+}
+
+fn watch(boot: &Boot) -> Result<(Verdict, String)> {
+    let qemu = Qemu::find(boot)?;
+    let kernel = build::Toolchain::find(boot.arch)?.build()?;
+    println!("  {}", qemu.version());
+    let log = log_path(boot);
+    let end = qemu.boot(boot, &kernel, &log)?;
+    let text = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
+    let verdict = verdict::read(boot.arch, &boot.what, boot.cpus, end, &text);
+    if let Ok(what) = &verdict {
+        println!("  {} with {} CPUs: {what}", boot.arch.name(), boot.cpus);
+    }
+    println!("  log: {}", log.strip_prefix(sh::root()).unwrap_or(&log).display());
+    Ok((verdict, text))
+}
+
+fn log_path(boot: &Boot) -> std::path::PathBuf {
+    let how = match (boot.icount, boot.accel) {
+        (true, _) => "-icount".to_owned(),
+        (false, None) => String::new(),
+        (false, Some(accel)) => format!("-{}", accel.name()),
+    };
+    let name = format!("{}-{}cpus-{}{how}.log", boot.arch.name(), boot.cpus, boot.what.replace('/', "_"));
+    sh::target_dir().join("boot").join(name)
+}
+
+/// Makes the folder that a file is to be in.
+fn make_parent(file: &Path) -> Result<()> {
+    let parent = file.parent().context("a file in no folder")?;
+    fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))
+}

@@ -1,0 +1,152 @@
+//! QEMU: its command lines, and how its machines end.
+
+use super::{Arch, Boot, make_parent};
+use crate::sh::Cmd;
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use std::fs::File;
+use std::path::Path;
+
+/// The Debian packages with QEMU and its firmware.
+pub(crate) const DEBIAN: [&str; 4] = ["qemu-system-x86", "qemu-system-misc", "qemu-system-arm", "opensbi"];
+
+/// The oldest QEMU that any of this was run with.
+const OLDEST: (u32, u32) = (7, 2);
+
+/// How QEMU runs the machine's CPUs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Accel {
+    /// A thread for each CPU
+    Threads,
+    /// One thread for all
+    Single,
+    /// The host's own CPUs (x86-64 on Linux)
+    Kvm,
+}
+
+impl Accel {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Threads => "threads",
+            Self::Single => "single",
+            Self::Kvm => "kvm",
+        }
+    }
+
+    fn args(self) -> &'static str {
+        match self {
+            Self::Threads => "-accel tcg,thread=multi",
+            Self::Single => "-accel tcg,thread=single",
+            Self::Kvm => "-accel kvm",
+        }
+    }
+}
+
+impl Arch {
+    fn program(self) -> &'static str {
+        match self {
+            Self::X86_64 => "qemu-system-x86_64",
+            Self::Riscv64 => "qemu-system-riscv64",
+            Self::Aarch64 => "qemu-system-aarch64",
+        }
+    }
+
+    fn machine(self) -> &'static str {
+        match self {
+            Self::X86_64 => {
+                "-machine q35 -display none -serial stdio -device isa-debug-exit,iobase=0xf4,iosize=0x04"
+            }
+            Self::Riscv64 => "-machine virt -nographic -bios default",
+            Self::Aarch64 => {
+                "-machine virt,gic-version=3 -cpu max -nographic -semihosting-config enable=on,target=native"
+            }
+        }
+    }
+
+    /// The code with which QEMU ends when the kernel says that all went well. On x86-64 a zero is a reset: a triple fault.
+    pub(super) fn passing_code(self) -> i32 {
+        match self {
+            Self::X86_64 => 33,
+            Self::Riscv64 | Self::Aarch64 => 0,
+        }
+    }
+}
+
+/// How a machine ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// With that code.
+    Code(i32),
+    /// It was ended when its time was up.
+    TimedOut,
+    /// By a signal that we did not send.
+    Signal,
+}
+
+/// A QEMU that was found.
+pub(super) struct Qemu {
+    program: String,
+    version: String,
+}
+
+impl Qemu {
+    pub(super) fn find(boot: &Boot) -> Result<Self> {
+        let program = boot.qemu.clone().unwrap_or_else(|| boot.arch.program().to_owned());
+        let Ok(said) = Cmd::new(&program, "--version").read() else {
+            bail!("no {program}: `cargo xtask setup` as root, or `apt-get install {}`", DEBIAN.join(" "));
+        };
+        let version = said.lines().next().unwrap_or_default().to_owned();
+        match number_of(&version) {
+            Some(number) if number >= OLDEST => Ok(Self { program, version }),
+            _ => bail!("{version}: QEMU {}.{} or newer is needed", OLDEST.0, OLDEST.1),
+        }
+    }
+
+    pub(super) fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Boots the kernel; what it writes to its serial port goes to `log`.
+    pub(super) fn boot(&self, boot: &Boot, kernel: &Path, log: &Path) -> Result<End> {
+        make_parent(log)?;
+        let to = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
+        let mut words = format!("what={}", boot.what);
+        if boot.icount || boot.accel == Some(Accel::Single) {
+            words += " shared-core=1";
+        }
+        boot.word.iter().for_each(|word| words.extend([" ", word]));
+        // `timeout` outlives us, should we be ended.
+        let mut cmd = Cmd::new("timeout", &format!("-k 2 {} {}", boot.timeout, self.program));
+        cmd = match (boot.icount, boot.accel) {
+            (true, _) => cmd.args("-accel tcg,thread=single -icount shift=3,sleep=off"),
+            (false, accel) => cmd.args(accel.unwrap_or(Accel::Threads).args()),
+        };
+        cmd = cmd.args(boot.arch.machine()).args(&format!("-smp {} -m 256M -no-reboot", boot.cpus));
+        match cmd.arg("-kernel").arg(kernel).arg("-append").arg(words).into_file(to)?.code() {
+            Some(124 | 137) => Ok(End::TimedOut),
+            Some(code) => Ok(End::Code(code)),
+            None => Ok(End::Signal),
+        }
+    }
+}
+
+fn number_of(version: &str) -> Option<(u32, u32)> {
+    let number =
+        version.split_whitespace().find(|word| word.starts_with(|first: char| first.is_ascii_digit()))?;
+    let mut parts = number.split('.').map(str::parse);
+    Some((parts.next()?.ok()?, parts.next()?.ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        let of = |text| number_of(text).unwrap();
+        assert!(of("QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18+b3)") >= OLDEST);
+        assert!(of("QEMU emulator version 10.0.2 (Debian 1:10.0.2+ds-2)") > OLDEST);
+        assert!(of("QEMU emulator version 6.2.0") < OLDEST);
+        assert_eq!(number_of("no such thing"), None);
+    }
+}
