@@ -8,10 +8,10 @@
 //! | `aarch64/clock.rs` | the clock and the alarm |
 //! | `aarch64/memory.ld` | where the kernel lies |
 //!
-//! Sources: *Arm Architecture Reference Manual for A-profile* (DDI 0487), D17.2 (MPIDR_EL1, ESR_EL1, FAR_EL1, TPIDR_EL1);
-//! *Arm Power State Coordination Interface* (DEN 0022), 5.3 (CPU_OFF), 5.4 (CPU_ON), 5.5 (AFFINITY_INFO); *PrimeCell UART
-//! (PL011) Technical Reference Manual* (DDI 0183), 3.3 (registers); QEMU's documentation of `virt` and of semihosting, and
-//! its hw/arm/virt.c for the addresses.
+//! Sources: *Arm Architecture Reference Manual for A-profile* (DDI 0487), the registers' chapter (MPIDR_EL1, ESR_EL1,
+//! FAR_EL1, TPIDR_EL1); *Arm Power State Coordination Interface* (DEN 0022), chapter 5 (CPU_OFF, CPU_ON, AFFINITY_INFO);
+//! *PrimeCell UART (PL011) Technical Reference Manual* (DDI 0183), chapter 3 (UARTDR, UARTFR); QEMU's documentation of
+//! `virt` and of semihosting, and its hw/arm/virt.c and boot.c for the addresses.
 
 mod clock;
 mod gic;

@@ -1,7 +1,7 @@
 //! The clock is the virtual counter, one for all CPUs; the alarm is each CPU's virtual timer.
 //!
-//! Sources: *Arm Architecture Reference Manual for A-profile* (DDI 0487), D11.1.2 (the system counter), D11.2 (timers),
-//! D17.11 (CNTVCT_EL0, CNTFRQ_EL0, CNTV_CVAL_EL0, CNTV_CTL_EL0).
+//! Sources: *Arm Architecture Reference Manual for A-profile* (DDI 0487), the chapter on the Generic Timer, CNTVCT_EL0,
+//! CNTFRQ_EL0, CNTV_CVAL_EL0, CNTV_CTL_EL0.
 
 use core::arch::asm;
 
@@ -29,10 +29,13 @@ pub(crate) fn now_ns() -> u64 {
 
 pub(crate) fn set_alarm(after_ns: u64) {
     let per_s = ticks_per_s();
-    let after = (after_ns / NS_PER_S).saturating_mul(per_s).saturating_add(after_ns % NS_PER_S * per_s / NS_PER_S);
+    let after =
+        (after_ns / NS_PER_S).saturating_mul(per_s).saturating_add(after_ns % NS_PER_S * per_s / NS_PER_S);
     let at = ticks().saturating_add(after);
     // SAFETY: the timer's interrupt has a handler. CNTV_CTL_EL0.ENABLE, and IMASK clear.
-    unsafe { asm!("msr cntv_cval_el0, {}", "msr cntv_ctl_el0, {}", "isb", in(reg) at, in(reg) 1_u64, options(nostack)) };
+    unsafe {
+        asm!("msr cntv_cval_el0, {}", "msr cntv_ctl_el0, {}", "isb", in(reg) at, in(reg) 1_u64, options(nostack))
+    };
 }
 
 /// Also ends the one that came: its interrupt is asserted for as long as the timer is on.

@@ -1,9 +1,10 @@
 //! The interrupt controller: the distributor once, and a redistributor and an interface for each CPU. All interrupts are in
 //! Group 1, of one priority.
 //!
-//! Sources: *Arm Generic Interrupt Controller Architecture Specification v3 and v4* (IHI 0069), 4.1 (affinity routing),
-//! 11.1 and 12.11.28 (GICR_WAKER: powering a CPU up and down), 12.11.35 (GICR_TYPER), 12.2 (ICC registers), 12.1.1 (which
-//! of their effects need barriers); Arm Base System Architecture (DEN 0094), 3.8.1 (PPI 27 is the virtual timer's).
+//! Sources: *Arm Generic Interrupt Controller Architecture Specification v3 and v4* (IHI 0069H), chapter 11 (powering a CPU
+//! up and down), 12.2 (ICC_SRE_EL1, ICC_CTLR_EL1, ICC_PMR_EL1, ICC_IGRPEN1_EL1, ICC_IAR1_EL1, ICC_EOIR1_EL1, ICC_SGI1R_EL1),
+//! 12.9 (GICD), 12.11 (GICR_TYPER, GICR_WAKER); *Arm Base System Architecture* (DEN 0094), PPI assignments (27 is the
+//! virtual timer's), which is also what QEMU's hw/arm/virt.h says.
 
 use super::{clock, hardware_id};
 use crate::traps;
@@ -25,8 +26,9 @@ const TIMER_PPI: u32 = 11;
 const OWN: u32 = IntId::sgi(OWN_SGI).raw_value();
 const RUNG: u32 = IntId::sgi(DOORBELL_SGI).raw_value();
 const TIMER: u32 = IntId::ppi(TIMER_PPI).raw_value();
-/// From here on no interrupt's, but that there is none.
-const SPECIAL: u32 = 1020;
+/// There is none: it was withdrawn, or is not this state's.
+const NONE_FIRST: u32 = 1020;
+const NONE_LAST: u32 = IntId::SPECIAL_NONE.raw_value();
 
 pub(crate) const DOORBELL: Doorbell = Doorbell::new(DOORBELL_SGI as u8);
 
@@ -90,20 +92,24 @@ pub(super) fn enter() {
     unsafe { asm!("isb", options(nostack)) };
 }
 
-/// This CPU is going to be switched off: nothing more is forwarded to it.
+/// This CPU is going to be switched off: nothing more is forwarded to it, and a doorbell that all others get does not ask
+/// for it to be woken.
 pub(super) fn leave() {
     GicCpuInterface::enable_group1(false);
     // SAFETY: barriers: the interface is off before the redistributor is told.
     unsafe { asm!("isb", "dsb sy", options(nostack)) };
+    let mut redistributor = redistributor();
+    redistributor.enable_all_interrupts(false);
+    redistributor.wait_for_pending_write();
     // An error: it is asleep.
-    let _ = redistributor().mark_core_asleep();
+    let _ = redistributor.mark_core_asleep();
 }
 
 /// The handler of all interrupts.
 pub(super) fn interrupt() {
     let acknowledged: u64;
-    // SAFETY: takes the interrupt, which is ended below. What its sender wrote is read after the barrier.
-    unsafe { asm!("mrs {}, icc_iar1_el1", "dsb sy", out(reg) acknowledged, options(nostack)) };
+    // SAFETY: takes the interrupt, which is ended below.
+    unsafe { asm!("mrs {}, icc_iar1_el1", out(reg) acknowledged, options(nostack)) };
     match acknowledged as u32 & 0xff_ffff {
         // The port ends it.
         RUNG => traps::doorbell(),
@@ -116,7 +122,7 @@ pub(super) fn interrupt() {
             end(TIMER);
             traps::alarm();
         }
-        SPECIAL.. => {}
+        NONE_FIRST..=NONE_LAST => {}
         other => traps::unexpected(format_args!("interrupt {other}")),
     }
 }

@@ -1,8 +1,8 @@
 //! The translation tables: everything is mapped one to one, in blocks of a gigabyte, but for one page that can be mapped and
 //! unmapped. All CPUs use the same ones, and aarch64-rt switches translation on before any of this runs.
 //!
-//! Sources: *Arm Architecture Reference Manual for A-profile* (DDI 0487), D8.3 (descriptors), D8.13 and D8.14 (TLB
-//! maintenance and its ordering), C5.5 (TLBI VAE1).
+//! Sources: *Arm Architecture Reference Manual for A-profile* (DDI 0487), chapter D8 (descriptors, TLB maintenance and its
+//! ordering), TLBI VAE1, and B2's DSB.
 
 use aarch64_paging::descriptor::Attributes;
 use aarch64_rt::{DEFAULT_MAIR, DEFAULT_SCTLR, DEFAULT_TCR_EL1};
