@@ -37,7 +37,7 @@ static REDISTRIBUTORS: AtomicUsize = AtomicUsize::new(0);
 
 /// Sets the distributor up. On the boot CPU, once.
 pub(super) fn boot(tree: &Fdt<'_>) {
-    let gic = tree.find_compatible(&["arm,gic-v3"]).expect("the machine has a GICv3 (gic-version=3)");
+    let gic = tree.find_compatible(&["arm,gic-v3"]).expect("no GICv3: the machine wants gic-version=3");
     let mut regions = gic.reg().expect("it has registers");
     let mut region = || regions.next().expect("the distributor's, and the redistributors'").starting_address;
     let distributor = NonNull::new(region().cast_mut()).expect("it is not at 0").cast::<Gicd>();
