@@ -112,8 +112,8 @@ impl Doorbell {
         self.send(value);
     }
 
-    /// IRM = 1: all but the sender. That is all CPUs of the system, of which more may exist than have joined: those that
-    /// never started have their interface off.
+    /// IRM = 1: all but the sender. That is all CPUs of the system, of which more may exist than have joined, or run now:
+    /// where such a CPU's redistributor has the SGI disabled it does nothing, else it comes late, which is harmless.
     pub(crate) fn ring_all_others(&self) -> bool {
         self.send(1 << 40 | u64::from(self.sgi) << 24);
         true
@@ -124,10 +124,13 @@ impl Doorbell {
         unsafe { asm!("msr icc_sgi1r_el1, {}", "isb", in(reg) value, options(nostack)) };
     }
 
-    /// Ends the interrupt for the controller: the same SGI may become active anew. The handler has read
-    /// ICC_IAR1_EL1 before, which is how it knew.
+    /// Ends the interrupt for the controller. The handler has read ICC_IAR1_EL1, which is how it knew: from that read on
+    /// another SGI of this number is a new one, which becomes pending beside the one that is active. Reading a register is
+    /// not ordered with memory, so the barrier (DSB) keeps the latch from being cleared before it.
     pub(crate) fn acknowledge(&self) {
         // SAFETY: ends an interrupt, which the caller handles.
-        unsafe { asm!("msr icc_eoir1_el1, {}", "isb", in(reg) u64::from(self.sgi), options(nostack)) };
+        unsafe {
+            asm!("dsb sy", "msr icc_eoir1_el1, {}", "isb", in(reg) u64::from(self.sgi), options(nostack))
+        };
     }
 }
