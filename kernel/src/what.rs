@@ -1,8 +1,10 @@
 //! What the kernel can run. All CPUs call [`run`] with the same command; the first one reports.
 
+mod bench;
 mod broken;
 mod checks;
 mod conformance;
+mod torture;
 
 use crate::command::Command;
 
@@ -13,6 +15,10 @@ pub(crate) enum What {
     Conformance,
     /// What only a kernel can test: interrupts, page tables, CPUs that go away.
     Checks,
+    /// All kinds of calls at once, while CPUs come and go.
+    Torture,
+    /// What calls cost.
+    Bench,
     /// Kernels that do not work, for the test of the one who reads along.
     Panics,
     Faults,
@@ -21,14 +27,24 @@ pub(crate) enum What {
 }
 
 impl What {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Conformance, Self::Checks, Self::Panics, Self::Faults, Self::Hangs, Self::LosesACpu];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Conformance,
+        Self::Checks,
+        Self::Torture,
+        Self::Bench,
+        Self::Panics,
+        Self::Faults,
+        Self::Hangs,
+        Self::LosesACpu,
+    ];
 
     /// Its name on the command line.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Conformance => "conformance",
             Self::Checks => "checks",
+            Self::Torture => "torture",
+            Self::Bench => "bench",
             Self::Panics => "panics",
             Self::Faults => "faults",
             Self::Hangs => "hangs",
@@ -46,6 +62,8 @@ pub(crate) fn run(cpu: u32) -> bool {
     match Command::get().what {
         What::Conformance => conformance::run(),
         What::Checks => checks::run(cpu),
+        What::Torture => torture::run(cpu),
+        What::Bench => bench::run(cpu),
         What::Panics => broken::panics(cpu),
         What::Faults => broken::faults(cpu),
         What::Hangs => broken::hangs(),

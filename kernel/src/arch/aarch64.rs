@@ -211,3 +211,8 @@ pub(crate) fn write_console(bytes: &[u8]) {
 pub(crate) fn exit(passed: bool) -> ! {
     semihosting::process::exit(if passed { 0 } else { 1 })
 }
+
+/// The YIELD hint makes the emulator's one thread go on to the next CPU.
+pub(crate) fn relax_shared() {
+    smpcall_bare::arch::relax();
+}
