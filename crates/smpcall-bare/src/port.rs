@@ -162,6 +162,7 @@ impl<K: Kernel, const CPUS: usize> Bare<K, CPUS> {
         }
         // The interrupt that ended the sleep is taken here at the latest.
         arch::irq_restore(state);
+        // Relaxed: as above; what was answered, the handler has flushed.
         heard.swap(false, Ordering::Relaxed)
     }
 
@@ -172,6 +173,7 @@ impl<K: Kernel, const CPUS: usize> Bare<K, CPUS> {
     /// Step 1: sets the latch.
     fn latch(&self, cpu: u32) -> u64 {
         let bell = self.bell(cpu);
+        // Relaxed: a figure.
         bell.rings.fetch_add(1, Ordering::Relaxed);
         // Release: publishes what the ringer wrote; pairs with `answer`. A read-modify-write, so that a ring that is
         // merged into a pending one continues its release sequence.

@@ -51,6 +51,7 @@ const SELF: u64 = 0b01 << 18;
 static X2APIC: AtomicBool = AtomicBool::new(false);
 
 fn is_x2apic() -> bool {
+    // Relaxed: see `choose`.
     X2APIC.load(Ordering::Relaxed)
 }
 
@@ -62,7 +63,10 @@ pub(super) fn name() -> &'static str {
 pub(super) fn choose(want_xapic: bool) {
     // CPUID.01H:ECX[21].
     let offered = __cpuid(1).ecx >> 21 & 1 != 0;
-    X2APIC.store(offered && !want_xapic, Ordering::Relaxed);
+    // SAFETY: the register exists.
+    let found_on = unsafe { APIC_BASE.read() } & BASE_X2APIC != 0;
+    // From x2APIC mode there is no way back but a reset. Relaxed: the other CPUs start later, and a start synchronises.
+    X2APIC.store(found_on || offered && !want_xapic, Ordering::Relaxed);
     if !is_x2apic() {
         for doorbell in [SMP.platform().doorbell(), QUIET.platform().doorbell()] {
             // SAFETY: mapped uncached by boot.s, and `enable` puts the registers of each CPU there.
@@ -76,8 +80,7 @@ pub(super) fn choose(want_xapic: bool) {
 pub(super) fn enable() {
     const BOOT_CPU: u64 = 1 << 8;
     let mut base = APIC_BASE;
-    // SAFETY: the register exists, and the mode goes from disabled to xAPIC to x2APIC, the way it must (11.12.5). (If the
-    // firmware has switched x2APIC on, the processor offers it, and it stays unless the command line asks for a fault.)
+    // SAFETY: the register exists, and the mode goes from disabled to xAPIC to x2APIC, the way it must (11.12.5).
     unsafe {
         let found = base.read() & (BOOT_CPU | BASE_X2APIC);
         base.write(PAGE as u64 | found | BASE_ENABLED);

@@ -71,20 +71,25 @@ pub(super) fn calibrate() {
     let ns = u128::from(passed) * 1_000_000_000 / u128::from(POWER_HZ);
     let ticks = u128::from(last.tsc - first.tsc);
     let timer_ticks = u128::from(first.timer - last.timer);
+    // Relaxed, here and below: see the rates.
     NS_PER_TICK.store(((ns << POINT) / ticks) as u64, Ordering::Relaxed);
     TIMER_TICKS_PER_NS.store(((timer_ticks << POINT) / ns) as u64, Ordering::Relaxed);
     START.store(first.tsc, Ordering::Relaxed);
 }
 
+fn scaled(value: u64, by: &AtomicU64) -> u128 {
+    // Relaxed: see the rates.
+    (u128::from(value) * u128::from(by.load(Ordering::Relaxed))) >> POINT
+}
+
 pub(super) fn now_ns() -> u64 {
     let passed = ticks().saturating_sub(START.load(Ordering::Relaxed));
-    (u128::from(passed) * u128::from(NS_PER_TICK.load(Ordering::Relaxed)) >> POINT) as u64
+    scaled(passed, &NS_PER_TICK) as u64
 }
 
 /// How long that is for the APIC's timer: at least one tick, at most what fits.
 pub(super) fn timer_ticks(ns: u64) -> u32 {
-    let ticks = u128::from(ns) * u128::from(TIMER_TICKS_PER_NS.load(Ordering::Relaxed)) >> POINT;
-    u32::try_from(ticks).unwrap_or(u32::MAX).max(1)
+    u32::try_from(scaled(ns, &TIMER_TICKS_PER_NS)).unwrap_or(u32::MAX).max(1)
 }
 
 pub(super) fn wait_ns(ns: u64) {

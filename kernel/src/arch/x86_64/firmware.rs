@@ -1,4 +1,6 @@
 //! What the emulator and its firmware tell: the command line, the CPUs, the timer that runs at a known rate.
+//!
+//! Sources: `start_info.h` as in `x86_64.rs`; *ACPI Specification* 6.5, 5.2.9 (FADT), 5.2.12 (MADT).
 
 use acpi::address::AddressSpace;
 use acpi::fadt::Fadt;
@@ -28,6 +30,7 @@ static START_INFO: AtomicUsize = AtomicUsize::new(0);
 
 /// Remembers what the boot CPU was handed.
 pub(super) fn remember(start_info: usize) {
+    // Relaxed: only this CPU reads it.
     START_INFO.store(start_info, Ordering::Relaxed);
 }
 

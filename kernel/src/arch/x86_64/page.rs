@@ -28,6 +28,7 @@ static PAGE: Table = Table::new();
 
 /// Maps the page, with `value` in it. Nobody has it in a translation buffer.
 pub(crate) fn map(value: u64) {
+    // Relaxed: the entry's store publishes it.
     PAGE.0[0].store(value, Ordering::Relaxed);
     // Release: the entry is seen after the page's value; pairs with the walks of the processors, which load in order.
     TABLE.0[0].store((&raw const PAGE) as u64 | PRESENT_WRITE, Ordering::Release);

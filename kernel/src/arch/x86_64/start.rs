@@ -72,7 +72,11 @@ fn start_alone(cpu: u32, id: HardwareId) -> Result<(), StartError> {
             relax();
         }
     }
-    // It is kept from taking the next one's number.
+    // Relaxed: as above.
+    if NEXT.swap(0, Ordering::Relaxed) == 0 {
+        return Ok(());
+    }
+    // It must not come later, and take the next one's number.
     apic::send_init(id);
     Err(StartError::Silent)
 }
