@@ -175,7 +175,7 @@ impl<K: Kernel, const CPUS: usize> Bare<K, CPUS> {
         }
         // The interrupt that ended the sleep is taken here at the latest.
         arch::irq_restore(state);
-        // Relaxed: as above.
+        // Relaxed: as above; what was answered, the handler has flushed.
         heard.swap(false, Ordering::Relaxed)
     }
 

@@ -65,7 +65,8 @@ pub fn relax() {
 }
 
 /// Sleeps until an interrupt, which is taken in here; they are off before and after. None comes between STI and HLT, so none
-/// is slept over.
+/// is slept over. (An NMI that the processor lets in there ends STI's delay. The handler of a kernel that takes NMIs from
+/// outside returns behind the HLT if it interrupted one.)
 #[inline(always)]
 pub fn sleep_with_irqs_off() {
     // SAFETY: waits, with interrupts on. Not `nomem`: handlers run in between.
@@ -121,11 +122,10 @@ impl Doorbell {
     /// Prepares this CPU's APIC for logical destinations. Each CPU, before it joins with `id`.
     pub fn prepare(&self, id: HardwareId) {
         // In x2APIC mode the logical id follows from the id, and cannot be written.
-        if let Some(page) = self.page()
-            && id < FLAT
-        {
+        if let Some(page) = self.page() {
             write(page, DFR, u32::MAX);
-            write(page, LDR, 1 << (24 + id));
+            // The others have none, whatever the firmware left there.
+            write(page, LDR, if id < FLAT { 1 << (24 + id) } else { 0 });
         }
     }
 
