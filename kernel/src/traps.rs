@@ -36,7 +36,8 @@ pub(crate) fn own_interrupt() {
     OWN_INTERRUPT.run();
 }
 
-/// As `own_interrupt`.
+/// As `own_interrupt`. The only one of the three that has NMIs.
+#[cfg(target_arch = "x86_64")]
 pub(crate) fn own_nmi() {
     OWN_NMI.run();
 }

@@ -79,7 +79,6 @@ fn work(cpu: u32, rng: &mut Rng) -> bool {
     // Acquire: pairs with `run` and `switch`.
     while !STOPS.load(Ordering::Acquire) {
         kinds::any(cpu, rng);
-        SMP.run_blocking();
         if LEAVES[cpu as usize].load(Ordering::Acquire) {
             SMP.offline().expect("it is online");
             // Relaxed: what stopping publishes.

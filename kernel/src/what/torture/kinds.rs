@@ -56,8 +56,9 @@ pub(super) static KINDS: [Kind; 12] = [
     Kind::new("idle", 1, idle),
 ];
 
-/// One call of a random kind to a random CPU.
+/// One call of a random kind to a random CPU, and what others want of this CPU's thread.
 pub(super) fn any(me: u32, rng: &mut Rng) {
+    SMP.run_blocking();
     let kind = &KINDS[rng.below(KINDS.len() as u32) as usize];
     let to = rng.below(cpus::count());
     match (kind.perform)(me, to, rng) {
