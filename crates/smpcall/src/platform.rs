@@ -191,7 +191,8 @@ pub unsafe trait Platform {
         panic!("{stall}")
     }
 
-    /// Is told of a target that does not answer (P10). The wait goes on.
+    /// Is told of a target that does not answer (P10). The wait goes on. If a multicast waits for several, it is told of one after
+    /// the other, of eight at most, before the wait looks again.
     ///
     /// Context: thread, interrupts on, the waiting caller's; must not panic (the process is aborted if it does, since
     /// the call's frame cannot be left).
