@@ -43,6 +43,7 @@ mod callers;
 
 pub(crate) use self::callers::{Callers, Taken};
 
+use crate::luggage::Luggage;
 use crate::mask::bits_of;
 use crate::stamp::Stamp;
 use crate::state::Park;
@@ -62,9 +63,6 @@ const OWN: u32 = 1;
 
 /// What a target runs: it is given the slot, and finds there what it needs.
 pub(crate) type Run = unsafe fn(slot: &Slot);
-
-/// A closure that is kept in a slot: three words.
-pub(crate) type Luggage = MaybeUninit<[usize; 3]>;
 
 unsafe fn never_filled(_slot: &Slot) {
     unreachable!("a slot is given its function before its first bit");
