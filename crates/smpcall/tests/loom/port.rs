@@ -251,6 +251,9 @@ unsafe impl<const PARKS: bool, const N: usize> Platform for Port<PARKS, N> {
     }
 }
 
+/// What a csd of a model runs.
+pub(crate) type Run = Box<dyn Fn() + Sync>;
+
 /// A machine of `N` CPUs, all online, and what the threads of one execution share.
 pub(crate) struct Machine<const PARKS: bool, const N: usize = CPUS> {
     smp: Smp<Port<PARKS, N>, [PerCpu; N]>,
@@ -302,6 +305,23 @@ impl<const PARKS: bool, const N: usize> Machine<PARKS, N> {
     /// A csd of this execution.
     pub(crate) fn csd<F: Fn() + Sync + 'static>(&self, function: F) -> &'static Csd<F> {
         self.keep(Csd::new(function))
+    }
+
+    /// A csd whose run finds, in order, what its poster wrote before, and counts; and the poster, a thread that is no CPU.
+    pub(crate) fn post_what_was_written<R: 'static>(
+        &'static self,
+        post: impl FnOnce(&'static Csd<Run>) -> R + 'static,
+    ) -> (&'static Csd<Run>, &'static Tally, JoinHandle<R>) {
+        let (written, runs) = (self.place(), self.tally());
+        let csd = self.csd::<Run>(Box::new(move || {
+            assert_eq!(written.read(), 7);
+            runs.add();
+        }));
+        let poster = self.thread(None, move || {
+            written.write(7);
+            post(csd)
+        });
+        (csd, runs, poster)
     }
 
     /// Starts a thread as that CPU, or as none.
