@@ -41,8 +41,7 @@ macro_rules! faults {
 }
 
 faults! {
-    /// Of the doorbells to other CPUs: never arrive. (The stall path, or a waiter's own ring, finds what they were for. What a
-    /// CPU sends to itself arrives: CAVEATS, O18.)
+    /// Of the doorbells: never arrive. (The stall path, or a waiter's own ring, finds what they were for.)
     lost,
     /// Of the doorbells: arrive hundreds of steps late, so that they also overtake one another.
     late,
@@ -187,11 +186,11 @@ impl<const PARKS: bool> Faulty<PARKS> {
         self.lost.get()
     }
 
-    fn fate(&self, to_itself: bool) -> Fate {
+    fn fate(&self) -> Fate {
         let Faults { lost, late, doubled, .. } = self.faults;
         match () {
             () if !self.on.get() => Fate::Arrives,
-            () if !to_itself && self.rng.chance(lost) => Fate::Lost,
+            () if self.rng.chance(lost) => Fate::Lost,
             () if self.rng.chance(late) => Fate::Late(self.rng.between(1, 600) as u64),
             () if self.rng.chance(doubled) => Fate::Doubled,
             () => Fate::Arrives,
@@ -218,7 +217,7 @@ unsafe impl<const PARKS: bool> Platform for Faulty<PARKS> {
 
     fn ring(&self, cpu: u32) {
         let (engine, to) = (engine(), cpu as usize);
-        let fate = self.fate(engine.me() == to);
+        let fate = self.fate();
         send(cpu, fate);
         match fate {
             Fate::Arrives => engine.rung(to),

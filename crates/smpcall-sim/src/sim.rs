@@ -11,7 +11,7 @@
 use crate::check::{self, Violation};
 use crate::engine::{Block, Body, Due, End, Engine, Handlers, Setup, engine};
 use crate::ground::{Ground, ground, set_ground};
-use crate::history::{Act, Event, History, Level, What};
+use crate::history::{Event, History, What};
 use crate::kinds::{KINDS, many, own};
 use crate::scenario::{Op, Scenario};
 use std::rc::Rc;
@@ -143,8 +143,8 @@ fn recoverer_main() {
 
 /// How many steps each thread has, if it is not stuck, after faults have ended.
 const JUDGED_AFTER: u64 = 4_000;
-/// How often that is put off, by twice as much each time, if doorbells were lost.
-const LOST_WARNINGS: u32 = 30;
+/// How often that is put off.
+const WARNINGS: u32 = 3;
 
 fn heal(ground: &Ground, engine: &Engine) {
     if ground.healed.replace(true) {
@@ -173,18 +173,16 @@ fn judge(ground: &Ground, engine: &Engine) {
         return;
     }
     let stuck = ground.stuck.borrow().clone();
-    let unexcused = unexcused(ground, engine, &stuck);
     let warned = ground.warnings.replace(ground.warnings.get() + 1);
-    // Time may have leapt to this moment: those who spin still have to look at the clock. And who waits for several, and lost
-    // their doorbells, finds one with each report, after twice as long each time.
-    let wait = if !unexcused.is_empty() && ground.machine.lost() > 0 { LOST_WARNINGS } else { 3 };
-    if warned < wait {
-        return engine.later(JUDGED_AFTER << warned.saturating_sub(3), Due::Judge);
+    // Time may have leapt to this moment: those who spin still have to look at the clock.
+    if warned < WARNINGS {
+        return engine.later(JUDGED_AFTER, Due::Judge);
     }
     ground.judged.set(true);
     if stuck.is_empty() {
         return;
     }
+    let unexcused = unexcused(ground, engine, &stuck);
     engine.log(What::Judged { unexcused });
     for cpu in stuck {
         engine.set_stopped(cpu, false);
@@ -194,25 +192,13 @@ fn judge(ground: &Ground, engine: &Engine) {
 /// Who has not ended, is not stuck, and was told of nobody who is.
 fn unexcused(ground: &Ground, engine: &Engine, stuck: &[usize]) -> Vec<usize> {
     let named: Vec<usize> = engine.with_history(|history| {
-        let named = history.iter().filter(|event| names(history, event, stuck));
-        named.map(|event| event.thread).collect()
+        let names = |event: &&Event| matches!(event.what, What::Stalled { target } if stuck.contains(&(target as usize)));
+        history.iter().filter(names).map(|event| event.thread).collect()
     });
     let open = |thread: &usize| {
         !ground.ended.borrow()[*thread] && !stuck.contains(thread) && !named.contains(thread)
     };
     (0..ground.scenario.threads()).filter(open).collect()
-}
-
-/// Whether an event tells its thread of somebody who is stuck. Of a multicast's targets the core may name another, when the
-/// one that is stuck has taken the bit and not run it yet (CAVEATS, O18).
-fn names(history: &History, event: &Event, stuck: &[usize]) -> bool {
-    let What::Stalled { target } = event.what else { return false };
-    let last = history.iter().rev().find_map(|one| match &one.what {
-        What::Begin { act, .. } if one.thread == event.thread && one.level == Level::Thread => Some(act),
-        _ => None,
-    });
-    stuck.contains(&(target as usize))
-        || matches!(last, Some(Act::Many { targets, .. }) if stuck.iter().any(|cpu| targets.contains(&(*cpu as u32))))
 }
 
 /// Nobody can go on: on to the next phase, if this one is over.

@@ -14,15 +14,13 @@
 //! A place is part of the CPU's memory, so it stays where it is as long as that does: see I13 of [`crate::percpu`].
 
 use crate::csd::{Header, Work};
+use crate::luggage::Luggage;
 use crate::state::Kind;
 use crate::sync::{SharedCell, const_unless_loom};
 use core::mem::MaybeUninit;
 
 /// How many detached calls to one CPU can be in flight. (Under loom fewer: it pays for every object.)
 pub const DETACHED_MAX: usize = if cfg!(loom) { 2 } else { 4 };
-
-/// A closure on its way: three words.
-pub(crate) type Luggage = MaybeUninit<[usize; 3]>;
 
 /// Where one detached call travels.
 #[repr(C, align(64))]

@@ -26,6 +26,7 @@ mod csd;
 mod detached;
 mod door;
 mod error;
+mod luggage;
 mod mask;
 mod multicast;
 mod percpu;

@@ -32,16 +32,18 @@
 //! | site | order | partner | weaker: what breaks |
 //! |---|---|---|---|
 //! | `claim` | Acquire | `answer`, `let_go` | fields are written that the last call's targets still read |
-//! | `set` | Release | `take` | a target that was summoned by another sender takes the bit, and runs garbage |
-//! | `take` | Acquire | `set` | the other half of the same |
-//! | `take_back` | Relaxed | – | –: only says who answers |
 //! | `answer` | AcqRel | `answered`, `park` / `claim` | Release: the sender misses what a function wrote (P4). Acquire: the wake-up misses what the sender prepared |
 //! | `answered` | Acquire | `answer` | the sender misses what a function wrote (P4) |
 //! | `park` | Release | `answer` | the other half of that |
 //! | `let_go` | Release | `claim` | as `claim` |
 //!
-//! The bit itself is found because `summon` is a Release after it and the take of the head an Acquire before the look at it.
+//! The bits' own are in [`callers`].
 
+mod callers;
+
+pub(crate) use self::callers::{Callers, Taken};
+
+use crate::luggage::Luggage;
 use crate::mask::bits_of;
 use crate::stamp::Stamp;
 use crate::state::Park;
@@ -59,57 +61,8 @@ const PARKED: u32 = 1 << 31;
 /// What is left when all targets have answered a sender that waits.
 const OWN: u32 = 1;
 
-/// The bits of the slots that one CPU owes an answer.
-pub(crate) struct Callers(AtomicUsize);
-
-impl Callers {
-    const_unless_loom! {
-        pub(crate) fn new() -> Self { Self(AtomicUsize::new(0)) }
-    }
-
-    /// Sender: this CPU owes slot `at` an answer. To be followed by a summons.
-    #[inline]
-    pub(crate) fn set(&self, at: u32) {
-        // Release: publishes the slot's fields to `take`, also of a target that another sender has summoned.
-        let before = self.0.fetch_or(1 << at, Ordering::Release);
-        debug_assert!(before & 1 << at == 0, "I11: once for each call");
-    }
-
-    /// Sender, whose summons was refused: takes its bit back. `false`: the target was faster, and answers.
-    pub(crate) fn take_back(&self, at: u32) -> bool {
-        // Relaxed: decides who answers, and nothing else; the fields are the sender's own.
-        self.0.fetch_and(!(1 << at), Ordering::Relaxed) & 1 << at != 0
-    }
-
-    /// Target: takes all bits, and owes each an answer (I11).
-    #[inline]
-    pub(crate) fn take(&self) -> usize {
-        // Relaxed: what we must see came before the head that we have taken; what comes later is summoned again.
-        if self.0.load(Ordering::Relaxed) == 0 {
-            return 0;
-        }
-        // Acquire: sees the slots' fields; pairs with `set`.
-        self.0.swap(0, Ordering::Acquire)
-    }
-
-    /// Returns whether the CPU has not yet looked at some slot. Racy.
-    pub(crate) fn owes_any_racy(&self) -> bool {
-        // Relaxed: for reports.
-        self.0.load(Ordering::Relaxed) != 0
-    }
-
-    /// Returns whether the CPU has not yet looked at slot `at`. Racy.
-    pub(crate) fn owes_racy(&self, at: u32) -> bool {
-        // Relaxed: for reports.
-        self.0.load(Ordering::Relaxed) & 1 << at != 0
-    }
-}
-
 /// What a target runs: it is given the slot, and finds there what it needs.
 pub(crate) type Run = unsafe fn(slot: &Slot);
-
-/// A closure that is kept in a slot: three words.
-pub(crate) type Luggage = MaybeUninit<[usize; 3]>;
 
 unsafe fn never_filled(_slot: &Slot) {
     unreachable!("a slot is given its function before its first bit");

@@ -5,7 +5,7 @@
 //! | `door`: the queue's head, and one waiting call | posters and the owner | posters and the owner |
 //! | `lobby`: whose the place at the door is; apart from it, a [`relay`](crate::relay) | callers; who multicasts to this CPU's group | the same |
 //! | `own` | the owner; lazy posters their list's head | the owner; what a flush left over, also the watchdog |
-//! | `running` | the owner | whoever waits for, or reports on, a run |
+//! | `running` | the owner | whoever waits for, or reports on, a run or an answer |
 //! | `detached`: places for detached calls, two lines | posters, then the owner | the owner |
 //!
 //! Storage is the user's: an array, a boxed slice, or a `&'static mut` slice that a kernel carved out at start. It is
@@ -20,6 +20,7 @@
 use crate::csd::Header;
 use crate::detached::Places;
 use crate::door::{Door, Lease};
+use crate::multicast::Taken;
 use crate::queue::Head;
 use crate::relay::Relay;
 use crate::sync::{AtomicPtr, AtomicUsize, Ordering, OwnBool, OwnPtr, OwnUsize, const_unless_loom};
@@ -50,6 +51,12 @@ impl PerCpu {
                 detached: Line(Places::new()),
             }
         }
+    }
+
+    /// Returns whether the CPU owes one of these slots an answer (I18). Racy: it may have given it by the time this is read.
+    pub(crate) fn owes_racy(&self, slots: usize) -> bool {
+        // In this order: what is not at the door any more was taken.
+        self.door.0.callers.has_racy(slots) || self.running.0.taken.has_racy(slots)
     }
 }
 
@@ -87,7 +94,7 @@ pub(crate) struct Own {
     /// What a flush left over at its budget, oldest first: waiting calls, and the others.
     left_sync: OwnPtr<Header>,
     left_async: OwnPtr<Header>,
-    /// The multicasts whose bits were taken and that were not answered yet.
+    /// And the multicasts.
     left_slots: OwnUsize,
     /// Where this was when the CPU came online (I13).
     home: OwnUsize,
@@ -272,6 +279,8 @@ pub(crate) struct Running {
     ended: AtomicUsize,
     /// The blocking call that the CPU's thread runs, the innermost. Compared, never followed.
     blocking: AtomicPtr<Header>,
+    /// The multicasts that it owes an answer, one of which it may be running.
+    pub(crate) taken: Taken,
 }
 
 impl Running {
@@ -282,6 +291,7 @@ impl Running {
                 func: AtomicPtr::new(null_mut()),
                 ended: AtomicUsize::new(0),
                 blocking: AtomicPtr::new(null_mut()),
+                taken: Taken::new(),
             }
         }
     }

@@ -54,7 +54,8 @@ pub unsafe trait Platform {
 
     /// Makes `cpu` flush soon. Sent with the irq guard held, at most once for each sleep (P7). Sees what that CPU wrote
     /// before it came online, and before the flush or [`Smp::poll_end`](crate::Smp::poll_end) with which it began to
-    /// rest; what it wrote when it rested already is for the port to publish.
+    /// rest; what it wrote when it rested already is for the port to publish. A CPU that rings itself has more to do than a flush
+    /// may run at a time, or has posted to itself: a port whose doorbell interrupts may let its thread have a turn before.
     ///
     /// Context: any, an NMI included; must not wait for the target, nor post.
     fn ring(&self, cpu: u32);
@@ -191,7 +192,8 @@ pub unsafe trait Platform {
         panic!("{stall}")
     }
 
-    /// Is told of a target that does not answer (P10). The wait goes on.
+    /// Is told of a target that does not answer (P10). The wait goes on. If a multicast waits for several, it is told of one after
+    /// the other, of eight at most, before the wait looks again.
     ///
     /// Context: thread, interrupts on, the waiting caller's; must not panic (the process is aborted if it does, since
     /// the call's frame cannot be left).

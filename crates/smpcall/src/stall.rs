@@ -1,20 +1,28 @@
 //! What is said of a target that does not answer (P10).
 
-/// A report on a call that somebody waits for.
+/// How many CPUs one report names, if a multicast waits for more. All of them are rung.
+pub(crate) const NAMED_MAX: u32 = 8;
+
+/// A report on a call that somebody waits for: on one CPU that it waits for. Of a multicast, each CPU that owes an answer is
+/// told of by itself, the first eight by number; [`owing`](Self::owing) says how many there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stall {
     /// Who waits; `None` for a thread that is no CPU.
     pub waiter: Option<u32>,
-    /// The CPU that does not answer.
+    /// The CPU that does not answer; when it is over, the one that was named first in the last report.
     pub target: u32,
+    /// How many CPUs owe the call an answer, this one among them; more than one only for a multicast. None if it is over; or if
+    /// a multicast waits for one of the machine's slots, and those who hold them have still to send, or to let go: then
+    /// [`target`](Self::target) says nothing.
+    pub owing: u32,
     /// The name of the waited-for function's type.
     pub function: &'static str,
     /// How far the call has come.
     pub phase: Phase,
     /// How long it has been waited for, in ns.
     pub waited_ns: u64,
-    /// How many reports this wait made before.
+    /// How often this wait was reported before.
     pub reports: u32,
 }
 
@@ -86,7 +94,17 @@ impl core::fmt::Display for Stall {
         if self.phase == Phase::Over {
             return write!(f, " got `{}` done by CPU {} after {millis} ms", self.function, self.target);
         }
-        write!(f, " has waited {millis} ms for CPU {}: `{}` is ", self.target, self.function)?;
+        let Self { target, owing, function, .. } = self;
+        match owing {
+            0 => {
+                return write!(
+                    f,
+                    " has waited {millis} ms for a slot to send `{function}`, and no CPU owes an answer"
+                );
+            }
+            1 => write!(f, " has waited {millis} ms for CPU {target}: `{function}` is ")?,
+            _ => write!(f, " has waited {millis} ms for CPU {target}, one of {owing}: `{function}` is ")?,
+        }
         match self.phase {
             Phase::Running => write!(f, "running"),
             Phase::Behind(func) => write!(f, "queued behind the function at {func:#x}"),

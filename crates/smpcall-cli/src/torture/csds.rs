@@ -6,22 +6,19 @@
 //! | [`Shared`] | everybody, to one CPU | P1, P2, P3 |
 //! | [`Contested`] | everybody, to any CPU; everybody cancels it | P2 and who owes (`Told`); P1 within bounds |
 //! | [`Relay`] | its own function | P5 |
-//! | [`Scatter`]: a multicast, no csd | one thread, to many | P1, P2, P6 |
-//! | [`Detached`]: no csd either | one thread | P1, P2, P6 |
+//! | [`Kept`]: a detached call, or a multicast; no csd | one thread, to one or many | P1, P2, P6 |
 //!
 //! In each, `written` is data that only the post publishes, and `seen` what the last run read of it. All comparisons are
 //! exact when everything is at rest; [`Own`] is also checked whenever its poster finds that all its runs have ended.
 
 mod contested;
-mod detached;
+mod kept;
 mod relay;
-mod scatter;
 mod shared;
 
 pub(super) use self::contested::Contested;
-pub(super) use self::detached::Detached;
+pub(super) use self::kept::Kept;
 pub(super) use self::relay::Relay;
-pub(super) use self::scatter::Scatter;
 pub(super) use self::shared::Shared;
 
 use super::ground::{Ground, Order};

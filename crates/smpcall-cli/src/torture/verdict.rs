@@ -1,6 +1,6 @@
 //! Everything is at rest: do all accounts agree?
 
-use super::csds::{Contested, Detached, Own, Relay, Scatter, Shared};
+use super::csds::{Contested, Kept, Own, Relay, Shared};
 use super::ground::Ground;
 use super::tally::Check;
 use super::world::World;
@@ -75,24 +75,12 @@ impl Account {
         }
     }
 
-    fn of_scatter(scatter: &Scatter) -> Self {
+    fn of_kept(kept: &Kept) -> Self {
         Self {
-            what: "scatter",
+            what: kept.what,
             target: None,
-            due: (scatter.due.get(), scatter.due.get()),
-            ended: scatter.ended.get(),
-            owed: 0,
-            seen: 0,
-            is_pending: false,
-        }
-    }
-
-    fn of_detached(detached: &Detached) -> Self {
-        Self {
-            what: "detached",
-            target: None,
-            due: (detached.due.get(), detached.due.get()),
-            ended: detached.ended.get(),
+            due: (kept.due.get(), kept.due.get()),
+            ended: kept.ended.get(),
             owed: 0,
             seen: 0,
             is_pending: false,
@@ -123,14 +111,8 @@ fn accounts(world: &World) -> impl Iterator<Item = Account> {
     let shared = world.shared.iter().map(Account::of_shared);
     let contested = world.contested.iter().map(Account::of_contested);
     let relays = world.kits.iter().map(|kit| Account::of_relay(kit.relay));
-    let scatters = world.kits.iter().map(|kit| Account::of_scatter(kit.scatter));
-    let detached = world.kits.iter().map(|kit| Account::of_detached(kit.detached));
-    owns.chain(shared)
-        .chain(contested)
-        .chain(relays)
-        .chain(scatters)
-        .chain(detached)
-        .chain([Account::of_counted(world.ground)])
+    let kept = world.kits.iter().flat_map(|kit| [kit.scatter, kit.detached]).map(Account::of_kept);
+    owns.chain(shared).chain(contested).chain(relays).chain(kept).chain([Account::of_counted(world.ground)])
 }
 
 /// CPUs that still have runs to do. `None` stands for some CPU, of which only that is known.

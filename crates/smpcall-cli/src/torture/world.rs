@@ -1,6 +1,6 @@
 //! Who makes calls, and the csds of each. Never freed: csds that are posted by reference live for ever.
 
-use super::csds::{Contested, Detached, Own, Relay, Scatter, Shared};
+use super::csds::{Contested, Kept, Own, Relay, Shared};
 use super::ground::{Ground, Order};
 use super::interrupt::Station;
 use super::words::{Count, Signal};
@@ -44,8 +44,8 @@ pub(super) struct Kit {
     pub(super) cancelled: Own,
     pub(super) lazy: Own,
     pub(super) relay: &'static Relay,
-    pub(super) scatter: &'static Scatter,
-    pub(super) detached: &'static Detached,
+    pub(super) scatter: &'static Kept,
+    pub(super) detached: &'static Kept,
     /// The kind of calls that the thread is busy with, plus 1; 0: with none.
     pub(super) doing: Signal,
     /// Whom it calls or waits for, plus 1.
@@ -103,8 +103,8 @@ impl Kit {
             cancelled: own("cancel"),
             lazy: own("lazy"),
             relay: Relay::new(ground),
-            scatter: Scatter::new(ground, sender.row, sender.home),
-            detached: Detached::new(ground, sender.row, sender.home),
+            scatter: Kept::new(ground, "scatter", sender.row, sender.home),
+            detached: Kept::new(ground, "detached", sender.row, sender.home),
             doing: Signal::default(),
             with: Signal::default(),
             sender,

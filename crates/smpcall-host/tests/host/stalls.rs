@@ -1,7 +1,7 @@
 //! P10: a target that does not answer is named, and the wait goes on.
 
 use crate::site::{Count, Flag, Site, beside, bounded, counted, eventually, hold};
-use smpcall_host::smpcall::{Budget, Phase, Platform, Stall, WaitError};
+use smpcall_host::smpcall::{Budget, Phase, Platform, Stall, To, WaitError};
 use smpcall_host::{Builder, Idle, Machine};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -172,6 +172,41 @@ fn p10_a_deadline_passes_also_while_the_function_runs_and_by_a_cpu() {
     let_go.set();
     assert_eq!(site.wait(&csd), Ok(()));
     assert_eq!(here.cpu(), 1);
+}
+
+#[test]
+fn p10_a_wait_for_a_slot_that_no_target_holds_up_names_nobody() {
+    /// Takes so many slots, by senders who are still choosing whom to call.
+    fn choose(site: &Site, senders: u32, then: &dyn Fn()) {
+        if senders == 0 {
+            return then();
+        }
+        let mut nobody = |cpu| {
+            if cpu == 0 {
+                choose(site, senders - 1, then);
+            }
+            false
+        };
+        let reached = site.call_many(To::If(&mut nobody), || ());
+        assert_eq!(reached.map(|reached| reached.ran), Ok(0));
+    }
+    let _bounded = bounded();
+    let reports = Reports::default();
+    let site = reports.of(Machine::builder().owned(1).idle(Idle::Sleep));
+    let all_are_taken = Flag::default();
+    let choosers = || {
+        choose(&site, usize::BITS, &|| {
+            all_are_taken.set();
+            reports.wait_for(|stall| stall.owing == 0);
+        });
+    };
+    let reached = beside(choosers, || {
+        all_are_taken.wait();
+        site.call_many(To::All, || ())
+    });
+    assert_eq!(reached.map(|reached| reached.ran), Ok(1));
+    let text = reports.all()[0].to_string();
+    assert!(text.contains("for a slot to send `") && text.ends_with("and no CPU owes an answer"), "{text}");
 }
 
 #[test]

@@ -4,8 +4,9 @@
 
 use super::Smp;
 use crate::csd::{Header, Op};
-use crate::detached::{Luggage, unpack};
+use crate::detached::unpack;
 use crate::error::DetachedError;
+use crate::luggage::{Luggage, demand_room};
 use crate::percpu::{PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
 use crate::queue::{Pushed, Seen};
@@ -37,12 +38,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     where
         F: FnOnce() + Copy + Send + 'static,
     {
-        const {
-            assert!(
-                size_of::<F>() <= size_of::<Luggage>() && align_of::<F>() <= align_of::<Luggage>(),
-                "a detached function fits in three words: capture a reference to what is larger"
-            );
-        }
+        const { demand_room::<F>() };
         let target = self.cpu(cpu).ok_or(DetachedError::NoSuchCpu)?;
         let guess = target.door.0.head.look();
         if guess == Seen::Offline {

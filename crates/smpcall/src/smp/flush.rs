@@ -128,7 +128,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         here.own.0.demand_home();
         let mut batch = self.turn_round(list.newest());
         if list.is_called() {
-            batch.slots = here.door.0.callers.take();
+            batch.slots = here.door.0.callers.take(&here.running.0.taken);
         }
         self.tell_batch(&batch);
         if list.is_called() {
@@ -321,7 +321,9 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             self.platform.caught(panic);
         }
         self.exit(csd, func, entered);
-        if let Some(waiter) = self.answer(cpu, at) {
+        let waiter = self.answer(cpu, at);
+        here.running.0.taken.strike(at);
+        if let Some(waiter) = waiter {
             self.platform.wake(waiter);
         }
         here.running.0.end();

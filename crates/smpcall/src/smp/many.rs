@@ -10,8 +10,9 @@ mod summon;
 use self::flight::Flight;
 use super::Smp;
 use crate::error::{CallError, ManyError};
+use crate::luggage::demand_room;
 use crate::mask::CpuMask;
-use crate::multicast::{Keep, Luggage, Run, SLOTS, Slot};
+use crate::multicast::{Keep, Run, SLOTS, Slot};
 use crate::percpu::{PerCpu, Storage};
 use crate::platform::Platform;
 use crate::queue::Seen;
@@ -157,12 +158,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     where
         F: Fn() + Copy + Send + Sync + 'static,
     {
-        const {
-            assert!(
-                size_of::<F>() <= size_of::<Luggage>() && align_of::<F>() <= align_of::<Luggage>(),
-                "a function that is posted to many fits in three words: capture a reference to what is larger"
-            );
-        }
+        const { demand_room::<F>() };
         self.demand_known(&to)?;
         let here = self.here();
         let at = self.slots.claim(self.first_slot(here)).ok_or(ManyError::Busy)?;

@@ -1,22 +1,26 @@
 //! How a caller passes the time: look, serve one's own queue, pause, report, sleep.
 
 mod many;
+mod report;
 
-use super::call::{NoUnwind, Trip};
+use self::report::Stalls;
+
+use super::call::Trip;
 use super::{Budget, Sleep, Smp};
 use crate::csd::{Header, Post};
 use crate::error::WaitError;
 use crate::percpu::{PerCpu, Storage};
 use crate::platform::{Backoff, IrqGuard, Pause, Platform};
 use crate::queue::Seen;
-use crate::stall::{Phase, Stall};
+use crate::stall::Stall;
 use crate::state::Park;
-use crate::sync::Ordering;
-use crate::trace::{What, told};
 
 /// The longest nap, for waits in which nobody wakes the caller.
 const NAP_NS_MAX: u64 = 1_000_000;
 const NAP_NS_MIN: u64 = 20_000;
+
+/// In place of the slots that are waited for: any.
+const ALL_SLOTS: usize = usize::MAX;
 
 /// What is waited for, and by whom.
 struct Wait<'a> {
@@ -27,8 +31,9 @@ struct Wait<'a> {
     function: &'static str,
     waiter: Option<u16>,
     deadline_ns: Option<u64>,
-    /// Of several targets, one that has not answered yet.
-    blame: Option<&'a dyn Fn() -> Option<u32>>,
+    /// Multicasts of which an answer is waited for, one bit for each slot: its own, or all if it is a slot that is waited for. 0:
+    /// it is `target` that is waited for, and no other.
+    slots: usize,
     serve: Serve,
 }
 
@@ -42,12 +47,21 @@ pub(super) enum Serve {
 }
 
 impl<'a> Wait<'a> {
-    /// Who is waited for now.
+    /// Who is waited for now, by number.
+    fn owing<P: Platform, S: Storage>(&self, smp: &'a Smp<P, S>) -> impl Iterator<Item = (u32, &'a PerCpu)> {
+        let slots = self.slots;
+        let one = (slots == 0).then_some((self.target_cpu, self.target));
+        let several = if slots == 0 { &[] } else { smp.cpus() };
+        one.into_iter().chain((0..).zip(several).filter(move |(_, cpu)| cpu.owes_racy(slots)))
+    }
+
+    /// One of them, or who was.
     fn target<P: Platform, S: Storage>(&self, smp: &'a Smp<P, S>) -> (u32, &'a PerCpu) {
-        match self.blame.and_then(|blame| blame()).and_then(|cpu| Some((cpu, smp.cpu(cpu)?))) {
-            Some(target) => target,
-            None => (self.target_cpu, self.target),
-        }
+        self.owing(smp).next().unwrap_or((self.target_cpu, self.target))
+    }
+
+    fn is_for_a_slot(&self) -> bool {
+        self.slots == ALL_SLOTS
     }
 }
 
@@ -69,17 +83,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
                 return;
             }
         }
-        let wait = Wait {
-            here,
-            target,
-            target_cpu,
-            header,
-            function,
-            waiter,
-            deadline_ns: None,
-            blame: None,
-            serve,
-        };
+        let wait =
+            Wait { here, target, target_cpu, header, function, waiter, deadline_ns: None, slots: 0, serve };
         let ask = || if waiter.is_some() { Some(header.state.park()) } else { None };
         let done = self.pass_time(&wait, || header.state.is_done(), ask);
         debug_assert!(done.is_ok(), "there is no deadline");
@@ -133,8 +138,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             self.summon_for_lazy(cpu);
         }
         let function = csd.function_name();
-        let (waiter, blame, serve) = (None, None, Serve::Queue);
-        let wait = Wait { here, target, target_cpu, header, function, waiter, deadline_ns, blame, serve };
+        let (waiter, slots, serve) = (None, 0, Serve::Queue);
+        let wait = Wait { here, target, target_cpu, header, function, waiter, deadline_ns, slots, serve };
         self.pass_time(&wait, begun, || None).map_err(WaitError::TimedOut)?;
         // The target published the run before it unlocked the csd: if it does not show now, the run has ended. If it
         // does, it may be a later run of the same csd by now; either way ours has ended when this one has.
@@ -175,10 +180,10 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             let now_ns = self.platform.now_ns();
             backoff.waited_ns = now_ns.saturating_sub(started_ns);
             if wait.deadline_ns.is_some_and(|deadline_ns| now_ns >= deadline_ns) {
-                break Err(self.stall(wait, backoff.waited_ns, stalls.reports));
+                break Err(self.stall(wait, wait.target(self), backoff.waited_ns, stalls.reports));
             }
             if stalls.due(now_ns) {
-                self.report(wait, backoff.waited_ns, &stalls);
+                self.report(wait, backoff.waited_ns, &mut stalls);
             }
             if self.platform.pause(&backoff) == Pause::Park {
                 let until_ns = stalls.next_ns.min(stalls.stop_ns).min(wait.deadline_ns.unwrap_or(u64::MAX));
@@ -187,7 +192,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             backoff.rounds = backoff.rounds.saturating_add(1);
         };
         if stalls.reports > 0 {
-            self.end_of_stall(wait, started_ns, stalls.reports, &passed);
+            let waited_ns = self.platform.now_ns().saturating_sub(started_ns);
+            self.end_of_stall(wait, waited_ns, &stalls, &passed);
         }
         if let Some((_, here)) = wait.here
             && !polled
@@ -237,113 +243,5 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             let _irq = IrqGuard::new(&self.platform);
             self.ring(cpu);
         }
-    }
-
-    /// Reports, or stops for good; and rings once more where that may help: a target that runs a function will look by
-    /// itself when that returns.
-    #[cold]
-    fn report(&self, wait: &Wait<'_>, waited_ns: u64, stalls: &Stalls) {
-        if stalls.stop {
-            let stall = self.stall(wait, waited_ns, stalls.reports);
-            // A wait cannot be left like this: its frame, or the mark of a CPU that polls, would stay behind.
-            let _guard = NoUnwind;
-            self.platform.stop(&stall);
-        }
-        let stall = self.stall(wait, waited_ns, stalls.reports - 1);
-        if stall.reports == 0 {
-            // Relaxed: a count.
-            self.stalled.fetch_add(1, Ordering::Relaxed);
-        }
-        told!(self, What::Stalled { cpu: stall.target });
-        self.platform.stalled(&stall);
-        if stall.phase == Phase::Queued {
-            let _irq = IrqGuard::new(&self.platform);
-            self.ring(stall.target);
-        }
-    }
-
-    /// Returns how many waits are stalled: reported, and not over. Whoever watches something else as well may hold its own
-    /// report back as long as this is the reason.
-    ///
-    /// Context: any. Progress: wait-free.
-    pub fn stalled_waits_racy(&self) -> usize {
-        // Relaxed: a count that may be old by the time it is read.
-        self.stalled.load(Ordering::Relaxed)
-    }
-
-    /// A wait that was reported has ended after all, or was given up.
-    #[cold]
-    fn end_of_stall(&self, wait: &Wait<'_>, started_ns: u64, reports: u32, passed: &Result<(), Stall>) {
-        // Relaxed: a count.
-        self.stalled.fetch_sub(1, Ordering::Relaxed);
-        if passed.is_err() {
-            return;
-        }
-        let waited_ns = self.platform.now_ns().saturating_sub(started_ns);
-        let stall = Stall { phase: Phase::Over, ..self.stall(wait, waited_ns, reports) };
-        self.platform.unstuck(&stall);
-    }
-
-    fn stall(&self, wait: &Wait<'_>, waited_ns: u64, reports: u32) -> Stall {
-        let (target_cpu, target) = wait.target(self);
-        let running = &target.running.0;
-        let phase = match running.func_racy() {
-            _ if running.runs(wait.header) => Phase::Running,
-            _ if running.runs_blocking_racy(wait.header) => Phase::Running,
-            Some(func) => Phase::Behind(func.addr()),
-            // SAFETY: the header of a blocking call is in its caller's frame, and we are that caller.
-            None if wait.serve == Serve::Blocking
-                && unsafe { &*wait.header }.state.look_racy().is_taken() =>
-            {
-                Phase::Taken
-            }
-            None => Phase::Queued,
-        };
-        Stall {
-            waiter: wait.here.map(|(cpu, _)| cpu),
-            target: target_cpu,
-            function: wait.function,
-            phase,
-            waited_ns,
-            reports,
-        }
-    }
-}
-
-/// When the next report is due: after the time-out, then twice as long, and so on; and when to stop.
-struct Stalls {
-    next_ns: u64,
-    gap_ns: u64,
-    reports: u32,
-    stop_ns: u64,
-    stop: bool,
-}
-
-impl Stalls {
-    /// A time-out of 0 is none.
-    fn new(now_ns: u64, timeout_ns: u64, stop_ns: u64) -> Self {
-        let after = |ns| if ns == 0 { u64::MAX } else { now_ns.saturating_add(ns) };
-        Self {
-            next_ns: after(timeout_ns),
-            gap_ns: timeout_ns,
-            reports: 0,
-            stop_ns: after(stop_ns),
-            stop: false,
-        }
-    }
-
-    fn due(&mut self, now_ns: u64) -> bool {
-        // Two clocks in one: `u64::MAX` is never.
-        if now_ns >= self.stop_ns && self.stop_ns != u64::MAX {
-            self.stop = true;
-            return true;
-        }
-        if now_ns < self.next_ns {
-            return false;
-        }
-        self.gap_ns = self.gap_ns.saturating_mul(2);
-        self.next_ns = now_ns.saturating_add(self.gap_ns);
-        self.reports += 1;
-        true
     }
 }

@@ -1,30 +1,28 @@
 //! P8, and P2's exception: posts against a CPU that goes offline.
 
-use crate::port::{model, model_within};
-use smpcall::PostError::{Busy, Offline};
-use smpcall::Told;
+use crate::port::{Machine, Run, model, model_within};
+use smpcall::PostError::{self, Busy, Offline};
+use smpcall::{Csd, Told};
 
 /// P8: a push against a CPU that goes offline. If the push comes first, it is run; if the mark does, it is refused, and
 /// nothing is queued. Bounds: one post.
 #[test]
 fn accepted_runs_and_refused_is_told() {
-    model(|m| {
-        let (written, runs) = (m.place(), m.tally());
-        let csd = m.csd(move || {
-            assert_eq!(written.read(), 7);
-            runs.add();
-        });
-        let poster = m.thread(None, move || {
-            written.write(7);
-            m.post(1, csd)
-        });
-        let ran = m.on(1, || m.offline()).unwrap();
-        match poster.join().unwrap() {
-            Ok(()) => assert_eq!((ran, runs.get()), (1, 1), "P8: accepted, and lost"),
-            refused => assert_eq!((refused, ran, runs.get()), (Err(Offline { told: Told::No }), 0, 0)),
-        }
-        assert!(!csd.is_pending());
-    });
+    model(|m| run_or_told(m, |csd| m.post(1, csd)));
+}
+
+/// CPU 1 goes offline while `post` posts to it.
+pub(crate) fn run_or_told(
+    m: &'static Machine<false>,
+    post: impl FnOnce(&'static Csd<Run>) -> Result<(), PostError> + 'static,
+) {
+    let (csd, runs, poster) = m.post_what_was_written(post);
+    let ran = m.on(1, || m.offline()).unwrap();
+    match poster.join().unwrap() {
+        Ok(()) => assert_eq!((ran, runs.get()), (1, 1), "P8: accepted, and lost"),
+        refused => assert_eq!((refused, ran, runs.get()), (Err(Offline { told: Told::No }), 0, 0)),
+    }
+    assert!(!csd.is_pending());
 }
 
 /// P8: the same against a CPU that comes back at once. A look at the head may be of the time before.

@@ -44,15 +44,7 @@ fn a_lazy_post_against_one_that_hurries_it() {
 #[test]
 fn a_lazy_post_against_a_flush() {
     model(|m| {
-        let (written, runs) = (m.place(), m.tally());
-        let csd = m.csd(move || {
-            assert_eq!(written.read(), 7);
-            runs.add();
-        });
-        let poster = m.thread(None, move || {
-            written.write(7);
-            m.post_lazy(1, csd)
-        });
+        let (csd, runs, poster) = m.post_what_was_written(|csd| m.post_lazy(1, csd));
         let _ = m.answer(1);
         assert_eq!(poster.join().unwrap(), Ok(()));
         assert_eq!(m.rings(1), 0);
@@ -89,23 +81,7 @@ fn two_that_hurry_are_both_seen() {
 /// P8: a lazy post against a CPU that goes offline. If its push comes first, it is run; if the mark does, it is refused.
 #[test]
 fn accepted_runs_and_refused_is_told() {
-    model(|m| {
-        let (written, runs) = (m.place(), m.tally());
-        let csd = m.csd(move || {
-            assert_eq!(written.read(), 7);
-            runs.add();
-        });
-        let poster = m.thread(None, move || {
-            written.write(7);
-            m.post_lazy(1, csd)
-        });
-        let ran = m.on(1, || m.offline()).unwrap();
-        match poster.join().unwrap() {
-            Ok(()) => assert_eq!((ran, runs.get()), (1, 1), "P8: accepted, and lost"),
-            refused => assert_eq!((refused, ran, runs.get()), (Err(Offline { told: Told::No }), 0, 0)),
-        }
-        assert!(!csd.is_pending());
-    });
+    model(|m| crate::hotplug::run_or_told(m, |csd| m.post_lazy(1, csd)));
 }
 
 /// P2, P8: a lazy claim that is refused against a plain post that was told Busy by it. The refused one is told. Bounds: at

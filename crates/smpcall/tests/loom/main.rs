@@ -30,4 +30,5 @@ mod port;
 mod post;
 mod prepared;
 mod relay;
+mod stalls;
 mod wait;

@@ -134,6 +134,9 @@ pub(crate) struct Port<const PARKS: bool, const N: usize = CPUS> {
     pub(crate) naps: Tally,
     /// How often a waiting caller has paused.
     pub(crate) pauses: Tally,
+    /// If it is not 0, each wait is reported once: at its second look at the clock.
+    pub(crate) reports: Tally,
+    looks: Tally,
 }
 
 impl<const PARKS: bool, const N: usize> Port<PARKS, N> {
@@ -148,6 +151,8 @@ impl<const PARKS: bool, const N: usize> Port<PARKS, N> {
             missing: Tally::default(),
             naps: Tally::default(),
             pauses: Tally::default(),
+            reports: Tally::default(),
+            looks: Tally::default(),
         }
     }
 
@@ -193,7 +198,15 @@ unsafe impl<const PARKS: bool, const N: usize> Platform for Port<PARKS, N> {
     }
 
     fn now_ns(&self) -> u64 {
-        0
+        if self.reports.get() == 0 {
+            return 0;
+        }
+        self.looks.add();
+        u64::from(self.looks.get() > 1)
+    }
+
+    fn stall_timeout_ns(&self) -> u64 {
+        u64::from(self.reports.get())
     }
 
     fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Infallible> {
@@ -237,6 +250,9 @@ unsafe impl<const PARKS: bool, const N: usize> Platform for Port<PARKS, N> {
         self.bells[waiter as usize].notify();
     }
 }
+
+/// What a csd of a model runs.
+pub(crate) type Run = Box<dyn Fn() + Sync>;
 
 /// A machine of `N` CPUs, all online, and what the threads of one execution share.
 pub(crate) struct Machine<const PARKS: bool, const N: usize = CPUS> {
@@ -289,6 +305,23 @@ impl<const PARKS: bool, const N: usize> Machine<PARKS, N> {
     /// A csd of this execution.
     pub(crate) fn csd<F: Fn() + Sync + 'static>(&self, function: F) -> &'static Csd<F> {
         self.keep(Csd::new(function))
+    }
+
+    /// A csd whose run finds, in order, what its poster wrote before, and counts; and the poster, a thread that is no CPU.
+    pub(crate) fn post_what_was_written<R: 'static>(
+        &'static self,
+        post: impl FnOnce(&'static Csd<Run>) -> R + 'static,
+    ) -> (&'static Csd<Run>, &'static Tally, JoinHandle<R>) {
+        let (written, runs) = (self.place(), self.tally());
+        let csd = self.csd::<Run>(Box::new(move || {
+            assert_eq!(written.read(), 7);
+            runs.add();
+        }));
+        let poster = self.thread(None, move || {
+            written.write(7);
+            post(csd)
+        });
+        (csd, runs, poster)
     }
 
     /// Starts a thread as that CPU, or as none.

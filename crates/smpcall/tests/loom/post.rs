@@ -8,15 +8,7 @@ use smpcall::PostError::Busy;
 #[test]
 fn push_publishes_the_headers() {
     model(|m| {
-        let (written, runs) = (m.place(), m.tally());
-        let csd = m.csd(move || {
-            assert_eq!(written.read(), 7);
-            runs.add();
-        });
-        let poster = m.thread(None, move || {
-            written.write(7);
-            m.post(1, csd)
-        });
+        let (_, runs, poster) = m.post_what_was_written(|csd| m.post(1, csd));
         let _ = m.answer(1);
         assert_eq!(poster.join().unwrap(), Ok(()));
         m.finish(1);

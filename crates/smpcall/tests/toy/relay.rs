@@ -1,6 +1,6 @@
 //! Relayed multicasts: machines of two full groups of 64 CPUs and two CPUs more, which one thread is in turn.
 
-use smpcall::{Backoff, Budget, CpuMask, Pause, PerCpu, Platform, Reached, Smp, To};
+use smpcall::{Backoff, Budget, CpuMask, Pause, PerCpu, Phase, Platform, Reached, Smp, Stall, To};
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::rc::Rc;
@@ -24,6 +24,11 @@ struct Groups {
     /// Runs once, at the next pause.
     on_pause: RefCell<Option<Hook>>,
     pauses: Cell<u32>,
+    /// At these pauses, by number, what was rung is lost.
+    loses_at: Cell<[u32; 2]>,
+    /// After how many pauses a silent target is reported; 0: never.
+    stall_timeout: Cell<u32>,
+    stalls: RefCell<Vec<Stall>>,
 }
 
 // SAFETY: 1. `Groups` is not `Sync`, so one thread is one CPU at a time, and comes back to be the one that it was. 2. A flush is
@@ -57,7 +62,15 @@ unsafe impl Platform for Groups {
     fn relax(&self) {}
 
     fn now_ns(&self) -> u64 {
-        0
+        self.pauses.get().into()
+    }
+
+    fn stall_timeout_ns(&self) -> u64 {
+        self.stall_timeout.get().into()
+    }
+
+    fn stalled(&self, stall: &Stall) {
+        self.stalls.borrow_mut().push(*stall);
     }
 
     fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Infallible> {
@@ -77,6 +90,9 @@ unsafe impl Platform for Groups {
             hook(&machine);
         }
         let mut looking = self.rung.take();
+        if self.loses_at.get().contains(&self.pauses.get()) {
+            looking.clear();
+        }
         looking.extend_from_slice(&self.waiting.borrow());
         for cpu in looking {
             on(&machine, cpu, || {
@@ -255,5 +271,24 @@ fn a_best_effort_call_asks_each_by_itself() {
     let reached = on(&machine, 0, || machine.call_many_idle(To::Others, busy, || ())).unwrap();
     assert_eq!(counts(reached), (CPUS - 3, 1, 1));
     assert_eq!(busy.iter().collect::<Vec<_>>(), [GROUP + 1]);
+    end(&machine);
+}
+
+#[test]
+fn p10_a_report_for_each_level_finds_all_whose_doorbells_were_lost() {
+    let machine = machine(&[]);
+    let platform = machine.platform();
+    platform.stall_timeout.set(10);
+    // Those of the sender; and, just after the first report, those of the leaders.
+    platform.loses_at.set([1, 12]);
+    let (reached, runs) = call(&machine, 3, To::Others);
+    assert_eq!((counts(reached), runs), ((CPUS - 1, 0, 0), times(|cpu| cpu != 3)));
+    assert_eq!(platform.pauses.get(), 31, "the second report comes after 10 and 20");
+    let stalls = platform.stalls.take();
+    assert!(stalls.iter().all(|stall| stall.phase == Phase::Queued));
+    let told: Vec<_> = stalls.iter().map(|stall| (stall.reports, stall.owing, stall.target)).collect();
+    let first = [4, GROUP + 3, 2 * GROUP, 2 * GROUP + 1].map(|cpu| (0, 4, cpu));
+    let second = [0, 1, 2, 5, 6, 7, 8, 9].map(|cpu| (1, CPUS - 5, cpu));
+    assert_eq!((&told[..4], &told[4..]), (&first[..], &second[..]), "of 125 only eight are named");
     end(&machine);
 }

@@ -1,7 +1,7 @@
 //! P10: reports on what does not come forward, whether or not anybody waits.
 
 use crate::port::{CPUS, PAUSE_NS, as_cpu, csd, flush, log, logs, machine, on, start};
-use smpcall::{CpuMask, Late, Overdue, Phase, To, Watch};
+use smpcall::{CpuMask, Flushed, Late, Overdue, Phase, To, Watch};
 use std::rc::Rc;
 
 fn while_waiting(hook: impl Fn() + 'static) {
@@ -110,6 +110,53 @@ fn p10_a_multicasts_report_names_one_that_has_not_answered() {
     assert_eq!(stalls.iter().map(|stall| stall.target).collect::<Vec<_>>(), [2, 2], "CPU 1 has answered");
     assert!(stalls[0].function.contains("a_multicasts_report_names"), "{}", stalls[0]);
     assert_eq!(machine.platform().unstuck.take().len(), 1);
+}
+
+#[test]
+fn p10_a_report_names_who_has_taken_a_multicast_and_not_run_it() {
+    let machine = start(3);
+    machine.platform().stall_timeout_ns.set(10 * PAUSE_NS);
+    machine.post_many(To::Mask(CpuMask::from_words(&[0b010])), || log(9)).unwrap();
+    while_waiting(|| {
+        let _ = flush(2);
+        match machine_now() / PAUSE_NS {
+            // Takes both, runs the one before ours, and rings itself, which is lost.
+            1 => assert_eq!(on(1, || crate::port::machine().flush(crate::port::budget(1))), Flushed::More(1)),
+            2 => drop(crate::port::rings()),
+            30 => {
+                assert_eq!(crate::port::rings(), [1], "it has still to come to it");
+                let _ = flush(1);
+            }
+            _ => {}
+        }
+    });
+    on(0, || machine.call_many(To::Others, || log(1))).unwrap();
+    let stalls = machine.platform().stalls.take();
+    let named: Vec<_> = stalls.iter().map(|stall| (stall.target, stall.phase)).collect();
+    assert_eq!(named, [(1, Phase::Queued)], "CPU 2 has answered");
+    assert_eq!(crate::port::logged(), [1, 9, 1]);
+}
+
+#[test]
+fn p10_one_report_names_and_rings_all_who_owe_a_multicast_an_answer() {
+    let machine = start(CPUS as u32);
+    machine.platform().stall_timeout_ns.set(10 * PAUSE_NS);
+    let _ = crate::port::rings();
+    while_waiting(|| match machine_now() / PAUSE_NS {
+        // All doorbells are lost.
+        1 => assert_eq!(crate::port::rings(), [1, 2, 3]),
+        10 => assert_eq!(crate::port::rings(), []),
+        11 => crate::port::rings().into_iter().for_each(|cpu| assert_eq!(flush(cpu), Flushed::All(1))),
+        _ => {}
+    });
+    on(0, || machine.call_many(To::Others, || log(1))).unwrap();
+    assert_eq!(machine_now(), 11 * PAUSE_NS, "the first report has found all");
+    let stalls = machine.platform().stalls.take();
+    let told: Vec<_> = stalls.iter().map(|stall| (stall.target, stall.owing, stall.reports)).collect();
+    assert_eq!(told, [(1, 3, 0), (2, 3, 0), (3, 3, 0)]);
+    assert!(stalls[1].to_string().contains("for CPU 2, one of 3: `"), "{}", stalls[1]);
+    let unstuck = machine.platform().unstuck.take();
+    assert_eq!(unstuck.iter().map(|stall| (stall.target, stall.owing)).collect::<Vec<_>>(), [(1, 0)]);
 }
 
 #[test]

@@ -62,7 +62,7 @@ fn check(worker: &Worker, number: u64, answer: Result<Reached, ManyError>, wrote
 /// A multicast that does not wait.
 pub(super) fn scatter(worker: &mut Worker) {
     let seed = worker.rng.u64(..);
-    worker.kit.scatter.post(|cpu| seed >> (cpu % 64) & 1 != 0);
+    worker.kit.scatter.post_many(|cpu| seed >> (cpu % 64) & 1 != 0);
 }
 
 /// A waiting call to whichever CPU of a mask is nearest.

@@ -1,6 +1,6 @@
 //! How a sender of multicasts waits: for answers, or for a slot.
 
-use super::{Serve, Wait};
+use super::{ALL_SLOTS, Serve, Wait};
 use crate::percpu::{PerCpu, Storage};
 use crate::platform::Platform;
 use crate::smp::Smp;
@@ -19,11 +19,6 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         function: &'static str,
     ) {
         let slot = self.slots.get(at);
-        let owes = |cpu: &u32| {
-            let target = &self.cpus()[*cpu as usize];
-            target.door.0.callers.owes_racy(at) || target.running.0.runs(slot.as_header())
-        };
-        let blame = || (0..self.cpus_len()).find(owes);
         for _ in 0..self.platform.looks_first(target_cpu) {
             self.platform.relax();
             if slot.answered() {
@@ -38,7 +33,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             function,
             waiter,
             deadline_ns: None,
-            blame: Some(&blame),
+            slots: 1 << at,
             serve: Serve::Queue,
         };
         let ask = || if waiter.is_some() { Some(slot.park()) } else { None };
@@ -58,11 +53,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         function: &'static str,
         claim: impl Fn() -> Option<u32>,
     ) -> u32 {
-        let owes = |cpu: &u32| self.cpus()[*cpu as usize].door.0.callers.owes_any_racy();
-        let runs = |cpu: &u32| self.cpus()[*cpu as usize].running.0.func_racy().is_some();
-        let all = 0..self.cpus_len();
-        let blame = || all.clone().find(owes).or_else(|| all.clone().find(runs));
-        let target_cpu = blame().unwrap_or(0);
+        let owes = |cpu: &u32| self.cpus()[*cpu as usize].owes_racy(ALL_SLOTS);
+        let target_cpu = (0..self.cpus_len()).find(owes).unwrap_or(0);
         let wait = Wait {
             here,
             target: &self.cpus()[target_cpu as usize],
@@ -72,7 +64,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             function,
             waiter: None,
             deadline_ns: None,
-            blame: Some(&blame),
+            slots: ALL_SLOTS,
             serve: Serve::Queue,
         };
         let slot = Cell::new(None);

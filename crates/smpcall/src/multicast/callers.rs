@@ -1,0 +1,112 @@
+//! Which multicasts a CPU owes an answer: for itself, to give it; for whoever waits too long, to name it (P10).
+//!
+//! # States of a slot's bit, for one target
+//!
+//! | [`Callers`] | [`Taken`] | meaning |
+//! |---|---|---|
+//! | 0 | 0 | the CPU owes it nothing |
+//! | 1 | 0 | it is called, and has not looked yet; or its summons is being refused |
+//! | 1 | 1 | it is about to take the bit |
+//! | 0 | 1 | it has taken it: the call is in a batch, left over at a budget, or under way; or has just been answered |
+//!
+//! # Invariants
+//!
+//! - **I18** *Who owes an answer shows it.* From the sender's [`set`](Callers::set) to the answer, a slot's bit is at the target's
+//!   door or among those that the target has taken. Only the target writes `Taken`: it adds a bit before it takes it off the door,
+//!   and strikes it after it has answered. So whoever looks at the door first, and finds the bit in neither place, sees the answer.
+//!
+//! # Orderings
+//!
+//! | site | order | partner | weaker: what breaks |
+//! |---|---|---|---|
+//! | `set` | Release | `take` | a target that was summoned by another sender takes the bit, and runs garbage |
+//! | `take`, CAS | AcqRel | `set` / `Callers::has_racy` | Release: the other half of that. Acquire: a look finds the bit gone from the door, and not yet taken |
+//! | `take_back` | Relaxed | – | –: only says who answers |
+//! | `strike` | Release | `Taken::has_racy` | a look finds the bit gone, and the answer not given (I18) |
+//! | `has_racy`, both | Acquire | `take`, `strike` | the other halves of those |
+//!
+//! The bit itself is found because `summon` is a Release after it and the take of the head an Acquire before the look at it.
+
+use crate::sync::{AtomicUsize, Ordering, const_unless_loom};
+
+/// The bits of the slots that one CPU owes an answer, and has not taken.
+pub(crate) struct Callers(AtomicUsize);
+
+impl Callers {
+    const_unless_loom! {
+        pub(crate) fn new() -> Self { Self(AtomicUsize::new(0)) }
+    }
+
+    /// Sender: this CPU owes slot `at` an answer. To be followed by a summons.
+    #[inline]
+    pub(crate) fn set(&self, at: u32) {
+        // Release: publishes the slot's fields to `take`, also of a target that another sender has summoned.
+        let before = self.0.fetch_or(1 << at, Ordering::Release);
+        debug_assert!(before & 1 << at == 0, "I11: once for each call");
+    }
+
+    /// Sender, whose summons was refused: takes its bit back. `false`: the target was faster, and answers.
+    pub(crate) fn take_back(&self, at: u32) -> bool {
+        // Relaxed: decides who answers, and nothing else; the fields are the sender's own.
+        self.0.fetch_and(!(1 << at), Ordering::Relaxed) & 1 << at != 0
+    }
+
+    /// Target: takes all bits, and owes each an answer (I11), as `taken` shows from now on (I18). A sender that sets its bit
+    /// meanwhile, once for each call, makes it try again.
+    #[inline]
+    pub(crate) fn take(&self, taken: &Taken) -> usize {
+        // Relaxed: what we must see came before the head that we have taken; what comes later is summoned again.
+        let mut bits = self.0.load(Ordering::Relaxed);
+        if bits == 0 {
+            return 0;
+        }
+        let before = taken.own();
+        loop {
+            debug_assert!(before & bits == 0, "I11: taken once");
+            // Relaxed: published by the exchange.
+            taken.0.store(before | bits, Ordering::Relaxed);
+            if bits == 0 {
+                return 0;
+            }
+            // AcqRel: Acquire sees the slots' fields, and pairs with `set`; Release shows who has the bits to those who find them
+            // gone, and pairs with `has_racy`. Failure Relaxed: as the look above.
+            match self.0.compare_exchange(bits, 0, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => return bits,
+                Err(now) => bits = now,
+            }
+        }
+    }
+
+    /// Returns whether the CPU has still to take a bit of these slots. Racy.
+    pub(crate) fn has_racy(&self, slots: usize) -> bool {
+        // Acquire: a bit that was here is seen to have been taken; pairs with `take`.
+        self.0.load(Ordering::Acquire) & slots != 0
+    }
+}
+
+/// The bits of the slots that one CPU has taken, and not answered yet. Only that CPU writes it.
+pub(crate) struct Taken(AtomicUsize);
+
+impl Taken {
+    const_unless_loom! {
+        pub(crate) fn new() -> Self { Self(AtomicUsize::new(0)) }
+    }
+
+    fn own(&self) -> usize {
+        // Relaxed: the owner's own.
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Owner: has answered slot `at`, which may be somebody else's by now.
+    #[inline]
+    pub(crate) fn strike(&self, at: u32) {
+        // Release: who finds the bit gone sees the answer; pairs with `has_racy`.
+        self.0.store(self.own() & !(1 << at), Ordering::Release);
+    }
+
+    /// Returns whether the CPU has taken a bit of these slots, and not answered it. Racy.
+    pub(crate) fn has_racy(&self, slots: usize) -> bool {
+        // Acquire: if it was here, its answer is seen; pairs with `strike`.
+        self.0.load(Ordering::Acquire) & slots != 0
+    }
+}

@@ -1,0 +1,170 @@
+//! What is said of a wait that takes too long (P10), and who is rung again.
+
+use super::{Serve, Wait};
+use crate::percpu::{PerCpu, Storage};
+use crate::platform::{IrqGuard, Platform};
+use crate::smp::Smp;
+use crate::smp::call::NoUnwind;
+use crate::stall::{NAMED_MAX, Phase, Stall};
+use crate::sync::Ordering;
+use crate::trace::{What, told};
+
+impl<P: Platform, S: Storage> Smp<P, S> {
+    /// Reports on those who are waited for, or stops for good; and rings them once more where that may help: a target that runs
+    /// a function will look by itself when that returns.
+    #[cold]
+    pub(super) fn report(&self, wait: &Wait<'_>, waited_ns: u64, stalls: &mut Stalls) {
+        let owing = self.owing(wait);
+        let reports = stalls.reports;
+        let tells = |target| self.stall(wait, target, waited_ns, reports);
+        if stalls.stop {
+            let stall = Stall { owing, ..tells(wait.target(self)) };
+            // A wait cannot be left like this: its frame, or the mark of a CPU that polls, would stay behind.
+            let _guard = NoUnwind;
+            self.platform.stop(&stall);
+        }
+        let mut named = 0;
+        for target in wait.owing(self) {
+            let stall = Stall { owing: owing.max(1), ..tells(target) };
+            if named < NAMED_MAX {
+                self.name(&stall, stalls, named);
+                named += 1;
+            }
+            if stall.phase == Phase::Queued {
+                let _irq = IrqGuard::new(&self.platform);
+                self.ring(stall.target);
+            }
+        }
+        if named == 0 && wait.is_for_a_slot() {
+            // Whoever holds the slots has still to send, or to let go.
+            let nobody = Stall { owing: 0, ..tells((wait.target_cpu, wait.target)) };
+            self.name(&nobody, stalls, 0);
+            named = 1;
+        }
+        stalls.reports += u32::from(named != 0);
+    }
+
+    /// How many are waited for. If it is none of a multicast's targets, it is answered (I18).
+    fn owing(&self, wait: &Wait<'_>) -> u32 {
+        let count = || wait.owing(self).count() as u32;
+        // A leader may have summoned those before it, and answered, while we came to it; so look again.
+        let owing = Some(count()).filter(|owing| *owing != 0).unwrap_or_else(count);
+        debug_assert!(
+            owing != 0 || wait.is_for_a_slot() || self.slots.get(wait.slots.trailing_zeros()).answered(),
+            "I18: who owes an answer shows it"
+        );
+        owing
+    }
+
+    /// Names one target, after `named` others of the same report, and keeps in mind the first.
+    fn name(&self, stall: &Stall, stalls: &mut Stalls, named: u32) {
+        if named == 0 {
+            stalls.named = stall.target;
+            if stall.reports == 0 {
+                // Relaxed: a count.
+                self.stalled.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        told!(self, What::Stalled { cpu: stall.target });
+        self.platform.stalled(stall);
+    }
+
+    /// Returns how many waits are stalled: reported, and not over. Whoever watches something else as well may hold its own
+    /// report back as long as this is the reason.
+    ///
+    /// Context: any. Progress: wait-free.
+    pub fn stalled_waits_racy(&self) -> usize {
+        // Relaxed: a count that may be old by the time it is read.
+        self.stalled.load(Ordering::Relaxed)
+    }
+
+    /// A wait that was reported has ended after all, or was given up.
+    #[cold]
+    pub(super) fn end_of_stall(
+        &self,
+        wait: &Wait<'_>,
+        waited_ns: u64,
+        stalls: &Stalls,
+        passed: &Result<(), Stall>,
+    ) {
+        // Relaxed: a count.
+        self.stalled.fetch_sub(1, Ordering::Relaxed);
+        if passed.is_ok() {
+            let target = (stalls.named, &self.cpus()[stalls.named as usize]);
+            let stall = self.stall(wait, target, waited_ns, stalls.reports);
+            self.platform.unstuck(&Stall { phase: Phase::Over, owing: 0, ..stall });
+        }
+    }
+
+    /// What is to be said of one target.
+    pub(super) fn stall(
+        &self,
+        wait: &Wait<'_>,
+        (target_cpu, target): (u32, &PerCpu),
+        waited_ns: u64,
+        reports: u32,
+    ) -> Stall {
+        let running = &target.running.0;
+        let phase = match running.func_racy() {
+            _ if running.runs(wait.header) => Phase::Running,
+            _ if running.runs_blocking_racy(wait.header) => Phase::Running,
+            Some(func) => Phase::Behind(func.addr()),
+            // SAFETY: the header of a blocking call is in its caller's frame, and we are that caller.
+            None if wait.serve == Serve::Blocking
+                && unsafe { &*wait.header }.state.look_racy().is_taken() =>
+            {
+                Phase::Taken
+            }
+            None => Phase::Queued,
+        };
+        Stall {
+            waiter: wait.here.map(|(cpu, _)| cpu),
+            target: target_cpu,
+            owing: 1,
+            function: wait.function,
+            phase,
+            waited_ns,
+            reports,
+        }
+    }
+}
+
+/// When the next report is due: after the time-out, then twice as long, and so on; and when to stop.
+pub(super) struct Stalls {
+    pub(super) next_ns: u64,
+    gap_ns: u64,
+    pub(super) reports: u32,
+    /// The CPU that the last report named first.
+    named: u32,
+    pub(super) stop_ns: u64,
+    stop: bool,
+}
+
+impl Stalls {
+    /// A time-out of 0 is none.
+    pub(super) fn new(now_ns: u64, timeout_ns: u64, stop_ns: u64) -> Self {
+        let after = |ns| if ns == 0 { u64::MAX } else { now_ns.saturating_add(ns) };
+        Self {
+            next_ns: after(timeout_ns),
+            gap_ns: timeout_ns,
+            reports: 0,
+            named: 0,
+            stop_ns: after(stop_ns),
+            stop: false,
+        }
+    }
+
+    pub(super) fn due(&mut self, now_ns: u64) -> bool {
+        // Two clocks in one: `u64::MAX` is never.
+        if now_ns >= self.stop_ns && self.stop_ns != u64::MAX {
+            self.stop = true;
+            return true;
+        }
+        if now_ns < self.next_ns {
+            return false;
+        }
+        self.gap_ns = self.gap_ns.saturating_mul(2);
+        self.next_ns = now_ns.saturating_add(self.gap_ns);
+        true
+    }
+}
