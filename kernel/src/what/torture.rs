@@ -65,10 +65,11 @@ pub(crate) fn run(cpu: u32) -> bool {
             next_ns = arch::now_ns() + ONOFF_NS;
         }
     }
-    while gone.is_some() {
-        gone = switch(gone, &mut rng);
-        idle::relax();
-    }
+    // Who is to leave may be waiting for this CPU.
+    idle::until(&SMP, || {
+        gone = gone.and_then(|cpu| switch(Some(cpu), &mut rng));
+        gone.is_none()
+    });
     // Release: pairs with `work`.
     STOPS.store(true, Ordering::Release);
     report()
@@ -95,7 +96,6 @@ fn work(cpu: u32, rng: &mut Rng) -> bool {
 /// One step of switching CPUs off and on: one is told to leave; when it is gone, it is started again.
 fn switch(gone: Option<u32>, rng: &mut Rng) -> Option<u32> {
     match gone {
-        None if STOPS.load(Ordering::Relaxed) => None,
         None => {
             let cpu = 1 + rng.below(cpus::count() - 1);
             // Release: nothing hangs on it.
