@@ -94,6 +94,8 @@ pub(crate) struct Own {
     /// Blocking calls that were taken off the queue, for the CPU's thread to run: the oldest, and the newest.
     blocking: OwnPtr<Header>,
     blocking_newest: OwnPtr<Header>,
+    /// Who sleeps, or is about to, in a wait that serves blocking calls, plus 1; 0: nobody.
+    sleeper: OwnUsize,
     /// Lazy posts. The one thing here that others write, and rarely: the owner looks at it at every flush.
     pub(crate) lazy: Head,
 }
@@ -110,6 +112,7 @@ impl Own {
                 home: OwnUsize::new(0),
                 blocking: OwnPtr::new(null_mut()),
                 blocking_newest: OwnPtr::new(null_mut()),
+                sleeper: OwnUsize::new(0),
                 lazy: Head::new(),
             }
         }
@@ -184,6 +187,19 @@ impl Own {
         }
         // Relaxed: as above.
         self.blocking_newest.store(at, Ordering::Relaxed);
+    }
+
+    /// The CPU's thread goes to sleep in a wait that serves blocking calls, and found none; or has woken up.
+    pub(crate) fn set_sleeper(&self, waiter: Option<u16>) {
+        // Relaxed: the owner's own.
+        self.sleeper.store(waiter.map_or(0, |waiter| usize::from(waiter) + 1), Ordering::Relaxed);
+    }
+
+    /// Whom a blocking call that is put into the list must wake: an interrupt's flush may come between the look at the list and the
+    /// sleep.
+    pub(crate) fn sleeper(&self) -> Option<u16> {
+        // Relaxed: the owner's own.
+        self.sleeper.load(Ordering::Relaxed).checked_sub(1).map(|waiter| waiter as u16)
     }
 
     /// Takes the oldest blocking call out of the list; null if there is none. The irq guard is held.
