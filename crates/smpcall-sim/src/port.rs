@@ -72,9 +72,6 @@ unsafe impl<const PARKS: bool, const COUNTS: bool> Platform for Virtual<PARKS, C
     const PARKS: bool = PARKS;
     const TRACES: bool = COUNTS;
     const STAMPS: bool = COUNTS;
-    // Machines of 8 CPUs relay multicasts, where real ones of 128 do.
-    const GROUP: u32 = 4;
-    const RELAYED_MIN: u32 = 2;
 
     #[inline]
     fn current_cpu(&self) -> Option<u32> {

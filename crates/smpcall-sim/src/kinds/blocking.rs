@@ -8,10 +8,12 @@ use crate::scenario::{Draw, Op};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The first CPU is the target; the second, if there is one, is whom its function calls.
-pub(super) fn draw(draw: &mut Draw, _thread: usize) -> Op {
+pub(super) fn draw(draw: &mut Draw, thread: usize) -> Op {
     let mut cpus = vec![draw.cpu()];
-    if draw.rng.chance(0.3) {
-        cpus.push(draw.cpu());
+    if draw.rng.chance(0.4) {
+        // Often it calls back.
+        let back = thread < draw.cpus && draw.rng.chance(0.5);
+        cpus.push(if back { thread as u32 } else { draw.cpu() });
     }
     let rng = &draw.rng;
     let long = if rng.chance(draw.faults.long) { rng.between(10, 300) as u32 } else { 0 };
@@ -70,4 +72,33 @@ fn run(number: usize, caller: usize, orders: Orders) -> u32 {
         }
         number as u32 * 3 + 1
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::port::Manners;
+    use crate::scenario::{Op, Options, Scenario};
+    use crate::strategy::Strategy;
+    use crate::{Faults, play};
+
+    /// P10: CPU 0 calls CPU 1's thread, which calls back, and both sleep at the first occasion; doorbells are late, so that they come
+    /// between the last look and the sleep, where their handler moves the call to the list of a CPU that has looked at it.
+    #[test]
+    fn two_that_call_each_other_are_woken_for_what_an_interrupt_has_moved() {
+        let mut scenario = Scenario::draw(1, &Options { cpus_min: 2, cpus_max: 2, ..Options::default() });
+        let calls =
+            Op { kind: crate::kinds::number_of("blocking"), cpus: vec![1, 0], amount: 1, ..Op::default() };
+        scenario.callers = 0;
+        scenario.csds.clear();
+        scenario.arrivals.clear();
+        scenario.programs = vec![vec![calls], Vec::new()];
+        scenario.faults = Faults { late: 0.8, ..Faults::default() };
+        scenario.manners = Manners { looks_first: 1, parks_after: 0, stall_timeout_ns: 0 };
+        (scenario.interrupts, scenario.parks, scenario.counts, scenario.alone) = (true, true, false, 0);
+        for seed in 0..6_000 {
+            scenario.seed = seed;
+            scenario.strategy = Strategy::Random { stay: 1 << (seed % 6) };
+            assert_eq!(play(&scenario).violation, None, "seed {seed}:\n{scenario}");
+        }
+    }
 }
