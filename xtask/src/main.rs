@@ -47,6 +47,9 @@ enum Verb {
         /// Mutants under test at a time; as many as there are cores unless given
         #[arg(long)]
         jobs: Option<usize>,
+        /// Measure instead after how many seeds the simulator finds each of its mutants
+        #[arg(long)]
+        seeds: bool,
     },
     /// AddressSanitizer and ThreadSanitizer over the tests of the core and the host port
     Sanitize {
@@ -71,7 +74,10 @@ fn main() -> ExitCode {
         }
         Verb::Ci => return steps::run(steps::Extent::Full),
         Verb::Models { name } => models::run(name.as_deref()),
-        Verb::Mutants { filter, jobs } => mutants::run(filter.as_deref(), jobs),
+        Verb::Mutants { filter, jobs, seeds } => {
+            let asks = if seeds { mutants::Asks::Seeds } else { mutants::Asks::Caught };
+            mutants::run(filter.as_deref(), jobs, asks)
+        }
         Verb::Sanitize { which } => sanitize::run(which),
         Verb::Boot(boot) => boot::run(&boot).map(drop),
         Verb::SameCode => same_code::run(),

@@ -2,6 +2,7 @@
 //! whose mutant survives is either stronger than it must be or not tested; an entry says which.
 
 mod check;
+mod soon;
 pub(crate) mod table;
 mod worker;
 
@@ -13,8 +14,17 @@ use std::time::Duration;
 use table::{Fate, Mutant, Table};
 use worker::{Outcome, Worker};
 
+/// What is asked of the mutants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asks {
+    /// That each is caught.
+    Caught,
+    /// After how many seeds the simulator finds those that it is to catch.
+    Seeds,
+}
+
 /// Runs the table's mutants, or those whose id contains `filter`.
-pub(crate) fn run(filter: Option<&str>, jobs: Option<usize>) -> Result<()> {
+pub(crate) fn run(filter: Option<&str>, jobs: Option<usize>, asks: Asks) -> Result<()> {
     let root = sh::root();
     let mut table = Table::read(&root)?;
     // Before any filter: a stale entry is a defect of the table, whoever looks.
@@ -25,6 +35,10 @@ pub(crate) fn run(filter: Option<&str>, jobs: Option<usize>) -> Result<()> {
             "no mutant to run{}",
             filter.map(|f| format!(": none has `{f}` in its id")).unwrap_or_default()
         );
+    }
+    if asks == Asks::Seeds {
+        let mut worker = Worker::new(&root, &sh::target_dir().join("mutants/w0"))?;
+        return soon::run(&mut worker, &table.mutants);
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut workers = Vec::new();

@@ -54,7 +54,7 @@ fn plan(extent: Extent) -> Vec<Step> {
         return plan;
     }
     plan.insert(0, step("setup", setup::run));
-    plan.push(step("mutants", || mutants::run(None, None)));
+    plan.push(step("mutants", || mutants::run(None, None, mutants::Asks::Caught)));
     plan.push(sanitizer("sanitize asan", sanitize::Sanitizer::Asan));
     plan.push(sanitizer("sanitize tsan", sanitize::Sanitizer::Tsan));
     for arch in Arch::ALL {

@@ -6,15 +6,20 @@
 //! | P2, P3 Busy is a promise; any number of posters | [`busy`] |
 //! | P4 done means visible | [`visible`] |
 //! | P5, P6 reuse from inside; order | [`order`] |
+//! | P6 waiting calls first within a batch, where the port tells what a batch was | [`batch`] |
 //! | P7 one doorbell per sleep | [`doorbell`] |
 //! | P8 hotplug loses nothing | [`hotplug`] |
-//! | P10 no silent deadlock | [`progress`] |
+//! | P9, P10 a post waits for nobody; no silent deadlock | [`progress`] |
 //! | P11 memory safety | [`safety`] |
+//! | P12 nothing hidden: what the port has counted | [`counters`] |
+//! | P1, P2, P5 of calls that nobody keeps a csd for | [`detached`] |
 //!
-//! P13 is a matter of layout, which a test compares with the plain core's. P9 (no lock, no wait in a post) and P12 cannot be
-//! seen in a record. "Waiting calls of a batch first" (P6) needs to know what a batch was: that is the conformance suite's.
+//! P13 is a matter of layout, which a test compares with the plain core's.
 
+mod batch;
 mod busy;
+mod counters;
+mod detached;
 mod doorbell;
 mod hotplug;
 mod once;
@@ -77,6 +82,7 @@ impl OpSeen<'_> {
 pub(crate) struct RunSeen<'h> {
     pub(crate) of: Of,
     pub(crate) cpu: usize,
+    pub(crate) level: Level,
     pub(crate) queued: bool,
     pub(crate) in_context: bool,
     pub(crate) seen: &'h [(usize, u32)],
@@ -133,6 +139,7 @@ impl<'h> Log<'h> {
                 self.runs.push(RunSeen {
                     of: *of,
                     cpu: thread,
+                    level,
                     queued: *queued,
                     in_context: *in_context,
                     seen,
@@ -198,7 +205,7 @@ impl<'h> Log<'h> {
     /// Whom an op posts to, with which csds.
     pub(crate) fn posts<'o>(op: &'o OpSeen<'h>) -> Option<(&'o [usize], u32, u32)> {
         match op.act {
-            Act::Post { csd, target, value } => Some((std::slice::from_ref(csd), *target, *value)),
+            Act::Post { csd, target, value, .. } => Some((std::slice::from_ref(csd), *target, *value)),
             Act::Chain { csds, target, value } => Some((csds, *target, *value)),
             _ => None,
         }
@@ -212,11 +219,14 @@ const CHECKERS: &[Checker] = &[
     safety::check,
     once::check,
     busy::check,
+    detached::check,
     visible::check,
     order::check,
+    batch::check,
     hotplug::check,
     doorbell::check,
     progress::check,
+    counters::check,
 ];
 
 /// What a run has broken first, if anything.

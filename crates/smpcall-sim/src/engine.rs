@@ -11,6 +11,7 @@
 //!   code runs.
 //! - **V2** No reference into a `RefCell` of the engine is held over a suspension.
 
+mod alone;
 mod events;
 mod interrupt;
 mod record;
@@ -22,6 +23,7 @@ pub(crate) use self::threads::{Block, Thread};
 use crate::history::{History, What};
 use crate::rng::Rng;
 use crate::strategy::{Chooser, Strategy};
+use alone::Alone;
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult};
 use events::Agenda;
@@ -98,6 +100,7 @@ pub(crate) struct Engine {
     /// Spins since anybody wrote anything.
     spins: Cell<u32>,
     skips: Cell<u32>,
+    alone: Cell<Option<Alone>>,
     agenda: Agenda,
     handlers: RefCell<Option<Rc<dyn Handlers>>>,
     stacks: RefCell<Vec<DefaultStack>>,
@@ -140,6 +143,7 @@ impl Engine {
         }
         self.gave_up.set(false);
         self.next.set(None);
+        self.alone.set(None);
         self.current.set(0);
         self.steps_max.set(setup.steps_max);
         self.drain_every.set(setup.drain_every);
@@ -160,6 +164,7 @@ impl Engine {
             }
             let Some(next) = self.next.take().or_else(|| self.next_ready()) else {
                 if virtuals.iter().all(Option::is_none) {
+                    (0..virtuals.len()).for_each(memory::drain_all);
                     break End::Done;
                 }
                 if at_quiet() {
@@ -229,6 +234,9 @@ impl Engine {
         }
         let me = self.current.get();
         self.pass(me, kind);
+        if self.is_alone() {
+            return;
+        }
         let next = self.chooser.at_point(me, self.step.get(), &self.ready.borrow(), &self.rng);
         if next != me {
             self.switch_to(next);
@@ -250,6 +258,7 @@ impl Engine {
             self.spins.set(0);
             self.skips.set(0);
         }
+        self.count_alone(me);
         self.arrivals();
         if !memory::is_empty() {
             self.drain_somebody();
@@ -282,6 +291,9 @@ impl Engine {
         }
         let me = self.current.get();
         self.pass(me, SPIN);
+        if self.is_alone() {
+            return;
+        }
         self.spins.set(self.spins.get() + 1);
         let ready = self.ready.borrow().len();
         if self.spins.get() as usize > 4 * ready + 8 {
@@ -301,6 +313,9 @@ impl Engine {
     pub(crate) fn step_aside(&self) {
         let me = self.current.get();
         self.pass(me, PORT);
+        if self.is_alone() {
+            return;
+        }
         let next = self.chooser.instead_of(me, &self.ready.borrow(), &self.rng);
         if next != me {
             self.switch_to(next);
@@ -316,6 +331,7 @@ impl Engine {
 
     /// The current virtual CPU is not ready any more: somebody else goes on, and it comes back when it is ready again.
     fn go_on_elsewhere(&self, me: usize) {
+        self.alone_sleeps();
         if !self.ready.borrow().is_empty() {
             let next = self.chooser.instead_of(me, &self.ready.borrow(), &self.rng);
             self.next.set(Some(next));

@@ -132,6 +132,16 @@ pub mod here {
         engine().rings()
     }
 
+    /// What ports that count have counted, once [`count_for`] was called.
+    pub fn counted() -> Option<smpcall_instrumented::Counted> {
+        crate::port::counted()
+    }
+
+    /// Ports that count do so anew, for so many CPUs.
+    pub fn count_for(cpus: usize) {
+        crate::port::count_into(Some(Box::leak(Box::new(crate::port::counters_for(cpus)))));
+    }
+
     /// Calls `f` as the handler of an interrupt.
     pub fn interrupt(f: &dyn Fn()) {
         engine().as_irq(f);

@@ -7,7 +7,7 @@ use crate::engine::{Due, Engine, engine};
 use crate::history::Fate;
 use crate::port::{Virtual, send};
 use crate::rng::Rng;
-use smpcall_instrumented::{Backoff, Pause, Platform, Stall};
+use smpcall_instrumented::{Backoff, Event, Pause, Platform, Stall};
 use std::cell::Cell;
 use std::fmt;
 use std::str::FromStr;
@@ -148,8 +148,8 @@ impl fmt::Display for Faults {
 
 /// The faults of one run, as the port meets them.
 #[derive(Debug)]
-pub(crate) struct Faulty<const PARKS: bool> {
-    port: Virtual<PARKS>,
+pub(crate) struct Faulty<const PARKS: bool, const COUNTS: bool> {
+    port: Virtual<PARKS, COUNTS>,
     faults: Faults,
     rng: Rng,
     on: Cell<bool>,
@@ -162,7 +162,7 @@ pub(crate) struct Faulty<const PARKS: bool> {
     shown_ns: Cell<u64>,
 }
 
-impl<const PARKS: bool> Faulty<PARKS> {
+impl<const PARKS: bool, const COUNTS: bool> Faulty<PARKS, COUNTS> {
     pub(crate) fn new(faults: Faults, seed: u64) -> Self {
         Self {
             port: Virtual,
@@ -200,11 +200,16 @@ impl<const PARKS: bool> Faulty<PARKS> {
 
 // SAFETY: as for the port inside. Late, doubled and spurious doorbells are harmless, and a lost one delays (rule 3); a clock
 // that jumps or stands still is still monotonic.
-unsafe impl<const PARKS: bool> Platform for Faulty<PARKS> {
+unsafe impl<const PARKS: bool, const COUNTS: bool> Platform for Faulty<PARKS, COUNTS> {
     type IrqState = ();
     type Panic = <Virtual<PARKS> as Platform>::Panic;
 
     const PARKS: bool = PARKS;
+    const TRACES: bool = COUNTS;
+    const STAMPS: bool = COUNTS;
+    // Machines of 8 CPUs relay multicasts, where real ones of 128 do.
+    const GROUP: u32 = 4;
+    const RELAYED_MIN: u32 = 2;
 
     #[inline]
     fn current_cpu(&self) -> Option<u32> {
@@ -295,6 +300,10 @@ unsafe impl<const PARKS: bool> Platform for Faulty<PARKS> {
 
     fn wake(&self, waiter: u16) {
         self.port.wake(waiter);
+    }
+
+    fn trace(&self, event: &Event) {
+        self.port.trace(event);
     }
 
     fn stall_timeout_ns(&self) -> u64 {

@@ -1,11 +1,13 @@
 //! The ground of one run: the machine, the csds, the words that tell what a run has seen; and what every op and every
 //! function does beside its own business, which is to be put on record.
 
-use crate::engine::{Engine, PORT, engine};
+use crate::engine::{PORT, engine};
 use crate::history::{Act, Came, LEVELS, Level, Of, What};
+use crate::kinds::calls::refused_wait;
 use crate::kinds::many::scatter_to_all;
 use crate::kinds::posts::came_of;
 use crate::machine::{Function, Machine};
+use crate::port::{Counters, counters_for};
 use crate::scenario::{Plan, Scenario};
 use smpcall_instrumented::{Budget, Csd, Sleep};
 use smpcall_sim_atomics::{AtomicU32, Ordering};
@@ -40,8 +42,11 @@ pub(crate) struct Ground {
     posters: Vec<RefCell<Vec<usize>>>,
     /// How many hops of a relay are done.
     hops: Vec<Cell<usize>>,
-    /// Where each thread's waiting call leaves its number.
+    /// Where waiting calls leave their numbers: for each thread the call that it makes, and the one that its blocking call's
+    /// function makes.
     answers: Vec<AtomicU32>,
+    /// What the port counts into.
+    pub(crate) counters: Counters,
     ops: Cell<usize>,
     pub(crate) stuck: RefCell<Vec<usize>>,
     /// Threads whose program is over.
@@ -62,13 +67,14 @@ impl Ground {
         let function = |csd| -> Function { Box::new(move || ground().run_csd(csd)) };
         Self {
             scenario: scenario.clone(),
-            machine: Machine::new(scenario.cpus, scenario.parks, &scenario.faults, scenario.seed),
+            machine: Machine::new(scenario),
+            counters: counters_for(if scenario.counts { scenario.cpus } else { 0 }),
             csds: (0..csds).map(|csd| Csd::new(function(csd))).collect(),
             words: (0..threads * LEVELS).map(|_| AtomicU32::new(0)).collect(),
             values: vec![Cell::new(0); threads * LEVELS],
             posters: vec![RefCell::default(); csds],
             hops: vec![Cell::new(0); csds],
-            answers: (0..threads).map(|_| AtomicU32::new(u32::MAX)).collect(),
+            answers: (0..2 * threads).map(|_| AtomicU32::new(u32::MAX)).collect(),
             ops: Cell::new(0),
             stuck: RefCell::default(),
             ended: RefCell::new(vec![false; scenario.threads()]),
@@ -84,30 +90,48 @@ impl Ground {
     pub(crate) fn op(&self, act: Act, does: impl FnOnce(usize) -> Came) -> Came {
         let number = self.ops.replace(self.ops.get() + 1);
         let engine = engine();
+        let alone = self.scenario.alone as usize;
+        let steps_max = if alone > 0 && engine.rng.below(alone) == 0 { steps_alone_max(&act) } else { None };
         engine.log(What::Begin { op: number, act });
+        if let Some(steps_max) = steps_max {
+            engine.leave_alone(number, steps_max);
+        }
         let came = does(number);
+        engine.in_company(number);
         engine.came(number, came);
         came
     }
 
     /// Runs a function of the core's: on record, and in call context.
     pub(crate) fn as_run<R>(&self, of: Of, queued: bool, panics: bool, body: impl FnOnce() -> R) -> R {
-        let engine = engine();
-        engine.in_run(|| {
+        engine().in_run(|| {
             let seen = match of {
                 Of::Csd(csd) => self.look(csd),
                 _ => Vec::new(),
             };
-            // Call context is: interrupts off, and no waiting.
-            let in_context = engine.cpu().is_some() && engine.irqs_are_off();
-            engine.log(What::RunBegin { of, in_context, queued, seen });
-            if panics {
-                engine.log(What::RunEnd { of, panics });
-            }
-            let result = body();
-            engine.log(What::RunEnd { of, panics });
-            result
+            self.recorded(of, queued, panics, seen, body)
         })
+    }
+
+    /// Runs a function of the core's: on record, in whatever context it is.
+    pub(crate) fn recorded<R>(
+        &self,
+        of: Of,
+        queued: bool,
+        panics: bool,
+        seen: Vec<(usize, u32)>,
+        body: impl FnOnce() -> R,
+    ) -> R {
+        let engine = engine();
+        // Call context is: interrupts off, and no waiting.
+        let in_context = engine.cpu().is_some() && engine.irqs_are_off();
+        engine.log(What::RunBegin { of, in_context, queued, seen });
+        if panics {
+            engine.log(What::RunEnd { of, panics });
+        }
+        let result = body();
+        engine.log(What::RunEnd { of, panics });
+        result
     }
 
     /// Panics without a message to the console.
@@ -117,15 +141,19 @@ impl Ground {
 
     /// The words of all who have posted it, as this virtual CPU sees them.
     fn look(&self, csd: usize) -> Vec<(usize, u32)> {
-        let posters = self.posters[csd].borrow();
+        self.look_at(&self.posters[csd].borrow())
+    }
+
+    /// The words of those senders, as this virtual CPU sees them.
+    pub(crate) fn look_at(&self, senders: &[usize]) -> Vec<(usize, u32)> {
         engine().unscheduled(|| {
             // Relaxed: to make it visible is the promise under test (P2).
-            posters.iter().map(|slot| (*slot, self.words[*slot].load(Ordering::Relaxed))).collect()
+            senders.iter().map(|slot| (*slot, self.words[*slot].load(Ordering::Relaxed))).collect()
         })
     }
 
     /// The sender that is running now.
-    fn slot(&self) -> usize {
+    pub(crate) fn slot(&self) -> usize {
         slot_of(engine().me(), engine().level())
     }
 
@@ -146,10 +174,13 @@ impl Ground {
     }
 
     /// Posts a csd, and pays if that falls to the poster.
-    pub(crate) fn post(&'static self, csd: usize, target: u32) -> Came {
+    pub(crate) fn post(&'static self, csd: usize, target: u32, haste: Haste) -> Came {
         let value = self.write(&[csd]);
-        let came = self.op(Act::Post { csd, target, value }, |_| {
-            self.machine.post(target, &self.csds[csd]).map_or_else(came_of, |()| Came::Ok)
+        let lazy = haste == Haste::Lazy;
+        let came = self.op(Act::Post { csd, target, value, lazy }, |_| {
+            let (machine, csd) = (&self.machine, &self.csds[csd]);
+            let posted = if lazy { machine.post_lazy(target, csd) } else { machine.post(target, csd) };
+            posted.map_or_else(came_of, |()| Came::Ok)
         });
         if came == (Came::Offline { told: true }) {
             self.pay(csd);
@@ -170,23 +201,21 @@ impl Ground {
 
     fn body(&'static self, csd: usize, plan: &Plan) {
         let engine = engine();
+        let haste = if plan.lazy { Haste::Lazy } else { Haste::Now };
         (0..plan.long).for_each(|_| engine.point(PORT));
         if let Some(target) = plan.hops.get(self.hops[csd].get()) {
             self.hops[csd].set(self.hops[csd].get() + 1);
-            self.post(csd, *target);
+            self.post(csd, *target, haste);
         }
         if let Some((other, target)) = plan.posts {
-            self.post(other, target);
+            self.post(other, target, haste);
         }
         if plan.scatters {
             scatter_to_all();
         }
         if plan.misuses && self.scenario.cpus > 1 {
             let other = (engine.me() as u32 + 1) % self.scenario.cpus as u32;
-            self.op(Act::Misuse, |_| match self.machine.call(other, || ()) {
-                Err(smpcall_instrumented::CallError::WouldDeadlock) => Came::WouldDeadlock,
-                _ => Came::Unexpected,
-            });
+            self.op(Act::Misuse, |_| refused_wait(self, other, plan.long % 2 == 1));
         }
         if plan.panics {
             Self::panic_as_meant();
@@ -216,15 +245,20 @@ impl Ground {
     }
 
     /// The function of a waiting call leaves word with its caller.
-    pub(crate) fn leave_answer(&self, caller: usize, number: u32) {
+    pub(crate) fn leave_answer(&self, place: usize, number: u32) {
         // Relaxed: to publish it is the promise under test (P4).
-        self.answers[caller].store(number, Ordering::Relaxed);
+        self.answers[place].store(number, Ordering::Relaxed);
+    }
+
+    /// The first of a thread's two places for answers.
+    pub(crate) fn answers_of(thread: usize) -> usize {
+        2 * thread
     }
 
     /// What the caller sees of it.
-    pub(crate) fn answer_of(&self, caller: usize) -> u32 {
+    pub(crate) fn answer_of(&self, place: usize) -> u32 {
         // Relaxed: to make it visible is the promise under test (P4).
-        engine().unscheduled(|| self.answers[caller].load(Ordering::Relaxed))
+        engine().unscheduled(|| self.answers[place].load(Ordering::Relaxed))
     }
 
     /// Flushes the CPU, as its idle loop or its handler does.
@@ -236,31 +270,52 @@ impl Ground {
         engine().log(What::Flushed);
     }
 
-    /// Sleeps until rung; then flushes, where no handler does.
-    pub(crate) fn idle(&self, until_ns: Option<u64>) {
-        let engine = engine();
-        if !self.sleep_ready(engine) {
-            return;
-        }
-        engine.log(What::Sleeps);
-        let rung = engine.sleep(until_ns.unwrap_or(u64::MAX));
-        if rung && !engine.has_interrupts() {
-            self.flush();
+    /// Runs, in the CPU's thread, the blocking calls that flushes have left to it.
+    pub(crate) fn run_blocking(&self) {
+        if engine().cpu().is_some() {
+            self.machine.run_blocking();
         }
     }
 
-    fn sleep_ready(&self, engine: &Engine) -> bool {
+    /// Sleeps until rung; then flushes, where no handler does. From the last look to the sleep interrupts are off, as a kernel has
+    /// them: a handler that came in between could leave a blocking call behind, and nobody would wake this thread for it.
+    pub(crate) fn idle(&self, until_ns: Option<u64>) {
+        let engine = engine();
         if !engine.has_interrupts() {
             self.flush();
         }
-        match self.machine.poll_end() {
-            Sleep::Ready => true,
-            Sleep::Work => {
-                self.flush();
-                false
-            }
+        self.run_blocking();
+        engine.irq_save();
+        let ready = self.machine.poll_end() == Sleep::Ready;
+        let rung = ready && {
+            engine.log(What::Sleeps);
+            engine.sleep(until_ns.unwrap_or(u64::MAX))
+        };
+        engine.irq_restore();
+        if !ready || (rung && !engine.has_interrupts()) {
+            self.flush();
         }
+        self.run_blocking();
     }
+}
+
+/// How urgent a post is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Haste {
+    Now,
+    Lazy,
+}
+
+/// How many steps of its own a post has, once nobody else takes any (P9); `None` for what may wait. A fixed number, for each csd and
+/// each target: a few looks, a claim, one push that fails and one that does not, a doorbell, and what the port counts.
+fn steps_alone_max(act: &Act) -> Option<u32> {
+    let each = match act {
+        Act::Post { .. } | Act::Counted { .. } | Act::Detached { .. } | Act::Cancel { .. } => 1,
+        Act::Chain { csds, .. } => csds.len(),
+        Act::Many { waits: false, targets, .. } => targets.len() + 2,
+        _ => return None,
+    };
+    Some(40 + 30 * each as u32)
 }
 
 /// The number of a sender.

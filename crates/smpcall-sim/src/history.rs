@@ -3,7 +3,9 @@
 //! An *op* is one call of the library's interface, with a beginning and an end; a *run* is one function on a CPU. Both have
 //! steps, so "before" and "after" are exact.
 
-use std::fmt;
+mod tell;
+
+use smpcall_instrumented::Counted;
 
 /// In which context something happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,6 +34,8 @@ pub enum Act {
         target: u32,
         /// The sender's word.
         value: u32,
+        /// Without a doorbell.
+        lazy: bool,
     },
     /// A chain of csds.
     Chain {
@@ -47,6 +51,13 @@ pub enum Act {
         /// Where to.
         target: u32,
     },
+    /// A post of a function that is kept at its target.
+    Detached {
+        /// Where to.
+        target: u32,
+        /// The sender's word.
+        value: u32,
+    },
     /// A cancel.
     Cancel {
         /// Which.
@@ -54,6 +65,13 @@ pub enum Act {
     },
     /// A waiting call.
     Call {
+        /// Where to.
+        target: u32,
+        /// Whether its function panics.
+        panics: bool,
+    },
+    /// A waiting call to a CPU's thread.
+    Blocking {
         /// Where to.
         target: u32,
         /// Whether its function panics.
@@ -146,6 +164,8 @@ pub enum Came {
     },
     /// No slot was free.
     NoSlot,
+    /// No place at the target was free.
+    NoRoom,
     /// The deadline has passed.
     TimedOut,
     /// How many functions ran as the CPU went offline.
@@ -161,8 +181,12 @@ pub enum Of {
     Csd(usize),
     /// The counted csd's of that op.
     Counted(usize),
+    /// The detached call's.
+    Detached(usize),
     /// The waiting call's.
     Call(usize),
+    /// The blocking call's.
+    Blocking(usize),
     /// The multicast's.
     Many(usize),
 }
@@ -257,6 +281,20 @@ pub enum What {
         /// Of which op.
         op: usize,
     },
+    /// A flush takes a batch off its queue. (Where the port counts.)
+    Batch {
+        /// How many calls.
+        len: u32,
+    },
+    /// A post that was left alone has not ended within its steps.
+    Waits {
+        /// Which.
+        op: usize,
+        /// So many steps of its own.
+        steps: u32,
+    },
+    /// What the port has counted, at the end: each CPU, then the threads that are none.
+    Counted(Vec<Counted>),
     /// Faults end.
     Heals,
     /// All who could have ended.
@@ -290,76 +328,3 @@ pub struct Event {
 
 /// Everything that happened in a run, in order.
 pub type History = Vec<Event>;
-
-impl fmt::Display for Act {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Post { csd, target, value } => write!(f, "post csd {csd} to CPU {target} (wrote {value})"),
-            Self::Chain { csds, target, .. } => write!(f, "post chain {csds:?} to CPU {target}"),
-            Self::Counted { target } => write!(f, "post a counted csd to CPU {target}"),
-            Self::Cancel { csd } => write!(f, "cancel csd {csd}"),
-            Self::Call { target, panics: false } => write!(f, "call CPU {target}"),
-            Self::Call { target, panics: true } => write!(f, "call CPU {target}, to panic"),
-            Self::Nearest { mask } => write!(f, "call the nearest of {mask:?}"),
-            Self::Many { targets, waits, idle } => {
-                let what = match (waits, idle) {
-                    (true, true) => "multicast to the idle",
-                    (true, false) => "multicast",
-                    (false, _) => "multicast without waiting",
-                };
-                write!(f, "{what} of {targets:?}")
-            }
-            Self::Wait { csd, until: false } => write!(f, "wait for csd {csd}"),
-            Self::Wait { csd, until: true } => write!(f, "wait for csd {csd}, not for long"),
-            Self::Misuse => write!(f, "a waiting call where waiting is not allowed"),
-            Self::Online => write!(f, "come online"),
-            Self::Offline => write!(f, "go offline"),
-            Self::Poll => write!(f, "poll"),
-            Self::Stuck => write!(f, "stuck, interrupts off"),
-            Self::Recover => write!(f, "visit all CPUs"),
-        }
-    }
-}
-
-impl fmt::Display for Of {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Csd(csd) => write!(f, "csd {csd}"),
-            Self::Counted(op) => write!(f, "the counted csd of op {op}"),
-            Self::Call(op) => write!(f, "the call of op {op}"),
-            Self::Many(op) => write!(f, "the multicast of op {op}"),
-        }
-    }
-}
-
-impl fmt::Display for What {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Begin { op, act } => write!(f, "op {op}: {act}"),
-            Self::End { op, came } => write!(f, "op {op} → {came:?}"),
-            Self::RunBegin { of, seen, .. } if seen.is_empty() => write!(f, "run {of}"),
-            Self::RunBegin { of, seen, .. } => write!(f, "run {of}, sees (sender, value) {seen:?}"),
-            Self::RunEnd { of, panics: false } => write!(f, "end of {of}"),
-            Self::RunEnd { of, panics: true } => write!(f, "{of} panics"),
-            Self::Paid { csd, seen } => write!(f, "does the work of csd {csd} itself, sees {seen:?}"),
-            Self::Ring { to, fate: Fate::Arrives, .. } => write!(f, "ring CPU {to}"),
-            Self::Ring { to, fate, .. } => write!(f, "ring CPU {to}: {fate:?}"),
-            Self::Doorbell => write!(f, "the doorbell interrupts"),
-            Self::Looks => write!(f, "looks at its queue"),
-            Self::Flushed => write!(f, "flushed"),
-            Self::Polls => write!(f, "polls from now on"),
-            Self::StopsPolling => write!(f, "stops polling"),
-            Self::Sleeps => write!(f, "sleeps"),
-            Self::Wakes(thread) => write!(f, "wakes {thread}"),
-            Self::Stalled { target } => write!(f, "CPU {target} does not answer"),
-            Self::Caught => write!(f, "a panic was caught"),
-            Self::Freed { op } => write!(f, "the counted csd of op {op} is freed"),
-            Self::Heals => write!(f, "faults end here"),
-            Self::Judged { unexcused } => {
-                write!(f, "all but what is stuck should have ended; not: {unexcused:?}")
-            }
-            Self::Settled => write!(f, "everything is at rest"),
-            Self::Panicked { message } => write!(f, "PANIC: {message}"),
-        }
-    }
-}

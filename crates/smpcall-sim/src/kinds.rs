@@ -1,7 +1,9 @@
 //! The kinds of ops. A new kind of call is one row of [`KINDS`]: its name, how often it is drawn, where it may be done, how
 //! its arguments are drawn, and what is done.
 
-mod calls;
+mod blocking;
+pub(crate) mod calls;
+mod detached;
 pub(crate) mod many;
 pub(crate) mod own;
 pub(crate) mod posts;
@@ -47,8 +49,12 @@ pub(crate) static KINDS: &[Kind] = &[
     kind!("counted", 8, Anywhere, posts::draw_counted, posts::counted),
     kind!("relay", 3, Threads, posts::draw_relay, posts::post),
     kind!("burst", 6, Threads, posts::draw_shared, posts::burst),
+    kind!("lazy", 7, Anywhere, posts::draw_shared, posts::post_lazily),
+    kind!("lull", 4, Threads, posts::draw_volley, posts::lull),
+    kind!("detached", 8, Anywhere, detached::draw, detached::post),
     kind!("cancel", 5, Anywhere, posts::draw_cancel, posts::cancel),
     kind!("call", 14, Threads, calls::draw_call, calls::call),
+    kind!("blocking", 8, Threads, blocking::draw, blocking::call),
     kind!("nearest", 2, Threads, many::draw_mask, calls::nearest),
     kind!("wait", 6, Threads, calls::draw_wait, calls::wait),
     kind!("many", 5, Threads, many::draw_mask, many::call),

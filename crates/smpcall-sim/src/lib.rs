@@ -35,6 +35,11 @@
 //! One OS thread, no clock but the steps, no choice but a draw from the seed, no map whose order depends on addresses; the hash
 //! of a run takes in every step and every choice, and no address. `tests/seeds.rs` runs each seed twice and compares.
 //!
+//! # Machines that relay, ports that count, posts that are left alone
+//!
+//! Relays begin at 8 CPUs here instead of 128: the instrumented core asks the port how large a group is. Some ports count (P12), into
+//! simulated words, so that to count is to take steps. And some posts are left alone in the middle (P9): `engine/alone.rs`.
+//!
 //! # What it does not see
 //!
 //! Orderings weaker than x86's (CAVEATS, C9): every load acquires and every store releases here, so what is weakened to Relaxed

@@ -1,19 +1,24 @@
-//! The machine under test: one of two, since whether callers park is a constant of the port.
+//! The machine under test: one of four, since whether callers park, and whether the port counts, are constants of the port.
 
-use crate::faults::{Faults, Faulty};
+use crate::faults::Faulty;
+use crate::scenario::Scenario;
 use smpcall_instrumented::{
-    Budget, CallError, Chain, CpuMask, Csd, Flushed, HotplugError, ManyError, PerCpu, Platform, PostError,
-    Reached, Sleep, Smp, To, WaitError,
+    Budget, CallError, Chain, CpuMask, Csd, DetachedError, Flushed, HotplugError, ManyError, PerCpu,
+    Platform, PostError, Reached, Sleep, Smp, To, WaitError,
 };
 use std::sync::Arc;
 
 /// What a csd of the simulator runs.
 pub(crate) type Function = Box<dyn Fn() + Send + Sync>;
 
-/// A machine whose callers park, or one whose callers spin.
+type Of<const PARKS: bool, const COUNTS: bool> = Smp<Faulty<PARKS, COUNTS>, Box<[PerCpu]>>;
+
+/// A machine whose callers park, or one whose callers spin; with a port that counts, or one that does not.
 pub(crate) enum Machine {
-    Parks(Smp<Faulty<true>, Box<[PerCpu]>>),
-    Spins(Smp<Faulty<false>, Box<[PerCpu]>>),
+    Parks(Of<true, false>),
+    Spins(Of<false, false>),
+    ParksCounted(Of<true, true>),
+    SpinsCounted(Of<false, true>),
 }
 
 macro_rules! on {
@@ -21,23 +26,41 @@ macro_rules! on {
         match $machine {
             Machine::Parks($smp) => $call,
             Machine::Spins($smp) => $call,
+            Machine::ParksCounted($smp) => $call,
+            Machine::SpinsCounted($smp) => $call,
         }
     };
 }
 
 impl Machine {
-    pub(crate) fn new(cpus: usize, parks: bool, faults: &Faults, seed: u64) -> Self {
-        let storage: Box<[PerCpu]> = (0..cpus).map(|_| PerCpu::new()).collect();
-        const COUNT: &str = "a scenario has 1 to 8192 CPUs";
-        if parks {
-            Self::Parks(Smp::with_storage(Faulty::new(faults.clone(), seed), storage).expect(COUNT))
-        } else {
-            Self::Spins(Smp::with_storage(Faulty::new(faults.clone(), seed), storage).expect(COUNT))
+    pub(crate) fn new(scenario: &Scenario) -> Self {
+        fn made<const PARKS: bool, const COUNTS: bool>(scenario: &Scenario) -> Of<PARKS, COUNTS> {
+            let storage: Box<[PerCpu]> = (0..scenario.cpus).map(|_| PerCpu::new()).collect();
+            let port = Faulty::new(scenario.faults.clone(), scenario.seed);
+            Smp::with_storage(port, storage).expect("a scenario has 1 to 8192 CPUs")
+        }
+        match (scenario.parks, scenario.counts) {
+            (true, false) => Self::Parks(made(scenario)),
+            (false, false) => Self::Spins(made(scenario)),
+            (true, true) => Self::ParksCounted(made(scenario)),
+            (false, true) => Self::SpinsCounted(made(scenario)),
         }
     }
 
     pub(crate) fn post(&self, cpu: u32, csd: &'static Csd<Function>) -> Result<(), PostError> {
         on!(self, smp => smp.post(cpu, csd))
+    }
+
+    pub(crate) fn post_lazy(&self, cpu: u32, csd: &'static Csd<Function>) -> Result<(), PostError> {
+        on!(self, smp => smp.post_lazy(cpu, csd))
+    }
+
+    pub(crate) fn post_detached(
+        &self,
+        cpu: u32,
+        function: impl FnOnce() + Copy + Send + 'static,
+    ) -> Result<(), DetachedError> {
+        on!(self, smp => smp.post_detached(cpu, function))
     }
 
     pub(crate) fn post_counted(&self, cpu: u32, csd: &Arc<Csd<Function>>) -> Result<(), PostError> {
@@ -58,6 +81,18 @@ impl Machine {
         function: impl FnOnce() -> R + Send,
     ) -> Result<R, CallError> {
         on!(self, smp => smp.call(cpu, function))
+    }
+
+    pub(crate) fn call_blocking<R: Send>(
+        &self,
+        cpu: u32,
+        function: impl FnOnce() -> R + Send,
+    ) -> Result<R, CallError> {
+        on!(self, smp => smp.call_blocking(cpu, function))
+    }
+
+    pub(crate) fn run_blocking(&self) -> u32 {
+        on!(self, smp => smp.run_blocking())
     }
 
     pub(crate) fn call_nearest<R: Send>(

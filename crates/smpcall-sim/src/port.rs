@@ -2,13 +2,32 @@
 
 use crate::engine::{PORT, engine};
 use crate::history::{Fate, What};
-use smpcall_instrumented::{Backoff, Pause, Platform, Stall};
+use smpcall_instrumented::{Backoff, Counted, CpuStats, Event, Pause, Platform, Stall, Stats};
 use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 thread_local! {
     static MANNERS: Cell<Manners> = const { Cell::new(Manners::PLAIN) };
+    static COUNTERS: Cell<Option<&'static Counters>> = const { Cell::new(None) };
+}
+
+/// What a port counts into. Its words are simulated ones too: to count is to take steps.
+pub(crate) type Counters = Stats<Box<[CpuStats]>>;
+
+/// Counters for so many CPUs.
+pub(crate) fn counters_for(cpus: usize) -> Counters {
+    Stats::new((0..cpus).map(|_| CpuStats::new()).collect())
+}
+
+/// Says where ports that count do so from now on, on this OS thread.
+pub(crate) fn count_into(counters: Option<&'static Counters>) {
+    COUNTERS.set(counters);
+}
+
+/// What they have counted.
+pub(crate) fn counted() -> Option<Counted> {
+    COUNTERS.get().map(|counters| engine().unscheduled(|| counters.total()))
 }
 
 /// How the machine's waiting callers behave. One set for each run.
@@ -37,20 +56,22 @@ impl Default for Manners {
     }
 }
 
-/// A simulated machine, without faults. `PARKS`: completing a call wakes its caller.
+/// A simulated machine, without faults. `PARKS`: completing a call wakes its caller. `COUNTS`: it traces, stamps, and counts.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Virtual<const PARKS: bool>;
+pub struct Virtual<const PARKS: bool, const COUNTS: bool = false>;
 
 // SAFETY: 1. The engine runs one virtual CPU at a time, each with a number of its own; interrupts run on the one that they
 // hit. 2. The doorbell's handler is the only one that flushes, and it does not come in while interrupts are off; nobody
 // migrates. 3. `ring` sets the latch and publishes, as a read-modify-write does; it is cleared in the same way before the
 // handler, or the idle loop, flushes. 4. `catch_unwind`. 5. `wake` sets a latch that `park` looks at, in the engine, which
 // outlives every call.
-unsafe impl<const PARKS: bool> Platform for Virtual<PARKS> {
+unsafe impl<const PARKS: bool, const COUNTS: bool> Platform for Virtual<PARKS, COUNTS> {
     type IrqState = ();
     type Panic = Box<dyn Any + Send>;
 
     const PARKS: bool = PARKS;
+    const TRACES: bool = COUNTS;
+    const STAMPS: bool = COUNTS;
 
     #[inline]
     fn current_cpu(&self) -> Option<u32> {
@@ -126,6 +147,15 @@ unsafe impl<const PARKS: bool> Platform for Virtual<PARKS> {
         engine.publish();
         engine.log(What::Wakes(waiter.into()));
         engine.wake(waiter.into());
+    }
+
+    fn trace(&self, event: &Event) {
+        if let smpcall_instrumented::What::Batch { len } = event.what {
+            engine().log(What::Batch { len });
+        }
+        if let Some(counters) = COUNTERS.get() {
+            counters.count(event);
+        }
     }
 
     fn stall_timeout_ns(&self) -> u64 {

@@ -25,6 +25,8 @@ pub struct Plan {
     pub scatters: bool,
     /// It tries to wait, which must be refused.
     pub misuses: bool,
+    /// What it posts is posted lazily.
+    pub lazy: bool,
 }
 
 /// One op of a program: which row of the table, and its arguments.
@@ -72,6 +74,10 @@ pub struct Scenario {
     pub interrupts: bool,
     /// Waiting callers sleep.
     pub parks: bool,
+    /// The port traces, stamps and counts.
+    pub counts: bool,
+    /// One post in so many is left alone, somewhere in the middle: nobody else takes a step until it is over. 0: none.
+    pub alone: u32,
     /// How they behave.
     pub manners: Manners,
     /// How many functions a flush may run.
@@ -165,6 +171,7 @@ impl Draw {
             },
             scatters: rng.chance(self.faults.multicasts * 0.5),
             misuses: rng.chance(0.05),
+            lazy: rng.chance(0.2),
             ..Plan::default()
         }
     }
@@ -240,6 +247,8 @@ impl Scenario {
             drain_every: *rng.pick(&[1, 4, 16, 64, 256]),
             interrupts: rng.chance(0.6),
             parks: rng.chance(0.5),
+            counts: rng.chance(0.3),
+            alone: *rng.pick(&[0, 0, 3, 10]),
             manners: Manners {
                 looks_first: *rng.pick(&[0, 1, 3, 10]),
                 parks_after: *rng.pick(&[0, 1, 4, u32::MAX]),
@@ -339,13 +348,15 @@ impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} CPUs, {} callers; {:?}; stores drain 1 in {}; doorbells {}; callers {}; budget {}; {:?}",
+            "{} CPUs, {} callers; {:?}; stores drain 1 in {}; doorbells {}; callers {}; {}left alone 1 in {}; budget {}; {:?}",
             self.cpus,
             self.callers,
             self.strategy,
             self.drain_every,
             if self.interrupts { "interrupt" } else { "end sleeps" },
             if self.parks { "park" } else { "spin" },
+            if self.counts { "counted; " } else { "" },
+            self.alone,
             self.budget,
             self.manners
         )?;

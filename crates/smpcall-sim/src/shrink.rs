@@ -37,6 +37,8 @@ impl Shrinking {
         let mut smaller = self.fewer_cpus();
         smaller |= self.fewer_faults();
         smaller |= self.fewer_arrivals();
+        smaller |= self.change(|scenario| scenario.alone = 0);
+        smaller |= self.change(|scenario| scenario.counts = false);
         smaller |= self.fewer_ops();
         smaller | self.simpler_functions()
     }

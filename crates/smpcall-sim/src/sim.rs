@@ -11,8 +11,9 @@
 use crate::check::{self, Violation};
 use crate::engine::{Block, Body, Due, End, Engine, Handlers, Setup, engine};
 use crate::ground::{Ground, ground, set_ground};
-use crate::history::{Event, History, What};
+use crate::history::{Act, Event, History, What};
 use crate::kinds::{KINDS, many, own};
+use crate::port::count_into;
 use crate::scenario::{Op, Scenario};
 use std::rc::Rc;
 
@@ -38,11 +39,17 @@ pub fn play_and_tell(scenario: &Scenario) -> (Outcome, History) {
     let engine = engine();
     let ground: &'static Ground = Box::leak(Box::new(Ground::new(scenario)));
     set_ground(Some(ground));
+    count_into(scenario.counts.then_some(&ground.counters));
     scenario.manners.adopt();
     engine.reset(&setup(scenario), Rc::new(Nerves));
     scenario.befall(engine);
     let end = engine.run(bodies(scenario), || at_quiet(ground));
+    if scenario.counts {
+        let rows = (0..scenario.cpus as u32).filter_map(|cpu| ground.counters.cpu(cpu));
+        engine.log(What::Counted(rows.chain([ground.counters.others()]).collect()));
+    }
     set_ground(None);
+    count_into(None);
     let history = engine.with_history(std::mem::take);
     if end == End::Done {
         // SAFETY: it was leaked just above. All virtual CPUs have ended, and with the machine's queues nothing refers to it
@@ -123,6 +130,7 @@ fn program(ground: &'static Ground) {
         if engine.cpu().is_some() && !engine.has_interrupts() {
             ground.flush();
         }
+        ground.run_blocking();
     }
     ground.ended.borrow_mut()[me] = true;
     let all = ground.ended.borrow().iter().all(|ended| *ended);
@@ -191,14 +199,34 @@ fn judge(ground: &Ground, engine: &Engine) {
 
 /// Who has not ended, is not stuck, and was told of nobody who is.
 fn unexcused(ground: &Ground, engine: &Engine, stuck: &[usize]) -> Vec<usize> {
-    let named: Vec<usize> = engine.with_history(|history| {
+    let mut named: Vec<usize> = engine.with_history(|history| {
         let names = |event: &&Event| matches!(event.what, What::Stalled { target } if stuck.contains(&(target as usize)));
         history.iter().filter(names).map(|event| event.thread).collect()
     });
+    // Who waits for the thread of one of those is told of that one.
+    while let Some(thread) = engine.with_history(|history| behind(history, &named)) {
+        named.push(thread);
+    }
     let open = |thread: &usize| {
         !ground.ended.borrow()[*thread] && !stuck.contains(thread) && !named.contains(thread)
     };
     (0..ground.scenario.threads()).filter(open).collect()
+}
+
+/// Somebody whose blocking call is under way, and who was told that its target does not answer, which is one of `excused`.
+fn behind(history: &History, excused: &[usize]) -> Option<usize> {
+    history.iter().find_map(|event| match event.what {
+        What::Begin { op, act: Act::Blocking { target, .. } }
+            if excused.contains(&(target as usize)) && !excused.contains(&event.thread) =>
+        {
+            let by = |one: &&Event| one.thread == event.thread;
+            let ended =
+                history.iter().any(|one| matches!(one.what, What::End { op: ended, .. } if ended == op));
+            let told = history.iter().filter(by).any(|one| one.what == (What::Stalled { target }));
+            (!ended && told).then_some(event.thread)
+        }
+        _ => None,
+    })
 }
 
 /// Nobody can go on: on to the next phase, if this one is over.

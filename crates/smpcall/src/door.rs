@@ -28,6 +28,7 @@
 use crate::csd::Header;
 use crate::multicast::Callers;
 use crate::queue::Head;
+use crate::relay::Relay;
 use crate::sync::{AtomicU32, Ordering, SharedCell, const_unless_loom};
 use core::mem::MaybeUninit;
 
@@ -115,5 +116,17 @@ impl Drop for Place<'_> {
     fn drop(&mut self) {
         // Release: the answer was read; pairs with `take`.
         self.lease.0.store(FREE, Ordering::Release);
+    }
+}
+
+/// What others keep here, and the owner does not look at. Two lines.
+pub(crate) struct Lobby {
+    pub(crate) lease: Lease,
+    pub(crate) relay: Relay,
+}
+
+impl Lobby {
+    const_unless_loom! {
+        fn new() -> Self { Self { lease: Lease::new(), relay: Relay::new() } }
     }
 }

@@ -19,10 +19,9 @@
 
 use crate::csd::Header;
 use crate::detached::Places;
-use crate::door::{Door, Lease};
+use crate::door::{Door, Lobby};
 use crate::multicast::Taken;
 use crate::queue::Head;
-use crate::relay::Relay;
 use crate::sync::{AtomicPtr, AtomicUsize, Ordering, OwnBool, OwnPtr, OwnUsize, const_unless_loom};
 use core::ptr::null_mut;
 
@@ -60,18 +59,6 @@ impl PerCpu {
     }
 }
 
-/// What others keep here, and the owner does not look at. Two lines.
-pub(crate) struct Lobby {
-    pub(crate) lease: Lease,
-    pub(crate) relay: Relay,
-}
-
-impl Lobby {
-    const_unless_loom! {
-        fn new() -> Self { Self { lease: Lease::new(), relay: Relay::new() } }
-    }
-}
-
 impl Default for PerCpu {
     fn default() -> Self {
         Self::new()
@@ -101,6 +88,8 @@ pub(crate) struct Own {
     /// Blocking calls that were taken off the queue, for the CPU's thread to run: the oldest, and the newest.
     blocking: OwnPtr<Header>,
     blocking_newest: OwnPtr<Header>,
+    /// Who sleeps, or is about to, in a wait that serves blocking calls, plus 1; 0: nobody.
+    sleeper: OwnUsize,
     /// Lazy posts. The one thing here that others write, and rarely: the owner looks at it at every flush.
     pub(crate) lazy: Head,
 }
@@ -117,6 +106,7 @@ impl Own {
                 home: OwnUsize::new(0),
                 blocking: OwnPtr::new(null_mut()),
                 blocking_newest: OwnPtr::new(null_mut()),
+                sleeper: OwnUsize::new(0),
                 lazy: Head::new(),
             }
         }
@@ -191,6 +181,19 @@ impl Own {
         }
         // Relaxed: as above.
         self.blocking_newest.store(at, Ordering::Relaxed);
+    }
+
+    /// The CPU's thread goes to sleep in a wait that serves blocking calls, and found none; or has woken up.
+    pub(crate) fn set_sleeper(&self, waiter: Option<u16>) {
+        // Relaxed: the owner's own.
+        self.sleeper.store(waiter.map_or(0, |waiter| usize::from(waiter) + 1), Ordering::Relaxed);
+    }
+
+    /// Whom a blocking call that is put into the list must wake: an interrupt's flush may come between the look at the list and the
+    /// sleep.
+    pub(crate) fn sleeper(&self) -> Option<u16> {
+        // Relaxed: the owner's own.
+        self.sleeper.load(Ordering::Relaxed).checked_sub(1).map(|waiter| waiter as u16)
     }
 
     /// Takes the oldest blocking call out of the list; null if there is none. The irq guard is held.

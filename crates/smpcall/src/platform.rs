@@ -42,6 +42,14 @@ pub unsafe trait Platform {
     /// Whether waiting callers may sleep. If so, completing a call costs a swap instead of a store.
     const PARKS: bool = false;
 
+    /// How many CPUs are a group that a multicast is relayed to: a power of two, and not more than a word has bits.
+    #[cfg(smpcall_sim)]
+    const GROUP: u32 = crate::relay::GROUP;
+
+    /// How many CPUs of a group must be meant before they are left to one of them.
+    #[cfg(smpcall_sim)]
+    const RELAYED_MIN: u32 = crate::relay::RELAYED_MIN;
+
     /// Returns the number of the CPU that runs the caller; `None` for a thread that is no CPU of this machine.
     ///
     /// Context: any, an NMI included. Should cost one register read.

@@ -8,7 +8,7 @@
 //!
 //! A relay belongs to a slot and a group. Its memory is lent by the group's CPU whose number within the group is the slot's:
 //! a group has as many CPUs as there are slots, so each CPU has room for one relay, and no two calls ever meet in one (P13). The
-//! last group, if it is not full, is not relayed to, nor are machines of fewer than [`RELAYING_CPUS`].
+//! last group, if it is not full, is not relayed to, nor are machines of fewer than [`Relaying::CPUS`].
 //!
 //! Only a sender that waits uses relays: of two calls that it does not wait for, the second, if it went straight, could overtake
 //! the first on its way through a leader (P6).
@@ -38,17 +38,35 @@
 //! | `answer` | AcqRel | `answer` of the last | Release: the sender misses what a function wrote (P4). Acquire: the last one's answer at the slot does not publish what the others wrote |
 
 use crate::multicast::{FILLING, SLOTS};
+use crate::platform::Platform;
 use crate::sync::{AtomicU32, AtomicUsize, Ordering, const_unless_loom};
+use core::marker::PhantomData;
 
-/// How many CPUs are a group: one for each slot.
+/// How the machines of a port relay. (Simulated ones say so themselves, so that a few CPUs are enough for relays; slots beyond the
+/// group's size have none there.)
+pub(crate) struct Relaying<P>(PhantomData<P>);
+
+impl<P: Platform> Relaying<P> {
+    /// How many CPUs are a group: one for each slot.
+    #[cfg(not(smpcall_sim))]
+    pub(crate) const GROUP: u32 = GROUP;
+    #[cfg(smpcall_sim)]
+    pub(crate) const GROUP: u32 = P::GROUP;
+
+    /// How many CPUs of a group must be meant before they are left to a leader.
+    #[cfg(not(smpcall_sim))]
+    pub(crate) const MIN: u32 = RELAYED_MIN;
+    #[cfg(smpcall_sim)]
+    pub(crate) const MIN: u32 = P::RELAYED_MIN;
+
+    /// On how many CPUs a machine begins to relay.
+    pub(crate) const CPUS: u32 = 2 * Self::GROUP;
+}
+
 pub(crate) const GROUP: u32 = SLOTS as u32;
 
-/// How many CPUs of a group must be meant before they are left to a leader. With fewer, what is saved is less than the way
-/// through one more interrupt takes (`smpcall sim --scale`).
+/// With fewer, what is saved is less than the way through one more interrupt takes (`smpcall sim --scale`).
 pub(crate) const RELAYED_MIN: u32 = if cfg!(loom) { 2 } else { 32 };
-
-/// On how many CPUs a machine begins to relay.
-pub(crate) const RELAYING_CPUS: u32 = 2 * GROUP;
 
 /// The relay of one slot to one group. A line of its own: those of the group write it, each once for a call.
 #[repr(align(64))]

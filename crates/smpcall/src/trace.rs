@@ -96,7 +96,8 @@ pub enum What {
         /// The csd.
         csd: usize,
     },
-    /// The target is offline, and nothing was queued. With 0 for the csd: a whole chain or one target of a multicast.
+    /// The target is offline, and nothing was queued. With 0 for the csd: a whole chain, or a detached call
+    /// that no place was claimed for.
     Refused {
         /// The target.
         cpu: u32,

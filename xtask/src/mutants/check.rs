@@ -36,6 +36,12 @@ pub(crate) struct Program {
     folder: PathBuf,
 }
 
+impl Program {
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
 impl FromStr for Check {
     type Err = anyhow::Error;
 

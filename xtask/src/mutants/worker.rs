@@ -98,6 +98,16 @@ impl Worker {
         Ok((result?, start.elapsed()))
     }
 
+    /// Builds a mutant's check, and takes the mutant out again.
+    pub(crate) fn build_mutant(&mut self, mutant: &Mutant, check: &Check) -> Result<Vec<Program>> {
+        let file = self.sources.join(&mutant.file);
+        let sound = fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
+        fs::write(&file, mutant.apply(&sound)?)?;
+        let built = check.build(&self.sources, &self.target, &self.logs.join(format!("{}.log", mutant.id)));
+        fs::write(&file, sound)?;
+        built?.with_context(|| format!("{} does not build", mutant.id))
+    }
+
     fn build_and_run(&self, id: &str, check: &Check, limit: Duration) -> Result<Outcome> {
         let log = self.logs.join(format!("{id}.log"));
         // Building apart from running is what tells a mutant that fails from one that does not compile.

@@ -1,8 +1,9 @@
 //! P7, one doorbell per sleep: sent when a target that is not looking gets its first entry, and never else, by posts. (A
-//! waiting caller may ring again; so rings are checked that come from ops which do not wait.)
+//! waiting caller may ring again; so rings are checked that come from ops which do not wait.) A lazy post rings nobody, unless
+//! somebody hurries it.
 
-use super::{Log, OpSeen, Violation};
-use crate::history::{Act, Fate, Level, What};
+use super::{Log, OpSeen, RunSeen, Violation};
+use crate::history::{Act, Came, Fate, Level, Of, What};
 
 const P7: &str = "P7 one doorbell per sleep";
 
@@ -13,7 +14,8 @@ pub(super) fn check(log: &Log<'_>) -> Option<Violation> {
 /// If no doorbell was lost, nobody had to look by himself: when everybody sleeps, nothing is left.
 fn nothing_left(log: &Log<'_>) -> Option<Violation> {
     let lost = log.history.iter().any(|event| matches!(event.what, What::Ring { fate: Fate::Lost, .. }));
-    let late = log.runs.iter().find(|run| log.settled.is_some_and(|settled| run.begin > settled))?;
+    let settled = log.settled?;
+    let late = log.runs.iter().find(|run| run.begin > settled && !may_be_late(log, settled, run))?;
     let what = format!(
         "{} ran only when CPU {} went offline: everybody slept, and nobody was rung",
         late.of, late.cpu
@@ -23,6 +25,47 @@ fn nothing_left(log: &Log<'_>) -> Option<Violation> {
     } else {
         log.broken(P7, late.begin, what)
     }
+}
+
+/// What was posted lazily, and nobody has hurried, stays until its CPU goes offline; and what it posts then comes late too.
+fn may_be_late(log: &Log<'_>, settled: usize, run: &RunSeen<'_>) -> bool {
+    let csd = match run.of {
+        Of::Csd(csd) => csd,
+        Of::Many(op) | Of::Call(op) | Of::Blocking(op) | Of::Counted(op) | Of::Detached(op) => {
+            return log.ops[op].begin > settled;
+        }
+    };
+    // One that another came after, before this run, has run before that.
+    let last = |op: &OpSeen<'_>| {
+        !log.queued(csd).any(|(later, _)| later.begin > op.ended() && later.begin < run.begin)
+    };
+    let mut queued = log.queued(csd).filter(|(op, target)| *target as usize == run.cpu && last(op));
+    queued.any(|(op, _)| op.begin > settled || (is_lazy(op) && !was_hurried(log, csd, op)))
+}
+
+fn is_lazy(op: &OpSeen<'_>) -> bool {
+    matches!(op.act, Act::Post { lazy: true, .. })
+}
+
+/// Whether somebody relied on the run of a lazy post that is late, and was in a hurry, beyond doubt: it began after the post, or,
+/// if it began before, there was no other claim that it could have relied on.
+fn was_hurried(log: &Log<'_>, csd: usize, lazy: &OpSeen<'_>) -> bool {
+    let settled = log.settled.unwrap_or(usize::MAX);
+    let posts = || log.ops.iter().filter(|op| Log::posts(op).is_some_and(|(csds, ..)| csds.contains(&csd)));
+    let claims = |op: &&OpSeen<'_>| !matches!(op.came(), Some(Came::Busy(_) | Came::Cancelled(_)));
+    let begun = |at: usize| log.runs_of(csd).filter(|run| run.begin < at).count();
+    posts().filter(|op| !is_lazy(op) && matches!(op.came(), Some(Came::Busy(_)))).any(|hurry| {
+        let others = || posts().filter(claims).filter(|op| op.number != lazy.number);
+        let at_once = |op: &OpSeen<'_>| op.begin < hurry.ended() && op.ended() > hurry.begin;
+        let before = others().filter(|op| op.ended() < hurry.begin && op.came() == Some(Came::Ok)).count();
+        hurry.ended() < settled
+            && (hurry.begin > lazy.ended()
+                || (at_once(lazy)
+                    && !others().any(at_once)
+                    && !others().any(|op| matches!(op.act, Act::Chain { .. }))
+                    && !log.scenario.csds[csd].cancels
+                    && begun(hurry.begin) >= before))
+    })
 }
 
 /// What is known of a target while the record is gone through.
@@ -45,6 +88,7 @@ fn waits(act: &Act) -> bool {
     matches!(
         act,
         Act::Call { .. }
+            | Act::Blocking { .. }
             | Act::Nearest { .. }
             | Act::Many { waits: true, .. }
             | Act::Wait { .. }
@@ -84,6 +128,7 @@ fn none_too_many(log: &Log<'_>) -> Option<Violation> {
             }
             What::Polls => here.polls_since = Some(at),
             What::StopsPolling => here.polls_since = None,
+            What::RunBegin { of: Of::Blocking(_), .. } => {}
             What::RunBegin { queued: true, .. } if !here.moves => here.runs_since.push(at),
             What::RunEnd { .. } if event.level == Level::Call => _ = here.runs_since.pop(),
             _ => {}
@@ -94,11 +139,26 @@ fn none_too_many(log: &Log<'_>) -> Option<Violation> {
     None
 }
 
+/// Whether somebody may have hurried a lazy post while it was under way.
+fn may_be_hurried(log: &Log<'_>, at: usize, lazy: &OpSeen<'_>) -> bool {
+    let Act::Post { csd, .. } = lazy.act else { return false };
+    log.ops.iter().any(|op| {
+        let same = match op.act {
+            Act::Wait { csd: waited, .. } => waited == csd,
+            _ => !is_lazy(op) && Log::posts(op).is_some_and(|(csds, ..)| csds.contains(csd)),
+        };
+        same && op.begin < at && op.ended() > lazy.begin
+    })
+}
+
 fn ring(log: &Log<'_>, at: usize, by: &OpSeen<'_>, to: &mut Target, guarded: bool) -> Option<Violation> {
     let who = || format!("op {} ({})", by.number, by.act);
     let after = |since: Option<usize>| since.is_some_and(|since| by.begin > since);
     if !guarded {
         return log.broken(P7, at, format!("{} rings without the irq guard", who()));
+    }
+    if is_lazy(by) && !may_be_hurried(log, at, by) {
+        return log.broken(P7, at, format!("{} rings, and nobody is in a hurry", who()));
     }
     if after(to.polls_since) {
         return log.broken(P7, at, format!("{} rings a CPU that polls", who()));

@@ -47,7 +47,11 @@ fn refuses(log: &Log<'_>, away: &Away) -> Option<Violation> {
     let accepted = |came| matches!(came, Came::Ok | Came::Answered { .. } | Came::Panicked);
     log.ops.iter().filter(|op| op.begin > away.from && op.ended() < away.to).find_map(|op| {
         let to = match op.act {
-            Act::Post { target, .. } | Act::Counted { target } | Act::Call { target, .. } => *target as usize,
+            Act::Post { target, .. }
+            | Act::Counted { target }
+            | Act::Detached { target, .. }
+            | Act::Call { target, .. }
+            | Act::Blocking { target, .. } => *target as usize,
             _ => return None,
         };
         if to != away.cpu || !accepted(op.came()?) {

@@ -1,8 +1,9 @@
 //! P1, exactly once: a post that returns `Ok` runs exactly once, on the CPU it named, in call context, unless a cancel has
-//! removed it. A call that was answered has run once, one that was refused never.
+//! removed it. A call that was answered has run once, one that was refused never. A blocking call runs in its target's thread,
+//! outside of call context.
 
-use super::{Log, Violation};
-use crate::history::{Act, Came, Of};
+use super::{Log, RunSeen, Violation};
+use crate::history::{Act, Came, Level, Of};
 use std::collections::BTreeMap;
 
 const P1: &str = "P1 exactly once";
@@ -14,8 +15,12 @@ pub(super) fn check(log: &Log<'_>) -> Option<Violation> {
 }
 
 fn in_call_context(log: &Log<'_>) -> Option<Violation> {
-    let run = log.runs.iter().find(|run| !run.in_context)?;
-    log.broken(P1, run.begin, format!("{} runs outside of call context", run.of))
+    let blocking = |of| matches!(of, Of::Blocking(_));
+    let wrong = |run: &&RunSeen<'_>| run.in_context == blocking(run.of);
+    let in_handler = |run: &&RunSeen<'_>| blocking(run.of) && run.level != Level::Thread;
+    let run = log.runs.iter().find(|run| wrong(run) || in_handler(run))?;
+    let how = if blocking(run.of) { "in call context, or in a handler" } else { "outside of call context" };
+    log.broken(P1, run.begin, format!("{} runs {how}", run.of))
 }
 
 fn csd_runs(log: &Log<'_>, csd: usize) -> Option<Violation> {
@@ -60,11 +65,11 @@ fn csd_runs(log: &Log<'_>, csd: usize) -> Option<Violation> {
     None
 }
 
-/// Calls, multicasts and counted csds: each of their runs knows its op.
+/// Calls, multicasts, detached calls and counted csds: each of their runs knows its op.
 fn ops_run_once(log: &Log<'_>) -> Option<Violation> {
     let mut runs: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for run in &log.runs {
-        if let Of::Call(op) | Of::Many(op) | Of::Counted(op) = run.of {
+        if let Of::Call(op) | Of::Blocking(op) | Of::Many(op) | Of::Counted(op) | Of::Detached(op) = run.of {
             runs.entry(op).or_default().push(run.cpu);
         }
     }
@@ -72,10 +77,13 @@ fn ops_run_once(log: &Log<'_>) -> Option<Violation> {
     log.ops.iter().find_map(|op| {
         let ran = runs.get(&op.number).unwrap_or(&none);
         let right = match (op.act, op.came()?) {
-            (Act::Counted { target }, Came::Ok) => {
+            (Act::Counted { target } | Act::Detached { target, .. }, Came::Ok) => {
                 (!log.is_complete() && ran.is_empty()) || *ran == [*target as usize]
             }
-            (Act::Call { target, .. }, Came::Answered { .. } | Came::Panicked) => *ran == [*target as usize],
+            (
+                Act::Call { target, .. } | Act::Blocking { target, .. },
+                Came::Answered { .. } | Came::Panicked,
+            ) => *ran == [*target as usize],
             (Act::Nearest { mask }, Came::Answered { .. }) => {
                 ran.len() == 1 && mask.contains(&(ran[0] as u32))
             }

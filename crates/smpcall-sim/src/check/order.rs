@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 const P5: &str = "P5 reuse from inside";
 const P6: &str = "P6 order";
 
-/// By sender and target: when each was posted (and its place in the chain), and when it ran.
-type Pairs = BTreeMap<(usize, u32), Vec<((usize, usize), usize)>>;
+/// By sender, target, and whether lazily: when each was posted (and its place in the chain), and when it ran.
+type Pairs = BTreeMap<(usize, u32, bool), Vec<((usize, usize), usize)>>;
 
 pub(super) fn check(log: &Log<'_>) -> Option<Violation> {
-    free_inside(log).or_else(|| posts_in_order(log)).or_else(|| multicasts_in_order(log))
+    free_inside(log).or_else(|| posts_in_order(log)).or_else(|| calls_in_order(log))
 }
 
 fn free_inside(log: &Log<'_>) -> Option<Violation> {
@@ -50,7 +50,11 @@ fn posts_in_order(log: &Log<'_>) -> Option<Violation> {
             let nth = taken.entry(target).or_default();
             if let Some(ran) = on.get(&target).and_then(|runs| runs.get(*nth)) {
                 let place = Log::posts(op).and_then(|(csds, ..)| csds.iter().position(|one| *one == csd));
-                pairs.entry((op.slot(), target)).or_default().push(((op.begin, place.unwrap_or(0)), *ran));
+                let lazy = matches!(op.act, Act::Post { lazy: true, .. });
+                pairs
+                    .entry((op.slot(), target, lazy))
+                    .or_default()
+                    .push(((op.begin, place.unwrap_or(0)), *ran));
             }
             *nth += 1;
         }
@@ -59,27 +63,30 @@ fn posts_in_order(log: &Log<'_>) -> Option<Violation> {
         if let (Act::Counted { target }, Some(Came::Ok)) = (op.act, op.came())
             && let Some(run) = log.runs.iter().find(|run| run.of == Of::Counted(op.number))
         {
-            pairs.entry((op.slot(), *target)).or_default().push(((op.begin, 0), run.begin));
+            pairs.entry((op.slot(), *target, false)).or_default().push(((op.begin, 0), run.begin));
         }
     }
     in_order(log, pairs, "posts")
 }
 
-fn multicasts_in_order(log: &Log<'_>) -> Option<Violation> {
-    let mut pairs: Pairs = Pairs::new();
+/// Multicasts that nobody waits for, and detached calls: each apart.
+fn calls_in_order(log: &Log<'_>) -> Option<Violation> {
+    let (mut multicasts, mut detached) = (Pairs::new(), Pairs::new());
     for run in log.runs.iter().filter(|run| run.queued) {
-        if let Of::Many(number) = run.of
-            && let op = &log.ops[number]
-            && matches!(op.act, Act::Many { waits: false, .. })
-        {
-            pairs.entry((op.slot(), run.cpu as u32)).or_default().push(((op.begin, 0), run.begin));
-        }
+        let (Of::Many(number) | Of::Detached(number)) = run.of else { continue };
+        let op = &log.ops[number];
+        let pairs = match op.act {
+            Act::Many { waits: false, .. } => &mut multicasts,
+            Act::Detached { .. } => &mut detached,
+            _ => continue,
+        };
+        pairs.entry((op.slot(), run.cpu as u32, false)).or_default().push(((op.begin, 0), run.begin));
     }
-    in_order(log, pairs, "multicasts")
+    in_order(log, multicasts, "multicasts").or_else(|| in_order(log, detached, "detached calls"))
 }
 
 fn in_order(log: &Log<'_>, pairs: Pairs, what: &str) -> Option<Violation> {
-    pairs.into_iter().find_map(|((_, target), mut posted)| {
+    pairs.into_iter().find_map(|((_, target, _), mut posted)| {
         posted.sort_unstable();
         let wrong = posted.windows(2).find(|two| two[0].1 > two[1].1)?;
         let (first, second) = (log.step(wrong[0].0.0), log.step(wrong[1].0.0));

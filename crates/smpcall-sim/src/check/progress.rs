@@ -1,14 +1,26 @@
-//! P10, no silent deadlock: everything ends; a wait that could deadlock is refused, and no other; whoever waits for a CPU
-//! that is stuck is told which.
+//! P9: a post waits for nobody, so that it ends within a fixed number of its own steps when nobody else takes any. P10, no silent
+//! deadlock: everything ends; a wait that could deadlock is refused, and no other; whoever waits for a CPU that is stuck is told
+//! which.
 
 use super::{Log, Violation};
 use crate::engine::End;
 use crate::history::{Act, Came, What};
 
+const P9: &str = "P9 progress";
 const P10: &str = "P10 no silent deadlock";
 
 pub(super) fn check(log: &Log<'_>) -> Option<Violation> {
-    refused(log).or_else(|| judged(log)).or_else(|| ended(log))
+    waits(log).or_else(|| refused(log)).or_else(|| judged(log)).or_else(|| ended(log))
+}
+
+fn waits(log: &Log<'_>) -> Option<Violation> {
+    log.history.iter().enumerate().find_map(|(at, event)| match event.what {
+        What::Waits { op, steps } => {
+            let act = log.ops[op].act;
+            log.broken(P9, at, format!("op {op} ({act}), left alone, has not ended after {steps} steps"))
+        }
+        _ => None,
+    })
 }
 
 fn refused(log: &Log<'_>) -> Option<Violation> {

@@ -20,7 +20,7 @@ fn unwound(log: &Log<'_>) -> Option<Violation> {
 fn panics_come_back(log: &Log<'_>) -> Option<Violation> {
     log.ops.iter().find_map(|op| {
         let (ended, came) = op.end?;
-        let panics = matches!(op.act, Act::Call { panics: true, .. });
+        let panics = matches!(op.act, Act::Call { panics: true, .. } | Act::Blocking { panics: true, .. });
         let right = match came {
             Came::Panicked => panics,
             Came::Answered { .. } => !panics,
@@ -39,7 +39,8 @@ fn all_are_caught(log: &Log<'_>) -> Option<Violation> {
         return None;
     }
     let caught = log.history.iter().filter(|event| event.what == What::Caught).count();
-    let panicked = log.runs.iter().filter(|run| run.panics && !matches!(run.of, Of::Call(_))).count();
+    let waited_for = |of| matches!(of, Of::Call(_) | Of::Blocking(_));
+    let panicked = log.runs.iter().filter(|run| run.panics && !waited_for(run.of)).count();
     if caught == panicked {
         return None;
     }

@@ -197,7 +197,8 @@ fn a_doorbell_to_a_cpu_that_polls_or_is_in_its_flush_breaks_p7() {
                 *op += 1;
             }
             if let What::RunBegin { of, .. } | What::RunEnd { of, .. } = &mut event.what
-                && let Of::Call(op) | Of::Many(op) | Of::Counted(op) = of
+                && let Of::Call(op) | Of::Blocking(op) | Of::Many(op) | Of::Counted(op) | Of::Detached(op) =
+                    of
                 && *op >= before
             {
                 *op += 1;
@@ -280,4 +281,192 @@ fn a_run_that_does_not_end_breaks_p10() {
 fn a_panic_that_is_not_caught_and_a_csd_that_is_not_freed_break_p11() {
     broken("P11", 15, |_, history| remove(history, |event| event.what == What::Caught));
     broken("P11", 25, |_, history| remove(history, |event| matches!(event.what, What::Freed { .. })));
+}
+
+#[test]
+fn a_blocking_call_in_call_context_or_in_a_handler_breaks_p1() {
+    let blocking = |event: &Event| matches!(event.what, What::RunBegin { of: Of::Blocking(_), .. });
+    broken("P1", 25, |_, history| {
+        change(history, |event| match &mut event.what {
+            What::RunBegin { of: Of::Blocking(_), in_context, .. } => !std::mem::replace(in_context, true),
+            _ => false,
+        })
+    });
+    broken("P1", 25, |_, history| {
+        change(history, |event| {
+            blocking(event) && std::mem::replace(&mut event.level, Level::Irq) != Level::Irq
+        })
+    });
+}
+
+#[test]
+fn a_blocking_call_that_returns_too_early_breaks_p4() {
+    broken("P4", 20, |_, history| {
+        let ends = |event: &Event| matches!(event.what, What::RunEnd { of: Of::Blocking(_), panics: false });
+        let Some(at) = history.iter().position(ends) else { return false };
+        let What::RunEnd { of: Of::Blocking(op), .. } = history[at].what else { return false };
+        let returns = |event: &Event| matches!(event.what, What::End { op: ended, .. } if ended == op);
+        let Some(later) = history.iter().position(returns).filter(|later| *later > at) else { return false };
+        let end = history.remove(at);
+        history.insert(later, end);
+        true
+    });
+}
+
+#[test]
+fn a_detached_run_that_is_blind_breaks_p2_and_one_that_was_refused_p1() {
+    broken("P2", 30, |_, history| {
+        change(history, |event| match &mut event.what {
+            What::RunBegin { of: Of::Detached(_), seen, .. } => {
+                seen.iter_mut().for_each(|(_, value)| *value = 0);
+                true
+            }
+            _ => false,
+        })
+    });
+    broken("P1", 30, |_, history| {
+        let runs = |event: &Event| match event.what {
+            What::RunBegin { of: Of::Detached(op), .. } => Some(op),
+            _ => None,
+        };
+        let Some(ran) = history.iter().find_map(runs) else { return false };
+        change(history, |event| match &mut event.what {
+            What::End { op, came } if *op == ran => std::mem::replace(came, Came::NoRoom) == Came::Ok,
+            _ => false,
+        })
+    });
+}
+
+#[test]
+fn no_room_for_a_detached_call_where_there_is_breaks_p5() {
+    broken("P5", 5, |_, history| {
+        let detached = |event: &Event| match event.what {
+            What::Begin { op, act: Act::Detached { .. } } => Some(op),
+            _ => None,
+        };
+        let all: Vec<usize> = history.iter().filter_map(detached).collect();
+        change(history, |event| match &mut event.what {
+            What::End { op, came: came @ Came::Offline { .. } } if all.contains(op) => {
+                *came = Came::NoRoom;
+                true
+            }
+            _ => false,
+        })
+    });
+}
+
+#[test]
+fn detached_calls_of_one_sender_the_other_way_round_break_p6() {
+    broken("P6", 3, |_, history| {
+        let sender = |history: &History, op: usize| {
+            history.iter().find_map(|event| match &event.what {
+                What::Begin { op: number, act: Act::Detached { .. } } if *number == op => {
+                    Some((event.thread, event.level))
+                }
+                _ => None,
+            })
+        };
+        let runs: Vec<(usize, usize, usize)> = history
+            .iter()
+            .enumerate()
+            .filter_map(|(at, event)| match event.what {
+                What::RunBegin { of: Of::Detached(op), .. } => Some((at, op, event.thread)),
+                _ => None,
+            })
+            .collect();
+        let pair = runs.iter().enumerate().find_map(|(nth, (at, op, cpu))| {
+            let same = |(_, other, on): &&(usize, usize, usize)| {
+                on == cpu && sender(history, *other) == sender(history, *op)
+            };
+            runs[nth + 1..].iter().find(same).map(|(later, ..)| (*at, *later))
+        });
+        let Some((first, second)) = pair else { return false };
+        let (a, b) = (history[first].what.clone(), history[second].what.clone());
+        // What they see stays with their place, so that nobody is blind.
+        let swapped = |from: What, to: &What| match (from, to) {
+            (What::RunBegin { of, in_context, queued, .. }, What::RunBegin { seen, .. }) => {
+                let seen = seen.iter().map(|(slot, _)| (*slot, u32::MAX)).collect();
+                What::RunBegin { of, in_context, queued, seen }
+            }
+            (other, _) => other,
+        };
+        history[first].what = swapped(b.clone(), &a);
+        history[second].what = swapped(a, &b);
+        true
+    });
+}
+
+#[test]
+fn a_waiting_call_behind_others_of_its_batch_breaks_p6() {
+    // As if all that a CPU has run had been one batch.
+    broken("P6", 5, |scenario, history| {
+        let batches = history.len();
+        history.retain(|event| !matches!(event.what, What::Batch { .. }));
+        scenario.counts && history.len() < batches
+    });
+}
+
+#[test]
+fn a_lazy_post_that_rings_or_a_plain_one_that_is_left_lying_breaks_p7() {
+    broken("P7", 15, |_, history| {
+        let posts = |event: &Event| match event.what {
+            What::Begin { op, act: Act::Post { lazy: false, .. } } => Some((event.thread, event.level, op)),
+            _ => None,
+        };
+        let rings = history.windows(2).find_map(|two| {
+            let (thread, level, op) = posts(&two[0])?;
+            let other = matches!(two[1].what, What::Ring { to, .. } if to as usize != thread);
+            (other && (two[1].thread, two[1].level) == (thread, level)).then_some(op)
+        });
+        let Some(rings) = rings else { return false };
+        change(history, |event| match &mut event.what {
+            What::Begin { op, act: Act::Post { lazy, .. } } if *op == rings => !std::mem::replace(lazy, true),
+            _ => false,
+        })
+    });
+    broken("P7", 2, |_, history| {
+        let mut lazy_ones = 0;
+        for event in history.iter_mut() {
+            if let What::Begin { act: Act::Post { lazy, .. }, .. } = &mut event.what {
+                lazy_ones += u32::from(std::mem::replace(lazy, false));
+            }
+        }
+        lazy_ones > 0
+    });
+}
+
+#[test]
+fn a_post_that_waits_for_somebody_breaks_p9() {
+    broken("P9", 100, |_, history| {
+        let begins = history.iter().position(|event| matches!(event.what, What::Begin { op: 0, .. }));
+        let Some(at) = begins else { return false };
+        let waits = Event { what: What::Waits { op: 0, steps: 99 }, ..history[at].clone() };
+        history.insert(at + 1, waits);
+        true
+    });
+}
+
+#[test]
+fn a_count_that_is_wrong_breaks_p12() {
+    use smpcall_instrumented::Counted;
+    let counts: [fn(&mut Counted); 7] = [
+        |row| row.queued += 1,
+        |row| row.busy += 1,
+        |row| row.refused += 9,
+        |row| row.rings += 1,
+        |row| row.saved += 1_000,
+        |row| row.stalls += 1,
+        |row| row.ran += 1,
+    ];
+    for wrong in counts {
+        broken("P12", 20, |_, history| {
+            change(history, |event| match &mut event.what {
+                What::Counted(rows) => {
+                    wrong(&mut rows[0]);
+                    true
+                }
+                _ => false,
+            })
+        });
+    }
 }

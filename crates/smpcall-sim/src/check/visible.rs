@@ -19,7 +19,10 @@ pub(super) fn check(log: &Log<'_>) -> Option<Violation> {
                 ended,
                 format!("{}: returned, and what its function wrote is not visible", who()),
             ),
-            (Act::Call { .. } | Act::Nearest { .. }, Came::Answered { .. } | Came::Panicked)
+            (
+                Act::Call { .. } | Act::Blocking { .. } | Act::Nearest { .. },
+                Came::Answered { .. } | Came::Panicked,
+            )
             | (Act::Many { waits: true, .. }, Came::Reached { .. }) => {
                 let late = log.runs.iter().find(|run| is_run_of(run.of, op) && run.end > ended)?;
                 log.broken(P4, ended, format!("{}: returned before its function on CPU {}", who(), late.cpu))
@@ -31,7 +34,7 @@ pub(super) fn check(log: &Log<'_>) -> Option<Violation> {
 }
 
 fn is_run_of(of: Of, op: &OpSeen<'_>) -> bool {
-    of == Of::Call(op.number) || of == Of::Many(op.number)
+    [Of::Call(op.number), Of::Blocking(op.number), Of::Many(op.number)].contains(&of)
 }
 
 /// What was queued when a wait began has begun when it ends; and has ended, if it is always queued for one CPU. (A csd that

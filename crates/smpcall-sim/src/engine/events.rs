@@ -55,8 +55,9 @@ impl Agenda {
         popped
     }
 
+    /// A time that is centuries away is never: what is left to a limit of `u64::MAX` of a clock that is ahead of the steps'.
     pub(super) fn timer(&self, at_ns: u64, thread: usize) {
-        if at_ns != u64::MAX {
+        if at_ns < u64::MAX / 2 {
             self.timers.borrow_mut().push(Reverse((at_ns, thread)));
         }
     }

@@ -40,7 +40,7 @@ impl Engine {
     #[inline]
     pub(super) fn let_interrupts_in(&self) {
         let any = self.here(|here| here.rung.get() || here.irq.get().is_some() || here.nmi.get().is_some());
-        if any {
+        if any && !self.is_alone() {
             self.handle();
         }
     }

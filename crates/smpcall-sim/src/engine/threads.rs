@@ -174,7 +174,8 @@ impl Engine {
     pub(crate) fn sleep(&self, until_ns: u64) -> bool {
         self.point(super::PORT);
         let me = self.me();
-        if !self.here(|here| here.rung.get()) {
+        // With interrupts off they may be there already, and end the sleep.
+        if !self.here(|here| here.rung.get() || here.irq.get().is_some() || here.nmi.get().is_some()) {
             self.block_until(me, Block::Asleep(until_ns), until_ns);
         }
         let rung = self.here(|here| here.rung.get());

@@ -27,14 +27,14 @@ pub(super) fn draw_wait(draw: &mut Draw, thread: usize) -> Op {
 }
 
 pub(super) fn draw_misuse(draw: &mut Draw, _thread: usize) -> Op {
-    Op { cpus: vec![draw.cpu()], ..Op::default() }
+    Op { cpus: vec![draw.cpu()], flag: draw.rng.chance(0.4), ..Op::default() }
 }
 
 /// What a waiting call's function does.
-fn answer(number: usize, caller: usize, long: u32, panics: bool) -> u32 {
+fn answer(number: usize, caller: usize, place: usize, long: u32, panics: bool) -> u32 {
     let ground = ground();
     ground.as_run(Of::Call(number), engine().me() != caller, panics, || {
-        ground.leave_answer(caller, number as u32);
+        ground.leave_answer(place, number as u32);
         (0..long).for_each(|_| engine().point(crate::engine::PORT));
         if panics {
             Ground::panic_as_meant();
@@ -44,12 +44,12 @@ fn answer(number: usize, caller: usize, long: u32, panics: bool) -> u32 {
 }
 
 /// What the caller found when its call returned.
-fn answered(ground: &'static Ground, number: usize, result: u32) -> Came {
+pub(super) fn answered(ground: &'static Ground, number: usize, place: usize, result: u32) -> Came {
     let right = result == number as u32 * 3 + 1;
-    Came::Answered { right, visible: ground.answer_of(engine().me()) == number as u32 }
+    Came::Answered { right, visible: ground.answer_of(place) == number as u32 }
 }
 
-fn came_of(error: CallError) -> Came {
+pub(super) fn came_of(error: CallError) -> Came {
     match error {
         CallError::Offline => Came::Offline { told: false },
         CallError::WouldDeadlock => Came::WouldDeadlock,
@@ -58,36 +58,59 @@ fn came_of(error: CallError) -> Came {
 }
 
 pub(super) fn call(ground: &'static Ground, op: &Op) {
-    let (target, panics, long) = (op.cpus[0], op.flag, op.amount / 2);
+    let place = Ground::answers_of(engine().me());
+    if op.amount.is_multiple_of(2) {
+        call_at_door(ground, op.cpus[0], op.flag, op.amount / 2, place);
+    } else {
+        call_from(ground, op.cpus[0], op.flag, op.amount / 2, place);
+    }
+}
+
+/// From a frame: the closure is too large for the door.
+pub(super) fn call_from(ground: &'static Ground, target: u32, panics: bool, long: u32, place: usize) {
     let caller = engine().me();
     ground.op(Act::Call { target, panics }, |number| {
-        let made = catch_unwind(AssertUnwindSafe(|| {
-            if op.amount.is_multiple_of(2) {
-                // Two words: at the door.
-                let packed =
-                    (number << 2 | usize::from(panics) << 1, (caller as u64) << 32 | u64::from(long));
-                ground.machine.call(target, move || {
-                    let (number, panics) = (packed.0 >> 2, packed.0 & 2 != 0);
-                    answer(number, (packed.1 >> 32) as usize, packed.1 as u32, panics)
-                })
-            } else {
-                ground.machine.call(target, || answer(number, caller, long, panics))
-            }
-        }));
-        match made {
-            Ok(Ok(result)) => answered(ground, number, result),
-            Ok(Err(error)) => came_of(error),
-            Err(_) => Came::Panicked,
-        }
+        let call = || ground.machine.call(target, || answer(number, caller, place, long, panics));
+        what_came(ground, number, place, catch_unwind(AssertUnwindSafe(call)))
     });
+}
+
+/// Two words: at the door.
+fn call_at_door(ground: &'static Ground, target: u32, panics: bool, long: u32, place: usize) {
+    let caller = engine().me();
+    ground.op(Act::Call { target, panics }, |number| {
+        let packed = (number << 2 | usize::from(panics) << 1, (caller as u64) << 32 | u64::from(long));
+        let call = move || {
+            ground.machine.call(target, move || {
+                let (number, panics) = (packed.0 >> 2, packed.0 & 2 != 0);
+                let caller = (packed.1 >> 32) as usize;
+                answer(number, caller, Ground::answers_of(caller), packed.1 as u32, panics)
+            })
+        };
+        what_came(ground, number, place, catch_unwind(AssertUnwindSafe(call)))
+    });
+}
+
+fn what_came(
+    ground: &'static Ground,
+    number: usize,
+    place: usize,
+    made: std::thread::Result<Result<u32, CallError>>,
+) -> Came {
+    match made {
+        Ok(Ok(result)) => answered(ground, number, place, result),
+        Ok(Err(error)) => came_of(error),
+        Err(_) => Came::Panicked,
+    }
 }
 
 pub(super) fn nearest(ground: &'static Ground, op: &Op) {
     let caller = engine().me();
+    let place = Ground::answers_of(caller);
     ground.op(Act::Nearest { mask: op.cpus.clone() }, |number| {
         let mask = mask_of(&op.cpus, ground.scenario.cpus);
-        match ground.machine.call_nearest(&mask, || answer(number, caller, 0, false)) {
-            Ok(result) => answered(ground, number, result),
+        match ground.machine.call_nearest(&mask, || answer(number, caller, place, 0, false)) {
+            Ok(result) => answered(ground, number, place, result),
             Err(error) => came_of(error),
         }
     });
@@ -113,6 +136,16 @@ pub(super) fn misuse(ground: &'static Ground, op: &Op) {
         return;
     }
     engine.irq_save();
-    ground.op(Act::Misuse, |_| ground.machine.call(target, || ()).map_or_else(came_of, |()| Came::Ok));
+    ground.op(Act::Misuse, |_| refused_wait(ground, target, op.flag));
     engine.irq_restore();
+}
+
+/// Tries to wait for that CPU, or for its thread.
+pub(crate) fn refused_wait(ground: &'static Ground, target: u32, blocking: bool) -> Came {
+    let refused = if blocking {
+        ground.machine.call_blocking(target, || ())
+    } else {
+        ground.machine.call(target, || ())
+    };
+    refused.map_or_else(came_of, |()| Came::Ok)
 }

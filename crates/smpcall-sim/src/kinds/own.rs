@@ -20,13 +20,20 @@ pub(super) fn poll(ground: &'static Ground, op: &Op) {
         let machine = &ground.machine;
         machine.poll_begin();
         engine().log(What::Polls);
-        for _ in 0..op.amount {
+        for look in 0..op.amount {
             ground.flush();
+            // While a blocking call runs, its CPU does not count as polling.
+            if op.flag && look % 4 == 0 {
+                engine().log(What::StopsPolling);
+                ground.run_blocking();
+                engine().log(What::Polls);
+            }
             engine().step_aside();
         }
         engine().log(What::StopsPolling);
         while machine.poll_end() == Sleep::Work {
             ground.flush();
+            ground.run_blocking();
         }
         Came::Ok
     });

@@ -1,6 +1,6 @@
 //! Posts: of csds that everybody posts, of one's own, in chains, counted; and cancels.
 
-use crate::ground::Ground;
+use crate::ground::{Ground, Haste};
 use crate::history::{Act, Came};
 use crate::scenario::{Draw, Op, Plan};
 use smpcall_instrumented::{Cancel, Chain, PostError, Told};
@@ -16,7 +16,7 @@ pub(super) fn draw_own(draw: &mut Draw, thread: usize) -> Op {
 
 pub(super) fn draw_volley(draw: &mut Draw, thread: usize) -> Op {
     let csds = (0..draw.rng.between(2, 6)).map(|_| draw.own_csd(thread)).collect();
-    Op { csds, cpus: vec![draw.cpu()], ..Op::default() }
+    Op { csds, cpus: vec![draw.cpu()], flag: draw.rng.chance(0.3), ..Op::default() }
 }
 
 pub(super) fn draw_chain(draw: &mut Draw, thread: usize) -> Op {
@@ -33,7 +33,8 @@ pub(super) fn draw_counted(draw: &mut Draw, _thread: usize) -> Op {
 
 pub(super) fn draw_relay(draw: &mut Draw, _thread: usize) -> Op {
     let hops = (0..draw.rng.between(1, 6)).map(|_| draw.cpu()).collect();
-    let csd = draw.csd(Plan { hops, ..Plan::default() });
+    let lazy = draw.rng.chance(0.2);
+    let csd = draw.csd(Plan { hops, lazy, ..Plan::default() });
     Op { csds: vec![csd], cpus: vec![draw.cpu()], ..Op::default() }
 }
 
@@ -43,20 +44,37 @@ pub(super) fn draw_cancel(draw: &mut Draw, _thread: usize) -> Op {
 }
 
 pub(super) fn post(ground: &'static Ground, op: &Op) {
-    ground.post(op.csds[0], op.cpus[0]);
+    ground.post(op.csds[0], op.cpus[0], Haste::Now);
 }
 
 /// Several in a row: the second finds the csd queued, or being unlocked.
 pub(super) fn burst(ground: &'static Ground, op: &Op) {
     for _ in 0..op.amount {
-        ground.post(op.csds[0], op.cpus[0]);
+        ground.post(op.csds[0], op.cpus[0], Haste::Now);
     }
 }
 
 /// One's own csds to one CPU, one after another: so many that a budget leaves some over, and more come.
 pub(super) fn volley(ground: &'static Ground, op: &Op) {
     for csd in &op.csds {
-        ground.post(*csd, op.cpus[0]);
+        ground.post(*csd, op.cpus[0], Haste::Now);
+    }
+}
+
+/// Without a doorbell.
+pub(super) fn post_lazily(ground: &'static Ground, op: &Op) {
+    ground.post(op.csds[0], op.cpus[0], Haste::Lazy);
+}
+
+/// Several without a doorbell; sometimes the last is then hurried.
+pub(super) fn lull(ground: &'static Ground, op: &Op) {
+    for csd in &op.csds {
+        ground.post(*csd, op.cpus[0], Haste::Lazy);
+    }
+    if op.flag
+        && let Some(last) = op.csds.last()
+    {
+        ground.post(*last, op.cpus[0], Haste::Now);
     }
 }
 

@@ -6,7 +6,9 @@
 //!
 //! P10: a CPU that waits here serves its own list too. So if two CPUs make blocking calls to each other, each runs the other's
 //! inside its own wait. A CPU that waits in another way serves its queue only; it comes back to its list when that wait is over,
-//! and what it waits for does not hang on its list, since a blocking caller serves its queue.
+//! and what it waits for does not hang on its list, since a blocking caller serves its queue. One that sleeps in a blocking wait is
+//! woken for its list: the flush that fills it may be an interrupt's, which comes between the last look and the sleep, and whose
+//! doorbell is answered then.
 //!
 //! # Invariants
 //!
@@ -101,12 +103,11 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         loop {
             let irq = IrqGuard::new(&self.platform);
             let at = own.take_blocking();
-            drop(irq);
             if at.is_null() {
                 break;
             }
             // SAFETY: it was in the list, and is in none now (I14).
-            unsafe { self.run_one_blocking(here, at) };
+            unsafe { self.run_one_blocking(here, at, irq) };
             ran += 1;
         }
         // Unless a function took the CPU offline.
@@ -117,21 +118,24 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         ran
     }
 
+    /// What is told of it is told under the guard, as a flush tells it: a CPU's own counters have one writer.
+    ///
     /// # Safety
     ///
     /// `at` was taken out of this CPU's list, and is run once.
-    unsafe fn run_one_blocking(&self, here: &PerCpu, at: *const Header) {
+    unsafe fn run_one_blocking(&self, here: &PerCpu, at: *const Header, irq: IrqGuard<'_, P>) {
         // SAFETY: by I14 it is alive until its completion, after which the reference is not used (I4).
         let header = unsafe { &*at };
         // SAFETY: the fields are ours (I2).
         let work = unsafe { header.work() };
         let entered = self.enter(at.addr(), work.func as usize, &header.stamp);
         let outer = here.running.0.begin_blocking(at);
+        drop(irq);
         // SAFETY: by I6. A waiting call's function catches its own panics.
         unsafe { (work.func)(work.arg, Op::Run) };
+        let _irq = IrqGuard::new(&self.platform);
         here.running.0.begin_blocking(outer);
         self.exit(at.addr(), work.func as usize, entered);
-        let _irq = IrqGuard::new(&self.platform);
         self.complete(header);
     }
 
@@ -146,6 +150,11 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             header.state.take_blocking();
             // SAFETY: the caller's promise; its caller waits until it is completed (I5); a flush holds the guard.
             unsafe { here.own.0.add_blocking(header) };
+            if P::PARKS
+                && let Some(waiter) = here.own.0.sleeper()
+            {
+                self.platform.wake(waiter);
+            }
         } else {
             // SAFETY: the caller's promise; there is no other kind.
             unsafe { self.run_detached(cpu, here, header) };

@@ -42,6 +42,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let target = self.cpu(cpu).ok_or(DetachedError::NoSuchCpu)?;
         let guess = target.door.0.head.look();
         if guess == Seen::Offline {
+            told!(self, What::Refused { cpu, csd: 0 });
             return Err(DetachedError::Offline);
         }
         // From the claim to the ring nobody on this CPU may wait for us.

@@ -82,8 +82,10 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let mut lazy = true;
         loop {
             if batch.is_empty() {
-                batch = self.take_batch(here, flood);
-                if core::mem::take(&mut lazy) {
+                let list = self.take_list(here, flood);
+                batch = list.map_or(Batch::EMPTY, |list| self.unfold(here, list));
+                // Not a second time: what came in between would be put in front of what came before (P6).
+                if core::mem::take(&mut lazy) && !list.is_some_and(List::is_called) {
                     self.add_lazy(here, &mut batch);
                 }
                 // What is there when a batch has just run came while it ran.
@@ -109,20 +111,19 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         }
     }
 
-    /// Takes what is queued, and turns it round: oldest first, waiting calls apart from the others. `flood`: it came while
-    /// other calls ran, and more may be on its way.
+    /// Takes what is queued. `flood`: it came while other calls ran, and more may be on its way.
     #[inline]
-    fn take_batch(&self, here: &PerCpu, flood: bool) -> Batch {
-        let list = here.door.0.head.take(|list| {
+    fn take_list(&self, here: &PerCpu, flood: bool) -> Option<List> {
+        here.door.0.head.take(|list| {
             self.platform.prefetch_write(list.newest().cast());
             if flood {
                 self.gather(here, list);
             }
-        });
-        list.map_or(Batch::EMPTY, |list| self.unfold(here, list))
+        })
     }
 
-    /// What a list holds, in the order in which it is to run.
+    /// What a list holds, in the order in which it is to run: oldest first, waiting calls apart from the others; and, if it is
+    /// called, the lazy ones.
     #[inline]
     pub(super) fn unfold(&self, here: &PerCpu, list: List) -> Batch {
         here.own.0.demand_home();

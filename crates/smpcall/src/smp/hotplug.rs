@@ -38,8 +38,12 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         }
         // Before the first post can be accepted.
         here.own.0.settle();
+        if !here.door.0.head.open() {
+            return Err(HotplugError::Already);
+        }
+        // Last: whoever hurries a lazy post that was accepted finds the door open, and summons.
         here.own.0.lazy.open();
-        if here.door.0.head.open() { Ok(()) } else { Err(HotplugError::Already) }
+        Ok(())
     }
 
     /// Closes the queue of the CPU that runs the caller, and runs all that it had accepted (P8). From the moment of

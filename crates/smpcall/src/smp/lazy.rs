@@ -44,6 +44,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let guess = target.own.0.lazy.look();
         if guess == Seen::Offline {
             // Without a claim: nobody can have been told Busy.
+            told!(self, What::Refused { cpu, csd: header.name() });
             return Err(PostError::Offline { told: Told::No });
         }
         // From the claim to the summons that may follow nobody on this CPU may wait for us.
@@ -96,6 +97,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     #[inline]
     pub(super) fn add_lazy(&self, here: &PerCpu, batch: &mut Batch) {
         if let Some(list) = here.own.0.lazy.take(|_| ()) {
+            // A flush that has found nothing else has left IDLE in the head, and would be rung while it runs them (P7).
+            here.door.0.head.look_out();
             self.put_first(list, batch);
         }
     }

@@ -215,6 +215,9 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             if self.stop_polling(here) == Sleep::Work {
                 return;
             }
+            if wait.serve == Serve::Blocking {
+                here.own.0.set_sleeper(wait.waiter);
+            }
         }
         self.ring_if_overlooked(wait);
         match ask() {
@@ -224,6 +227,11 @@ impl<P: Platform, S: Storage> Smp<P, S> {
                 let nap_ns = NAP_NS_MIN << (rounds / 8).min(6);
                 self.platform.park(None, for_ns.min(nap_ns.min(NAP_NS_MAX)));
             }
+        }
+        if wait.serve == Serve::Blocking
+            && let Some((_, here)) = wait.here
+        {
+            here.own.0.set_sleeper(None);
         }
         self.look_at_own_queue(wait);
     }

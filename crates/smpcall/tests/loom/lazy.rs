@@ -133,3 +133,29 @@ fn a_wait_hurries_what_is_being_posted_lazily() {
         assert_eq!(runs.get(), 1);
     });
 }
+
+/// P2: a lazy post, and one that hurries it, against their CPU's coming online. Whoever finds the list open finds the door open
+/// too. Bounds: one poster, at most 2 preemptions.
+#[test]
+fn hurried_while_its_cpu_comes_online() {
+    model_within(2, |m| {
+        let runs = m.tally();
+        let csd = m.csd(move || runs.add());
+        m.on(1, || m.offline()).unwrap();
+        let poster = m.thread(None, move || (m.post_lazy(1, csd), m.post(1, csd)));
+        m.on(1, || m.online()).unwrap();
+        let both = poster.join().unwrap();
+        if m.acknowledge(1) {
+            let _ = m.answer(1);
+        }
+        match both {
+            (Ok(()), Err(Busy { cpu: 1 })) | (Err(Offline { told: Told::No }), Ok(())) => {
+                assert_eq!(runs.get(), 1, "P2: told Busy, and nobody rang");
+            }
+            both => {
+                let refused = Err(Offline { told: Told::No });
+                assert_eq!((both, runs.get()), ((refused, refused), 0));
+            }
+        }
+    });
+}

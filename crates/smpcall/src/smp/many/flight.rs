@@ -8,7 +8,7 @@ use crate::multicast::{Keep, Slot};
 use crate::percpu::{PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
 use crate::queue::Seen;
-use crate::relay::{GROUP, RELAYED_MIN, Relay};
+use crate::relay::{Relay, Relaying};
 use crate::smp::Smp;
 
 /// A multicast under way. Whatever ends it, it does not leave a target with a bit and without a slot.
@@ -54,10 +54,12 @@ impl<'a, P: Platform, S: Storage> Flight<'a, P, S> {
         let own = self.here.map(|(cpu, _)| cpu);
         let mut own_is_meant = false;
         self.smp.slots.get(self.at).stamp().set(&self.smp.platform);
-        for first in (0..self.smp.cpus_len()).step_by(GROUP as usize) {
+        for first in (0..self.smp.cpus_len()).step_by(Relaying::<P>::GROUP as usize) {
             // Before the irq guard: the condition is the user's.
             let mut meant = self.meant(&mut to, first);
-            if let Some(bit) = own.and_then(|own| own.checked_sub(first)).filter(|bit| *bit < GROUP) {
+            if let Some(bit) =
+                own.and_then(|own| own.checked_sub(first)).filter(|bit| *bit < Relaying::<P>::GROUP)
+            {
                 own_is_meant |= meant & 1 << bit != 0 && !matches!(to, To::Others);
                 meant &= !(1 << bit);
             }
@@ -72,7 +74,7 @@ impl<'a, P: Platform, S: Storage> Flight<'a, P, S> {
 
     /// Who is meant of the CPUs from `first` on: one bit for each.
     fn meant(&self, to: &mut To<'_>, first: u32) -> usize {
-        let len = (self.smp.cpus_len() - first).min(GROUP);
+        let len = (self.smp.cpus_len() - first).min(Relaying::<P>::GROUP);
         let all = usize::MAX >> (usize::BITS - len);
         match to {
             To::Others | To::All => all,
@@ -86,7 +88,7 @@ impl<'a, P: Platform, S: Storage> Flight<'a, P, S> {
     /// A group's targets: one after another, or by way of one of them.
     fn send_to_group(&mut self, first: u32, meant: usize) {
         let _irq = IrqGuard::new(&self.smp.platform);
-        let many = self.keep == Keep::Yes && meant.count_ones() >= RELAYED_MIN;
+        let many = self.keep == Keep::Yes && meant.count_ones() >= Relaying::<P>::MIN;
         match self.smp.relay(first, self.at).filter(|_| many) {
             Some(relay) => self.leave_to_a_leader(first, meant, relay),
             None => self.send_straight(first, meant),

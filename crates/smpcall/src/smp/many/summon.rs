@@ -1,10 +1,11 @@
 //! How a multicast is brought to its targets, by its sender or by a leader, and how they answer it.
 
 use crate::mask::bits_of;
+use crate::multicast::SLOTS;
 use crate::percpu::Storage;
 use crate::platform::Platform;
 use crate::queue::{Pushed, Seen};
-use crate::relay::{GROUP, RELAYING_CPUS, Relay};
+use crate::relay::{Relay, Relaying};
 use crate::smp::Smp;
 use crate::trace::{CallKind, What, told};
 
@@ -86,8 +87,12 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// The relay of slot `at` to the group of `cpu`, if that group has one.
     #[inline]
     pub(in crate::smp) fn relay(&self, cpu: u32, at: u32) -> Option<&Relay> {
-        let first = cpu / GROUP * GROUP;
-        if self.cpus_len() < RELAYING_CPUS || first + GROUP > self.cpus_len() {
+        let group = Relaying::<P>::GROUP;
+        let first = cpu / group * group;
+        if self.cpus_len() < Relaying::<P>::CPUS || first + group > self.cpus_len() {
+            return None;
+        }
+        if group < SLOTS as u32 && at >= group {
             return None;
         }
         Some(&self.cpu(first + at)?.lobby.0.relay)
@@ -99,7 +104,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         if let Some(relay) = self.relay(cpu, at) {
             let left = relay.take();
             if left != 0 {
-                let summoned = self.summon_all(at, cpu / GROUP * GROUP, left);
+                let summoned = self.summon_all(at, cpu / Relaying::<P>::GROUP * Relaying::<P>::GROUP, left);
                 self.slots.get(at).count_offline(summoned.offline);
                 relay.sent(summoned.reached);
             }

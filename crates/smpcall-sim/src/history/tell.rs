@@ -1,0 +1,90 @@
+//! What happened, in words.
+
+use super::{Act, Fate, Of, What};
+use std::fmt;
+
+impl fmt::Display for Act {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Post { csd, target, value, lazy } => {
+                let how = if *lazy { "lazily " } else { "" };
+                write!(f, "post csd {csd} {how}to CPU {target} (wrote {value})")
+            }
+            Self::Chain { csds, target, .. } => write!(f, "post chain {csds:?} to CPU {target}"),
+            Self::Counted { target } => write!(f, "post a counted csd to CPU {target}"),
+            Self::Detached { target, value } => {
+                write!(f, "post a detached call to CPU {target} (wrote {value})")
+            }
+            Self::Cancel { csd } => write!(f, "cancel csd {csd}"),
+            Self::Call { target, panics: false } => write!(f, "call CPU {target}"),
+            Self::Call { target, panics: true } => write!(f, "call CPU {target}, to panic"),
+            Self::Blocking { target, panics: false } => write!(f, "call CPU {target}'s thread"),
+            Self::Blocking { target, panics: true } => write!(f, "call CPU {target}'s thread, to panic"),
+            Self::Nearest { mask } => write!(f, "call the nearest of {mask:?}"),
+            Self::Many { targets, waits, idle } => {
+                let what = match (waits, idle) {
+                    (true, true) => "multicast to the idle",
+                    (true, false) => "multicast",
+                    (false, _) => "multicast without waiting",
+                };
+                write!(f, "{what} of {targets:?}")
+            }
+            Self::Wait { csd, until: false } => write!(f, "wait for csd {csd}"),
+            Self::Wait { csd, until: true } => write!(f, "wait for csd {csd}, not for long"),
+            Self::Misuse => write!(f, "a waiting call where waiting is not allowed"),
+            Self::Online => write!(f, "come online"),
+            Self::Offline => write!(f, "go offline"),
+            Self::Poll => write!(f, "poll"),
+            Self::Stuck => write!(f, "stuck, interrupts off"),
+            Self::Recover => write!(f, "visit all CPUs"),
+        }
+    }
+}
+
+impl fmt::Display for Of {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Csd(csd) => write!(f, "csd {csd}"),
+            Self::Counted(op) => write!(f, "the counted csd of op {op}"),
+            Self::Detached(op) => write!(f, "the detached call of op {op}"),
+            Self::Call(op) => write!(f, "the call of op {op}"),
+            Self::Blocking(op) => write!(f, "the blocking call of op {op}"),
+            Self::Many(op) => write!(f, "the multicast of op {op}"),
+        }
+    }
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Begin { op, act } => write!(f, "op {op}: {act}"),
+            Self::End { op, came } => write!(f, "op {op} → {came:?}"),
+            Self::RunBegin { of, seen, .. } if seen.is_empty() => write!(f, "run {of}"),
+            Self::RunBegin { of, seen, .. } => write!(f, "run {of}, sees (sender, value) {seen:?}"),
+            Self::RunEnd { of, panics: false } => write!(f, "end of {of}"),
+            Self::RunEnd { of, panics: true } => write!(f, "{of} panics"),
+            Self::Paid { csd, seen } => write!(f, "does the work of csd {csd} itself, sees {seen:?}"),
+            Self::Ring { to, fate: Fate::Arrives, .. } => write!(f, "ring CPU {to}"),
+            Self::Ring { to, fate, .. } => write!(f, "ring CPU {to}: {fate:?}"),
+            Self::Doorbell => write!(f, "the doorbell interrupts"),
+            Self::Looks => write!(f, "looks at its queue"),
+            Self::Flushed => write!(f, "flushed"),
+            Self::Polls => write!(f, "polls from now on"),
+            Self::StopsPolling => write!(f, "stops polling"),
+            Self::Sleeps => write!(f, "sleeps"),
+            Self::Wakes(thread) => write!(f, "wakes {thread}"),
+            Self::Stalled { target } => write!(f, "CPU {target} does not answer"),
+            Self::Caught => write!(f, "a panic was caught"),
+            Self::Freed { op } => write!(f, "the counted csd of op {op} is freed"),
+            Self::Batch { len } => write!(f, "takes a batch of {len}"),
+            Self::Waits { op, steps } => write!(f, "op {op}, left alone, has not ended after {steps} steps"),
+            Self::Counted(rows) => write!(f, "the port has counted for {} CPUs", rows.len() - 1),
+            Self::Heals => write!(f, "faults end here"),
+            Self::Judged { unexcused } => {
+                write!(f, "all but what is stuck should have ended; not: {unexcused:?}")
+            }
+            Self::Settled => write!(f, "everything is at rest"),
+            Self::Panicked { message } => write!(f, "PANIC: {message}"),
+        }
+    }
+}
