@@ -27,6 +27,9 @@ use std::collections::BinaryHeap;
 /// Address space; what is not touched takes no memory.
 const STACK_BYTES: usize = 64 * 1024;
 
+/// How often a CPU that rests takes interrupts.
+const REST_STEP: Ps = 50_000;
+
 /// What an idle CPU's interrupt does.
 pub(super) type Handler = std::rc::Rc<dyn Fn()>;
 /// What a virtual CPU runs in its thread.
@@ -244,6 +247,16 @@ impl Machine {
     pub(super) fn idle_until(&self, at: Ps) {
         self.here(|cpu| cpu.clock.set(cpu.clock.get().max(at)));
         self.let_others_in();
+    }
+
+    /// Runs something else for a time, with interrupts on.
+    pub(super) fn rest(&self, time: Ps) {
+        let until = self.now() + time;
+        while self.now() < until {
+            self.work(REST_STEP);
+            self.take_interrupts();
+            self.let_others_in();
+        }
     }
 
     fn work_unchanged(&self, time: Ps) {

@@ -121,8 +121,8 @@ pub struct Price {
 /// Everybody begins when all are online.
 pub(super) const START: Ps = 1_000_000_000;
 
-/// Between two rounds; longer than any takes.
-const REST: Ps = 100_000_000_000;
+/// Between two rounds; longer than a handler takes to its end.
+const REST: Ps = 20_000_000;
 
 /// Adds up what was measured.
 #[derive(Default)]
@@ -227,12 +227,11 @@ fn body(
 /// The same call a few times, each when all have come to rest: else a target that is on its way out would find the next one
 /// without being interrupted. The first is not counted: lines are not yet where they are later.
 fn rounds(tally: &Tally, call: impl Fn()) {
-    let rest = || machine().idle_until(machine().now() + REST);
     call();
-    rest();
+    machine().rest(REST);
     tally.begin();
     for _ in 0..3 {
-        rest();
+        machine().rest(REST);
         let begun = machine().now();
         call();
         tally.add(machine().now() - begun);
