@@ -63,7 +63,7 @@ fn a_run_checks_everything_and_writes_what_it_prints() {
     assert_eq!(stderr, "", "no bar where there is no terminal");
 
     let run = json(&path);
-    for floor in ["cache_line_rtt_ns", "futex_rtt_ns", "fetch_or_ns"] {
+    for floor in ["cache_line_rtt_ns", "looked_at_line_rtt_ns", "futex_rtt_ns", "fetch_or_ns", "pause_ns"] {
         assert!(run["floor"][floor].as_f64().unwrap() > 0.0, "{floor}");
     }
     let rows = run["rows"].as_array().unwrap();

@@ -208,6 +208,45 @@ fn what_cannot_be_priced_is_refused() {
 }
 
 #[test]
+fn rows_of_a_run_are_predicted_from_its_floors() {
+    let folder = tempfile::tempdir().unwrap();
+    let (run, path) = (folder.path().join("run.json"), folder.path().join("scale.json"));
+    let row = |call: &str, target: &str, ns: f64| serde_json::json!({ "call": call, "target": target, "ns_p50": ns });
+    let write = |call_ns: f64| {
+        let floor = serde_json::json!({ "cache_line_rtt_ns": 58.0, "looked_at_line_rtt_ns": 143.0, "futex_rtt_ns": 50e3,
+            "fetch_or_ns": 2.9, "pause_ns": 13.0 });
+        let rows = [
+            row("waiting call", "parked", 9e3),
+            row("waiting call", "polling", call_ns),
+            row("post, run seen", "polling", 1.0),
+            row("post to oneself", "self", 45.0),
+        ];
+        std::fs::write(&run, serde_json::json!({ "floor": floor, "rows": rows }).to_string()).unwrap();
+    };
+    let predicted = || {
+        let files = ["--calibrate", run.to_str().unwrap(), "--json", path.to_str().unwrap()];
+        let output = sim_with("--scale=2", &files);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        (json(&path), text(&output.stdout))
+    };
+    write(200.0);
+    let (first, _) = predicted();
+    let call = &first["predictions"][0];
+    assert_eq!((&call["row"], call["measured_ns"].as_f64()), (&"waiting call".into(), Some(200.0)));
+    let call_ns = call["predicted_ns"].as_f64().expect("a number");
+    assert!(call_ns > 58.0, "more than its floor: {call}");
+    // Measured are not what it goes by.
+    write(call_ns);
+    let (second, printed) = predicted();
+    assert_eq!(second["predictions"][0]["predicted_ns"].as_f64(), Some(call_ns));
+    assert!(second["predictions"][0]["off"].as_f64().expect("a number").abs() < 0.001);
+    let line = |row: &str| printed.lines().find(|line| line.trim_start().starts_with(row)).expect("a line");
+    assert!(!line("waiting call").contains("beyond 30 %"), "{printed}");
+    assert!(line("post, run seen").contains("beyond 30 %"), "{printed}");
+    assert_eq!(second["predictions"].as_array().map(Vec::len), Some(2), "only what was measured");
+}
+
+#[test]
 fn both_algorithms_are_priced_written_and_plotted() {
     let folder = tempfile::tempdir().unwrap();
     let (path, plots) = (folder.path().join("scale.json"), folder.path().join("plots"));

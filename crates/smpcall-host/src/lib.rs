@@ -46,4 +46,5 @@ pub use attach::{AttachError, Attached};
 pub use machine::{BuildError, Builder, Cores, Counts, Idle, Machine, ShutdownError};
 pub use port::Host;
 pub use smpcall;
+pub use spin::short_pause;
 pub use trace::{Counters, Latencies, Trace};

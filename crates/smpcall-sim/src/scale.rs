@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `cost.rs` | the constants |
 //! | `lines.rs` | cache lines: who has which, what an access costs |
-//! | `machine.rs` | virtual CPUs, each with its clock, and interrupts |
+//! | `machine.rs`, `vcpu.rs` | virtual CPUs, each with its clock, and interrupts |
 //! | `port.rs`, `ours.rs` | the core on that machine |
 //! | `linux.rs` | the comparison |
 //! | `workload.rs` | the shapes of calls |
@@ -21,8 +21,9 @@ mod machine;
 mod ours;
 mod pair;
 mod port;
+mod vcpu;
 mod workload;
 
 pub use cost::{Cost, Ipi};
-pub use pair::{Pair, calibrated, predict, round_trip};
+pub use pair::{Floors, Pair, Prediction, looked_at_round_trip, oneself, predict, round_trip};
 pub use workload::{Algorithm, Price, Workload, price};

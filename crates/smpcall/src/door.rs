@@ -127,6 +127,6 @@ pub(crate) struct Lobby {
 
 impl Lobby {
     const_unless_loom! {
-        fn new() -> Self { Self { lease: Lease::new(), relay: Relay::new() } }
+        pub(crate) fn new() -> Self { Self { lease: Lease::new(), relay: Relay::new() } }
     }
 }

@@ -92,10 +92,9 @@ impl List {
         Self(self.0.map_addr(|addr| addr | CALLED))
     }
 
-    /// The list with `newest` for its newest.
+    /// The list with `newest` for its newest, and with that one's bit.
     #[inline(always)]
-    fn with_newest(self, newest: &Header) -> Self {
-        let awaited = if newest.state.look_racy().is_sync() { AWAITED } else { 0 };
+    fn with_newest(self, newest: &Header, awaited: usize) -> Self {
         let bits = self.0.addr() & (CALLED | AWAITED) | awaited;
         Self(core::ptr::from_ref(newest).map_addr(|addr| addr | bits))
     }
@@ -184,6 +183,8 @@ impl Head {
     /// the target lets go of each (I5).
     #[inline]
     pub(crate) unsafe fn push(&self, newest: &Header, oldest: &Header, guess: Seen) -> Pushed {
+        // Before the loop: a try that fails is repeated at once, while the line is still here.
+        let awaited = if newest.state.look_racy().is_sync() { AWAITED } else { 0 };
         let mut seen = guess;
         loop {
             let below = match seen {
@@ -193,7 +194,7 @@ impl Head {
             };
             // SAFETY: the chain is the caller's until the CAS below goes through.
             unsafe { oldest.set_next(below.newest()) };
-            let new = Seen::List(below.with_newest(newest)).word();
+            let new = Seen::List(below.with_newest(newest, awaited)).word();
             // AcqRel: Release publishes the headers to `take` and `close`; Acquire sees, for the ring that may follow,
             // what the target prepared before `rest` or `open`. Failure Relaxed: we try again with the newer value.
             match self.0.compare_exchange(seen.word(), new, Ordering::AcqRel, Ordering::Relaxed) {

@@ -54,12 +54,18 @@ mod plain {
         /// Calls `f` with a pointer to read through.
         #[inline(always)]
         pub(crate) fn with<R>(&self, f: impl FnOnce(*const T) -> R) -> R {
+            // No step, but it has its price in the cost model.
+            #[cfg(smpcall_sim)]
+            smpcall_sim_atomics::touch(self, smpcall_sim_atomics::Kind::Read);
             f(self.0.get())
         }
 
         /// Calls `f` with a pointer to write through.
         #[inline(always)]
         pub(crate) fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
+            // As above.
+            #[cfg(smpcall_sim)]
+            smpcall_sim_atomics::touch(self, smpcall_sim_atomics::Kind::Write);
             f(self.0.get())
         }
     }

@@ -1,11 +1,16 @@
 //! The floors: what the hardware and the kernel take for the same journey with nothing on top.
 //!
-//! - **Cache line round trip**: the caller writes, the target sees it and writes back, the caller sees that. Four ways:
-//!   one line that both write or a line each, and with or without a pause hint in the loop that looks. The floor is the
-//!   way with the lowest median.
+//! - **Cache line round trip**: the caller writes, the target sees it and writes back, the caller sees that. Six ways:
+//!   one line that both write or a line each, and between two looks nothing, a pause hint, or what the port does there. The
+//!   floor is the way with the lowest median. Each side writes as soon as it has seen the other's word, so the line is still its own.
+//! - **Round trip of a line that is looked at**: the same on one line, but each side, when it has seen the other's word, lets a
+//!   moment pass, in which the other looks at the line again, and then swaps. What the moment takes is measured beside it and
+//!   taken off. That is what a line costs at which somebody looks all the time, once there is anything to do between to see
+//!   and to write: it is fetched, and then taken away from who looks. Three ways to look, as above; the best one.
 //! - **Futex round trip**: the caller wakes the target, which sleeps in the kernel, and sleeps until it is woken by it.
 //!   The target is left alone before, as it is before each call to a parked target, so that it really sleeps.
 //! - **`fetch_or`**: one on a line that nobody else uses, its result used.
+//! - **Pause**: what the port does between two looks of a waiting caller.
 //!
 //! The partner on the other side is a function posted to the very CPU that the rows call: the same thread, the same
 //! core, and nothing else runs there meanwhile.
@@ -15,12 +20,16 @@ use super::stage::{Stage, TARGET};
 use crate::pace::{Line, Pace, linger_until};
 use anyhow::{Result, ensure};
 use rustix::thread::futex;
-use smpcall_host::smpcall::Csd;
-use std::hint::black_box;
+use smpcall_host::short_pause;
+use smpcall_host::smpcall::{Csd, Platform};
+use std::hint::{black_box, spin_loop};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 const ROUND_TRIPS: u32 = 64;
 const FETCH_ORS: u32 = 1024;
+const PAUSES: u32 = 256;
+/// For how many short pauses a side lets the other look: longer than a core keeps a line that another asks for.
+const LOOKED_AT_FOR: u32 = 8;
 /// Tells the partner to return. Odd, so that it is the caller's word.
 const STOP: u32 = u32::MAX;
 
@@ -31,17 +40,21 @@ static FUTEX: Line<AtomicU32> = Line(AtomicU32::new(0));
 /// What the samples came to.
 #[derive(Debug)]
 pub(super) struct Floor {
-    cache_line: [Samples; 4],
+    cache_line: [Samples; 6],
+    looked_at: [Samples; 3],
     futex: Samples,
     fetch_or: Samples,
+    pause: Samples,
 }
 
 /// What a row is held against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Against {
     CacheLine,
+    LookedAt,
     Futex,
     FetchOr,
+    Pause,
 }
 
 impl Against {
@@ -49,8 +62,10 @@ impl Against {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::CacheLine => "cache_line_rtt_ns",
+            Self::LookedAt => "looked_at_line_rtt_ns",
             Self::Futex => "futex_rtt_ns",
             Self::FetchOr => "fetch_or_ns",
+            Self::Pause => "pause_ns",
         }
     }
 }
@@ -59,34 +74,42 @@ impl Floor {
     pub(super) fn new() -> Self {
         let samples = Samples::new;
         Self {
-            cache_line: [samples(), samples(), samples(), samples()],
+            cache_line: std::array::from_fn(|_| samples()),
+            looked_at: std::array::from_fn(|_| samples()),
             futex: samples(),
             fetch_or: samples(),
+            pause: samples(),
         }
     }
 
     /// The floor in ns: a median.
     pub(super) fn ns(&self, against: Against) -> f64 {
         match against {
-            Against::CacheLine => {
-                let taken = self.cache_line.iter().filter(|way| !way.is_empty());
-                taken.map(|way| way.percentile_ns(50.0)).fold(f64::INFINITY, f64::min)
-            }
+            Against::CacheLine => best_of(&self.cache_line),
+            Against::LookedAt => best_of(&self.looked_at),
             Against::Futex => self.futex.percentile_ns(50.0),
             Against::FetchOr => self.fetch_or.percentile_ns(50.0),
+            Against::Pause => self.pause.percentile_ns(50.0),
         }
     }
 
     /// One sample of each floor that is measured against a polling target.
     pub(super) fn sample_polling(&mut self, stage: &Stage<'_>) -> Result<()> {
-        let ways: &[Way] = match stage.pace {
-            Pace::Apart => &SPINNING,
-            Pace::Shared => &YIELDING,
+        let (ways, looked_at): (&[Way], &[Way]) = match stage.pace {
+            Pace::Apart => (&SPINNING, &LOOKED_AT_SPINNING),
+            Pace::Shared => (&YIELDING, &LOOKED_AT_YIELDING),
         };
         for (way, samples) in ways.iter().zip(&mut self.cache_line) {
             samples.record(&way.sample(stage)?);
         }
+        for (way, samples) in looked_at.iter().zip(&mut self.looked_at) {
+            let trips = way.sample(stage)?;
+            let moments = Sample::time(trips.calls, || (0..2 * trips.calls).for_each(|_| let_look()));
+            samples.record(&Sample { elapsed: trips.elapsed.saturating_sub(moments.elapsed), ..trips });
+        }
         self.fetch_or.record(&fetch_or());
+        let pause = || (0..PAUSES).for_each(|_| stage.machine.platform().relax());
+        self.pause.record(&Sample::time(PAUSES, pause));
         Ok(())
     }
 
@@ -97,19 +120,34 @@ impl Floor {
     }
 }
 
+/// The lowest median of several ways.
+fn best_of(ways: &[Samples]) -> f64 {
+    let taken = ways.iter().filter(|way| !way.is_empty());
+    taken.map(|way| way.percentile_ns(50.0)).fold(f64::INFINITY, f64::min)
+}
+
 /// What to do between two looks.
 trait Step {
     fn step();
 }
 
+struct Port;
 struct Pause;
 struct Bare;
 struct Yield;
 
+impl Step for Port {
+    #[inline(always)]
+    fn step() {
+        // As the host's `Platform::relax`.
+        (0..4).for_each(|_| short_pause());
+    }
+}
+
 impl Step for Pause {
     #[inline(always)]
     fn step() {
-        std::hint::spin_loop();
+        spin_loop();
     }
 }
 
@@ -142,6 +180,10 @@ impl Way {
         Self { partner: Csd::new(two_lines_partner::<S>), caller: two_lines_caller::<S>, answer: &PONG.0 }
     }
 
+    const fn looked_at<S: Step>() -> Self {
+        Self { partner: Csd::new(looked_at_partner::<S>), caller: looked_at_caller::<S>, answer: &PING.0 }
+    }
+
     fn sample(&'static self, stage: &Stage<'_>) -> Result<Sample> {
         stage.machine.post(TARGET, &self.partner)?;
         // The first trips wait for the partner to begin.
@@ -159,11 +201,21 @@ impl Way {
     }
 }
 
-static SPINNING: [Way; 4] =
-    [Way::one_line::<Bare>(), Way::one_line::<Pause>(), Way::two_lines::<Bare>(), Way::two_lines::<Pause>()];
+static SPINNING: [Way; 6] = [
+    Way::one_line::<Bare>(),
+    Way::one_line::<Pause>(),
+    Way::one_line::<Port>(),
+    Way::two_lines::<Bare>(),
+    Way::two_lines::<Pause>(),
+    Way::two_lines::<Port>(),
+];
 
 /// On one core, to spin is to wait for nobody: here all ways yield.
 static YIELDING: [Way; 2] = [Way::one_line::<Yield>(), Way::two_lines::<Yield>()];
+
+static LOOKED_AT_SPINNING: [Way; 3] =
+    [Way::looked_at::<Bare>(), Way::looked_at::<Pause>(), Way::looked_at::<Port>()];
+static LOOKED_AT_YIELDING: [Way; 1] = [Way::looked_at::<Yield>()];
 
 /// Odd is the caller's word, even the partner's.
 fn one_line_caller<S: Step>(trips: u32) {
@@ -183,6 +235,41 @@ fn one_line_partner<S: Step>() {
         match PING.0.load(Ordering::Acquire) {
             // Release: as the caller's.
             1 => PING.0.store(2, Ordering::Release),
+            STOP => break,
+            _ => S::step(),
+        }
+    }
+    // Release: says that we are done.
+    PING.0.store(0, Ordering::Release);
+}
+
+/// Lets the other side look.
+#[inline(always)]
+fn let_look() {
+    (0..LOOKED_AT_FOR).for_each(|_| short_pause());
+}
+
+fn looked_at_caller<S: Step>(trips: u32) {
+    for _ in 0..trips {
+        let_look();
+        // AcqRel: as a push.
+        PING.0.swap(1, Ordering::AcqRel);
+        // Acquire: as for one line.
+        while PING.0.load(Ordering::Acquire) == 1 {
+            S::step();
+        }
+    }
+}
+
+fn looked_at_partner<S: Step>() {
+    loop {
+        // Acquire: as the caller's.
+        match PING.0.load(Ordering::Acquire) {
+            1 => {
+                let_look();
+                // AcqRel: as the caller's.
+                PING.0.swap(2, Ordering::AcqRel);
+            }
             STOP => break,
             _ => S::step(),
         }

@@ -19,8 +19,10 @@ pub(super) struct Report {
 #[derive(Serialize)]
 struct FloorReport {
     cache_line_rtt_ns: f64,
+    looked_at_line_rtt_ns: f64,
     futex_rtt_ns: f64,
     fetch_or_ns: f64,
+    pause_ns: f64,
 }
 
 #[derive(Serialize)]
@@ -50,8 +52,10 @@ impl Report {
     pub(super) fn new(bench: &Bench, checks: &Checks) -> Self {
         let floor = FloorReport {
             cache_line_rtt_ns: bench.floor.ns(Against::CacheLine),
+            looked_at_line_rtt_ns: bench.floor.ns(Against::LookedAt),
             futex_rtt_ns: bench.floor.ns(Against::Futex),
             fetch_or_ns: bench.floor.ns(Against::FetchOr),
+            pause_ns: bench.floor.ns(Against::Pause),
         };
         let total = checks.total();
         Self {
@@ -77,10 +81,15 @@ impl Report {
             floor.cache_line_rtt_ns
         );
         println!(
+            "  looked at{:>8} ns  the same where each side lets the other look before it swaps",
+            floor.looked_at_line_rtt_ns
+        );
+        println!(
             "  futex    {:>8} ns  there and back through the kernel, both sides asleep",
             floor.futex_rtt_ns
         );
         println!("  fetch_or {:>8} ns  one on a line that nobody else uses", floor.fetch_or_ns);
+        println!("  pause    {:>8} ns  between two looks of a waiting caller", floor.pause_ns);
         let ChecksReport { passed, failed } = self.checks;
         println!("Checks of {}: {passed} passed, {failed} failed", checks.promises().join(", "));
         for (promise, what, tally) in checks.failures() {

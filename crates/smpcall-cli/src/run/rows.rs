@@ -15,6 +15,7 @@
 //! | post told Busy | `Smp::post` of a csd that is queued at a target that runs something else |
 //! | cancel | `Csd::cancel` of one that is queued there |
 //! | call to oneself | `Smp::call` by a CPU to itself |
+//! | post to oneself | `Smp::post` by a CPU to itself, and the flush that runs it: no line moves |
 //! | waiting call, no counters | as the first, on a machine of its own; what the next two are to be compared with |
 //! | waiting call, counters on | the same where every event is counted |
 //! | waiting call, latencies on | the same where the clock is read, too |
@@ -104,7 +105,7 @@ const THREAD_POLLING: (State, Caller) = (State::Polling, Caller::Thread);
 const THREAD_PARKED: (State, Caller) = (State::Parked, Caller::Thread);
 
 /// All rows, in the order of the table.
-pub(super) static ROWS: [Plan; 24] = {
+pub(super) static ROWS: [Plan; 25] = {
     use Against::{CacheLine, FetchOr, Futex};
     use Rings::{Any, None, OneEach};
     [
@@ -141,6 +142,7 @@ pub(super) static ROWS: [Plan; 24] = {
         row(("post told Busy", "busy"), FetchOr, CPU_POLLING, None, busy::told),
         row(("cancel", "busy"), FetchOr, CPU_POLLING, None, busy::cancel),
         row(("call to oneself", "self"), CacheLine, CPU_POLLING, Any, waiting::to_oneself),
+        row(("post to oneself", "self"), CacheLine, CPU_POLLING, None, posts::to_oneself),
         alone("waiting call, no counters", counted::off),
         alone("waiting call, counters on", counted::on),
         alone("waiting call, latencies on", counted::stamped),

@@ -2,11 +2,11 @@
 //! Linux's algorithm, as a table, as JSON, and as plots.
 
 use crate::output::{JsonFile, progress};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use comfy_table::{CellAlignment, Table, presets};
 use plotters::prelude::*;
 use serde_json::{Value, json};
-use smpcall_sim::scale::{Algorithm, Cost, Ipi, Pair, Price, Workload, calibrated, predict, price};
+use smpcall_sim::scale::{Algorithm, Cost, Floors, Ipi, Pair, Prediction, Price, Workload, predict, price};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -23,7 +23,7 @@ pub(crate) struct Scaling {
     /// With --scale: writes a plot for each shape of calls into this folder, as SVG
     #[arg(long, value_name = "DIR", requires = "scale")]
     plots: Option<PathBuf>,
-    /// With --scale: takes the near costs from the JSON file of a `smpcall run`, and predicts its rows
+    /// With --scale: takes the near costs from the floors in the JSON file of a `smpcall run`, and predicts rows of its table
     #[arg(long, value_name = "FILE", requires = "scale")]
     calibrate: Option<PathBuf>,
 }
@@ -48,17 +48,11 @@ pub(super) fn run(args: &Scaling, cpus_max: u32, json: Option<JsonFile>) -> Resu
         fs::create_dir_all(dir).with_context(|| format!("cannot write to {}", dir.display()))?;
     }
     let measured = args.calibrate.as_deref().map(Measured::read).transpose()?;
-    let near = measured.as_ref().map_or_else(Cost::default, |run| calibrated(run.line_ns, run.fetch_or_ns));
+    let near = measured.as_ref().map_or_else(Cost::default, |run| run.floors.calibrate());
     let cost = Cost { ipi: args.ipi, ..near };
     let predictions = measured.as_ref().map(|run| run.predictions(&cost)).unwrap_or_default();
-    for prediction in &predictions {
-        println!(
-            "{}: predicted {:.1} ns, measured {:.1} ns, {:+.0} %",
-            prediction.row,
-            prediction.ns,
-            prediction.measured_ns,
-            100.0 * (prediction.ns / prediction.measured_ns - 1.0)
-        );
+    if let Some(run) = &measured {
+        run.print(&cost, &predictions);
     }
     let curves = curves(cpus_max, &cost);
     for curve in &curves {
@@ -68,10 +62,11 @@ pub(super) fn run(args: &Scaling, cpus_max: u32, json: Option<JsonFile>) -> Resu
         }
     }
     if let Some(json) = json {
-        let predicted: Vec<Value> = predictions.iter().map(Prediction::json).collect();
+        let predicted: Vec<Value> = predictions.iter().map(PredictedRow::json).collect();
         let rows: Vec<Value> = curves.iter().flat_map(Curve::json).collect();
         json.write(&json!({ "ipi": cost.ipi.name(), "near_ns": cost.near_ns, "far_ns": cost.far_ns,
-            "rmw_ns": cost.rmw_ns, "predictions": predicted, "rows": rows }))?;
+            "upgrade_ns": cost.upgrade_ns, "hit_ns": cost.hit_ns, "rmw_ns": cost.rmw_ns, "pause_ns": cost.pause_ns,
+            "predictions": predicted, "rows": rows }))?;
     }
     Ok(())
 }
@@ -173,23 +168,36 @@ impl Curve {
     }
 }
 
+/// By how much a prediction may be off before it is said to be.
+const OFF_MAX: f64 = 0.3;
+
 /// What a `smpcall run` has measured.
 struct Measured {
-    line_ns: f64,
-    fetch_or_ns: f64,
+    floors: Floors,
     rows: Vec<(String, f64)>,
 }
 
 /// A row of its table, predicted.
-struct Prediction {
+struct PredictedRow {
     row: &'static str,
-    ns: f64,
+    predicted: Prediction,
     measured_ns: f64,
 }
 
-impl Prediction {
+impl PredictedRow {
+    /// Of what was measured.
+    fn off(&self) -> f64 {
+        self.predicted.ns / self.measured_ns - 1.0
+    }
+
+    fn is_far_off(&self) -> bool {
+        self.off().abs() > OFF_MAX
+    }
+
     fn json(&self) -> Value {
-        json!({ "row": self.row, "predicted_ns": self.ns, "measured_ns": self.measured_ns })
+        let Prediction { ns, range_ns: (low, high) } = self.predicted;
+        json!({ "row": self.row, "predicted_ns": ns, "predicted_ns_low": low, "predicted_ns_high": high,
+            "measured_ns": self.measured_ns, "off": self.off() })
     }
 }
 
@@ -198,22 +206,60 @@ impl Measured {
         let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         let run: Value =
             serde_json::from_str(&text).with_context(|| format!("{} is no JSON", path.display()))?;
-        let floor = |key: &str| run["floor"][key].as_f64().filter(|ns| *ns > 0.0);
-        let (Some(line_ns), Some(fetch_or_ns), Some(rows)) =
-            (floor("cache_line_rtt_ns"), floor("fetch_or_ns"), run["rows"].as_array())
-        else {
-            bail!("{} is not what `smpcall run --json` writes", path.display());
-        };
-        let polling = |row: &&Value| row["target"] == "polling";
-        let row = |row: &Value| Some((row["call"].as_str()?.to_owned(), row["ns_p50"].as_f64()?));
-        Ok(Self { line_ns, fetch_or_ns, rows: rows.iter().filter(polling).filter_map(row).collect() })
+        Self::of(&run).with_context(|| format!("{} is not what `smpcall run --json` writes", path.display()))
     }
 
-    fn predictions(&self, cost: &Cost) -> Vec<Prediction> {
+    fn of(run: &Value) -> Option<Self> {
+        let more_than_none = |ns: &f64| *ns > 0.0;
+        let floor = |key: &str| run["floor"][key].as_f64().filter(more_than_none);
+        let row = |row: &Value| Some((row["call"].as_str()?.to_owned(), row["ns_p50"].as_f64()?));
+        let rows = run["rows"].as_array()?;
+        let oneself = rows.iter().find(|row| row["call"] == "post to oneself")?;
+        let floors = Floors {
+            line_ns: floor("cache_line_rtt_ns")?,
+            looked_at_ns: floor("looked_at_line_rtt_ns")?,
+            fetch_or_ns: floor("fetch_or_ns")?,
+            pause_ns: floor("pause_ns")?,
+            oneself_ns: oneself["ns_p50"].as_f64().filter(more_than_none)?,
+        };
+        let polling = rows.iter().filter(|row| row["target"] == "polling");
+        Some(Self { floors, rows: polling.filter_map(row).collect() })
+    }
+
+    fn predictions(&self, cost: &Cost) -> Vec<PredictedRow> {
         let measured = |pair: Pair| self.rows.iter().find(|(call, _)| call == pair.name()).map(|(_, ns)| *ns);
         let predicted = |pair: Pair| {
-            Some(Prediction { row: pair.name(), ns: predict(pair, cost), measured_ns: measured(pair)? })
+            let measured_ns = measured(pair)?;
+            Some(PredictedRow { row: pair.name(), predicted: predict(pair, cost), measured_ns })
         };
         Pair::ALL.into_iter().filter_map(predicted).collect()
+    }
+
+    /// What was taken over, and what comes of it.
+    fn print(&self, cost: &Cost, predictions: &[PredictedRow]) {
+        let Floors { line_ns, looked_at_ns, fetch_or_ns, pause_ns, oneself_ns } = self.floors;
+        println!(
+            "Measured: a line's round trip {line_ns:.1} ns, looked at {looked_at_ns:.1} ns, fetch_or {fetch_or_ns:.1} ns, a \
+             pause {pause_ns:.1} ns, a post to oneself {oneself_ns:.1} ns"
+        );
+        println!(
+            "so that a line is fetched in {:.1} ns and taken from who looks in {:.1} ns, and an access at hand takes {:.2} ns",
+            cost.near_ns, cost.upgrade_ns, cost.hit_ns
+        );
+        let mut table = Table::new();
+        table.load_preset(presets::NOTHING);
+        table.set_header(["row", "predicted ns", "from", "to", "measured ns", "off by", ""]);
+        for prediction in predictions {
+            table.add_row([
+                prediction.row.to_owned(),
+                format!("{:.1}", prediction.predicted.ns),
+                format!("{:.1}", prediction.predicted.range_ns.0),
+                format!("{:.1}", prediction.predicted.range_ns.1),
+                format!("{:.1}", prediction.measured_ns),
+                format!("{:+.0} %", 100.0 * prediction.off()),
+                if prediction.is_far_off() { "beyond 30 %".to_owned() } else { String::new() },
+            ]);
+        }
+        println!("{table}");
     }
 }

@@ -1,10 +1,19 @@
 //! Cache lines: who has which, and what an access costs.
 //!
-//! A line is *exclusive* with the CPU that wrote it last, or *shared* by those who have read it since. A CPU that has it needs
-//! `hit_ns`; one that does not fetches it, one that writes takes it away from all others, and whoever comes while a line is
-//! on its way waits for it to arrive. One that has got a line to write keeps it for a moment (`hold_ns`), whoever waits: so a
-//! compare-and-swap that fails can be tried again at once. That is MESI with a directory, without capacity: nothing is ever
-//! evicted.
+//! A line is *exclusive* with one CPU, or *shared* by several. A CPU that has it needs `hit_ns`; one that does not fetches it
+//! (`near_ns`, `far_ns`).
+//!
+//! | line is | a read by another | a write by another |
+//! |---|---|---|
+//! | exclusive, written | moves it, exclusive: whoever reads what another has written mostly writes next | moves it |
+//! | exclusive, not written since | shares it | moves it |
+//! | shared | shares it | takes it away from all others: `upgrade_ns`, `upgrade_far_ns` |
+//!
+//! A request needs a quarter of the journey to get to who has the line exclusive, who uses it until then; one that comes while
+//! the line is still on its way there follows it, and takes as long from its arrival. So what is written right after the line
+//! came, or twice in a row, costs no further journey (if it came to be shared, only what the upgrade would have taken more), and a compare-and-swap that fails can be tried again at once. Who lets more
+//! time pass on a line at which another looks all the time finds it shared, and pays the upgrade. That is MESI with a
+//! directory and the usual treatment of data that migrates, without capacity: nothing is ever evicted.
 
 use super::cost::{Cost, Ps, ps};
 use smpcall_sim_atomics::Kind;
@@ -86,15 +95,61 @@ impl Sharers {
 }
 
 struct Line {
-    /// Who wrote it last: the one it comes from.
+    /// The one it comes from: who wrote it last, or to whom it has moved since.
     owner: u32,
     exclusive: bool,
+    /// Its owner has written it since it came.
+    written: bool,
     sharers: Sharers,
-    /// When it has arrived where it is going, and when it can go on from there.
+    /// Who asked for it last, and when it arrives there.
+    latest: u32,
     arrives: Ps,
+    /// When its home can serve the next who shares it.
     free_at: Ps,
     /// Who spins on it, and in which of its spins.
-    watchers: Vec<(u32, u64)>,
+    watchers: Vec<Watcher>,
+}
+
+/// A line that somebody else has asked for, and that its owner has until the request gets there.
+#[derive(Clone, Copy, Default)]
+struct Kept {
+    line: usize,
+    from: Ps,
+    until: Ps,
+}
+
+impl Line {
+    /// Nobody had it: it is as if it always had been this CPU's.
+    fn of(cpu: u32) -> Self {
+        Self {
+            owner: cpu,
+            exclusive: true,
+            written: true,
+            sharers: Sharers::Few(vec![cpu]),
+            latest: cpu,
+            arrives: 0,
+            free_at: 0,
+            watchers: Vec::new(),
+        }
+    }
+
+    /// It goes to `cpu`, exclusive. Returns who loses it.
+    fn moves_to(&mut self, cpu: u32, written: bool) -> Vec<Watcher> {
+        (self.owner, self.latest, self.exclusive, self.written) = (cpu, cpu, true, written);
+        self.sharers.only(cpu);
+        std::mem::take(&mut self.watchers)
+    }
+
+    /// `cpu` writes it, and need not ask. Returns who loses it.
+    fn written_at_hand(&mut self, cpu: u32) -> Vec<Watcher> {
+        match (self.latest == cpu, self.exclusive) {
+            (true, _) => self.moves_to(cpu, true),
+            // It is promised to another already, and comes there with what is written now.
+            (false, true) => Vec::new(),
+            // Another has asked to read it, and gets it after this: so it moves.
+            (false, false) => self.moves_to(self.latest, false),
+        }
+    }
 }
 
 /// Somebody who looked at a line in a spin: CPU, and which of its spins.
@@ -104,8 +159,8 @@ pub(super) type Watcher = (u32, u64);
 pub(super) struct Lines {
     lines: HashMap<usize, Line, BuildHasherDefault<LineHasher>>,
     cpus_len: usize,
-    /// For each CPU the line that it got last to write, and until when it keeps it.
-    held: Vec<(usize, Ps)>,
+    /// By each CPU, the last one.
+    kept: Vec<Kept>,
     /// How often a line moved.
     pub(super) transfers: u64,
 }
@@ -116,61 +171,73 @@ pub(super) struct Accessed {
     pub(super) at: Ps,
     /// It was not a hit, or it wrote.
     pub(super) changed: bool,
-    /// Who spun on the line and lost it.
+    /// Who spun on the line and lost it, and when.
     pub(super) wake: Vec<Watcher>,
+    pub(super) lost_at: Ps,
 }
 
 impl Lines {
     pub(super) fn new(cpus_len: usize) -> Self {
-        Self { lines: HashMap::default(), cpus_len, held: vec![(0, 0); cpus_len], transfers: 0 }
+        Self { lines: HashMap::default(), cpus_len, kept: vec![Kept::default(); cpus_len], transfers: 0 }
     }
 
     /// Prices an access by `me` at time `now`.
-    pub(super) fn access(&mut self, cost: &Cost, me: u32, now: Ps, line: usize, kind: Kind) -> Accessed {
+    pub(super) fn access(&mut self, cost: &Cost, me: u32, now: Ps, number: usize, kind: Kind) -> Accessed {
         let writes = matches!(kind, Kind::Store | Kind::Rmw | Kind::Write);
         let work = ps(if kind == Kind::Rmw { cost.rmw_ns } else { cost.hit_ns });
-        let number = line;
-        if self.held[me as usize].0 == number && now < self.held[me as usize].1 {
-            // Others may have asked for it; they wait until then.
-            return Accessed { at: now + work, changed: writes, wake: Vec::new() };
-        }
-        let Some(line) = self.lines.get_mut(&line) else {
-            // Nobody had it: it is as if it always had been ours.
-            let new = Line {
-                owner: me,
-                exclusive: true,
-                sharers: Sharers::Few(vec![me]),
-                arrives: 0,
-                free_at: 0,
-                watchers: Vec::new(),
-            };
-            self.lines.insert(number, new);
-            return Accessed { at: now + work, changed: true, wake: Vec::new() };
-        };
+        let line = self.lines.entry(number).or_insert_with(|| Line::of(me));
+        let Kept { line: kept, from, until } = self.kept[me as usize];
+        let kept = kept == number && now < until;
         let have = line.sharers.contains(me);
-        if have && (!writes || line.exclusive || !line.sharers.others_than(me)) {
-            line.exclusive |= writes;
+        let alone = have && (line.exclusive || !line.sharers.others_than(me));
+        if kept || alone || (have && !writes) {
             // What was asked for early may still be on its way.
-            let here = if line.owner == me { now.max(line.arrives) } else { now };
-            return Accessed { at: here + work, changed: writes, wake: Vec::new() };
+            let from = if line.latest == me {
+                line.arrives
+            } else if kept {
+                from
+            } else {
+                now
+            };
+            let here = now.max(from);
+            let wake = if writes { line.written_at_hand(me) } else { Vec::new() };
+            return Accessed { at: here + work, changed: writes, wake, lost_at: here };
+        }
+        if !line.exclusive {
+            let start = now.max(line.free_at);
+            let (journey, wake) = if writes {
+                let far = line.sharers.any_far_from(me, cost);
+                let upgrade = ps(if far { cost.upgrade_far_ns } else { cost.upgrade_ns });
+                // Read just before: then it was asked for to be written.
+                let fetch = cost.transfer(line.owner, me);
+                let just_came = have && line.latest == me && now < line.arrives + fetch / 4;
+                let saved = if just_came { fetch } else { 0 };
+                self.transfers += u64::from(!just_came);
+                (upgrade.saturating_sub(saved), line.moves_to(me, true))
+            } else {
+                self.transfers += 1;
+                line.free_at = start + ps(cost.shared_ns);
+                let journey = cost.transfer(line.owner, me);
+                line.sharers.insert(me, self.cpus_len);
+                line.latest = me;
+                (journey, Vec::new())
+            };
+            line.arrives = start + journey;
+            return Accessed { at: line.arrives + work, changed: true, wake, lost_at: start };
         }
         self.transfers += 1;
-        let start = now.max(line.free_at);
-        if writes {
-            let far = line.sharers.any_far_from(me, cost);
-            let arrives = start + ps(if far { cost.far_ns } else { cost.near_ns });
-            (line.owner, line.exclusive, line.free_at) = (me, true, arrives + ps(cost.hold_ns));
-            line.arrives = arrives;
-            self.held[me as usize] = (number, line.free_at);
-            line.sharers.only(me);
-            let wake = std::mem::take(&mut line.watchers);
-            return Accessed { at: arrives + work, changed: true, wake };
-        }
-        let arrives = start + cost.transfer(line.owner, me);
-        line.free_at = if line.exclusive { arrives } else { start + ps(cost.shared_ns) };
-        line.exclusive = false;
-        line.sharers.insert(me, self.cpus_len);
-        Accessed { at: arrives + work, changed: true, wake: Vec::new() }
+        let journey = cost.transfer(line.owner, me);
+        let leaves = now.max(line.arrives) + journey / 4;
+        self.kept[line.owner as usize] = Kept { line: number, from: line.arrives, until: leaves };
+        line.arrives = leaves + (journey - journey / 4);
+        let wake = if writes || line.written {
+            line.moves_to(me, writes)
+        } else {
+            (line.exclusive, line.latest, line.free_at) = (false, me, leaves + ps(cost.shared_ns));
+            line.sharers.insert(me, self.cpus_len);
+            Vec::new()
+        };
+        Accessed { at: line.arrives + work, changed: true, wake, lost_at: leaves }
     }
 
     /// Remembers that a CPU spins on a line; `false` if it has lost it already.
@@ -193,11 +260,12 @@ mod tests {
 
     fn cost() -> Cost {
         Cost {
-            near_ns: 10.0,
+            near_ns: 12.0,
             far_ns: 100.0,
+            upgrade_ns: 40.0,
+            upgrade_far_ns: 200.0,
             hit_ns: 1.0,
             rmw_ns: 3.0,
-            hold_ns: 0.0,
             shared_ns: 5.0,
             cluster: 2,
             ..Cost::default()
@@ -209,20 +277,45 @@ mod tests {
         let mut lines = Lines::new(4);
         let mut at = |me, now, kind| lines.access(&cost(), me, now, 7, kind).at;
         assert_eq!(at(0, 0, Kind::Rmw), 3_000);
-        assert_eq!(at(1, 5_000, Kind::Load), 5_000 + 10_000 + 1_000);
-        assert_eq!(at(1, 20_000, Kind::Load), 21_000);
-        // Both have it: a write takes it away from the other.
-        assert_eq!(at(0, 30_000, Kind::Store), 30_000 + 10_000 + 1_000);
+        // What was written moves to who reads it, and is his to write.
+        assert_eq!(at(1, 5_000, Kind::Load), 5_000 + 12_000 + 1_000);
+        assert_eq!(at(1, 20_000, Kind::Store), 21_000);
         assert_eq!(at(2, 50_000, Kind::Load), 50_000 + 100_000 + 1_000);
-        assert_eq!(lines.transfers, 3);
+        assert_eq!(lines.transfers, 2);
     }
 
     #[test]
-    fn who_comes_while_it_is_on_its_way_waits() {
+    fn what_two_have_looked_at_is_dear_to_write() {
+        let mut lines = Lines::new(4);
+        let mut at = |me, now, kind| lines.access(&cost(), me, now, 7, kind).at;
+        at(0, 0, Kind::Store);
+        at(1, 1_000, Kind::Load);
+        // Not written since it moved: now both have it.
+        assert_eq!(at(0, 20_000, Kind::Load), 33_000);
+        assert_eq!(at(1, 40_000, Kind::Load), 41_000);
+        assert_eq!(at(1, 50_000, Kind::Store), 50_000 + 40_000 + 1_000);
+        assert_eq!(at(1, 100_000, Kind::Rmw), 103_000);
+        // And of those who are far.
+        at(3, 200_000, Kind::Load);
+        at(0, 400_000, Kind::Load);
+        assert_eq!(at(0, 600_000, Kind::Store), 600_000 + 200_000 + 1_000);
+    }
+
+    #[test]
+    fn who_comes_while_it_is_on_its_way_follows_it() {
         let mut lines = Lines::new(4);
         lines.access(&cost(), 0, 0, 7, Kind::Store);
-        assert_eq!(lines.access(&cost(), 1, 0, 7, Kind::Rmw).at, 13_000);
-        assert_eq!(lines.access(&cost(), 2, 0, 7, Kind::Rmw).at, 10_000 + 103_000);
+        assert_eq!(lines.access(&cost(), 1, 0, 7, Kind::Rmw).at, 15_000);
+        assert_eq!(lines.access(&cost(), 2, 0, 7, Kind::Rmw).at, 12_000 + 103_000);
+    }
+
+    #[test]
+    fn what_was_asked_for_early_is_there_when_it_has_arrived() {
+        let mut lines = Lines::new(4);
+        lines.access(&cost(), 0, 0, 7, Kind::Store);
+        lines.access(&cost(), 1, 1_000, 7, Kind::Write);
+        assert_eq!(lines.access(&cost(), 1, 2_000, 7, Kind::Rmw).at, 13_000 + 3_000, "not before");
+        assert_eq!(lines.access(&cost(), 1, 60_000, 7, Kind::Rmw).at, 63_000, "nobody has asked since");
     }
 
     #[test]
@@ -232,21 +325,35 @@ mod tests {
         lines.access(&cost(), 1, 0, 7, Kind::Load);
         assert!(lines.watch(7, (1, 4)));
         assert!(!lines.watch(7, (2, 1)), "it has not got it");
-        assert_eq!(lines.access(&cost(), 0, 0, 7, Kind::Store).wake, [(1, 4)]);
-        assert!(lines.access(&cost(), 0, 0, 7, Kind::Store).wake.is_empty());
+        let written = lines.access(&cost(), 0, 50_000, 7, Kind::Store);
+        assert_eq!((written.wake, written.lost_at), (vec![(1, 4)], 53_000));
+        assert!(lines.access(&cost(), 0, 90_000, 7, Kind::Store).wake.is_empty());
         assert!(!lines.watch(7, (1, 5)), "it has lost it");
     }
 
     #[test]
     fn who_has_just_got_a_line_can_try_again_before_it_goes_on() {
-        let cost = Cost { hold_ns: 20.0, ..cost() };
         let mut lines = Lines::new(4);
-        lines.access(&cost, 0, 0, 7, Kind::Store);
-        assert_eq!(lines.access(&cost, 1, 0, 7, Kind::Rmw).at, 13_000);
-        // The next one has asked for it already, and comes when the first has had its moment.
-        assert_eq!(lines.access(&cost, 2, 5_000, 7, Kind::Rmw).at, 10_000 + 20_000 + 103_000);
-        assert_eq!(lines.access(&cost, 1, 13_000, 7, Kind::Rmw).at, 16_000);
-        assert_eq!(lines.access(&cost, 1, 30_000, 7, Kind::Rmw).at, 130_000 + 20_000 + 103_000);
+        lines.access(&cost(), 2, 0, 7, Kind::Store);
+        assert_eq!(lines.access(&cost(), 1, 0, 7, Kind::Rmw).at, 103_000);
+        // The next one has asked for it already, and its request gets there a quarter of the journey after the line.
+        assert_eq!(lines.access(&cost(), 3, 5_000, 7, Kind::Rmw).at, 100_000 + 103_000);
+        assert_eq!(lines.access(&cost(), 1, 103_000, 7, Kind::Rmw).at, 106_000);
+        assert_eq!(lines.access(&cost(), 1, 130_000, 7, Kind::Rmw).at, 200_000 + 103_000);
+    }
+
+    #[test]
+    fn who_reads_and_writes_at_once_pays_one_journey_and_who_lets_others_look_between_two() {
+        let trip = |pause| {
+            let mut lines = Lines::new(4);
+            lines.access(&cost(), 0, 0, 7, Kind::Store);
+            let seen = lines.access(&cost(), 1, 1_000, 7, Kind::Load).at;
+            // The first looks again at once.
+            assert_eq!(lines.access(&cost(), 0, seen, 7, Kind::Load).at, seen + 13_000);
+            lines.access(&cost(), 1, seen + pause, 7, Kind::Store).at - pause
+        };
+        assert_eq!(trip(2_000), 15_000);
+        assert_eq!(trip(30_000), 15_000 + 40_000);
     }
 
     #[test]
@@ -255,8 +362,8 @@ mod tests {
         for cpu in 0..100 {
             lines.access(&cost(), cpu, 0, 7, Kind::Load);
         }
-        assert!((0..100).all(|cpu| !lines.access(&cost(), cpu, 0, 7, Kind::Load).changed));
-        assert!(lines.access(&cost(), 50, 0, 7, Kind::Rmw).changed);
-        assert!(lines.access(&cost(), 51, 0, 7, Kind::Load).changed);
+        assert!((1..100).all(|cpu| !lines.access(&cost(), cpu, 900_000, 7, Kind::Load).changed));
+        assert!(lines.access(&cost(), 50, 1_000_000, 7, Kind::Rmw).changed);
+        assert!(lines.access(&cost(), 51, 2_000_000, 7, Kind::Load).changed);
     }
 }

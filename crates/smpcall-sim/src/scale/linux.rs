@@ -11,7 +11,7 @@ use super::cost::Ps;
 use super::machine::machine;
 use super::workload::Calls;
 use smpcall_instrumented::CpuMask;
-use smpcall_sim_atomics::{AtomicU32, AtomicUsize, Ordering};
+use smpcall_sim_atomics::{self as memory, AtomicU32, AtomicUsize, Kind, Ordering};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
@@ -76,6 +76,7 @@ impl Linux {
         // Relaxed: a guess.
         let mut first = queue.load(Ordering::Relaxed);
         loop {
+            memory::touch(&csd.next, Kind::Write);
             csd.next.set(std::ptr::with_exposed_provenance(first));
             let new = std::ptr::from_ref(csd).expose_provenance();
             // AcqRel: publishes the object. Failure Relaxed: we try again.
@@ -89,10 +90,12 @@ impl Linux {
     fn fill(csd: &Csd, flags: u32, function: Rc<dyn Fn()>) {
         // Relaxed: published by the push.
         csd.flags.store(flags, Ordering::Relaxed);
+        memory::touch(&csd.function, Kind::Write);
         csd.function.replace(Some(function));
     }
 
     fn run(csd: &Csd, sync: bool) {
+        memory::touch(&csd.function, Kind::Read);
         let function = csd.function.take().expect("it was filled");
         if !sync {
             // Release: the fields were read.
@@ -163,10 +166,11 @@ impl Calls for Linux {
             // SAFETY: an object is in a list only while it is locked, and its owner waits for that to end before it reuses or
             // leaves it.
             let csd = unsafe { &*at };
+            memory::touch(&csd.next, Kind::Read);
+            at = csd.next.get();
             // Relaxed: it is ours.
             let sync = csd.flags.load(Ordering::Relaxed) & SYNC != 0;
             if sync { &mut waited_for } else { &mut others }.push(csd);
-            at = csd.next.get();
         }
         waited_for.into_iter().rev().for_each(|csd| Self::run(csd, true));
         others.into_iter().rev().for_each(|csd| Self::run(csd, false));

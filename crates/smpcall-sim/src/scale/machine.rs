@@ -5,7 +5,8 @@
 //! runs and of the constants: nothing is drawn.
 //!
 //! A CPU that spins costs the model nothing: if since its last pause it has only looked at lines that it had, nothing can
-//! change until somebody takes one of them away, or an interrupt comes; so it sleeps until then.
+//! change until somebody takes one of them away, or an interrupt comes; so it sleeps until then, and until its loop would have
+//! come round to its next look.
 //!
 //! # Invariants
 //!
@@ -15,8 +16,9 @@
 
 use super::cost::{Cost, Ps, ps};
 use super::lines::{Lines, Watcher};
+use super::vcpu::Vcpu;
 use corosensei::stack::DefaultStack;
-use corosensei::{Coroutine, CoroutineResult, Yielder};
+use corosensei::{Coroutine, CoroutineResult};
 use smpcall_sim_atomics::{self as memory, Access, Hook, Kind};
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -25,49 +27,14 @@ use std::collections::BinaryHeap;
 /// Address space; what is not touched takes no memory.
 const STACK_BYTES: usize = 64 * 1024;
 
+/// How often a CPU that rests takes interrupts.
+const REST_STEP: Ps = 50_000;
+
 /// What an idle CPU's interrupt does.
 pub(super) type Handler = std::rc::Rc<dyn Fn()>;
 /// What a virtual CPU runs in its thread.
 pub(super) type Body = Box<dyn FnOnce()>;
 type Virtual = Coroutine<(), (), (), DefaultStack>;
-
-/// One virtual CPU.
-struct Vcpu {
-    clock: Cell<Ps>,
-    /// When an interrupt that was sent to it arrives.
-    interrupt_at: Cell<Option<Ps>>,
-    irq_off: Cell<u32>,
-    in_interrupt: Cell<bool>,
-    /// It sleeps, or spins on lines that nobody has touched.
-    blocked: Cell<bool>,
-    /// Which of its spins it is in.
-    spin: Cell<u64>,
-    /// Lines that it has looked at since its last pause.
-    looked_at: RefCell<Vec<usize>>,
-    /// It has done more than to look at what it had.
-    changed: Cell<bool>,
-    yielder: Cell<*const Yielder<(), ()>>,
-}
-
-impl Vcpu {
-    fn new() -> Self {
-        Self {
-            clock: Cell::new(0),
-            interrupt_at: Cell::new(None),
-            irq_off: Cell::new(0),
-            in_interrupt: Cell::new(false),
-            blocked: Cell::new(false),
-            spin: Cell::new(0),
-            looked_at: RefCell::default(),
-            changed: Cell::new(true),
-            yielder: Cell::new(std::ptr::null()),
-        }
-    }
-
-    fn takes_interrupts(&self) -> bool {
-        self.irq_off.get() == 0 && !self.in_interrupt.get()
-    }
-}
 
 /// The machine of the calling OS thread. One for its life: what points to it needs no proof.
 pub(super) struct Machine {
@@ -200,7 +167,7 @@ impl Machine {
     /// Lets time pass on the virtual CPU that runs.
     pub(super) fn work(&self, time: Ps) {
         self.here(|cpu| {
-            cpu.clock.set(cpu.clock.get() + time);
+            cpu.spend(time);
             cpu.changed.set(true);
         });
     }
@@ -208,13 +175,10 @@ impl Machine {
     /// Interrupts the CPUs `first + n` for each bit `n`.
     pub(super) fn interrupt(&self, first: u32, cpus: usize) {
         let cost = self.cost.get();
+        self.here(Vcpu::await_stores);
         let mut rest = cpus;
         while rest != 0 {
-            // Of the CPUs that one write reaches, all at once.
-            let mut now = 1 << rest.trailing_zeros();
-            while now != rest && cost.ipi_writes(first, now | lowest(rest & !now)) == 1 {
-                now |= lowest(rest & !now);
-            }
+            let mut now = cost.ipi_reaches(first, rest);
             rest &= !now;
             self.work(cost.ipi_write());
             while now != 0 {
@@ -242,23 +206,28 @@ impl Machine {
         self.ready.borrow_mut().push(Reverse((cpu.clock.get(), number)));
     }
 
-    /// Whoever spins on a line that was taken away looks again.
+    /// Whoever spins on a line that was taken away looks again, when its loop has come round to it.
     fn wake_watchers(&self, watchers: Vec<Watcher>, at: Ps) {
         let cpus = self.cpus.borrow();
         for (number, spin) in watchers {
             let cpu = &cpus[number as usize];
             if cpu.blocked.get() && cpu.spin.get() == spin {
-                self.wake(number, cpu, at);
+                self.wake(number, cpu, cpu.next_look(at));
             }
         }
     }
 
-    /// A spin's pause.
+    /// A waiting caller's pause between two looks.
     pub(super) fn relax(&self) {
+        self.pause(1);
+    }
+
+    /// A spin's pause: so great a part of a waiting caller's.
+    pub(super) fn pause(&self, part: u64) {
         let me = self.current.get();
-        self.work_unchanged(ps(self.cost.get().pause_ns));
+        self.work_unchanged(ps(self.cost.get().pause_ns) / part);
         let (changed, looked_at, spin) = self.here(|cpu| {
-            cpu.spin.set(cpu.spin.get() + 1);
+            cpu.begin_spin();
             (cpu.changed.replace(false), std::mem::take(&mut *cpu.looked_at.borrow_mut()), cpu.spin.get())
         });
         let due = self.here(|cpu| cpu.interrupt_at.get().is_some() && cpu.takes_interrupts());
@@ -280,8 +249,18 @@ impl Machine {
         self.let_others_in();
     }
 
+    /// Runs something else for a time, with interrupts on.
+    pub(super) fn rest(&self, time: Ps) {
+        let until = self.now() + time;
+        while self.now() < until {
+            self.work(REST_STEP);
+            self.take_interrupts();
+            self.let_others_in();
+        }
+    }
+
     fn work_unchanged(&self, time: Ps) {
-        self.here(|cpu| cpu.clock.set(cpu.clock.get() + time));
+        self.here(|cpu| cpu.spend(time));
     }
 
     fn block(&self) {
@@ -336,16 +315,29 @@ impl Machine {
         let asked = self.lines.borrow_mut().access(&cost, me, self.now(), at.addr() / 64, Kind::Write);
         self.work_unchanged(ps(cost.hit_ns));
         if !asked.wake.is_empty() {
-            self.wake_watchers(asked.wake, asked.at);
+            self.wake_watchers(asked.wake, asked.lost_at);
         }
     }
 
+    /// Prices an access in the order of time: whoever is earlier goes first, before it is priced and before it is made. So nobody
+    /// takes the line away in between.
     fn price(&self, access: Access) {
+        if access.kind == Kind::Rmw {
+            self.here(Vcpu::await_stores);
+        }
+        self.let_others_in();
+        self.price_now(access);
+        self.let_others_in();
+    }
+
+    fn price_now(&self, access: Access) {
         let me = self.current.get();
         let cost = self.cost.get();
-        let accessed = self.lines.borrow_mut().access(&cost, me, self.now(), access.line, access.kind);
+        let now = self.now();
+        let asks_at = self.here(|cpu| cpu.asks_at(access.kind));
+        let accessed = self.lines.borrow_mut().access(&cost, me, asks_at, access.line, access.kind);
         self.here(|cpu| {
-            cpu.clock.set(accessed.at);
+            cpu.goes_on(access.kind, accessed.at, ps(cost.hit_ns));
             if accessed.changed {
                 cpu.changed.set(true);
             }
@@ -354,13 +346,10 @@ impl Machine {
             }
         });
         if !accessed.wake.is_empty() {
-            self.wake_watchers(accessed.wake, accessed.at);
+            // Not in the past of those who have gone on meanwhile.
+            self.wake_watchers(accessed.wake, accessed.lost_at.max(now));
         }
     }
-}
-
-fn lowest(cpus: usize) -> usize {
-    cpus & cpus.wrapping_neg()
 }
 
 impl Hook for Machine {
@@ -370,11 +359,11 @@ impl Hook for Machine {
         }
         match access.kind {
             Kind::Own | Kind::Fence => self.work_unchanged(ps(self.cost.get().hit_ns)),
+            // Memory that is no atomic: a price, and no place for an interrupt.
             Kind::Read | Kind::Write => self.price(access),
             Kind::Load | Kind::Store | Kind::Rmw => {
                 self.take_interrupts();
                 self.price(access);
-                self.let_others_in();
             }
         }
     }

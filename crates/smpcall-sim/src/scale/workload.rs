@@ -121,6 +121,9 @@ pub struct Price {
 /// Everybody begins when all are online.
 pub(super) const START: Ps = 1_000_000_000;
 
+/// Between two rounds; longer than a handler takes to its end.
+const REST: Ps = 20_000_000;
+
 /// Adds up what was measured.
 #[derive(Default)]
 struct Tally {
@@ -221,11 +224,14 @@ fn body(
     })
 }
 
-/// The same call a few times. The first is not counted: lines are not yet where they are later.
+/// The same call a few times, each when all have come to rest: else a target that is on its way out would find the next one
+/// without being interrupted. The first is not counted: lines are not yet where they are later.
 fn rounds(tally: &Tally, call: impl Fn()) {
     call();
+    machine().rest(REST);
     tally.begin();
     for _ in 0..3 {
+        machine().rest(REST);
         let begun = machine().now();
         call();
         tally.add(machine().now() - begun);
@@ -243,4 +249,23 @@ fn some_others(words: &mut [usize], cpu: u32, cpus: u32) -> &mut CpuMask {
         }
     }
     mask
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Both push with a load and a compare-and-swap that is tried again, on a line for which all the others wait.
+    #[test]
+    fn posts_of_all_to_one_cost_both_algorithms_about_the_same_and_each_post_its_part() {
+        let each = |algorithm, cpus| {
+            let price = price(Workload::AllToOne, algorithm, cpus, &Cost::default());
+            (price.ns / f64::from(cpus), price.transfers / f64::from(cpus))
+        };
+        for cpus in [64, 256] {
+            let [ours, linux] = Algorithm::ALL.map(|algorithm| each(algorithm, cpus));
+            assert!((0.7..1.4).contains(&(ours.0 / linux.0)), "{ours:?} and {linux:?} with {cpus}");
+            assert!(ours.1 < 6.0 && linux.1 < 6.0, "few tries: {ours:?} and {linux:?} with {cpus}");
+        }
+    }
 }

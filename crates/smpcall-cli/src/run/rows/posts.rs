@@ -2,10 +2,10 @@
 
 use super::super::checks::Checks;
 use super::super::samples::Sample;
-use super::super::stage::{Stage, TARGET};
+use super::super::stage::{CALLER, Stage, TARGET};
 use crate::pace::Line;
 use anyhow::Result;
-use smpcall_host::smpcall::Csd;
+use smpcall_host::smpcall::{Budget, Csd, Flushed, Sleep};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const POSTS: u32 = 64;
@@ -52,6 +52,23 @@ pub(super) fn posts(stage: &Stage<'_>, posts: u32, checks: &mut Checks) -> Sampl
     checks.all("P1", "a post that returns Ok runs", came.into(), posts.into());
     checks.same("P1", "a post that returns Ok runs once", runs() - before, accepted.into());
     sample
+}
+
+/// Posts to the CPU that posts, each followed by the flush that runs it.
+pub(super) fn to_oneself(stage: &Stage<'_>, checks: &mut Checks) -> Result<Sample> {
+    // Looking, so that it need not ring itself.
+    stage.machine.poll_begin();
+    let mut ran = 0;
+    let sample = Sample::time(POSTS, || {
+        for _ in 0..POSTS {
+            let posted = stage.machine.post(CALLER, &COUNT).is_ok();
+            ran += u32::from(posted && stage.machine.flush(Budget::DEFAULT) == Flushed::All(1));
+        }
+    });
+    let empty = stage.machine.poll_end() == Sleep::Ready;
+    checks.all("P1", "a post to oneself runs in the next flush", ran.into(), POSTS.into());
+    checks.that("P1", "and only once", empty);
+    Ok(sample)
 }
 
 /// Detached calls, each until it has run.
