@@ -3,7 +3,7 @@
 use crate::arch;
 use crate::machine::Machine;
 use core::sync::atomic::{AtomicBool, Ordering};
-use smpcall::{Budget, Flushed, Sleep};
+use smpcall::{Budget, Sleep};
 
 /// How often a CPU looks before it sleeps.
 const LOOKS: u32 = 50;
@@ -53,9 +53,9 @@ pub(crate) fn until<const TRACES: bool>(smp: &Machine<TRACES>, mut done: impl Fn
 /// Ends the polling: the queue is at rest, and whoever posts from now on rings.
 fn rest<const TRACES: bool>(smp: &Machine<TRACES>) {
     while smp.poll_end() == Sleep::Work {
-        if smp.flush(Budget::DEFAULT) == Flushed::Nested {
-            relax();
-        }
+        let _ = smp.flush(Budget::DEFAULT);
+        // Work is also what a flush has left for the thread.
+        smp.run_blocking();
     }
 }
 
