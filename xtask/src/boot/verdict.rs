@@ -138,11 +138,11 @@ mod tests {
 
     #[test]
     fn a_conformance_run_is_read_by_the_suites_own_reader() {
-        let good = "firmware\nsmpcall kernel: 1 CPUs, conformance\nsmpcall conformance: 1 cases\nok a\n\
+        let good = "firmware\nsmpcall kernel: 1 CPUs, conformance\nsmpcall conformance: 1 cases\nok p1_a\n\
             smpcall conformance: end, 1 passed, 0 failed, 0 skipped\nsmpcall kernel: passed\n";
         let of = |log: &str| read(Arch::Aarch64, "conformance", 1, End::Code(0), log);
         assert!(of(good).is_ok(), "{:?}", of(good));
-        assert!(of(&good.replace("ok a", "FAILED a: b")).is_err());
-        assert!(of(&good.replace("ok a\n", "")).is_err());
+        assert!(of(&good.replace("ok p1_a", "FAILED p1_a: b")).is_err());
+        assert!(of(&good.replace("ok p1_a\n", "")).is_err());
     }
 }
