@@ -4,9 +4,13 @@
 //! so, *and* as many results came as were announced ([`verdict`]). The serial log is kept beside the kernel.
 
 mod build;
+mod icount;
+mod newer;
 mod qemu;
 mod verdict;
 
+pub(crate) use icount::gate;
+pub(crate) use newer::fetch as fetch_newer;
 pub(crate) use qemu::DEBIAN;
 
 use crate::sh;
@@ -52,7 +56,10 @@ pub(crate) struct Boot {
     /// What the kernel runs: conformance, checks, torture, bench; another word, and it says which it knows
     #[arg(long, default_value = "conformance")]
     pub(crate) what: String,
-    /// Further words of its command line, such as seconds=60
+    /// How long, in seconds, where that can be chosen (torture)
+    #[arg(long)]
+    pub(crate) seconds: Option<u32>,
+    /// Further words of its command line, such as rounds=30, seed=7 or apic=xapic
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) word: Vec<String>,
     /// Virtual time that counts instructions: one interleaving, the same figures in every run
@@ -61,6 +68,9 @@ pub(crate) struct Boot {
     /// How QEMU runs the CPUs: threads unless given
     #[arg(long, conflicts_with = "icount")]
     pub(crate) accel: Option<Accel>,
+    /// A machine whose interrupts go by the x2APIC (x86-64): by the newer QEMU that `setup` fetches, unless --qemu names one
+    #[arg(long)]
+    pub(crate) x2apic: bool,
     /// Another QEMU than the one on the path
     #[arg(long, value_name = "PROGRAM")]
     pub(crate) qemu: Option<String>,
@@ -75,9 +85,11 @@ impl Boot {
             arch,
             cpus,
             what: what.to_owned(),
+            seconds: None,
             word: Vec::new(),
             icount: false,
             accel: None,
+            x2apic: false,
             qemu: None,
             timeout: 300,
         }
@@ -85,8 +97,8 @@ impl Boot {
 }
 
 /// Why nothing can be booted here, in a line that says how to get what is missing.
-pub(crate) fn missing(arch: Arch) -> Option<String> {
-    build::Toolchain::find(arch).and(Qemu::find(&Boot::new(arch, 1, ""))).err().map(|why| format!("{why:#}"))
+pub(crate) fn missing(boot: &Boot) -> Option<String> {
+    build::Toolchain::find(boot.arch).and(Qemu::find(boot)).err().map(|why| format!("{why:#}"))
 }
 
 /// Fetches the crates of the kernel, and those that the language's own are built from.
@@ -115,7 +127,7 @@ pub(crate) fn broken(arch: Arch) -> Result<()> {
         ("nonsense", 1, "cannot run `nonsense`"),
         ("conformance", 65, "the machine has 65 CPUs"),
     ] {
-        let (verdict, log) = watch(&Boot { timeout: 20, ..Boot::new(arch, cpus, what) })?;
+        let (verdict, log) = watch(&Boot { timeout: 10, ..Boot::new(arch, cpus, what) })?;
         let Err(why) = verdict else { bail!("{what} was taken for a success") };
         if !format!("{why}\n{log}").contains(because) {
             bail!("{what} failed, but not because of `{because}`: {why}\n{log}");
@@ -146,6 +158,7 @@ fn log_path(boot: &Boot) -> std::path::PathBuf {
         (false, None) => String::new(),
         (false, Some(accel)) => format!("-{}", accel.name()),
     };
+    let how = if boot.x2apic { how + "-x2apic" } else { how };
     let name = format!("{}-{}cpus-{}{how}.log", boot.arch.name(), boot.cpus, boot.what.replace('/', "_"));
     sh::target_dir().join("boot").join(name)
 }

@@ -1,7 +1,7 @@
 //! `setup`: finds what the tests need and installs what it may; a line for each thing, and how to get what is not
 //! there. Running it again changes nothing.
 
-use crate::boot::{self, Arch};
+use crate::boot::{self, Arch, Boot};
 use crate::sanitize::{self, Sanitizer};
 use crate::sh::Cmd;
 use anyhow::{Result, bail};
@@ -41,8 +41,11 @@ pub(crate) fn run() -> Result<()> {
     if let Err(why) = boot::fetch() {
         println!("  kernel: its crates cannot be had (only `boot` needs them): {why:#}");
     }
+    if let Err(why) = boot::fetch_newer() {
+        println!("  QEMU with an x2APIC: not available (only `boot --x2apic` needs it): {why:#}");
+    }
     for arch in Arch::ALL {
-        match boot::missing(arch) {
+        match boot::missing(&Boot::new(arch, 1, "")) {
             None => println!("  boot {arch:?}: ready"),
             Some(why) => println!("  boot {arch:?}: not available (only `boot` needs it): {why}"),
         }

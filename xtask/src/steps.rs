@@ -89,9 +89,16 @@ fn kernel(arch: Arch) -> Step {
     let runs = move || -> Result<()> {
         boot::run(&Boot { icount: true, ..Boot::new(arch, 4, "conformance") })?;
         boot::run(&Boot::new(arch, 4, "conformance"))?;
+        boot::run(&Boot::new(arch, 4, "checks"))?;
+        boot::run(&Boot { seconds: Some(20), ..Boot::new(arch, 4, "torture") })?;
+        let x2apic = Boot { x2apic: true, ..Boot::new(arch, 4, "conformance") };
+        if arch == Arch::X86_64 && boot::missing(&x2apic).is_none() {
+            boot::run(&x2apic)?;
+        }
+        boot::gate(arch)?;
         boot::broken(arch)
     };
-    let body = move || match boot::missing(arch) {
+    let body = move || match boot::missing(&Boot::new(arch, 1, "")) {
         Some(why) => Ok(Verdict::Skipped(why)),
         None => runs().map(|()| Verdict::Passed),
     };

@@ -1,5 +1,6 @@
 //! QEMU: its command lines, and how its machines end.
 
+use super::newer::{self, Newer};
 use super::{Arch, Boot, make_parent};
 use crate::sh::Cmd;
 use anyhow::{Context, Result, bail};
@@ -87,17 +88,34 @@ pub(super) enum End {
 pub(super) struct Qemu {
     program: String,
     version: String,
+    /// If it is the one that was unpacked.
+    newer: Option<Newer>,
 }
 
 impl Qemu {
     pub(super) fn find(boot: &Boot) -> Result<Self> {
-        let program = boot.qemu.clone().unwrap_or_else(|| boot.arch.program().to_owned());
+        if boot.x2apic && boot.arch != Arch::X86_64 {
+            bail!("only x86-64 has an x2APIC");
+        }
+        let newer = if boot.x2apic && boot.qemu.is_none() && boot.accel != Some(Accel::Kvm) {
+            let found = newer::find();
+            Some(found.context(
+                "no QEMU that emulates the x2APIC: `cargo xtask setup` fetches one, or `--accel kvm`",
+            )?)
+        } else {
+            None
+        };
+        let program = match (&boot.qemu, &newer) {
+            (Some(program), _) => program.clone(),
+            (None, Some(newer)) => newer.program(),
+            (None, None) => boot.arch.program().to_owned(),
+        };
         let Ok(said) = Cmd::new(&program, "--version").read() else {
             bail!("no {program}: `cargo xtask setup` as root, or `apt-get install {}`", DEBIAN.join(" "));
         };
         let version = said.lines().next().unwrap_or_default().to_owned();
         match number_of(&version) {
-            Some(number) if number >= OLDEST => Ok(Self { program, version }),
+            Some(number) if number >= OLDEST => Ok(Self { program, version, newer }),
             _ => bail!("{version}: QEMU {}.{} or newer is needed", OLDEST.0, OLDEST.1),
         }
     }
@@ -114,6 +132,9 @@ impl Qemu {
         if boot.icount || boot.accel == Some(Accel::Single) {
             words += " shared-core=1";
         }
+        if let Some(seconds) = boot.seconds {
+            words += &format!(" seconds={seconds}");
+        }
         boot.word.iter().for_each(|word| words.extend([" ", word]));
         // `timeout` outlives us, should we be ended.
         let mut cmd = Cmd::new("timeout", &format!("-k 2 {} {}", boot.timeout, self.program));
@@ -121,6 +142,12 @@ impl Qemu {
             (true, _) => cmd.args("-accel tcg,thread=single -icount shift=3,sleep=off"),
             (false, accel) => cmd.args(accel.unwrap_or(Accel::Threads).args()),
         };
+        if let Some(newer) = &self.newer {
+            cmd = newer.at_home(cmd).args("-nodefaults");
+        }
+        if boot.arch == Arch::X86_64 {
+            cmd = cmd.args(if boot.x2apic { "-cpu qemu64,+x2apic" } else { "-cpu qemu64" });
+        }
         cmd = cmd.args(boot.arch.machine()).args(&format!("-smp {} -m 256M -no-reboot", boot.cpus));
         match cmd.arg("-kernel").arg(kernel).arg("-append").arg(words).into_file(to)?.code() {
             Some(124 | 137) => Ok(End::TimedOut),
