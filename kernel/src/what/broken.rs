@@ -32,8 +32,10 @@ pub(crate) fn loses_a_cpu() -> bool {
         crate::arch::mask_interrupts();
     }
     SMP.online().expect("it comes online here");
-    while is_last {
-        core::hint::spin_loop();
+    if is_last {
+        loop {
+            core::hint::spin_loop();
+        }
     }
     idle::until(&SMP, || SMP.is_online_racy(last));
     SMP.call(last, || ()).is_ok()

@@ -45,8 +45,14 @@ struct Body {
 
 impl Body {
     const fn new() -> Self {
-        const ZERO: AtomicU64 = AtomicU64::new(0);
-        Self { written: ZERO, owed: ZERO, seen: ZERO, accepted: ZERO, removed: ZERO, ran: ZERO }
+        Self {
+            written: AtomicU64::new(0),
+            owed: AtomicU64::new(0),
+            seen: AtomicU64::new(0),
+            accepted: AtomicU64::new(0),
+            removed: AtomicU64::new(0),
+            ran: AtomicU64::new(0),
+        }
     }
 
     fn run(&self) {
