@@ -13,7 +13,7 @@
 //! | `now_ns()`, `set_alarm(after_ns)` | the clock, the same on all CPUs, and this CPU's alarm |
 //! | `raise_interrupt()`, `HAS_NMI`, `raise_nmi()` | this CPU interrupts itself: [`own_interrupt`](crate::traps::own_interrupt), [`own_nmi`](crate::traps::own_nmi) |
 //! | `relax_shared()` | a step of a spin that lets other CPUs run which share the core, in any context |
-//! | `mask_interrupts()`, `fault()` | no interrupt any more; do what no handler is for |
+//! | `mask_interrupts()`, `fault()`, `vanish()` | no interrupt any more; do what no handler is for; end the emulator with 0 and no word |
 //! | `write_console(bytes)` | the serial port |
 //! | `exit(passed)` | ends the emulator, with a code |
 //! | `page` | one page of memory that can be mapped at an address and unmapped: `map(value)`, `unmap()`, `flush_local()`, `read() -> Option<u64>` (`None`: the access faulted) |

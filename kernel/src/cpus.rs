@@ -11,7 +11,7 @@ use smpcall_bare::arch::HardwareId;
 pub(crate) const CPUS_MAX: usize = 64;
 
 /// How long a CPU may take to start.
-const START_NS: u64 = 20_000_000_000;
+const START_NS: u64 = 10_000_000_000;
 
 /// The CPUs' ids, the boot CPU's first; written before the others start.
 static IDS: [AtomicU64; CPUS_MAX] = [const { AtomicU64::new(0) }; CPUS_MAX];

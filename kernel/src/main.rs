@@ -58,6 +58,7 @@ fn boot() -> ! {
 
 /// Every other CPU comes here from `arch`, each time it is started, on its own stack, with interrupts off.
 fn boot_other(cpu: u32) -> ! {
+    what::before_enter(cpu);
     cpus::enter(cpu);
     what::run(cpu);
     idle::for_ever()

@@ -15,6 +15,8 @@ pub(crate) enum What {
     Conformance,
     /// What only a kernel can test: interrupts, page tables, CPUs that go away.
     Checks,
+    /// A TLB shootdown, step by step.
+    Demo,
     /// All kinds of calls at once, while CPUs come and go.
     Torture,
     /// What calls cost.
@@ -24,18 +26,23 @@ pub(crate) enum What {
     Faults,
     Hangs,
     LosesACpu,
+    NeverUp,
+    Vanishes,
 }
 
 impl What {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Conformance,
         Self::Checks,
+        Self::Demo,
         Self::Torture,
         Self::Bench,
         Self::Panics,
         Self::Faults,
         Self::Hangs,
         Self::LosesACpu,
+        Self::NeverUp,
+        Self::Vanishes,
     ];
 
     /// Its name on the command line.
@@ -43,12 +50,15 @@ impl What {
         match self {
             Self::Conformance => "conformance",
             Self::Checks => "checks",
+            Self::Demo => "demo",
             Self::Torture => "torture",
             Self::Bench => "bench",
             Self::Panics => "panics",
             Self::Faults => "faults",
             Self::Hangs => "hangs",
             Self::LosesACpu => "loses-a-cpu",
+            Self::NeverUp => "never-up",
+            Self::Vanishes => "vanishes",
         }
     }
 
@@ -62,13 +72,20 @@ pub(crate) fn run(cpu: u32) -> bool {
     match Command::get().what {
         What::Conformance => conformance::run(),
         What::Checks => checks::run(cpu),
+        What::Demo => checks::demo(cpu),
         What::Torture => torture::run(cpu),
         What::Bench => bench::run(cpu),
         What::Panics => broken::panics(cpu),
         What::Faults => broken::faults(cpu),
-        What::Hangs => broken::hangs(),
+        What::Hangs | What::NeverUp => broken::hangs(),
+        What::Vanishes => broken::vanishes(cpu),
         What::LosesACpu => broken::loses_a_cpu(),
     }
+}
+
+/// Another CPU is about to enter.
+pub(crate) fn before_enter(cpu: u32) {
+    broken::never_up(cpu);
 }
 
 /// The alarm's interrupt.

@@ -79,7 +79,7 @@ fn main() -> ExitCode {
             mutants::run(filter.as_deref(), jobs, asks)
         }
         Verb::Sanitize { which } => sanitize::run(which),
-        Verb::Boot(boot) => boot::run(&boot).map(drop),
+        Verb::Boot(boot) => boot::verb(&boot),
         Verb::SameCode => same_code::run(),
         Verb::Tidy => tidy::run(),
     };

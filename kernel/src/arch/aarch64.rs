@@ -146,6 +146,11 @@ pub(crate) fn fault() {
     unsafe { asm!("udf #0") };
 }
 
+/// PSCI's SYSTEM_OFF: the emulator ends with 0, whatever has happened.
+pub(crate) fn vanish() {
+    let _ = psci::system_off::<Hvc>();
+}
+
 aarch64_rt::exception_handlers!(Exceptions);
 
 /// All come with interrupts off, on the stack that was in use.

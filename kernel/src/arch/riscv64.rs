@@ -184,6 +184,11 @@ pub(crate) fn fault() {
     unsafe { asm!("unimp") };
 }
 
+/// The firmware's shutdown: the emulator ends with 0, whatever has happened.
+pub(crate) fn vanish() {
+    let _ = sbi_rt::system_reset(sbi_rt::Shutdown, sbi_rt::SystemFailure);
+}
+
 /// Comes from `trap_entry` with interrupts off; returns the address at which to go on.
 extern "C" fn trap(cause: usize, pc: usize, value: usize) -> usize {
     const INTERRUPT: usize = 1 << (usize::BITS - 1);

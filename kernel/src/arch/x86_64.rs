@@ -154,6 +154,13 @@ pub(crate) fn fault() {
     unsafe { asm!("ud2") };
 }
 
+/// A triple fault: the machine resets, and the emulator (`-no-reboot`) ends with 0.
+pub(crate) fn vanish() {
+    let none = [0_u16; 5];
+    // SAFETY: no exception has a handler any more, which is what is asked for.
+    unsafe { asm!("lidt [{}]", "ud2", in(reg) &none) };
+}
+
 /// COM1.
 fn uart() -> Option<Uart16550<PioBackend>> {
     // SAFETY: the port of every PC's first serial port.

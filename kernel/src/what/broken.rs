@@ -1,5 +1,7 @@
 //! Kernels that do not work, each in its way: whoever reads along must not take one for a success.
 
+use super::What;
+use crate::command::Command;
 use crate::cpus;
 use crate::idle;
 use crate::machine::SMP;
@@ -18,6 +20,27 @@ pub(crate) fn faults(cpu: u32) -> bool {
     wait_for_ever()
 }
 
+/// The machine is gone: without a word, and with a code that others take for a success.
+pub(crate) fn vanishes(cpu: u32) -> bool {
+    if cpu + 1 == cpus::count() {
+        crate::arch::vanish();
+    }
+    wait_for_ever()
+}
+
+/// The last CPU does not come up: it is started, and holds still.
+pub(crate) fn never_up(cpu: u32) {
+    if cpu + 1 == cpus::count() && Command::get().what == What::NeverUp {
+        hold_still()
+    }
+}
+
+fn hold_still() -> ! {
+    loop {
+        core::hint::spin_loop();
+    }
+}
+
 /// Nobody comes to an end.
 pub(crate) fn hangs() -> bool {
     wait_for_ever()
@@ -33,9 +56,7 @@ pub(crate) fn loses_a_cpu() -> bool {
     }
     SMP.online().expect("it comes online here");
     if is_last {
-        loop {
-            core::hint::spin_loop();
-        }
+        hold_still();
     }
     idle::until(&SMP, || SMP.is_online_racy(last));
     SMP.call(last, || ()).is_ok()

@@ -85,13 +85,22 @@ static LEAVES: [AtomicBool; cpus::CPUS_MAX] = [const { AtomicBool::new(false) };
 
 /// Runs the checks on the first CPU, and serves them on the others.
 pub(crate) fn run(cpu: u32) -> bool {
+    run_each(cpu, &CHECKS)
+}
+
+/// Shows one of them.
+pub(crate) fn demo(cpu: u32) -> bool {
+    run_each(cpu, &[Check { name: "tlb_shootdown", run: shootdown::demo, cpus_min: 1 }])
+}
+
+fn run_each(cpu: u32, checks: &[Check]) -> bool {
     SMP.online().expect("a CPU comes online when it comes up");
     if cpu != 0 {
         stand_by(cpu);
     }
     idle::until(&SMP, || (0..cpus::count()).all(|cpu| SMP.is_online_racy(cpu)));
-    let mut report = Report::announce(CHECKS.len() as u32);
-    for Check { name, run, cpus_min } in &CHECKS {
+    let mut report = Report::announce(checks.len() as u32);
+    for Check { name, run, cpus_min } in checks {
         if cpus::count() < *cpus_min {
             report.result(name, Outcome::Skipped("needs 2 CPUs"));
             continue;

@@ -2,39 +2,58 @@
 
 use super::{Text, Wrong};
 use crate::arch::page;
+use crate::console::println;
 use crate::cpus;
 use crate::machine::SMP;
+use core::fmt;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use smpcall::To;
 
 const ROUNDS: u64 = 20;
 
-/// Maps, has every CPU read, unmaps, calls every CPU to throw its translation out; then every CPU must fault.
+/// Many rounds. That old translations are found before the call shows that there is something to be thrown out.
 pub(super) fn run(text: &mut Text) -> Result<(), Wrong> {
-    let cpus = cpus::count();
     let mut stale_in_all = 0;
-    for round in 1..=ROUNDS {
-        page::map(round);
-        let (read, _) = on_all(page::read);
-        if read != u64::from(cpus) * round {
-            return Err(text.wrong(format_args!("round {round}: {cpus} CPUs read {read} in all")));
-        }
-        page::unmap();
-        // Until they are told, they may go on reading there. That some do shows that there is something to be thrown out.
-        let (_, faults_before) = on_all(page::read);
-        stale_in_all += cpus - faults_before;
-        if SMP.call_many(To::All, page::flush_local).is_err() {
-            return Err(text.wrong(format_args!("round {round}: the multicast was refused")));
-        }
-        let (_, faults) = on_all(page::read);
-        if faults != cpus {
-            return Err(text.wrong(format_args!("round {round}: {faults} of {cpus} CPUs faulted")));
-        }
+    for value in 1..=ROUNDS {
+        stale_in_all += round(text, value, |_| ())?;
     }
+    let cpus = cpus::count();
     text.well(format_args!(
         "{ROUNDS} times {cpus} CPUs faulted; of {} looks before the call, {stale_in_all} found the old translation",
         ROUNDS * u64::from(cpus)
     ))
+}
+
+/// One round, told step by step.
+pub(super) fn demo(text: &mut Text) -> Result<(), Wrong> {
+    let stale = round(text, 7, |step| println!("{step}"))?;
+    text.well(format_args!("{stale} old translations were thrown out"))
+}
+
+/// Maps, has every CPU read, unmaps, calls every CPU to throw its translation out; then every CPU must fault. Returns how many
+/// still read the page when it was unmapped.
+fn round(text: &mut Text, value: u64, tell: fn(fmt::Arguments<'_>)) -> Result<u32, Wrong> {
+    let cpus = cpus::count();
+    page::map(value);
+    let (read, _) = on_all(page::read);
+    tell(format_args!("the page is mapped: {} of {cpus} CPUs read {value} there", read / value));
+    if read != u64::from(cpus) * value {
+        return Err(text.wrong(format_args!("round {value}: {cpus} CPUs read {read} in all")));
+    }
+    page::unmap();
+    // Until they are told, they may go on reading there.
+    let (_, faults_before) = on_all(page::read);
+    let stale = cpus - faults_before;
+    tell(format_args!("it is unmapped: {stale} of {cpus} CPUs still read it, by their old translation"));
+    if SMP.call_many(To::All, page::flush_local).is_err() {
+        return Err(text.wrong(format_args!("round {value}: the multicast was refused")));
+    }
+    let (_, faults) = on_all(page::read);
+    tell(format_args!("every CPU was called to throw its translation out: {faults} of {cpus} fault"));
+    if faults != cpus {
+        return Err(text.wrong(format_args!("round {value}: {faults} of {cpus} CPUs faulted")));
+    }
+    Ok(stale)
 }
 
 /// Has every CPU read the page: the sum of what they read, and how many faulted.
