@@ -29,6 +29,7 @@ pub(crate) struct Site<const TRACES: bool>;
 // there are no threads that could move. `traps::doorbell`, the handler of the doorbell's vector, calls `answer`.
 unsafe impl<const TRACES: bool> Kernel for Site<TRACES> {
     const TRACES: bool = TRACES;
+    const COUNTS_RINGS: bool = TRACES;
     // Emulated CPUs share few cores: who spins keeps the one who is waited for from running.
     const PAUSES: u32 = 100;
 

@@ -135,7 +135,7 @@ pub(crate) fn broken(arch: Arch) -> Result<()> {
         ("vanishes", 2, 60, if arch == Arch::X86_64 { "ended with Code(0)" } else { "does not end with" }),
         ("hangs", 2, 8, "did not end"),
         ("never-up", 2, 60, "CPU 1: was started and never came up"),
-        ("loses-a-cpu", 2, 20, "CPU 0 has waited"),
+        ("loses-a-cpu", 2, 12, "CPU 0 has waited"),
         ("nonsense", 1, 60, "cannot run `nonsense`"),
         ("conformance", 65, 60, "the machine has 65 CPUs"),
     ] {

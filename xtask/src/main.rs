@@ -30,7 +30,7 @@ enum Verb {
     Setup,
     /// Format, lints, tidy, tests, docs, loom models, simulated seeds, a short litmus run, a short torture
     Test {
-        /// Also the mutants, both sanitizers, the whole litmus run, two minutes of torture and two of fresh seeds
+        /// Also the mutants, both sanitizers, the kernel in QEMU, the whole litmus run, a minute of torture and one of fresh seeds
         #[arg(long)]
         full: bool,
     },

@@ -70,7 +70,7 @@ fn plan(extent: Extent) -> Vec<Step> {
     }
     plan.push(step("litmus", cargo("run --release -p smpcall-cli -- litmus")));
     plan.push(step("torture", torture));
-    plan.push(step("sim (long)", cargo("run --release -p smpcall-cli -- sim --seconds 120")));
+    plan.push(step("sim (long)", cargo("run --release -p smpcall-cli -- sim --seconds 60")));
     plan
 }
 
@@ -98,7 +98,7 @@ fn kernel(arch: Arch) -> Step {
         boot::run(&Boot { icount: true, ..Boot::new(arch, 4, "conformance") })?;
         boot::run(&Boot::new(arch, 4, "conformance"))?;
         boot::run(&Boot::new(arch, 4, "checks"))?;
-        boot::run(&Boot { seconds: Some(20), ..Boot::new(arch, 4, "torture") })?;
+        boot::run(&Boot { seconds: Some(10), ..Boot::new(arch, 4, "torture") })?;
         let x2apic = Boot { x2apic: true, ..Boot::new(arch, 4, "conformance") };
         if arch == Arch::X86_64 && boot::missing(&x2apic).is_none() {
             boot::run(&x2apic)?;
@@ -113,10 +113,10 @@ fn kernel(arch: Arch) -> Step {
     Step { name, body: Box::new(body) }
 }
 
-/// A minute on 4 CPUs and one on 16, while CPUs come and go.
+/// Half a minute on 4 CPUs and as long on 16, while CPUs come and go.
 fn torture() -> Result<()> {
     for cpus in ["4", "16"] {
-        Cmd::cargo("run --release -p smpcall-cli -- torture --seconds 60 --onoff-interval 20 --cpus")
+        Cmd::cargo("run --release -p smpcall-cli -- torture --seconds 30 --onoff-interval 20 --cpus")
             .arg(cpus)
             .run()?;
     }

@@ -27,7 +27,7 @@
 //!
 //! `kernel/` in the repository is such a kernel, for all three architectures.
 
-#![no_std]
+#![cfg_attr(not(test), no_std)]
 
 #[cfg(target_arch = "aarch64")]
 #[path = "aarch64.rs"]

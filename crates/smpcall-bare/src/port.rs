@@ -16,6 +16,8 @@ pub unsafe trait Kernel {
     const TRACES: bool = false;
     /// As [`Platform::STAMPS`].
     const STAMPS: bool = false;
+    /// Whether rings are counted, for [`Bare::rings`]: a read-modify-write each, of a line that ringing writes anyway.
+    const COUNTS_RINGS: bool = false;
     /// How often a waiting caller pauses before it sleeps. Few where one core plays several CPUs, as an emulator's may.
     const PAUSES: u32 = 1000;
 
@@ -149,7 +151,7 @@ impl<K: Kernel, const CPUS: usize> Bare<K, CPUS> {
         }
     }
 
-    /// Returns how many rings were sent, to all CPUs. Racy while any are.
+    /// Returns how many rings were sent, to all CPUs, if the kernel [counts](Kernel::COUNTS_RINGS) them. Racy while any are.
     pub fn rings(&self) -> u64 {
         (0..CPUS as u32).map(|cpu| self.rings_to(cpu)).sum()
     }
@@ -187,7 +189,10 @@ impl<K: Kernel, const CPUS: usize> Bare<K, CPUS> {
     fn latch(&self, cpu: u32) -> u64 {
         let bell = self.bell(cpu);
         // Relaxed: a figure.
-        bell.rings.fetch_add(1, Ordering::Relaxed);
+        if K::COUNTS_RINGS {
+            // Relaxed: a figure.
+            bell.rings.fetch_add(1, Ordering::Relaxed);
+        }
         // Release: publishes what the ringer wrote; pairs with `answer`. A read-modify-write, so that a ring that is
         // merged into a pending one continues its release sequence.
         bell.rung.swap(true, Ordering::Release);

@@ -220,3 +220,51 @@ fn write_msr(register: u32, value: u64) {
         asm!("wrmsr", in("ecx") msr, in("eax") value as u32, in("edx") (value >> 32) as u32, options(nostack));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VECTOR: u8 = 0xf0;
+
+    /// A doorbell whose APIC is a page of plain memory.
+    fn on_memory(page: &mut [u32; 1024]) -> Doorbell {
+        let doorbell = Doorbell::new(VECTOR);
+        // SAFETY: plain memory, which takes any access, and outlives the doorbell.
+        unsafe { doorbell.use_xapic(page.as_mut_ptr()) };
+        doorbell
+    }
+
+    fn icr(page: &[u32; 1024]) -> (u32, u32) {
+        (page[ICR as usize / 4], page[ICR_HIGH as usize / 4])
+    }
+
+    #[test]
+    fn x2apic_clusters_are_of_sixteen() {
+        let doorbell = Doorbell::new(VECTOR);
+        assert_eq!([0, 15, 16, 255].map(|id| doorbell.place_of(id)), [(0, 0), (0, 15), (1, 0), (15, 15)]);
+    }
+
+    #[test]
+    fn the_first_eight_of_an_xapic_are_a_group_and_the_others_are_alone() {
+        let mut page = [0; 1024];
+        let doorbell = on_memory(&mut page);
+        assert_eq!([0, 7, 8, 63].map(|id| doorbell.place_of(id)), [(0, 0), (0, 7), (8, 0), (63, 0)]);
+        doorbell.prepare(3);
+        assert_eq!((page[DFR as usize / 4], page[LDR as usize / 4]), (u32::MAX, 1 << 27));
+    }
+
+    #[test]
+    fn p9_what_an_interrupted_sender_wrote_is_put_back() {
+        let mut page = [0; 1024];
+        // A sender whom this one interrupts has just written its destination.
+        page[ICR_HIGH as usize / 4] = 5 << 24;
+        let doorbell = on_memory(&mut page);
+        doorbell.ring(9);
+        assert_eq!(icr(&page), ((ASSERT as u32) | u32::from(VECTOR), 5 << 24));
+        doorbell.ring_group(0, 0b101);
+        assert_eq!(icr(&page), ((ASSERT | LOGICAL) as u32 | u32::from(VECTOR), 5 << 24));
+        assert!(doorbell.ring_all_others());
+        assert_eq!(icr(&page), ((ASSERT | ALL_BUT_SELF) as u32 | u32::from(VECTOR), 5 << 24));
+    }
+}
