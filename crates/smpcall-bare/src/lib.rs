@@ -41,4 +41,7 @@ pub mod arch;
 
 mod port;
 
+#[cfg(doc)]
+use smpcall::Platform;
+
 pub use port::{Bare, Kernel, answer};
