@@ -83,6 +83,7 @@ impl Command {
     /// What was installed.
     pub(crate) fn get() -> Self {
         Self {
+            // Relaxed: see `install`.
             what: What::ALL[WHAT.load(Ordering::Relaxed) as usize],
             seconds: SECONDS.load(Ordering::Relaxed),
             rounds: ROUNDS.load(Ordering::Relaxed),

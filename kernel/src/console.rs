@@ -33,6 +33,7 @@ pub(crate) fn line(what: fmt::Arguments<'_>) {
 
 /// Lets this CPU write whoever holds the console: for a panic.
 pub(crate) fn seize() {
+    // Relaxed: it is for good, and orders nothing.
     SEIZED.store(true, Ordering::Relaxed);
 }
 

@@ -44,6 +44,7 @@ pub(crate) fn discover() -> Result<(), Trouble> {
     let mut found = 0;
     let mut add = |id: HardwareId| {
         if let Some(place) = IDS.get(found) {
+            // Relaxed: the other CPUs start after this, and a start synchronises.
             place.store(id, Ordering::Relaxed);
         }
         found += 1;
@@ -58,16 +59,19 @@ pub(crate) fn discover() -> Result<(), Trouble> {
     if found > CPUS_MAX {
         return Err(Trouble::TooMany(found));
     }
+    // Relaxed: as above.
     COUNT.store(found as u32, Ordering::Relaxed);
     Ok(())
 }
 
 /// How many CPUs the machine has.
 pub(crate) fn count() -> u32 {
+    // Relaxed: see `discover`.
     COUNT.load(Ordering::Relaxed)
 }
 
 fn id_of(cpu: u32) -> HardwareId {
+    // Relaxed: see `discover`.
     IDS[cpu as usize].load(Ordering::Relaxed)
 }
 

@@ -22,6 +22,7 @@ pub(crate) fn share_the_core() {
 /// Returns whether that was said.
 #[inline(always)]
 pub(crate) fn core_is_shared() -> bool {
+    // Relaxed: see `share_the_core`.
     CORE_IS_SHARED.load(Ordering::Relaxed)
 }
 

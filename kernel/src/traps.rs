@@ -23,6 +23,7 @@ pub(crate) fn doorbell() {
 
 /// How often the doorbell interrupted a CPU so far.
 pub(crate) fn doorbells(cpu: u32) -> u64 {
+    // Relaxed: a figure.
     DOORBELLS[cpu as usize].load(Ordering::Relaxed)
 }
 

@@ -61,7 +61,8 @@ fn check(root: &Path) -> Result<Vec<Breach>> {
         let path = path.to_string_lossy().replace('\\', "/");
         breaches.extend(text::undone(&path, &text));
         breaches.extend(docs::check(root, &path, &text));
-        if path.ends_with(".rs") && (path.starts_with("crates/") || path.starts_with("xtask/")) {
+        if path.ends_with(".rs") && ["crates/", "kernel/", "xtask/"].iter().any(|root| path.starts_with(root))
+        {
             match Source::parse(&path, text) {
                 Ok(source) => sources.push(source),
                 Err(why) => breaches.push(Breach::new(&path, 1, why)),

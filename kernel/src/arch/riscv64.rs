@@ -59,6 +59,7 @@ static DEVICE_TREE: AtomicUsize = AtomicUsize::new(0);
 static TICKS_PER_S: AtomicU64 = AtomicU64::new(10_000_000);
 
 extern "C" fn boot(hart: u64, device_tree: usize) -> ! {
+    // Relaxed: no other hart runs yet, and a start synchronises.
     BOOT_HART.store(hart, Ordering::Relaxed);
     DEVICE_TREE.store(device_tree, Ordering::Relaxed);
     if let Some(ticks) = device_tree_ref().and_then(|tree| Some(tree.cpus().next()?.timebase_frequency())) {
@@ -74,6 +75,7 @@ extern "C" fn boot_other(_hart: u64, cpu: u32) -> ! {
 }
 
 fn device_tree_ref() -> Option<Fdt<'static>> {
+    // Relaxed: see `boot`.
     let at = DEVICE_TREE.load(Ordering::Relaxed) as *const u8;
     // SAFETY: the firmware hands over a device tree, outside of the kernel's memory; a zero would be none.
     if at.is_null() { None } else { unsafe { Fdt::from_ptr(at) }.ok() }
@@ -88,6 +90,7 @@ pub(crate) fn command_line() -> &'static str {
 }
 
 pub(crate) fn hardware_id() -> HardwareId {
+    // Relaxed: see `boot`.
     BOOT_HART.load(Ordering::Relaxed)
 }
 
@@ -133,19 +136,26 @@ pub(crate) fn is_stopped(id: HardwareId) -> bool {
     sbi_rt::hart_get_status(id as usize).value == sbi_spec::hsm::hart_state::STOPPED
 }
 
-pub(crate) fn now_ns() -> u64 {
+/// The clock, which all harts share.
+fn ticks() -> u64 {
     let ticks: u64;
-    // SAFETY: reads a register. The clocks of all harts are one.
+    // SAFETY: reads a register.
     unsafe { asm!("rdtime {}", out(reg) ticks, options(nostack)) };
-    (u128::from(ticks) * 1_000_000_000 / u128::from(TICKS_PER_S.load(Ordering::Relaxed))) as u64
+    ticks
+}
+
+fn ticks_per_s() -> u128 {
+    // Relaxed: see `boot`.
+    TICKS_PER_S.load(Ordering::Relaxed).into()
+}
+
+pub(crate) fn now_ns() -> u64 {
+    (u128::from(ticks()) * 1_000_000_000 / ticks_per_s()) as u64
 }
 
 pub(crate) fn set_alarm(after_ns: u64) {
-    let ticks = u128::from(after_ns) * u128::from(TICKS_PER_S.load(Ordering::Relaxed)) / 1_000_000_000;
-    let now: u64;
-    // SAFETY: reads a register.
-    unsafe { asm!("rdtime {}", out(reg) now, options(nostack)) };
-    sbi_rt::set_timer(now.saturating_add(u64::try_from(ticks).unwrap_or(u64::MAX)));
+    let after = u128::from(after_ns) * ticks_per_s() / 1_000_000_000;
+    sbi_rt::set_timer(ticks().saturating_add(u64::try_from(after).unwrap_or(u64::MAX)));
 }
 
 /// The emulator's one thread goes on to the next CPU when this one sleeps; the PAUSE hint does not make it.

@@ -85,10 +85,12 @@ fn turn(duty: Duty) {
 }
 
 fn serve(cpu: u32) -> ! {
+    // Acquire: pairs with `turn`.
     let duty = || if cpu == 1 { DUTY.load(Ordering::Acquire) } else { Duty::Sleeps as u32 };
     loop {
         let now = duty();
         if cpu == 1 {
+            // Release: pairs with `turn`.
             TURNED.store(now, Ordering::Release);
         }
         if now == Duty::Works as u32 {
@@ -119,10 +121,12 @@ static CSD: Csd<fn()> = Csd::new(|| {
 
 /// From before the post to the first instruction of the function.
 fn post_to_entry() -> u64 {
+    // Acquire: pairs with `serve`.
     let turned = TURNED.load(Ordering::Acquire);
     if turned == Duty::Sleeps as u32 {
         let_it_fall_asleep();
     }
+    // Relaxed: the post publishes it.
     ENTERED_NS.store(0, Ordering::Relaxed);
     let before_ns = arch::now_ns();
     QUIET.post(1, &CSD).expect("it is free, and the CPU is online");
@@ -166,12 +170,14 @@ fn busy() -> u64 {
     static HELD: AtomicBool = AtomicBool::new(false);
     static HOLDS: AtomicBool = AtomicBool::new(false);
     static HOLD: Csd<fn()> = Csd::new(|| {
+        // Release, Acquire: each flag is one side's, and the other acts on it; pairs with what follows.
         HOLDS.store(true, Ordering::Release);
         while HELD.load(Ordering::Acquire) {
             idle::relax();
         }
         HOLDS.store(false, Ordering::Release);
     });
+    // Release, Acquire: as above.
     HELD.store(true, Ordering::Release);
     QUIET.post(1, &HOLD).expect("it is free, and the CPU is online");
     while !HOLDS.load(Ordering::Acquire) {
@@ -182,6 +188,7 @@ fn busy() -> u64 {
     let all = (0..AT_ONCE).all(|_| QUIET.post(1, &CSD) == Err(PostError::Busy { cpu: 1 }));
     let ns = arch::now_ns() - before_ns;
     assert!(all, "a queued csd is busy");
+    // Release, Acquire: as above.
     HELD.store(false, Ordering::Release);
     QUIET.wait(&CSD).expect("thread context");
     while HOLDS.load(Ordering::Acquire) {

@@ -117,6 +117,7 @@ fn run_each(cpu: u32, checks: &[Check]) -> bool {
 
 /// Another CPU: does as it is told, until it is told to leave.
 fn stand_by(cpu: u32) -> ! {
+    // Acquire: pairs with `set_duty`, and with `hotplug`.
     let leaves = || LEAVES[cpu as usize].load(Ordering::Acquire);
     let duty = || DUTY.load(Ordering::Acquire);
     while !leaves() {

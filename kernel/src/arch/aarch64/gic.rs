@@ -57,6 +57,7 @@ fn redistributor() -> GicRedistributor<'static> {
     const FRAME_BYTES: usize = 0x1_0000;
     let id = hardware_id();
     let affinity = id >> 32 << 24 | id & 0xff_ffff;
+    // Relaxed: written before this CPU was started.
     let mut at = REDISTRIBUTORS.load(Ordering::Relaxed);
     loop {
         // SAFETY: a register of a redistributor, since the one before was not the last; read only.

@@ -80,6 +80,7 @@ fn address_of(table: &Table) -> u64 {
 
 /// Fills the tables that lead to the page. On the boot CPU, once.
 pub(super) fn enable() {
+    // Relaxed: the store below publishes it.
     MIDDLE.0[0].store(address_of(&LAST) | TABLE, Ordering::Relaxed);
     // Release, and the barrier: a walk that finds a table finds what is in it.
     ROOT.0[AT >> 30].store(address_of(&MIDDLE) | TABLE, Ordering::Release);
@@ -94,6 +95,7 @@ fn publish() {
 
 /// Maps the page, with `value` in it. Nobody has it in a translation buffer.
 pub(crate) fn map(value: u64) {
+    // Relaxed: the entry's store publishes it.
     PAGE.0[0].store(value, Ordering::Relaxed);
     // Release: the entry is seen after the page's value. (What is invalid is in no translation buffer.)
     LAST.0[0].store(address_of(&PAGE) | LEAF, Ordering::Release);
@@ -102,6 +104,7 @@ pub(crate) fn map(value: u64) {
 
 /// Unmaps it. Until each CPU has called `flush_local`, it may go on reading there.
 pub(crate) fn unmap() {
+    // Release: as in `map`.
     LAST.0[0].store(0, Ordering::Release);
     publish();
 }

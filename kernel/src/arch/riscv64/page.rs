@@ -33,8 +33,10 @@ fn entry_of(table: &Table, bits: u64) -> u64 {
 pub(super) fn enable() {
     // Devices, and memory: the first four gigabytes.
     for gigabyte in 0..4 {
+        // Relaxed: every hart writes the same, and the fence below orders it before the hart's own walks.
         ROOT.0[gigabyte].store((gigabyte as u64) << 28 | LEAF, Ordering::Relaxed);
     }
+    // Relaxed: as above.
     ROOT.0[AT >> 30].store(entry_of(&MIDDLE, VALID), Ordering::Relaxed);
     MIDDLE.0[0].store(entry_of(&LAST, VALID), Ordering::Relaxed);
     let root = (&raw const ROOT) as usize >> 12;
@@ -44,6 +46,7 @@ pub(super) fn enable() {
 
 /// Maps the page, with `value` in it. Nobody has it in a translation buffer.
 pub(crate) fn map(value: u64) {
+    // Relaxed: the entry's store publishes it.
     PAGE.0[0].store(value, Ordering::Relaxed);
     // Release, and the fence of `flush_local`: the entry is seen after the page's value.
     LAST.0[0].store(entry_of(&PAGE, LEAF), Ordering::Release);
@@ -52,6 +55,7 @@ pub(crate) fn map(value: u64) {
 
 /// Unmaps it. Until each CPU has called `flush_local`, it may go on reading there.
 pub(crate) fn unmap() {
+    // Release: as in `map`.
     LAST.0[0].store(0, Ordering::Release);
 }
 

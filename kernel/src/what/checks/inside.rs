@@ -27,12 +27,14 @@ static INSIDE: AtomicU32 = AtomicU32::new(0);
 static CAME: AtomicU32 = AtomicU32::new(0);
 
 fn run_of_it() {
+    // Relaxed: it is the posts that publish it.
     SEEN.fetch_max(WRITTEN.load(Ordering::Relaxed), Ordering::Relaxed);
     // Release: pairs with the wait for the last run.
     RUNS.fetch_add(1, Ordering::Release);
 }
 
 fn post() {
+    // Relaxed: what is written, the post publishes; the rest are figures.
     WRITTEN.fetch_add(1, Ordering::Relaxed);
     match SMP.post(TARGET.load(Ordering::Relaxed), &CSD) {
         Ok(()) => _ = ACCEPTED.fetch_add(1, Ordering::Relaxed),
@@ -43,6 +45,7 @@ fn post() {
 
 /// The alarm's interrupt.
 pub(super) fn alarm() {
+    // Relaxed: the thread and its own interrupts are one CPU.
     if !ON.load(Ordering::Relaxed) {
         return;
     }
@@ -50,28 +53,33 @@ pub(super) fn alarm() {
         INSIDE.fetch_add(1, Ordering::Relaxed);
     }
     post();
+    // Relaxed: as above.
     CAME.fetch_add(1, Ordering::Relaxed);
 }
 
 /// The thread posts without a pause; alarms at odd times interrupt it, and post too.
 pub(super) fn run(text: &mut Text) -> Result<(), Wrong> {
+    // Relaxed: the post publishes the first; the others are this CPU's own.
     TARGET.store(cpus::count() - 1, Ordering::Relaxed);
     ON.store(true, Ordering::Relaxed);
     for round in 0..INTERRUPTS {
         let due = CAME.load(Ordering::Relaxed) + 1;
         // Around the time that a post takes, and different each time.
         arch::set_alarm(u64::from(round * 37 % 1000) * 10);
+        // Relaxed: as above.
         while CAME.load(Ordering::Relaxed) < due {
             POSTING.store(true, Ordering::Relaxed);
             post();
             POSTING.store(false, Ordering::Relaxed);
         }
     }
+    // Relaxed: as above.
     ON.store(false, Ordering::Relaxed);
     // Acquire: pairs with `run_of_it`.
     idle::until(&SMP, || {
         RUNS.load(Ordering::Acquire) >= ACCEPTED.load(Ordering::Relaxed) && !CSD.is_pending()
     });
+    // Acquire, Relaxed: the runs first; what they wrote is seen then.
     let (runs, accepted) = (RUNS.load(Ordering::Acquire), ACCEPTED.load(Ordering::Relaxed));
     let (seen, written) = (SEEN.load(Ordering::Relaxed), WRITTEN.load(Ordering::Relaxed));
     let inside = INSIDE.load(Ordering::Relaxed);

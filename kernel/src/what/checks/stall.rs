@@ -10,6 +10,7 @@ const LIMIT_NS: u64 = 20_000_000;
 
 pub(super) fn run(text: &mut Text) -> Result<(), Wrong> {
     let target = cpus::count() - 1;
+    // Relaxed: settings and figures, of which the target needs only the last to come at some time.
     let before_ns = STALL_TIMEOUT_NS.swap(LIMIT_NS, Ordering::Relaxed);
     let stalls = STALLS.load(Ordering::Relaxed);
     let answer = SMP.call(target, || {
@@ -20,6 +21,7 @@ pub(super) fn run(text: &mut Text) -> Result<(), Wrong> {
         }
         arch::now_ns()
     });
+    // Relaxed: as above.
     STALL_TIMEOUT_NS.store(before_ns, Ordering::Relaxed);
     let (reports, named) = (STALLS.load(Ordering::Relaxed) - stalls, STALLED_TARGET.load(Ordering::Relaxed));
     if answer.is_err() || reports == 0 || named != target {

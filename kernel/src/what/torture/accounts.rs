@@ -21,12 +21,14 @@ static WRONGS: AtomicU64 = AtomicU64::new(0);
 
 /// Something is not as it was promised. Says so at once: what comes after may hide it.
 pub(super) fn wrong(what: core::fmt::Arguments<'_>) {
+    // Relaxed: a figure.
     if WRONGS.fetch_add(1, Ordering::Relaxed) < 10 {
         println!("wrong: {what}");
     }
 }
 
 pub(super) fn wrongs() -> u64 {
+    // Relaxed: a figure.
     WRONGS.load(Ordering::Relaxed)
 }
 
@@ -57,14 +59,17 @@ impl Body {
 
     fn run(&self) {
         self.see();
+        // Release: at rest, what the runs wrote is compared; pairs with `sum`.
         self.ran.fetch_add(1, Ordering::Release);
     }
 
     fn see(&self) {
+        // Relaxed: it is the posts that publish it.
         self.seen.fetch_max(self.written.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
     fn is_blind(&self) -> bool {
+        // Relaxed: asked at rest.
         self.seen.load(Ordering::Relaxed) < self.owed.load(Ordering::Relaxed)
     }
 }
@@ -83,6 +88,7 @@ pub(super) enum Posted {
 
 /// Posts, and books what it came to.
 fn book(body: &Body, post: impl FnOnce() -> Result<(), PostError>, owes_accepted: bool) -> Posted {
+    // Relaxed: the post publishes what is written; the rest is compared at rest.
     let value = body.written.fetch_add(1, Ordering::Relaxed) + 1;
     match post() {
         Ok(()) => {
@@ -93,6 +99,7 @@ fn book(body: &Body, post: impl FnOnce() -> Result<(), PostError>, owes_accepted
             Posted::Due
         }
         Err(PostError::Busy { cpu }) => {
+            // Relaxed: as above.
             body.owed.fetch_max(value, Ordering::Relaxed);
             if cpu >= count() {
                 wrong(format_args!("busy on CPU {cpu}, which there is not"));
@@ -163,6 +170,7 @@ impl Contested {
     pub(super) fn cancel(which: usize) {
         let body = &CONTESTED[which];
         if let Cancel::Removed { told } = CONTESTED_CSDS[which].cancel() {
+            // Relaxed: compared at rest.
             body.removed.fetch_add(1, Ordering::Relaxed);
             if told == Told::Yes {
                 body.see();
@@ -205,11 +213,13 @@ impl Lane {
 
     /// The number of the next call from one CPU to another. To be [`Self::accepted`], or forgotten.
     pub(super) fn next(self, from: u32, to: u32) -> u64 {
+        // Relaxed: the sender's own.
         self.sent(from, to).load(Ordering::Relaxed) + 1
     }
 
     /// It was accepted.
     pub(super) fn accepted(self, from: u32, to: u32, number: u64) {
+        // Relaxed: the sender's own.
         self.sent(from, to).store(number, Ordering::Relaxed);
     }
 
@@ -226,6 +236,7 @@ impl Lane {
 /// How many numbered calls were accepted, and how many ran.
 pub(super) fn numbered() -> (u64, u64) {
     let sum = |numbers: &[Numbers; 2]| {
+        // Relaxed: compared at rest.
         numbers.iter().flatten().flatten().map(|number| number.load(Ordering::Relaxed)).sum()
     };
     (sum(&SENT), sum(&RAN))
