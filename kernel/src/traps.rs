@@ -7,6 +7,7 @@ use crate::machine;
 use core::cell::Cell;
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use smpcall_bare::arch::{irq_restore, irq_save};
 
 /// How often each CPU's doorbell interrupted it.
 static DOORBELLS: [AtomicU64; CPUS_MAX] = [const { AtomicU64::new(0) }; CPUS_MAX];
@@ -53,10 +54,13 @@ pub(crate) fn interrupt_self(f: &(dyn Fn() + Sync)) {
     OWN_INTERRUPT.raise(f, arch::raise_interrupt);
 }
 
-/// Raises an NMI whose handler calls `f`, and waits for it; `false` where there is none.
+/// Raises an NMI whose handler calls `f`, and waits for it; `false` where there is none. From any context but an NMI: interrupts
+/// are off meanwhile, or a function that one of them runs could raise another, and take this one's errand.
 pub(crate) fn nmi_self(f: &(dyn Fn() + Sync)) -> bool {
     if arch::HAS_NMI {
+        let irqs = irq_save();
         OWN_NMI.raise(f, arch::raise_nmi);
+        irq_restore(irqs);
     }
     arch::HAS_NMI
 }
