@@ -12,6 +12,7 @@ use crate::machine::SMP;
 use crate::report::{Outcome, Report};
 use accounts::{Contested, Shared};
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use fastrand::Rng;
 use kinds::KINDS;
 
 /// How long after it came back a CPU is switched off again.
@@ -26,32 +27,15 @@ static LEAVES: [AtomicBool; CPUS_MAX] = [const { AtomicBool::new(false) }; CPUS_
 static AT_REST: AtomicU32 = AtomicU32::new(0);
 static SWITCHED_OFF: AtomicU32 = AtomicU32::new(0);
 
-/// Random numbers: Marsaglia's xorshift64*, for each CPU its own.
-pub(crate) struct Rng(u64);
-
-impl Rng {
-    fn new(cpu: u32) -> Self {
-        // Different for each CPU, and never 0.
-        Self((Command::get().seed ^ (u64::from(cpu) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)).max(1))
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16
-    }
-
-    /// A number below `limit`.
-    pub(crate) fn below(&mut self, limit: u32) -> u32 {
-        (self.next() % u64::from(limit)) as u32
-    }
+/// Random numbers, different on each CPU.
+fn rng_of(cpu: u32) -> Rng {
+    Rng::with_seed(Command::get().seed ^ (u64::from(cpu) << 32))
 }
 
 /// The torture on this CPU; the first one times it, switches the others off and on, and reports.
 pub(crate) fn run(cpu: u32) -> bool {
     SMP.online().expect("a CPU comes online when it comes up");
-    let mut rng = Rng::new(cpu);
+    let mut rng = rng_of(cpu);
     if cpu != 0 {
         return work(cpu, &mut rng);
     }
@@ -97,12 +81,13 @@ fn work(cpu: u32, rng: &mut Rng) -> bool {
 fn switch(gone: Option<u32>, rng: &mut Rng) -> Option<u32> {
     match gone {
         None => {
-            let cpu = 1 + rng.below(cpus::count() - 1);
+            let cpu = 1 + rng.u32(..cpus::count() - 1);
             // Release: nothing hangs on it.
             LEAVES[cpu as usize].store(true, Ordering::Release);
             Some(cpu)
         }
         Some(cpu) if cpus::is_stopped(cpu) => {
+            // Relaxed: a figure.
             SWITCHED_OFF.fetch_add(1, Ordering::Relaxed);
             if let Err(why) = cpus::start(cpu) {
                 panic!("CPU {cpu} does not come back: {why}");
@@ -126,6 +111,7 @@ fn report() -> bool {
     result(
         "p10_all_came_to_rest",
         at_rest(),
+        // Relaxed: a figure.
         format_args!("{} of the others did", AT_REST.load(Ordering::Relaxed)),
     );
     let (accepted, ran) = Shared::runs();
@@ -148,6 +134,7 @@ fn report() -> bool {
     result(
         "nothing_was_wrong",
         wrong == 0,
+        // Relaxed: a figure.
         format_args!("{wrong} wrongs; {} times a CPU was switched off", SWITCHED_OFF.load(Ordering::Relaxed)),
     );
     for kind in &KINDS {

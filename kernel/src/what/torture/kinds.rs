@@ -1,11 +1,11 @@
 //! The kinds of calls: a function each, and a row of [`KINDS`].
 
-use super::Rng;
 use super::accounts::{CSDS, Contested, Lane, Posted, Shared, wrong};
 use crate::cpus;
 use crate::machine::SMP;
 use crate::traps;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use fastrand::Rng;
 use smpcall::{CallError, DetachedError, ManyError, To, WaitError};
 
 /// What a call came to.
@@ -32,6 +32,7 @@ impl Kind {
 
     /// How many were done, and how many refused.
     pub(super) fn count(&self) -> (u64, u64) {
+        // Relaxed: figures.
         (self.done.load(Ordering::Relaxed), self.refused.load(Ordering::Relaxed))
     }
 
@@ -59,9 +60,10 @@ pub(super) static KINDS: [Kind; 12] = [
 /// One call of a random kind to a random CPU, and what others want of this CPU's thread.
 pub(super) fn any(me: u32, rng: &mut Rng) {
     SMP.run_blocking();
-    let kind = &KINDS[rng.below(KINDS.len() as u32) as usize];
-    let to = rng.below(cpus::count());
+    let kind = &KINDS[rng.usize(..KINDS.len())];
+    let to = rng.u32(..cpus::count());
     match (kind.perform)(me, to, rng) {
+        // Relaxed: figures.
         Came::Done => _ = kind.done.fetch_add(1, Ordering::Relaxed),
         Came::Refused => _ = kind.refused.fetch_add(1, Ordering::Relaxed),
         Came::NotHere => {}
@@ -69,7 +71,7 @@ pub(super) fn any(me: u32, rng: &mut Rng) {
 }
 
 fn which(rng: &mut Rng) -> usize {
-    rng.below(CSDS as u32) as usize
+    rng.usize(..CSDS)
 }
 
 fn posted(posted: Posted) -> Came {
@@ -79,7 +81,7 @@ fn posted(posted: Posted) -> Came {
 fn contested(_me: u32, to: u32, rng: &mut Rng) -> Came {
     let which = which(rng);
     let outcome = Contested::post(which, to);
-    if rng.below(2) == 0 {
+    if rng.bool() {
         Contested::cancel(which);
     }
     posted(outcome)
@@ -94,7 +96,7 @@ fn lazy(_me: u32, to: u32, rng: &mut Rng) -> Came {
 }
 
 fn call(_me: u32, to: u32, rng: &mut Rng) -> Came {
-    let number = rng.next();
+    let number = rng.u64(..);
     let mut borrowed = [0; 9];
     let answer = SMP.call(to, || {
         if crate::arch::current_cpu() != Some(to) {
@@ -107,8 +109,8 @@ fn call(_me: u32, to: u32, rng: &mut Rng) -> Came {
 }
 
 fn blocking(_me: u32, to: u32, rng: &mut Rng) -> Came {
-    let number = rng.next();
-    let onward = rng.below(cpus::count());
+    let number = rng.u64(..);
+    let onward = rng.u32(..cpus::count());
     let mut wrote = 0;
     let answer = SMP.call_blocking(to, || {
         wrote = number;
@@ -139,7 +141,8 @@ fn judge(kind: &str, answer: Result<u64, CallError>, due: u64, wrote: bool) -> C
 /// A multicast that waits, to all or to the others.
 fn many(_me: u32, _to: u32, rng: &mut Rng) -> Came {
     let ran = AtomicU32::new(0);
-    let to = if rng.below(2) == 0 { To::All } else { To::Others };
+    let to = if rng.bool() { To::All } else { To::Others };
+    // Relaxed: the call's return publishes it (P4).
     match SMP.call_many(to, || _ = ran.fetch_add(1, Ordering::Relaxed)) {
         Ok(reached) if reached.ran == ran.load(Ordering::Relaxed) => Came::Done,
         other => {
@@ -211,7 +214,7 @@ fn from_interrupt(to: u32, rng: &mut Rng, nmi: bool) -> Came {
 
 /// Sleeps for a moment, so that somebody has to ring.
 fn idle(_me: u32, _to: u32, rng: &mut Rng) -> Came {
-    let until_ns = crate::arch::now_ns() + u64::from(rng.below(100_000));
+    let until_ns = crate::arch::now_ns() + u64::from(rng.u32(..100_000));
     crate::idle::until(&SMP, || crate::arch::now_ns() >= until_ns);
     Came::Done
 }
