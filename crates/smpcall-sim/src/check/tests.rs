@@ -144,31 +144,37 @@ fn a_relay_that_is_busy_in_its_own_function_breaks_p5() {
     });
 }
 
+/// Where two calls that one sender made, in that order, begin to run on one CPU. `run` tells whose run begins, `meant` which calls.
+fn two_runs_of_one_sender(
+    history: &History,
+    run: fn(&What) -> Option<usize>,
+    meant: fn(&Act) -> bool,
+) -> Option<(usize, usize)> {
+    let sender = |op: usize| {
+        history.iter().find_map(|event| match &event.what {
+            What::Begin { op: number, act } if *number == op && meant(act) => {
+                Some((event.thread, event.level))
+            }
+            _ => None,
+        })
+    };
+    let begins = |(at, event): (usize, &Event)| Some((at, run(&event.what)?, event.thread));
+    let runs: Vec<(usize, usize, usize)> = history.iter().enumerate().filter_map(begins).collect();
+    runs.iter().enumerate().find_map(|(nth, (at, op, cpu))| {
+        let caller = sender(*op)?;
+        let same = |(_, other, on): &&(usize, usize, usize)| on == cpu && sender(*other) == Some(caller);
+        runs[nth + 1..].iter().find(same).map(|(later, ..)| (*at, *later))
+    })
+}
+
 #[test]
 fn multicasts_of_one_sender_the_other_way_round_break_p6() {
     broken("P6", 1, |_, history| {
-        let quiet = |history: &History, op: usize| {
-            history.iter().find_map(|event| match &event.what {
-                What::Begin { op: number, act: Act::Many { waits: false, .. } } if *number == op => {
-                    Some((event.thread, event.level))
-                }
-                _ => None,
-            })
+        let run = |what: &What| match what {
+            What::RunBegin { of: Of::Many(op), queued: true, .. } => Some(*op),
+            _ => None,
         };
-        let runs: Vec<(usize, usize, usize)> = history
-            .iter()
-            .enumerate()
-            .filter_map(|(at, event)| match event.what {
-                What::RunBegin { of: Of::Many(op), queued: true, .. } => Some((at, op, event.thread)),
-                _ => None,
-            })
-            .collect();
-        let pair = runs.iter().enumerate().find_map(|(nth, (at, op, cpu))| {
-            let sender = quiet(history, *op)?;
-            let same =
-                |(_, other, on): &&(usize, usize, usize)| on == cpu && quiet(history, *other) == Some(sender);
-            runs[nth + 1..].iter().find(same).map(|(later, ..)| (*at, *later))
-        });
+        let pair = two_runs_of_one_sender(history, run, |act| matches!(act, Act::Many { waits: false, .. }));
         let Some((first, second)) = pair else { return false };
         let (a, b) = (history[first].what.clone(), history[second].what.clone());
         history[first].what = b;
@@ -358,28 +364,11 @@ fn no_room_for_a_detached_call_where_there_is_breaks_p5() {
 #[test]
 fn detached_calls_of_one_sender_the_other_way_round_break_p6() {
     broken("P6", 3, |_, history| {
-        let sender = |history: &History, op: usize| {
-            history.iter().find_map(|event| match &event.what {
-                What::Begin { op: number, act: Act::Detached { .. } } if *number == op => {
-                    Some((event.thread, event.level))
-                }
-                _ => None,
-            })
+        let run = |what: &What| match what {
+            What::RunBegin { of: Of::Detached(op), .. } => Some(*op),
+            _ => None,
         };
-        let runs: Vec<(usize, usize, usize)> = history
-            .iter()
-            .enumerate()
-            .filter_map(|(at, event)| match event.what {
-                What::RunBegin { of: Of::Detached(op), .. } => Some((at, op, event.thread)),
-                _ => None,
-            })
-            .collect();
-        let pair = runs.iter().enumerate().find_map(|(nth, (at, op, cpu))| {
-            let same = |(_, other, on): &&(usize, usize, usize)| {
-                on == cpu && sender(history, *other) == sender(history, *op)
-            };
-            runs[nth + 1..].iter().find(same).map(|(later, ..)| (*at, *later))
-        });
+        let pair = two_runs_of_one_sender(history, run, |act| matches!(act, Act::Detached { .. }));
         let Some((first, second)) = pair else { return false };
         let (a, b) = (history[first].what.clone(), history[second].what.clone());
         // What they see stays with their place, so that nobody is blind.
