@@ -10,7 +10,7 @@
 //!   posted only as `&'static` or counted (the count is given back by the run), and a waiting call's frame is left
 //!   only when its word says that it is done.
 //! - **I6** `func` and `arg` belong together: whoever writes one writes both, so a `func` is only ever called with the
-//!   argument that it was made for, once for each claim.
+//!   argument that it was made for, once for each claim. (A foreign csd's are its owner's, and we never write them.)
 
 use crate::stamp::Stamp;
 use crate::state::{Kind, State};
@@ -28,23 +28,33 @@ pub(crate) enum Op {
 /// A header's function. Called once for each claim, on the target, with the header's `arg` (I6).
 pub(crate) type Func = unsafe fn(arg: *const (), op: Op);
 
-/// What queues link: the first 32 bytes of every call object.
-#[cfg_attr(target_pointer_width = "64", repr(C, align(32)))]
-#[cfg_attr(not(target_pointer_width = "64"), repr(C, align(16)))]
+/// What a header's function is: ours, or what another language takes for one, which we only pass on.
+#[derive(Clone, Copy)]
+union Function {
+    ours: Func,
+    foreign: *const (),
+}
+
+const _: () =
+    assert!(size_of::<Func>() == size_of::<*const ()>() && size_of::<Function>() == size_of::<Func>());
+
+/// What queues link: the first 32 bytes of every call object. Aligned no more than Linux's nodes are, some of which lie in the
+/// middle of larger objects ([`crate::foreign`]); what a call object is made of sees to its being in one cache line.
+#[repr(C, align(8))]
 pub struct Header {
     /// The next older entry of the same list (I2).
     pub(crate) next: SharedCell<*const Header>,
     pub(crate) state: State,
     /// In the place of Linux's `src` and `dst`, which our state word names already.
     pub(crate) stamp: Stamp,
-    func: SharedCell<Func>,
+    func: SharedCell<Function>,
     arg: SharedCell<*const ()>,
 }
 
 #[cfg(all(not(loom), target_pointer_width = "64"))]
 const _: () = {
     use core::mem::{align_of, offset_of, size_of};
-    assert!(size_of::<Header>() == 32 && align_of::<Header>() == 32);
+    assert!(size_of::<Header>() == 32 && align_of::<Header>() == 8 && align_of::<Csd<()>>() == 32);
     assert!(offset_of!(Header, next) == 0 && offset_of!(Header, state) == 8);
     assert!(offset_of!(Header, stamp) == 12 && size_of::<Stamp>() == 4);
     assert!(offset_of!(Header, func) == 16 && offset_of!(Header, arg) == 24);
@@ -69,8 +79,21 @@ impl Header {
                 next: SharedCell::new(core::ptr::null()),
                 state: State::new(),
                 stamp: Stamp::new(),
-                func: SharedCell::new(never_posted),
+                func: SharedCell::new(Function { ours: never_posted }),
                 arg: SharedCell::new(core::ptr::null()),
+            }
+        }
+    }
+
+    const_unless_loom! {
+        /// A header of another language's csd, free.
+        pub(crate) fn new_foreign(func: *const (), arg: *const ()) -> Self {
+            Self {
+                next: SharedCell::new(core::ptr::null()),
+                state: State::new(),
+                stamp: Stamp::new(),
+                func: SharedCell::new(Function { foreign: func }),
+                arg: SharedCell::new(arg),
             }
         }
     }
@@ -81,7 +104,7 @@ impl Header {
             next: SharedCell::new(core::ptr::null()),
             state: State::new_waiting(waiter, kind),
             stamp: Stamp::new(),
-            func: SharedCell::new(never_posted),
+            func: SharedCell::new(Function { ours: never_posted }),
             arg: SharedCell::new(core::ptr::null()),
         }
     }
@@ -113,23 +136,37 @@ impl Header {
     #[inline]
     pub(crate) unsafe fn set_work(&self, work: Work) {
         // SAFETY: by I2 nobody else reads or writes the fields between the claim and the push.
-        self.func.with_mut(|func| unsafe { *func = work.func });
+        self.func.with_mut(|func| unsafe { *func = Function { ours: work.func } });
         // SAFETY: as above.
         self.arg.with_mut(|arg| unsafe { *arg = work.arg });
     }
 
-    /// Reads what to run.
+    /// Reads what to run, of a call object of ours.
     ///
     /// # Safety
     ///
     /// The caller is the target, took the header off its queue, and has not unlocked it yet (I2).
     #[inline]
     pub(crate) unsafe fn work(&self) -> Work {
-        // SAFETY: by I2 the fields are the target's, and nobody writes them.
-        let func = self.func.with(|func| unsafe { *func });
+        // SAFETY: by I2 the fields are the target's, and nobody writes them; the function is ours (I6).
+        let func = self.func.with(|func| unsafe { (*func).ours });
         // SAFETY: as above.
         let arg = self.arg.with(|arg| unsafe { *arg });
         Work { func, arg }
+    }
+
+    /// Reads the function, and its argument, of a csd that is none of ours.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Header::work`].
+    #[inline]
+    pub(crate) unsafe fn foreign_work(&self) -> (*const (), *const ()) {
+        // SAFETY: by I2 the fields are the target's, and nobody writes them; every function is an address.
+        let func = self.func.with(|func| unsafe { (*func).foreign });
+        // SAFETY: as above.
+        let arg = self.arg.with(|arg| unsafe { *arg });
+        (func, arg)
     }
 
     /// Reads the next older entry.
@@ -187,7 +224,8 @@ impl Header {
 ///     let _ = smp.post(1, &csd); // `csd` does not live long enough
 /// }
 /// ```
-#[repr(C)]
+#[cfg_attr(target_pointer_width = "64", repr(C, align(32)))]
+#[cfg_attr(not(target_pointer_width = "64"), repr(C, align(16)))]
 pub struct Csd<F> {
     header: Header,
     function: F,

@@ -70,6 +70,12 @@ impl CpuMask {
         self.0.iter().all(|word| *word == 0)
     }
 
+    /// Returns the highest number in the set.
+    pub fn highest(&self) -> Option<u32> {
+        let at = self.0.iter().rposition(|word| *word != 0)?;
+        Some(at as u32 * usize::BITS + self.0[at].ilog2())
+    }
+
     /// Returns how many are in the set.
     pub fn len(&self) -> u32 {
         self.0.iter().map(|word| word.count_ones()).sum()
@@ -164,6 +170,7 @@ mod tests {
         assert!(set.insert(0) && set.insert(usize::BITS) && !set.insert(0));
         assert_eq!(set.iter().collect::<Vec<_>>(), [0, usize::BITS]);
         assert_eq!((set.len(), set.contains(1), set.contains(9999)), (2, false, false));
+        assert_eq!((set.highest(), CpuSet::<3>::new().highest()), (Some(usize::BITS), None));
         assert!(set.remove(0) && !set.remove(0) && !set.remove(9999));
         assert_eq!(format!("{set:?}"), format!("{{{}}}", usize::BITS));
         set.clear();

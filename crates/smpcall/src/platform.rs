@@ -42,6 +42,10 @@ pub unsafe trait Platform {
     /// Whether waiting callers may sleep. If so, completing a call costs a swap instead of a store.
     const PARKS: bool = false;
 
+    /// Whether a CPU that waits looks at its own queue meanwhile, and counts as polling. Where functions must run in an
+    /// interrupt's context, as in Linux, it is left to the doorbell's interrupt, which a caller that may wait has on (P10).
+    const SERVES_IN_WAITS: bool = true;
+
     /// How many CPUs are a group that a multicast is relayed to: a power of two, and not more than a word has bits.
     #[cfg(smpcall_sim)]
     const GROUP: u32 = crate::relay::GROUP;
@@ -116,6 +120,33 @@ pub unsafe trait Platform {
     /// Context: call context.
     fn caught(&self, panic: Self::Panic) {
         drop(panic);
+    }
+
+    /// Runs the function of a foreign csd ([`Smp::post_foreign`](crate::Smp::post_foreign)). `csd` is its address, a name: it may be
+    /// posted anew, or gone, by now.
+    ///
+    /// Context: call context, local interrupts off; must not unwind.
+    ///
+    /// # Safety
+    ///
+    /// `function` and `argument` are what a csd held that was posted as the safety of `post_foreign` demands; called once for
+    /// each accepted post.
+    unsafe fn run_foreign(&self, function: *const (), argument: *const (), csd: *const ()) {
+        let _ = (function, argument, csd);
+        unreachable!("a port that posts foreign csds says how to run them")
+    }
+
+    /// Takes over something that is no csd ([`Smp::push_entry`](crate::Smp::push_entry)): it is off the queue, and runs now, or
+    /// is kept for the end of the flush.
+    ///
+    /// Context: as for [`Self::run_foreign`].
+    ///
+    /// # Safety
+    ///
+    /// `entry` was pushed as the safety of `push_entry` demands; called once for each push that was accepted.
+    unsafe fn take_entry(&self, entry: *const crate::Entry) {
+        let _ = entry;
+        unreachable!("a port that pushes entries says how to run them")
     }
 
     /// Asks the memory system for `line`, to be written soon. A hint: it reads nothing and never faults.

@@ -54,15 +54,17 @@ use crate::csd::Header;
 use crate::sync::{AtomicPtr, Ordering, const_unless_loom};
 use core::ptr::without_provenance_mut;
 
-/// The marks are addresses that no header has: headers are at least 16-aligned.
-const IDLE: usize = 1;
-const POLLING: usize = 2;
-const OFFLINE: usize = 3;
-/// The bit of a list that says that somebody multicasts; 8 alone is a list without a header.
-const CALLED: usize = 8;
+/// The marks are addresses that no header has: headers are at least 8-aligned, and a list's word has this bit clear.
+const IDLE: usize = 4;
+const POLLING: usize = 5;
+const OFFLINE: usize = 6;
+/// The bit of a list that says that somebody multicasts; 2 or 3 alone is a list without a header.
+const CALLED: usize = 2;
 /// The bit of a list in which there is a call that somebody waits for. Looked at before the list is taken, when its headers
 /// cannot be: nothing has made them visible yet.
-const AWAITED: usize = 4;
+const AWAITED: usize = 1;
+
+const _: () = assert!(core::mem::align_of::<Header>() >= 8, "three bits of a header's address are free");
 
 /// What was pushed since the last take: headers, newest first, and whether somebody multicasts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -8,6 +8,7 @@ mod blocking;
 mod call;
 mod detached;
 mod flush;
+mod foreign;
 mod hotplug;
 mod lazy;
 mod many;

@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | 0 | `LOCK` | claimed: queued, or about to be, or (a waiting call) running |
 //! | 2 | `LAZY` | queued without a doorbell (Linux has its lazy flag there too) |
-//! | 4–7 | kind | `ASYNC` 0x00, `SYNC` 0x10, as in Linux; `DETACHED` 0x40, `BLOCKING` 0x50, which Linux (up to 0x30) leaves free |
+//! | 4–7 | kind | `ASYNC` 0x00, `SYNC` 0x10, as in Linux; `DETACHED` 0x40, `BLOCKING` 0x50, `FOREIGN` 0x60, which Linux (up to 0x30) leaves free; 0x20 and 0x30 are no csds: see [`crate::foreign`] |
 //! | 8–23 | CPU + 1 | locked: the target; free: where it ran last; 0: nowhere yet. A waiting or blocking call: who is to be woken |
 //! | 24 | `TOLD` | somebody was told Busy since the claim (or since the last `cancel`) |
 //! | 25 | `CANCELLED` | still linked in the queue, but its run was taken away |
@@ -96,6 +96,8 @@ pub(crate) enum Kind {
     Detached = 0x40,
     /// Somebody waits, and its function runs in the target's thread, outside call context.
     Blocking = 0x50,
+    /// As `Async`, of another language: the port runs it.
+    Foreign = 0x60,
 }
 
 /// Whether a post is to run soon.
@@ -173,6 +175,12 @@ impl State {
     /// Lock-free: goes round again only when somebody else's claim, unlock or first Busy went through (P9).
     #[inline]
     pub(crate) fn claim(&self, cpu: u32, haste: Haste) -> Claim {
+        self.claim_as(Kind::Async, cpu, haste)
+    }
+
+    /// As [`Self::claim`], for a run of that kind.
+    #[inline(always)]
+    pub(crate) fn claim_as(&self, kind: Kind, cpu: u32, haste: Haste) -> Claim {
         let lazy = if haste == Haste::Lazy { LAZY } else { 0 };
         loop {
             if let Some(lost) = self.rely(cpu, haste) {
@@ -180,7 +188,7 @@ impl State {
             }
             // Relaxed: a guess; the CAS below decides.
             let s = self.0.load(Ordering::Relaxed);
-            let want = locked(Kind::Async, cpu) | lazy | s & RUNS;
+            let want = locked(kind, cpu) | lazy | s & RUNS;
             // Acquire: the last flush has read next, func and arg before we write them; pairs with `unlock`.
             if s & LOCK == 0 && self.0.compare_exchange(s, want, Ordering::Acquire, Ordering::Relaxed).is_ok()
             {

@@ -65,6 +65,8 @@ pub enum CallKind {
     Blocking,
     /// A multicast; its csd is the slot that it is kept in.
     Many,
+    /// A csd of another language, or something that is no csd.
+    Foreign,
 }
 
 /// What happened. Addresses are names, to be compared or looked up, not followed. Times are in ns.
@@ -77,7 +79,7 @@ pub enum What {
         cpu: u32,
         /// The call object's address.
         csd: usize,
-        /// The address of what will run: a function of this crate, made for the caller's closure.
+        /// The address of what will run: a function of this crate, made for the caller's closure; what a foreign csd holds; or 0.
         func: usize,
         /// Its kind.
         kind: CallKind,

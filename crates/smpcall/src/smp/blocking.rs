@@ -155,6 +155,12 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             {
                 self.platform.wake(waiter);
             }
+        } else if seen.is_foreign() {
+            // SAFETY: the caller's promise.
+            unsafe { self.run_foreign(cpu, here, header) };
+        } else if seen.is_no_csd() {
+            // SAFETY: the caller's promise.
+            unsafe { self.take_entry(here, header) };
         } else {
             // SAFETY: the caller's promise; there is no other kind.
             unsafe { self.run_detached(cpu, here, header) };

@@ -60,6 +60,11 @@ impl<'a> Wait<'a> {
         self.owing(smp).next().unwrap_or((self.target_cpu, self.target))
     }
 
+    /// The CPU whose queue the caller looks at while it waits.
+    fn serves<P: Platform>(&self) -> Option<&'a PerCpu> {
+        self.here.filter(|_| P::SERVES_IN_WAITS).map(|(_, here)| here)
+    }
+
     fn is_for_a_slot(&self) -> bool {
         self.slots == ALL_SLOTS
     }
@@ -157,7 +162,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         done: impl Fn() -> bool,
         ask: impl Fn() -> Option<Park>,
     ) -> Result<(), Stall> {
-        let polled = wait.here.is_some_and(|(_, here)| here.own.0.polling());
+        let serves = wait.serves::<P>();
+        let polled = serves.is_some_and(|here| here.own.0.polling());
         self.look_at_own_queue(wait);
         let started_ns = self.platform.now_ns();
         let mut stalls =
@@ -167,7 +173,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             if done() {
                 break Ok(());
             }
-            if wait.here.is_some() {
+            if serves.is_some() {
                 if wait.serve == Serve::Blocking {
                     self.run_blocking();
                 }
@@ -195,7 +201,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             let waited_ns = self.platform.now_ns().saturating_sub(started_ns);
             self.end_of_stall(wait, waited_ns, &stalls, &passed);
         }
-        if let Some((_, here)) = wait.here
+        if let Some(here) = serves
             && !polled
         {
             here.own.0.set_polling(false);
@@ -207,7 +213,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
 
     /// Sleeps until woken, rung, or `for_ns` have passed; a CPU gives up looking before, and looks again after.
     fn sleep(&self, wait: &Wait<'_>, ask: &impl Fn() -> Option<Park>, rounds: u32, for_ns: u64) {
-        if let Some((_, here)) = wait.here {
+        if let Some(here) = wait.serves::<P>() {
             let _irq = IrqGuard::new(&self.platform);
             if wait.serve == Serve::Blocking && here.own.0.has_blocking() {
                 return;
@@ -229,7 +235,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             }
         }
         if wait.serve == Serve::Blocking
-            && let Some((_, here)) = wait.here
+            && let Some(here) = wait.serves::<P>()
         {
             here.own.0.set_sleeper(None);
         }
@@ -237,7 +243,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     }
 
     fn look_at_own_queue(&self, wait: &Wait<'_>) {
-        if let Some((_, here)) = wait.here {
+        if let Some(here) = wait.serves::<P>() {
             let _irq = IrqGuard::new(&self.platform);
             self.start_polling(here);
         }

@@ -30,6 +30,15 @@ impl Snapshot {
         self.0 & KIND == Kind::Async as u32
     }
 
+    pub(crate) fn is_foreign(self) -> bool {
+        self.0 & KIND == Kind::Foreign as u32
+    }
+
+    /// Returns whether this is the word of something that is no csd: of it only these bits are known.
+    pub(crate) fn is_no_csd(self) -> bool {
+        matches!(self.0 & KIND, 0x20 | 0x30)
+    }
+
     pub(crate) fn is_blocking(self) -> bool {
         self.0 & KIND == Kind::Blocking as u32
     }

@@ -1,8 +1,8 @@
 //! The toy port, and the one machine of the thread that runs a test.
 
 use smpcall::{
-    Backoff, Budget, Counted, CpuStats, Csd, Event, Flushed, Overdue, Pause, PerCpu, Platform, Smp, Stall,
-    Stats,
+    Backoff, Budget, Counted, CpuStats, Csd, Entry, Event, Flushed, Overdue, Pause, PerCpu, Platform, Smp,
+    Stall, Stats,
 };
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -35,6 +35,8 @@ pub(crate) struct Toy {
     pub(crate) stalls: RefCell<Vec<Stall>>,
     pub(crate) unstuck: RefCell<Vec<Stall>>,
     pub(crate) overdue: RefCell<Vec<Overdue>>,
+    /// The addresses of the entries that were handed over.
+    pub(crate) taken: RefCell<Vec<usize>>,
     pub(crate) events: RefCell<Vec<Event>>,
     /// Is called at every event.
     pub(crate) on_event: RefCell<Told>,
@@ -64,6 +66,7 @@ impl Toy {
             stalls: RefCell::default(),
             unstuck: RefCell::default(),
             overdue: RefCell::default(),
+            taken: RefCell::default(),
             events: RefCell::default(),
             on_event: RefCell::default(),
             stats: Stats::new([const { CpuStats::new() }; CPUS]),
@@ -167,6 +170,20 @@ unsafe impl Platform for Toy {
 
     fn unstuck(&self, stall: &Stall) {
         self.unstuck.borrow_mut().push(*stall);
+    }
+
+    unsafe fn run_foreign(&self, function: *const (), argument: *const (), _csd: *const ()) {
+        union Function {
+            address: *const (),
+            function: extern "C" fn(usize),
+        }
+        // SAFETY: what the tests post are functions of this type.
+        let function = unsafe { Function { address: function }.function };
+        function(argument.addr());
+    }
+
+    unsafe fn take_entry(&self, entry: *const Entry) {
+        self.taken.borrow_mut().push(entry.addr());
     }
 
     fn overdue(&self, overdue: &Overdue) {

@@ -1,0 +1,168 @@
+//! Posts of another language's csds, and of what else rides in the queue; see [`crate::foreign`].
+
+use super::Smp;
+use crate::csd::{Header, Told};
+use crate::error::PostError;
+use crate::foreign::{Entry, ForeignCsd};
+use crate::percpu::{PerCpu, Storage};
+use crate::platform::{IrqGuard, Platform};
+use crate::queue::{Pushed, Seen};
+use crate::state::{Claim, Haste, Kind};
+use crate::trace::{CallKind, What, told};
+
+impl<P: Platform, S: Storage> Smp<P, S> {
+    /// Posts another language's csd to `cpu`, as [`Smp::post`] does ours: P1, P2, P3, P5, P6 and P8 hold of it.
+    ///
+    /// Context, progress, errors: as for [`Smp::post`].
+    ///
+    /// # Safety
+    ///
+    /// 1. From an `Ok` until its function begins, the csd stays alive and in place, and nobody writes to it but by this
+    ///    function. Whoever is told [`Busy`](PostError::Busy) has not changed it either.
+    /// 2. The port's [`run_foreign`](Platform::run_foreign) may call its function with its argument on any CPU, as often as
+    ///    it is posted, and at the same time on several if it is posted to several.
+    #[inline]
+    pub unsafe fn post_foreign(&self, cpu: u32, csd: &ForeignCsd) -> Result<(), PostError> {
+        let target = self.cpu(cpu).ok_or(PostError::NoSuchCpu)?;
+        let header = &csd.0;
+        if let Some(lost) = header.state.rely(cpu, Haste::Now) {
+            return Err(self.refuse(header, lost));
+        }
+        let guess = target.door.0.head.look();
+        if guess == Seen::Offline {
+            told!(self, What::Refused { cpu, csd: header.name() });
+            return Err(PostError::Offline { told: Told::No });
+        }
+        // From the claim to the ring nobody on this CPU may wait for us, as in `post`.
+        let _irq = IrqGuard::new(&self.platform);
+        self.claim_foreign(cpu, header)?;
+        // SAFETY: the claim is ours, and nothing is pushed yet.
+        told!(self, unsafe { queue_foreign(cpu, header) });
+        header.stamp.set(&self.platform);
+        // SAFETY: a chain of one, whose claim is ours, and which the caller keeps alive and in place (I5).
+        match unsafe { target.door.0.head.push(header, header, guess) } {
+            Pushed::Refused => {
+                told!(self, What::Refused { cpu, csd: header.name() });
+                let told = if header.state.unlock(cpu).is_told() { Told::Yes } else { Told::No };
+                Err(PostError::Offline { told })
+            }
+            accepted => {
+                self.answer_push(cpu, 1, accepted);
+                Ok(())
+            }
+        }
+    }
+
+    /// As [`Smp::post_foreign`]; but to the CPU that runs the caller it runs at once, as in Linux, if that CPU is in no call and
+    /// has nothing queued: then nothing that was posted before is overtaken (P6), and nothing recurses (P5).
+    ///
+    /// # Safety
+    ///
+    /// As for [`Smp::post_foreign`]; and the caller stays on its CPU.
+    #[inline]
+    pub unsafe fn post_foreign_or_run(&self, cpu: u32, csd: &ForeignCsd) -> Result<(), PostError> {
+        if let Some((number, here)) = self.here()
+            && number == cpu
+            && !here.own.0.in_call()
+            && !matches!(here.door.0.head.look(), Seen::List(_))
+            && !here.own.0.has_left_over()
+        {
+            let header = &csd.0;
+            let _irq = IrqGuard::new(&self.platform);
+            self.claim_foreign(cpu, header)?;
+            here.own.0.set_in_call(true);
+            // SAFETY: the claim is ours, and so the run.
+            unsafe { self.run_foreign(cpu, here, header) };
+            here.own.0.set_in_call(false);
+            return Ok(());
+        }
+        // SAFETY: the caller's promise.
+        unsafe { self.post_foreign(cpu, csd) }
+    }
+
+    #[inline]
+    fn claim_foreign(&self, cpu: u32, header: &Header) -> Result<(), PostError> {
+        match header.state.claim_as(Kind::Foreign, cpu, Haste::Now) {
+            Claim::Won => Ok(()),
+            lost => Err(self.refuse(header, lost)),
+        }
+    }
+
+    /// Puts something that is no csd into the queue of `cpu`, and rings if need be; `false` if that is offline, and nothing was
+    /// queued.
+    ///
+    /// Context: any, an NMI included. Progress: lock-free.
+    ///
+    /// # Panics
+    ///
+    /// If the machine has no such CPU.
+    ///
+    /// # Safety
+    ///
+    /// 1. The entry is in no queue, and its claim, if it has one, is the caller's. From an acceptance until it was handed to the
+    ///    port's [`take_entry`](Platform::take_entry) it stays alive and in place, and nobody else writes its link or its kind.
+    /// 2. The entry is 8-aligned, its kind is 0x20 or 0x30, and it lies in an object with at least `size_of::<Entry>()` bytes
+    ///    from there on.
+    pub unsafe fn push_entry(&self, cpu: u32, entry: &Entry) -> bool {
+        let target = &self.cpus()[cpu as usize];
+        let header = &entry.0;
+        debug_assert!(header.state.look_racy().is_no_csd(), "an entry of a kind that csds have");
+        let _irq = IrqGuard::new(&self.platform);
+        told!(self, What::Queue { cpu, csd: header.name(), func: 0, kind: CallKind::Foreign });
+        // SAFETY: a chain of one, which the caller keeps alive and in place; its link is ours to write.
+        match unsafe { target.door.0.head.push(header, header, target.door.0.head.look()) } {
+            Pushed::Refused => {
+                told!(self, What::Refused { cpu, csd: header.name() });
+                false
+            }
+            accepted => {
+                self.answer_push(cpu, 1, accepted);
+                true
+            }
+        }
+    }
+
+    /// Runs a foreign csd: free again before its function starts (P5).
+    ///
+    /// # Safety
+    ///
+    /// `header` is that of a foreign csd whose claim was won for this CPU, is in no queue any more, and is run once.
+    pub(super) unsafe fn run_foreign(&self, cpu: u32, here: &PerCpu, header: &Header) {
+        // SAFETY: the fields are ours until the unlock (I2).
+        let (func, arg) = unsafe { header.foreign_work() };
+        let csd = header.name();
+        let entered = self.enter(csd, func.addr(), &header.stamp);
+        here.running.0.begin(header, func);
+        let _ = header.state.unlock(cpu);
+        // SAFETY: the poster's promise; this claim's one call.
+        unsafe { self.platform.run_foreign(func, arg, core::ptr::without_provenance(csd)) };
+        self.exit(csd, func.addr(), entered);
+        here.running.0.end();
+    }
+
+    /// Hands an entry over. Its link was read, so that it may be queued anew at once.
+    ///
+    /// # Safety
+    ///
+    /// It was pushed by `push_entry`, taken off this CPU's queue, and is handed over once.
+    pub(super) unsafe fn take_entry(&self, here: &PerCpu, header: &Header) {
+        let csd = header.name();
+        told!(self, What::Entry { csd, func: 0, queued_ns: None });
+        here.running.0.begin(header, core::ptr::null());
+        // SAFETY: the pusher's promise.
+        unsafe { self.platform.take_entry(core::ptr::from_ref(header).cast()) };
+        told!(self, What::Exit { csd, func: 0, ran_ns: None });
+        here.running.0.end();
+    }
+}
+
+/// The event before a push.
+///
+/// # Safety
+///
+/// The claim is the caller's, and nothing is pushed yet.
+unsafe fn queue_foreign(cpu: u32, header: &Header) -> What {
+    // SAFETY: the fields are ours (I2).
+    let (func, _) = unsafe { header.foreign_work() };
+    What::Queue { cpu, csd: header.name(), func: func.addr(), kind: CallKind::Foreign }
+}

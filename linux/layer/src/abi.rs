@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! What the glue calls. Preemption is off in all of these, and none is called before [`smpcall_init`].
+
+use crate::glue::{self, NO_ROOM};
+use crate::port::{Linux, machine, put};
+use core::ffi::{c_char, c_int, c_void};
+use core::num::NonZeroU32;
+use core::sync::atomic::Ordering;
+use smpcall::{
+    Budget, CallError, CpuMask, DetachedError, Entry, ForeignCsd, ManyError, PerCpu, Platform, PostError,
+    Smp, To,
+};
+
+/// Linux's errno of what we say in our own words.
+const EBUSY: c_int = -16;
+const ENXIO: c_int = -6;
+const EDEADLK: c_int = -35;
+
+/// How much a flush does at most before the CPU gets a turn; then it has rung itself. Linux takes what is there, and no more.
+const BUDGET: Budget = Budget::calls(NonZeroU32::new(8192).unwrap());
+
+/// How many looks for room between two looks at the clock.
+const LOOKS: u32 = 1 << 10;
+
+/// A `smp_call_func_t` and its argument. That it may run on any CPU, and at the same time on several, is what who passes one to
+/// this layer says.
+#[derive(Clone, Copy)]
+struct Call(*const (), *const ());
+
+// SAFETY: as above.
+unsafe impl Send for Call {}
+// SAFETY: as above.
+unsafe impl Sync for Call {}
+
+impl Call {
+    #[inline(always)]
+    fn run(self) {
+        // SAFETY: irqs are off in call context, and the two belong together.
+        unsafe { glue::smpcall_glue_run(self.0, self.1, core::ptr::null()) }
+    }
+}
+
+/// The version, for the boot line.
+#[unsafe(no_mangle)]
+extern "C" fn smpcall_version() -> *const c_char {
+    concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
+}
+
+/// How much memory so many CPUs take.
+#[unsafe(no_mangle)]
+extern "C" fn smpcall_bytes(cpus: u32) -> usize {
+    cpus as usize * size_of::<PerCpu>()
+}
+
+/// Makes the machine.
+///
+/// # Safety
+///
+/// Called once, by the boot CPU, before everything else here; `memory` is ours for ever, 128-aligned, and has
+/// `smpcall_bytes(cpus)` bytes.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn smpcall_init(memory: *mut c_void, cpus: u32) {
+    let first = memory.cast::<PerCpu>();
+    for at in 0..cpus as usize {
+        // SAFETY: within the memory, which is ours.
+        unsafe { first.add(at).write(PerCpu::new()) };
+    }
+    // SAFETY: just written; nobody else has it.
+    let storage = unsafe { core::slice::from_raw_parts_mut(first, cpus as usize) };
+    let machine = Smp::with_storage(Linux, storage).expect("Linux has 1 to 8192 CPUs");
+    // SAFETY: the caller's promise.
+    unsafe { put(machine) };
+}
+
+/// The CPU takes calls from now on.
+#[unsafe(no_mangle)]
+extern "C" fn smpcall_online() {
+    machine().online().expect("a CPU comes online once");
+}
+
+/// The CPU takes no more calls, and has run those that it took (P8).
+#[unsafe(no_mangle)]
+extern "C" fn smpcall_offline() {
+    machine().offline().expect("a CPU that was online, and is in no call");
+}
+
+/// Runs what is queued, with irqs off.
+#[unsafe(no_mangle)]
+extern "C" fn smpcall_flush() {
+    // `More` has rung.
+    let _ = machine().flush(BUDGET);
+}
+
+/// Whether there is anything to flush: for the idle loop, which writes nothing if not.
+#[unsafe(no_mangle)]
+extern "C" fn smpcall_has_work() -> bool {
+    machine().has_work()
+}
+
+/// Waits until `func` has run on another CPU.
+///
+/// # Safety
+///
+/// `func` may be called there with `info`, irqs off.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn smpcall_call(cpu: u32, func: *const (), info: *const ()) -> c_int {
+    let call = Call(func, info);
+    match machine().call(cpu, move || call.run()) {
+        Ok(()) => 0,
+        Err(CallError::WouldDeadlock) => EDEADLK,
+        Err(CallError::Offline | CallError::NoSuchCpu) => ENXIO,
+    }
+}
+
+/// Has `func` run on another CPU, and does not wait for it; only, if need be, for one of the places at its target.
+///
+/// # Safety
+///
+/// As for [`smpcall_call`].
+#[unsafe(no_mangle)]
+unsafe extern "C" fn smpcall_send(cpu: u32, func: *const (), info: *const ()) -> c_int {
+    let call = Call(func, info);
+    let mut room = Room::new(cpu);
+    loop {
+        match machine().post_detached(cpu, move || call.run()) {
+            Ok(()) => return 0,
+            Err(DetachedError::Busy) => room.wait(),
+            Err(DetachedError::Offline | DetachedError::NoSuchCpu) => return ENXIO,
+        }
+    }
+}
+
+/// Posts a csd (P1–P3, P5, P6, P8). To the caller's own CPU it runs at once, if nothing is queued there.
+///
+/// # Safety
+///
+/// As `smp_call_function_single_async` demands: from 0 until its function begins it stays where it is, and its fields what they
+/// are, and that function may be called with its argument.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn smpcall_post(cpu: u32, csd: *const ForeignCsd) -> c_int {
+    // SAFETY: the caller's promise; preemption is off.
+    match unsafe { machine().post_foreign_or_run(cpu, &*csd) } {
+        Ok(()) => 0,
+        Err(PostError::Busy { .. }) => EBUSY,
+        Err(PostError::Offline { .. } | PostError::NoSuchCpu) => ENXIO,
+        Err(PostError::Cancelled { .. }) => unreachable!("nobody cancels these"),
+    }
+}
+
+/// Queues an irq_work or a task wake-up; `false` if the CPU is offline.
+///
+/// # Safety
+///
+/// The node is in no queue and its claim the caller's; it stays alive and in place until it was run, and lies in an `irq_work` or
+/// a `task_struct`.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn smpcall_push(cpu: u32, entry: *const Entry) -> bool {
+    // SAFETY: the caller's promise; the glue has asserted the layouts.
+    unsafe { machine().push_entry(cpu, &*entry) }
+}
+
+/// Has `func` run on the CPUs of a mask of `words` words, the caller's own last and inline; waits for the others if `wait`.
+///
+/// # Safety
+///
+/// As for [`smpcall_call`], on each of them; `mask` names CPUs that the machine has.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn smpcall_many(
+    mask: *const usize,
+    words: usize,
+    func: *const (),
+    info: *const (),
+    wait: bool,
+) -> c_int {
+    // SAFETY: the caller's words, for as long as this call.
+    let mask = CpuMask::from_words(unsafe { core::slice::from_raw_parts(mask, words) });
+    let call = Call(func, info);
+    if wait {
+        return match machine().call_many(To::Mask(mask), || call.run()) {
+            Ok(_) => 0,
+            Err(ManyError::WouldDeadlock) => EDEADLK,
+            Err(_) => unreachable!("a mask of this machine's CPUs"),
+        };
+    }
+    let mut room = Room::new(mask.iter().next().unwrap_or(0));
+    loop {
+        match machine().post_many(To::Mask(mask), move || call.run()) {
+            Ok(_) => return 0,
+            Err(ManyError::Busy) => room.wait(),
+            Err(_) => unreachable!("a mask of this machine's CPUs"),
+        }
+    }
+}
+
+/// How many waits are reported and not over.
+#[unsafe(no_mangle)]
+extern "C" fn smpcall_stalled() -> usize {
+    machine().stalled_waits_racy()
+}
+
+/// A wait for room, where Linux waits for the caller's last such call: with irqs on, or it may be for ever.
+struct Room {
+    target: u32,
+    looks: u32,
+    since_ns: u64,
+    reports: u32,
+}
+
+impl Room {
+    fn new(target: u32) -> Self {
+        Self { target, looks: 0, since_ns: 0, reports: 0 }
+    }
+
+    #[cold]
+    fn wait(&mut self) {
+        machine().platform().relax();
+        self.looks = self.looks.wrapping_add(1);
+        if !self.looks.is_multiple_of(LOOKS) {
+            return;
+        }
+        let now_ns = glue::smpcall_glue_now_ns();
+        if self.since_ns == 0 {
+            self.since_ns = now_ns;
+        }
+        // Relaxed: a setting.
+        let timeout_ns = glue::smpcall_glue_timeout_ns.load(Ordering::Relaxed);
+        let waited_ns = now_ns.saturating_sub(self.since_ns);
+        if timeout_ns != 0 && waited_ns > timeout_ns << self.reports.min(20) {
+            glue::smpcall_glue_stalled(self.target, NO_ROOM, 1, waited_ns, self.reports);
+            self.reports += 1;
+        }
+    }
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The port: a CPU is Linux's, its doorbell the architecture's call-function IPI.
+
+use crate::{arch, glue};
+use core::cell::UnsafeCell;
+use core::convert::Infallible;
+use core::mem::MaybeUninit;
+use core::sync::atomic::Ordering;
+use smpcall::{Entry, PerCpu, Phase, Platform, Smp, Stall};
+
+/// The machine.
+pub(crate) type Machine = Smp<Linux, &'static mut [PerCpu]>;
+
+/// Linux, as the core sees it.
+pub(crate) struct Linux;
+
+// SAFETY: 1. Every function of `abi` is called with preemption off (the glue's duty), and an interrupt or NMI runs on the CPU that
+// it interrupts. 2. `irq_save` masks interrupts; `flush` is called in the call-function interrupt, and otherwise with
+// irqs off. 3. The IPI's vector is latched by the interrupt controller, which is acknowledged before the handler flushes; a
+// polling idle CPU is told by a read-modify-write of its thread's flags, and flushes after it cleared POLLING, with a full barrier
+// between (the contract of TIF_POLLING_NRFLAG). The architecture orders the send behind what was written before. 4. Nothing
+// unwinds. 5. Nobody parks.
+unsafe impl Platform for Linux {
+    type IrqState = arch::IrqState;
+    type Panic = Infallible;
+
+    // A call's function may rely on its being in an interrupt: RCU's do. So a CPU that waits leaves its queue to its interrupts.
+    const SERVES_IN_WAITS: bool = false;
+
+    #[inline(always)]
+    fn current_cpu(&self) -> Option<u32> {
+        Some(arch::current_cpu())
+    }
+
+    #[inline(always)]
+    fn can_wait(&self) -> bool {
+        arch::irqs_are_on() || glue::smpcall_glue_may_wait()
+    }
+
+    #[inline(always)]
+    fn ring(&self, cpu: u32) {
+        glue::smpcall_glue_ring(cpu);
+    }
+
+    #[inline(always)]
+    fn ring_many(&self, first: u32, cpus: usize) {
+        if cpus & (cpus - 1) == 0 {
+            // One: it may poll.
+            self.ring(first + cpus.trailing_zeros());
+        } else {
+            glue::smpcall_glue_ring_many(first, cpus);
+        }
+    }
+
+    #[inline(always)]
+    fn irq_save(&self) -> arch::IrqState {
+        arch::irq_save()
+    }
+
+    #[inline(always)]
+    fn irq_restore(&self, state: arch::IrqState) {
+        arch::irq_restore(state);
+    }
+
+    #[inline(always)]
+    fn relax(&self) {
+        core::hint::spin_loop();
+    }
+
+    fn now_ns(&self) -> u64 {
+        glue::smpcall_glue_now_ns()
+    }
+
+    #[inline(always)]
+    fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Infallible> {
+        Ok(f())
+    }
+
+    fn resume(panic: Infallible) -> ! {
+        match panic {}
+    }
+
+    #[inline(always)]
+    unsafe fn run_foreign(&self, function: *const (), argument: *const (), csd: *const ()) {
+        // SAFETY: it was posted as a `call_single_data_t`: a `smp_call_func_t` and its argument.
+        unsafe { glue::smpcall_glue_run(function, argument, csd) };
+    }
+
+    #[inline(always)]
+    unsafe fn take_entry(&self, entry: *const Entry) {
+        // SAFETY: it came by `__smp_call_single_queue`, as irq_work or task wake-up.
+        unsafe { glue::smpcall_glue_take(entry.cast()) };
+    }
+
+    fn stall_timeout_ns(&self) -> u64 {
+        // Relaxed: a setting.
+        glue::smpcall_glue_timeout_ns.load(Ordering::Relaxed)
+    }
+
+    fn stall_stop_ns(&self) -> u64 {
+        // Relaxed: a setting.
+        glue::smpcall_glue_stop_ns.load(Ordering::Relaxed)
+    }
+
+    #[cold]
+    fn stalled(&self, stall: &Stall) {
+        let how = match stall.phase {
+            Phase::Running => glue::RUNNING,
+            Phase::Behind(_) => glue::BEHIND,
+            Phase::Over => glue::OVER,
+            Phase::Queued | Phase::Taken if stall.owing == 0 => glue::NO_ROOM,
+            Phase::Queued | Phase::Taken => glue::QUEUED,
+        };
+        glue::smpcall_glue_stalled(stall.target, how, stall.owing, stall.waited_ns, stall.reports);
+    }
+
+    fn unstuck(&self, stall: &Stall) {
+        self.stalled(stall);
+    }
+
+    fn stop(&self, stall: &Stall) -> ! {
+        glue::smpcall_glue_stop(stall.target, stall.waited_ns)
+    }
+}
+
+struct Place(UnsafeCell<MaybeUninit<Machine>>);
+
+// SAFETY: written once, by `put`, before any other CPU runs; only shared afterwards.
+unsafe impl Sync for Place {}
+
+static MACHINE: Place = Place(UnsafeCell::new(MaybeUninit::uninit()));
+
+/// The machine.
+#[inline(always)]
+pub(crate) fn machine() -> &'static Machine {
+    // SAFETY: the glue calls nothing of `abi` before `smpcall_init`.
+    unsafe { (*MACHINE.0.get()).assume_init_ref() }
+}
+
+/// Makes the machine.
+///
+/// # Safety
+///
+/// Called once, before anything asks for it, by the only CPU that runs.
+pub(crate) unsafe fn put(machine: Machine) {
+    // SAFETY: the caller's promise.
+    unsafe { (*MACHINE.0.get()).write(machine) };
+}
