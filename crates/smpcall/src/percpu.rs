@@ -17,6 +17,10 @@
 //!   move an array of [`PerCpu`] with its machine. So a CPU remembers where it was when it came online, and whoever is going
 //!   to walk its lists first asks [`Own::demand_home`].
 
+mod storage;
+
+pub use self::storage::Storage;
+
 use crate::csd::Header;
 use crate::detached::Places;
 use crate::door::{Door, Lobby};
@@ -83,6 +87,8 @@ pub(crate) struct Own {
     left_async: OwnPtr<Header>,
     /// And the multicasts.
     left_slots: OwnUsize,
+    /// Whether any of these holds anything: one look for all.
+    left: OwnBool,
     /// Where this was when the CPU came online (I13).
     home: OwnUsize,
     /// Blocking calls that were taken off the queue, for the CPU's thread to run: the oldest, and the newest.
@@ -103,6 +109,7 @@ impl Own {
                 left_sync: OwnPtr::new(null_mut()),
                 left_async: OwnPtr::new(null_mut()),
                 left_slots: OwnUsize::new(0),
+                left: OwnBool::new(false),
                 home: OwnUsize::new(0),
                 blocking: OwnPtr::new(null_mut()),
                 blocking_newest: OwnPtr::new(null_mut()),
@@ -124,7 +131,10 @@ impl Own {
     ///
     /// If it was.
     #[inline]
-    pub(crate) fn demand_home(&self) {
+    pub(crate) fn demand_home<S: Storage>(&self) {
+        if !S::MOVES {
+            return;
+        }
         // Relaxed: the owner's own.
         let home = self.home.load(Ordering::Relaxed);
         assert!(
@@ -215,16 +225,12 @@ impl Own {
 
     /// Returns whether a flush left something over. Reads only; racy for anybody but the owner.
     pub(crate) fn has_left_over(&self) -> bool {
-        // Relaxed: the owner's own lists.
-        !self.left_sync.load(Ordering::Relaxed).is_null()
-            // Relaxed: as above.
-            || !self.left_async.load(Ordering::Relaxed).is_null()
-            // Relaxed: as above.
-            || self.left_slots.load(Ordering::Relaxed) != 0
+        // Relaxed: the owner's own.
+        self.left.load(Ordering::Relaxed)
     }
 
     /// Takes what was left over.
-    pub(crate) fn take_left_over(&self) -> Batch {
+    pub(crate) fn take_left_over<S: Storage>(&self) -> Batch {
         let batch = Batch {
             // Relaxed: the owner's own lists; the headers were published to us when we took them off the head.
             sync: self.left_sync.load(Ordering::Relaxed),
@@ -234,7 +240,7 @@ impl Own {
             slots: self.left_slots.load(Ordering::Relaxed),
         };
         if !batch.is_empty() {
-            self.demand_home();
+            self.demand_home::<S>();
             self.leave_over(Batch::EMPTY);
         }
         batch
@@ -247,6 +253,8 @@ impl Own {
         self.left_async.store(batch.r#async.cast_mut(), Ordering::Relaxed);
         // Relaxed: as above.
         self.left_slots.store(batch.slots, Ordering::Relaxed);
+        // Relaxed: as above.
+        self.left.store(!batch.is_empty(), Ordering::Relaxed);
     }
 }
 
@@ -353,44 +361,5 @@ impl Running {
     pub(crate) fn ended(&self) -> usize {
         // Acquire: shows what the ended runs wrote; pairs with `end`.
         self.ended.load(Ordering::Acquire)
-    }
-}
-
-/// Memory for a machine's CPUs, handed in by the user. Sealed: it must be the machine's alone, and stay in place.
-///
-/// `[PerCpu; N]` (a count chosen at compile time), `&'static mut [PerCpu]` (chosen at start, without an allocator), or
-/// `Box<[PerCpu]>` (feature `alloc`).
-pub trait Storage: sealed::Sealed {
-    /// The CPUs, by number.
-    fn cpus(&self) -> &[PerCpu];
-}
-
-mod sealed {
-    pub trait Sealed {}
-}
-
-impl<const N: usize> sealed::Sealed for [PerCpu; N] {}
-impl<const N: usize> Storage for [PerCpu; N] {
-    #[inline(always)]
-    fn cpus(&self) -> &[PerCpu] {
-        self
-    }
-}
-
-impl sealed::Sealed for &'static mut [PerCpu] {}
-impl Storage for &'static mut [PerCpu] {
-    #[inline(always)]
-    fn cpus(&self) -> &[PerCpu] {
-        self
-    }
-}
-
-#[cfg(feature = "alloc")]
-impl sealed::Sealed for alloc::boxed::Box<[PerCpu]> {}
-#[cfg(feature = "alloc")]
-impl Storage for alloc::boxed::Box<[PerCpu]> {
-    #[inline(always)]
-    fn cpus(&self) -> &[PerCpu] {
-        self
     }
 }

@@ -182,17 +182,22 @@ impl State {
     #[inline(always)]
     pub(crate) fn claim_as(&self, kind: Kind, cpu: u32, haste: Haste) -> Claim {
         let lazy = if haste == Haste::Lazy { LAZY } else { 0 };
+        // Relaxed: a guess; the CAS below, or that of `rely_on`, decides.
+        let mut s = self.0.load(Ordering::Relaxed);
         loop {
-            if let Some(lost) = self.rely(cpu, haste) {
-                return lost;
+            if s & LOCK != 0 {
+                match self.rely_on(s, cpu, haste) {
+                    Ok(lost) => return lost,
+                    Err(now) => s = now,
+                }
+                continue;
             }
-            // Relaxed: a guess; the CAS below decides.
-            let s = self.0.load(Ordering::Relaxed);
             let want = locked(kind, cpu) | lazy | s & RUNS;
             // Acquire: the last flush has read next, func and arg before we write them; pairs with `unlock`.
-            if s & LOCK == 0 && self.0.compare_exchange(s, want, Ordering::Acquire, Ordering::Relaxed).is_ok()
-            {
-                return Claim::Won;
+            // Failure Relaxed: we look at the newer value and try again.
+            match self.0.compare_exchange(s, want, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => return Claim::Won,
+                Err(now) => s = now,
             }
         }
     }

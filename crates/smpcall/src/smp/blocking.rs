@@ -155,9 +155,6 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             {
                 self.platform.wake(waiter);
             }
-        } else if seen.is_foreign() {
-            // SAFETY: the caller's promise.
-            unsafe { self.run_foreign(cpu, here, header) };
         } else if seen.is_no_csd() {
             // SAFETY: the caller's promise.
             unsafe { self.take_entry(here, header) };

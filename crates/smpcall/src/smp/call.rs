@@ -218,9 +218,10 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// Queues a waiting call, under the irq guard; `false` if the CPU is offline.
     #[inline]
     fn push_waiting(&self, cpu: u32, target: &PerCpu, header: &Header) -> bool {
-        // The target that matters for speed polls, so that is the guess.
+        // The target that matters for speed polls, if targets do, so that is the guess.
+        let guess = if P::SERVES_IN_WAITS { Seen::Polling } else { Seen::Idle };
         // SAFETY: the header is ours, and stays in place until the word says done (I4, I5).
-        match unsafe { target.door.0.head.push(header, header, Seen::Polling) } {
+        match unsafe { target.door.0.head.push(header, header, guess) } {
             Pushed::Refused => {
                 told!(self, What::Refused { cpu, csd: header.name() });
                 false

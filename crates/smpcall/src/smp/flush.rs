@@ -1,5 +1,8 @@
 //! The target's side: take the list, run it oldest first, and leave so that no doorbell is missed.
 
+mod singly;
+
+use self::singly::Singly;
 use super::Smp;
 use crate::csd::{Header, Op};
 use crate::percpu::{Batch, PerCpu, Storage};
@@ -73,13 +76,25 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         if flushed { Flushed::All(ran) } else { Flushed::More(ran) }
     }
 
-    /// Runs until the queue is empty (`true`) or the budget is used up (`false`).
+    /// Runs until the queue is empty (`true`) or the budget is used up (`false`): an interrupt's flush by the short way as long
+    /// as that leads on.
     #[inline]
     fn run_queue(&self, cpu: u32, here: &PerCpu, left: &mut u32) -> bool {
         let own = &here.own.0;
-        let mut batch = own.take_left_over();
+        if own.polling() || own.has_left_over() {
+            return self.run_batches(cpu, here, left, own.take_left_over::<S>(), true);
+        }
+        match self.run_singly(cpu, here, left) {
+            Singly::All => true,
+            Singly::Further { batch, lazy } => self.run_batches(cpu, here, left, batch, lazy),
+        }
+    }
+
+    /// As [`Self::run_queue`], from `batch` on. `lazy`: the lazy ones were not taken yet.
+    #[inline(never)]
+    fn run_batches(&self, cpu: u32, here: &PerCpu, left: &mut u32, mut batch: Batch, mut lazy: bool) -> bool {
+        let own = &here.own.0;
         let mut flood = false;
-        let mut lazy = true;
         loop {
             if batch.is_empty() {
                 let list = self.take_list(here, flood);
@@ -126,7 +141,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// called, the lazy ones.
     #[inline]
     pub(super) fn unfold(&self, here: &PerCpu, list: List) -> Batch {
-        here.own.0.demand_home();
+        here.own.0.demand_home::<S>();
         let mut batch = self.turn_round(list.newest());
         if list.is_called() {
             batch.slots = here.door.0.callers.take(&here.running.0.taken);
@@ -252,6 +267,10 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         // SAFETY: the caller's promise. The reference is not used after the unlock, when the csd may be queued anew.
         let header = unsafe { &*at };
         let seen = header.state.look_racy();
+        if seen.is_foreign() {
+            // SAFETY: the caller's promise.
+            return unsafe { self.run_foreign(cpu, here, header, seen) };
+        }
         if !seen.is_async() {
             // SAFETY: the caller's promise.
             return unsafe { self.run_uncommon(cpu, here, header, seen) };
@@ -311,7 +330,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// This CPU owes slot `at` an answer (I11).
     unsafe fn run_slot(&self, cpu: u32, here: &PerCpu, at: u32) {
         let slot = self.slots.get(at);
-        self.pass_on(cpu, at);
+        let relay = self.relay(cpu, at);
+        self.pass_on(relay, cpu, at);
         // SAFETY: the caller's promise.
         let run = unsafe { slot.run() };
         let (csd, func) = (slot.as_header().addr(), run as usize);
@@ -322,7 +342,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             self.platform.caught(panic);
         }
         self.exit(csd, func, entered);
-        let waiter = self.answer(cpu, at);
+        let waiter = self.answer(relay, at);
         here.running.0.taken.strike(at);
         if let Some(waiter) = waiter {
             self.platform.wake(waiter);

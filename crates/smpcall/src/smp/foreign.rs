@@ -7,7 +7,7 @@ use crate::foreign::{Entry, ForeignCsd};
 use crate::percpu::{PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
 use crate::queue::{Pushed, Seen};
-use crate::state::{Claim, Haste, Kind};
+use crate::state::{Claim, Haste, Kind, Snapshot};
 use crate::trace::{CallKind, What, told};
 
 impl<P: Platform, S: Storage> Smp<P, S> {
@@ -72,7 +72,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             self.claim_foreign(cpu, header)?;
             here.own.0.set_in_call(true);
             // SAFETY: the claim is ours, and so the run.
-            unsafe { self.run_foreign(cpu, here, header) };
+            unsafe { self.run_foreign(cpu, here, header, header.state.look_racy()) };
             here.own.0.set_in_call(false);
             return Ok(());
         }
@@ -127,13 +127,14 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// # Safety
     ///
     /// `header` is that of a foreign csd whose claim was won for this CPU, is in no queue any more, and is run once.
-    pub(super) unsafe fn run_foreign(&self, cpu: u32, here: &PerCpu, header: &Header) {
+    #[inline(always)]
+    pub(super) unsafe fn run_foreign(&self, cpu: u32, here: &PerCpu, header: &Header, seen: Snapshot) {
         // SAFETY: the fields are ours until the unlock (I2).
         let (func, arg) = unsafe { header.foreign_work() };
         let csd = header.name();
         let entered = self.enter(csd, func.addr(), &header.stamp);
         here.running.0.begin(header, func);
-        let _ = header.state.unlock(cpu);
+        let _ = header.state.unlock_seen(cpu, seen);
         // SAFETY: the poster's promise; this claim's one call.
         unsafe { self.platform.run_foreign(func, arg, core::ptr::without_provenance(csd)) };
         self.exit(csd, func.addr(), entered);

@@ -71,7 +71,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let list = here.door.0.head.close();
         let mut left = u32::MAX;
         // What a flush left over is older than anything in the head.
-        for batch in [own.take_left_over(), self.unfold(here, list)] {
+        for batch in [own.take_left_over::<S>(), self.unfold(here, list)] {
             let rest = self.run_batch(cpu, here, batch, &mut left);
             debug_assert!(rest.is_empty(), "no machine has 2^32 csds");
         }

@@ -20,6 +20,23 @@ fn a_push_against_a_flush_that_leaves() {
     });
 }
 
+/// P7: the same against a flush that has run several, and leaves by the long way. Bounds: two posts before, one push.
+#[test]
+fn a_push_against_a_flush_of_several_that_leaves() {
+    model(|m| {
+        let runs = m.tally();
+        let [first, second, third] = [(); 3].map(|()| m.csd(move || runs.add()));
+        m.post(1, first).unwrap();
+        m.post(1, second).unwrap();
+        let poster = m.thread(None, move || m.post(1, third));
+        let _ = m.answer(1);
+        assert_eq!(poster.join().unwrap(), Ok(()));
+        let rings = m.rings(1);
+        assert_eq!(rings, 1 + u32::from(m.finish(1)), "P7: one ring for each sleep that ends");
+        assert_eq!(runs.get(), 3);
+    });
+}
+
 /// P7: two pushes to an idle CPU that is not flushing: the one that replaces `IDLE` rings, the other does not.
 #[test]
 fn of_two_pushes_one_rings() {

@@ -23,7 +23,6 @@ pub(super) struct Flight<'a, P: Platform, S: Storage> {
     answers: u32,
     last: u32,
     reached: Reached,
-    landed: bool,
 }
 
 impl<'a, P: Platform, S: Storage> Flight<'a, P, S> {
@@ -35,21 +34,11 @@ impl<'a, P: Platform, S: Storage> Flight<'a, P, S> {
         keep: Keep,
         function: &'static str,
     ) -> Self {
-        Self {
-            smp,
-            here,
-            at,
-            waiter,
-            keep,
-            function,
-            answers: 0,
-            last: 0,
-            reached: Reached::default(),
-            landed: false,
-        }
+        Self { smp, here, at, waiter, keep, function, answers: 0, last: 0, reached: Reached::default() }
     }
 
     /// Brings the call to all that are meant. Returns whether the caller's own CPU is one of them.
+    #[inline(always)]
     pub(super) fn send(&mut self, mut to: To<'_>, mut busy: Option<&mut CpuMask>) -> bool {
         let own = self.here.map(|(cpu, _)| cpu);
         let mut own_is_meant = false;
@@ -73,6 +62,7 @@ impl<'a, P: Platform, S: Storage> Flight<'a, P, S> {
     }
 
     /// Who is meant of the CPUs from `first` on: one bit for each.
+    #[inline(always)]
     fn meant(&self, to: &mut To<'_>, first: u32) -> usize {
         let len = (self.smp.cpus_len() - first).min(Relaying::<P>::GROUP);
         let all = usize::MAX >> (usize::BITS - len);
@@ -86,16 +76,18 @@ impl<'a, P: Platform, S: Storage> Flight<'a, P, S> {
     }
 
     /// A group's targets: one after another, or by way of one of them.
+    #[inline(always)]
     fn send_to_group(&mut self, first: u32, meant: usize) {
         let _irq = IrqGuard::new(&self.smp.platform);
-        let many = self.keep == Keep::Yes && meant.count_ones() >= Relaying::<P>::MIN;
-        match self.smp.relay(first, self.at).filter(|_| many) {
+        let many = |_: &&Relay| self.keep == Keep::Yes && meant.count_ones() >= Relaying::<P>::MIN;
+        match self.smp.relay(first, self.at).filter(many) {
             Some(relay) => self.leave_to_a_leader(first, meant, relay),
             None => self.send_straight(first, meant),
         }
     }
 
     /// Under the irq guard: between the first summons and the ring nobody on this CPU may wait for us.
+    #[inline(always)]
     fn send_straight(&mut self, first: u32, meant: usize) {
         let summoned = self.smp.summon_all(self.at, first, meant);
         self.will_answer(&summoned);
@@ -110,6 +102,7 @@ impl<'a, P: Platform, S: Storage> Flight<'a, P, S> {
 
     /// The first that is online leads, from the slot's own number on: calls in different slots have different leaders. If none
     /// is left for it to summon, it is summoned straight.
+    #[inline(never)]
     fn leave_to_a_leader(&mut self, first: u32, mut meant: usize, relay: &Relay) {
         loop {
             let later = meant >> self.at << self.at;
@@ -133,6 +126,7 @@ impl<'a, P: Platform, S: Storage> Flight<'a, P, S> {
     }
 
     /// A group's targets, but for those that are busy.
+    #[inline(never)]
     fn send_to_idle(&mut self, first: u32, mut meant: usize, busy: &mut CpuMask) {
         let _irq = IrqGuard::new(&self.smp.platform);
         for bit in bits_of(meant) {
@@ -147,15 +141,16 @@ impl<'a, P: Platform, S: Storage> Flight<'a, P, S> {
     }
 
     /// Waits for the answers, if the caller keeps the slot, and lets go of it.
+    #[inline(always)]
     pub(super) fn land(mut self) -> Reached {
         self.finish();
-        self.reached
+        let reached = self.reached;
+        core::mem::forget(self);
+        reached
     }
 
+    #[inline(always)]
     fn finish(&mut self) {
-        if core::mem::replace(&mut self.landed, true) {
-            return;
-        }
         let slot = self.smp.slots.get(self.at);
         slot.sent(self.answers, self.keep);
         if self.keep == Keep::Yes {
@@ -172,6 +167,7 @@ impl<'a, P: Platform, S: Storage> Flight<'a, P, S> {
 
 impl<P: Platform, S: Storage> Drop for Flight<'_, P, S> {
     /// The condition panicked: those that were reached have the function still to run, and the frame is not left before.
+    #[cold]
     fn drop(&mut self) {
         self.finish();
     }

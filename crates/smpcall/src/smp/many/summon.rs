@@ -27,8 +27,12 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// Summons the CPUs `first + n` for each bit `n` of `cpus` to slot `at`, and rings those that were not looking. Under the irq
     /// guard: between the first summons and the ring nobody on this CPU may wait for us.
     pub(in crate::smp) fn summon_all(&self, at: u32, first: u32, cpus: usize) -> Summoned {
-        let door = |bit: u32| &self.cpus()[(first + bit) as usize].door.0;
-        let ask = |bit: u32| self.platform.prefetch_write(core::ptr::from_ref(door(bit)).cast());
+        // Not by `[]`: where asking does nothing, nothing is left of it.
+        let ask = |bit: u32| {
+            if let Some(cpu) = self.cpu(first + bit) {
+                self.platform.prefetch_write(core::ptr::from_ref(&cpu.door.0).cast());
+            }
+        };
         let mut ahead = bits_of(cpus);
         ahead.by_ref().take(ASKED_AHEAD).for_each(ask);
         let mut summoned = Summoned::default();
@@ -57,6 +61,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     }
 
     /// One target. If it refuses, but has taken our bit before, it answers (I11), and counts as reached.
+    #[inline(always)]
     fn summon(&self, at: u32, cpu: u32) -> Pushed {
         let target = &self.cpus()[cpu as usize];
         let seen = target.door.0.head.look();
@@ -100,8 +105,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
 
     /// Target, before it runs slot `at`: if it leads its group, summons those who were left to it. In call context.
     #[inline]
-    pub(in crate::smp) fn pass_on(&self, cpu: u32, at: u32) {
-        if let Some(relay) = self.relay(cpu, at) {
+    pub(in crate::smp) fn pass_on(&self, relay: Option<&Relay>, cpu: u32, at: u32) {
+        if let Some(relay) = relay {
             let left = relay.take();
             if left != 0 {
                 let summoned = self.summon_all(at, cpu / Relaying::<P>::GROUP * Relaying::<P>::GROUP, left);
@@ -113,8 +118,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
 
     /// Target, when it has run slot `at`: answers, and says whom to wake. The slot is not to be touched afterwards.
     #[inline]
-    pub(in crate::smp) fn answer(&self, cpu: u32, at: u32) -> Option<u16> {
-        match self.relay(cpu, at) {
+    pub(in crate::smp) fn answer(&self, relay: Option<&Relay>, at: u32) -> Option<u16> {
+        match relay {
             Some(relay) if relay.is_in_use() && !relay.answer() => None,
             _ => self.slots.get(at).answer(),
         }

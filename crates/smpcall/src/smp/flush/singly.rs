@@ -1,0 +1,86 @@
+//! The short way of a flush: what an interrupt finds on a CPU that does not poll is mostly one call, or one multicast, and
+//! nothing else. Then there is nothing to turn round, to put in order, or to leave over.
+
+use crate::percpu::{Batch, PerCpu, Storage};
+use crate::platform::Platform;
+use crate::queue::{List, Rest, Seen};
+use crate::smp::Smp;
+use crate::trace::{What, told};
+
+/// How far the short way led.
+pub(super) enum Singly {
+    /// The queue is empty, and the CPU at rest.
+    All,
+    /// There is more than one at a time; this comes next, and whether the lazy ones have still to be taken.
+    Further { batch: Batch, lazy: bool },
+}
+
+impl<P: Platform, S: Storage> Smp<P, S> {
+    /// Runs what is queued as long as it comes one by one.
+    #[inline(always)]
+    pub(super) fn run_singly(&self, cpu: u32, here: &PerCpu, left: &mut u32) -> Singly {
+        let own = &here.own.0;
+        let mut lazy = true;
+        loop {
+            let list = here.door.0.head.take(|_| ());
+            // After the take, which may have been summoned for them.
+            let has_lazy = matches!(own.lazy.look(), Seen::List(_));
+            if let Some(list) = list {
+                if has_lazy || *left == 0 {
+                    let mut batch = self.unfold(here, list);
+                    if lazy && !list.is_called() {
+                        self.add_lazy(here, &mut batch);
+                    }
+                    return Singly::Further { batch, lazy: false };
+                }
+                if let Err(batch) = self.run_alone(cpu, here, list) {
+                    return Singly::Further { batch, lazy: false };
+                }
+                *left -= 1;
+            } else if has_lazy && lazy {
+                return Singly::Further { batch: Batch::EMPTY, lazy };
+            }
+            lazy = false;
+            // Mostly nothing came meanwhile.
+            if here.door.0.head.rest() == Rest::Resting {
+                return Singly::All;
+            }
+        }
+    }
+
+    /// Runs what was taken, if it is one; else says what it is.
+    #[inline(always)]
+    fn run_alone(&self, cpu: u32, here: &PerCpu, list: List) -> Result<(), Batch> {
+        let at = list.newest();
+        if at.is_null() {
+            let slots = here.door.0.callers.take(&here.running.0.taken);
+            if slots.count_ones() != 1 {
+                let batch = Batch { slots, ..Batch::EMPTY };
+                self.tell_batch(&batch);
+                return Err(batch);
+            }
+            told!(self, What::Batch { len: 1 });
+            here.own.0.set_in_call(true);
+            // SAFETY: we took its bit, so this is its one answer (I11).
+            unsafe { self.run_slot(cpu, here, slots.trailing_zeros()) };
+        } else {
+            here.own.0.demand_home::<S>();
+            // SAFETY: whatever is linked in a queue is alive (I5), and `take` made its fields ours (I2).
+            if list.is_called() || !unsafe { (*at).next() }.is_null() {
+                return Err(self.unfold(here, list));
+            }
+            told!(self, What::Batch { len: 1 });
+            here.own.0.set_in_call(true);
+            // SAFETY: as above; it is off the queue, so this is its one run.
+            unsafe {
+                if (*at).state.look_racy().is_sync() {
+                    self.run_sync(here, at);
+                } else {
+                    self.run_async(cpu, here, at);
+                }
+            }
+        }
+        here.own.0.set_in_call(false);
+        Ok(())
+    }
+}
