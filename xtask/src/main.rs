@@ -5,6 +5,7 @@
 
 mod boot;
 mod files;
+mod linux;
 mod models;
 mod mutants;
 mod same_code;
@@ -58,6 +59,9 @@ enum Verb {
     },
     /// Build the kernel in kernel/, boot it in QEMU, and demand all the results that it announces
     Boot(boot::Boot),
+    /// Put the core in the place of Linux's call layer, boot it, and let Linux's own torture test judge it
+    #[command(subcommand)]
+    Linux(linux::Linux),
     /// Compare the code of the fast paths with and without tracepoints that nobody listens to
     SameCode,
     /// Text rules: a reason at every ordering, sizes, links, a mutant for every ordering
@@ -80,6 +84,7 @@ fn main() -> ExitCode {
         }
         Verb::Sanitize { which } => sanitize::run(which),
         Verb::Boot(boot) => boot::verb(&boot),
+        Verb::Linux(what) => linux::verb(&what),
         Verb::SameCode => same_code::run(),
         Verb::Tidy => tidy::run(),
     };

@@ -63,7 +63,8 @@ pub(super) fn smp_c(text: &str) -> Result<String> {
 fn defines(text: &str, name: &str) -> bool {
     text.lines().any(|line| {
         let starts = line.starts_with(|first: char| first.is_ascii_lowercase() || first == '_');
-        let names = line.split_once(&format!("{name}(")).is_some_and(|(before, _)| before.ends_with([' ', '*']));
+        let names =
+            line.split_once(&format!("{name}(")).is_some_and(|(before, _)| before.ends_with([' ', '*']));
         starts && names && !line.ends_with(';')
     })
 }
@@ -81,7 +82,10 @@ pub(super) fn cpu_c(text: &str) -> Result<String> {
     };
     let table = text.find(TABLE).with_context(|| format!("kernel/cpu.c has no `{TABLE}`"))?;
     let mut new = text.to_owned();
-    new.replace_range(entry + startup..entry + startup + STARTUP.len(), ".startup.single\t\t= smpcfd_starting_cpu,");
+    new.replace_range(
+        entry + startup..entry + startup + STARTUP.len(),
+        ".startup.single\t\t= smpcfd_starting_cpu,",
+    );
     new.insert_str(table, "int smpcfd_starting_cpu(unsigned int cpu);\n");
     Ok(new)
 }

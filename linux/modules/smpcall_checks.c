@@ -1,0 +1,454 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What scftorture does not test: the asynchronous call and its -EBUSY, posts with interrupts off and from hard interrupts, conditions,
+ * irq_work, wake-ups, order. A line for each check: `NAME: n tried, m bad`. Checks of two classes: `linux`, what stock Linux promises
+ * too; `promise`, what it does not (P2, P3), where the figure says how often a promise of smpcall is broken by this kernel.
+ */
+#define pr_fmt(fmt) "smpcall-check: " fmt
+
+#include <linux/completion.h>
+#include <linux/cpu.h>
+#include <linux/cpumask.h>
+#include <linux/delay.h>
+#include <linux/hrtimer.h>
+#include <linux/irq_work.h>
+#include <linux/kthread.h>
+#include <linux/module.h>
+#include <linux/prandom.h>
+#include <linux/random.h>
+#include <linux/sched.h>
+#include <linux/smp.h>
+
+static int races = 20000;
+module_param(races, int, 0);
+static bool many_posters; /* Stock Linux's list would bite its tail, and the CPU never come back. */
+module_param(many_posters, bool, 0);
+
+static int checks, failures, broken;
+
+static void report(const char *class, const char *name, long tried, long bad)
+{
+	pr_info("%s %s: %ld tried, %ld bad\n", class, name, tried, bad);
+	checks++;
+	if (!tried)
+		failures++;
+	if (bad && !strcmp(class, "linux"))
+		failures++;
+	else if (bad)
+		broken++;
+}
+
+static void wait_for(atomic_t *what, int value)
+{
+	while (atomic_read(what) < value)
+		cpu_relax();
+}
+
+/* A csd that counts its runs. */
+static atomic_t runs;
+
+static void count(void *unused)
+{
+	atomic_inc(&runs);
+}
+
+static call_single_data_t csd;
+
+/*
+ * P2: told -EBUSY, and the run does not see what was written before. The csd is queued behind a call that holds the target, and that is
+ * let go just as the csd is posted again.
+ */
+static struct {
+	atomic_t holds, go;
+	int data, saw;
+} p2;
+
+static void p2_hold(void *unused)
+{
+	atomic_set(&p2.holds, 1);
+	while (!atomic_read(&p2.go))
+		cpu_relax();
+}
+
+static void p2_look(void *unused)
+{
+	WRITE_ONCE(p2.saw, READ_ONCE(p2.data));
+	/* The poster may go on when it sees this, and so sees `saw`. */
+	atomic_inc_return_release(&runs);
+}
+
+static void check_p2(void)
+{
+	struct rnd_state random;
+	int race, busy = 0, unseen = 0;
+
+	prandom_seed_state(&random, 1);
+	INIT_CSD(&csd, p2_look, NULL);
+	for (race = 1; race <= races; race++) {
+		int pause = prandom_u32_state(&random) % 48, err;
+
+		atomic_set(&runs, 0);
+		atomic_set(&p2.holds, 0);
+		atomic_set(&p2.go, 0);
+		smp_call_function_single(1, p2_hold, NULL, 0);
+		wait_for(&p2.holds, 1);
+		if (smp_call_function_single_async(1, &csd))
+			failures++;
+		atomic_set(&p2.go, 1);
+		while (pause--)
+			barrier();
+		WRITE_ONCE(p2.data, race);
+		err = smp_call_function_single_async(1, &csd);
+		wait_for(&runs, err ? 1 : 2);
+		smp_rmb();
+		if (err == -EBUSY) {
+			busy++;
+			unseen += READ_ONCE(p2.saw) != race;
+		}
+		if (!(race % 1024))
+			cond_resched();
+	}
+	pr_info("p2: %d races, %d told EBUSY, %d of those not seen\n", races, busy, unseen);
+	report("promise", "p2-busy-is-seen", busy, unseen);
+}
+
+/* A kthread on each CPU that runs `work` once. */
+struct crew {
+	int (*work)(void *crew);
+	atomic_t ready, done;
+	int size;
+};
+
+static int hand(void *crew)
+{
+	struct crew *all = crew;
+
+	atomic_inc(&all->ready);
+	wait_for(&all->ready, all->size);
+	all->work(crew);
+	atomic_inc(&all->done);
+	return 0;
+}
+
+static void run_crew(struct crew *crew, int size)
+{
+	int cpu;
+
+	crew->size = size;
+	for (cpu = 0; cpu < size; cpu++) {
+		struct task_struct *task = kthread_create_on_cpu(hand, crew, cpu, "smpcall/%u");
+
+		if (IS_ERR(task)) {
+			failures++;
+			return;
+		}
+		wake_up_process(task);
+	}
+	while (atomic_read(&crew->done) < size)
+		msleep(1);
+}
+
+/* P3: all CPUs post one csd, to all CPUs, at the same time. Each success is a run. */
+static atomic_t won;
+
+static int post_all(void *unused)
+{
+	int at;
+
+	for (at = 0; at < races / 4; at++)
+		if (!smp_call_function_single_async((at + raw_smp_processor_id()) % num_online_cpus(), &csd))
+			atomic_inc(&won);
+	return 0;
+}
+
+static void check_p3(void)
+{
+	struct crew crew = { .work = post_all };
+
+	if (!many_posters)
+		return;
+	atomic_set(&runs, 0);
+	INIT_CSD(&csd, count, NULL);
+	run_crew(&crew, num_online_cpus());
+	msleep(20);
+	report("promise", "p3-one-of-many-posters-wins", atomic_read(&won), abs(atomic_read(&won) - atomic_read(&runs)));
+}
+
+/* P5: a csd that posts itself from inside its function, to the other of two CPUs. */
+static atomic_t hops;
+
+static void hop(void *unused)
+{
+	if (atomic_inc_return(&runs) < 2000 && smp_call_function_single_async(!raw_smp_processor_id(), &csd))
+		atomic_inc(&hops);
+}
+
+static void check_p5(void)
+{
+	atomic_set(&runs, 0);
+	INIT_CSD(&csd, hop, NULL);
+	smp_call_function_single_async(1, &csd);
+	while (atomic_read(&runs) + atomic_read(&hops) < 2000)
+		msleep(1);
+	report("linux", "p5-posts-itself-from-inside", atomic_read(&runs), atomic_read(&hops));
+}
+
+/* With interrupts off, and from a hard interrupt. */
+static atomic_t ticks;
+static struct hrtimer timer;
+static int bad_posts;
+
+static enum hrtimer_restart tick(struct hrtimer *unused)
+{
+	int err = smp_call_function_single_async(1, &csd);
+
+	if (err && err != -EBUSY)
+		bad_posts++;
+	if (!err)
+		atomic_inc(&won);
+	if (atomic_inc_return(&ticks) >= 200)
+		return HRTIMER_NORESTART;
+	hrtimer_forward_now(&timer, us_to_ktime(100));
+	return HRTIMER_RESTART;
+}
+
+static void check_contexts(void)
+{
+	int at, bad = 0;
+
+	atomic_set(&runs, 0);
+	INIT_CSD(&csd, count, NULL);
+	for (at = 1; at <= 1000; at++) {
+		unsigned long flags;
+
+		local_irq_save(flags);
+		bad += smp_call_function_single_async(1, &csd) != 0;
+		local_irq_restore(flags);
+		wait_for(&runs, at);
+	}
+	report("linux", "posts-with-irqs-off", at - 1, bad);
+	atomic_set(&runs, 0);
+	atomic_set(&won, 0);
+	hrtimer_init(&timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL_PINNED_HARD);
+	timer.function = tick;
+	hrtimer_start(&timer, us_to_ktime(100), HRTIMER_MODE_REL_PINNED_HARD);
+	while (atomic_read(&ticks) < 200)
+		msleep(1);
+	hrtimer_cancel(&timer);
+	msleep(20);
+	report("linux", "posts-from-a-hard-irq", atomic_read(&won), bad_posts + abs(atomic_read(&won) - atomic_read(&runs)));
+}
+
+/* A CPU that is offline, and one that there is not. */
+static void check_offline(void)
+{
+	int last = num_online_cpus() - 1, bad = 0;
+
+	INIT_CSD(&csd, count, NULL);
+	atomic_set(&runs, 0);
+	if (last < 2 || remove_cpu(last)) {
+		failures++;
+		return;
+	}
+	bad += smp_call_function_single_async(last, &csd) != -ENXIO;
+	bad += smp_call_function_single(last, count, NULL, 1) != -ENXIO;
+	bad += smp_call_function_single(last, count, NULL, 0) != -ENXIO;
+	bad += smp_call_function_single(nr_cpu_ids + 7, count, NULL, 1) != -ENXIO;
+	on_each_cpu(count, NULL, 1);
+	bad += atomic_read(&runs) != last;
+	bad += add_cpu(last) != 0;
+	bad += smp_call_function_single(last, count, NULL, 1) != 0;
+	bad += smp_call_function_single_async(last, &csd) != 0;
+	wait_for(&runs, last + 2);
+	report("linux", "p8-offline-is-told", 9, bad);
+}
+
+/* Masks, and conditions: each CPU is asked once, and runs where the answer was yes. */
+static atomic_t asked[NR_CPUS], here[NR_CPUS];
+
+static bool even(int cpu, void *unused)
+{
+	atomic_inc(&asked[cpu]);
+	return cpu % 2 == 0;
+}
+
+static void ran_here(void *unused)
+{
+	atomic_inc(&here[raw_smp_processor_id()]);
+	WARN_ON_ONCE(!irqs_disabled());
+}
+
+static int misplaced(int from, int to, int each)
+{
+	int cpu, bad = 0;
+
+	for_each_online_cpu(cpu)
+		bad += atomic_xchg(&here[cpu], 0) != (cpu >= from && cpu < to && (each > 0 || cpu % 2 == 0));
+	return bad;
+}
+
+static void check_masks(void)
+{
+	int cpus = num_online_cpus(), at, cpu, bad = 0;
+	struct cpumask some;
+
+	for (at = 0; at < 500; at++) {
+		on_each_cpu_cond_mask(even, ran_here, NULL, true, cpu_online_mask);
+		bad += misplaced(0, cpus, -1);
+		for_each_online_cpu(cpu)
+			bad += atomic_xchg(&asked[cpu], 0) != 1;
+		preempt_disable();
+		smp_call_function_many(cpu_online_mask, ran_here, NULL, true);
+		preempt_enable();
+		bad += misplaced(1, cpus, 1);
+		on_each_cpu(ran_here, NULL, 1);
+		bad += misplaced(0, cpus, 1);
+		smp_call_function_single(0, ran_here, NULL, 1);
+		bad += misplaced(0, 1, 1);
+		smp_call_function_any(cpumask_of(1), ran_here, NULL, 1);
+		bad += misplaced(1, 2, 1);
+		cpumask_clear(&some);
+		on_each_cpu_mask(&some, ran_here, NULL, true);
+		bad += misplaced(0, 0, 1);
+		bad += smp_call_function_any(&some, ran_here, NULL, 1) != -ENXIO;
+		kick_all_cpus_sync();
+		preempt_disable();
+		atomic_set(&runs, 0);
+		smp_call_function_many(cpu_online_mask, count, NULL, false);
+		wait_for(&runs, cpus - 1);
+		preempt_enable();
+	}
+	report("linux", "masks-and-conditions", 9 * 500, bad);
+}
+
+/* P6: calls without waiting, from one sender to one target, run in their order. */
+static int last_seen, out_of_order;
+
+static void in_order(void *number)
+{
+	if ((long)number != last_seen + 1)
+		out_of_order++;
+	last_seen = (long)number;
+	atomic_inc(&runs);
+}
+
+static void check_order(void)
+{
+	long number;
+
+	atomic_set(&runs, 0);
+	for (number = 1; number <= 5000; number++)
+		smp_call_function_single(1, in_order, (void *)number, 0);
+	wait_for(&runs, 5000);
+	report("linux", "p6-in-order", 5000, out_of_order);
+}
+
+/* irq_work on another CPU: a success is a run, and who fails is seen by one (the form of P2 that Linux does promise). */
+static struct irq_work work;
+static int work_data, work_saw;
+
+static void work_looks(struct irq_work *unused)
+{
+	WRITE_ONCE(work_saw, READ_ONCE(work_data));
+	atomic_inc(&runs);
+}
+
+static void check_irq_work(void)
+{
+	int at, queued = 0, unseen = 0;
+
+	atomic_set(&runs, 0);
+	init_irq_work(&work, work_looks);
+	for (at = 1; at <= 20000; at++) {
+		bool took;
+
+		WRITE_ONCE(work_data, at);
+		preempt_disable();
+		took = irq_work_queue_on(&work, 1);
+		preempt_enable();
+		queued += took;
+		if (at % 16 == 0) {
+			irq_work_sync(&work);
+			unseen += READ_ONCE(work_saw) != at;
+		}
+	}
+	irq_work_sync(&work);
+	report("linux", "irq-work", queued, unseen + abs(queued - atomic_read(&runs)));
+}
+
+/* P10: all CPUs call one another, and wait. */
+static int call_others(void *unused)
+{
+	int at;
+
+	for (at = 0; at < 2000; at++)
+		smp_call_function_single((raw_smp_processor_id() + 1) % num_online_cpus(), count, NULL, 1);
+	return 0;
+}
+
+static void check_cross_calls(void)
+{
+	struct crew crew = { .work = call_others };
+	int cpus = num_online_cpus();
+
+	atomic_set(&runs, 0);
+	run_crew(&crew, cpus);
+	report("linux", "p10-all-call-one-another", cpus * 2000, abs(cpus * 2000 - atomic_read(&runs)));
+}
+
+/* Task wake-ups from CPU to CPU, which ride in the queue. */
+static struct completion ping, pong;
+
+static int echo(void *unused)
+{
+	int at;
+
+	for (at = 0; at < 3000; at++) {
+		wait_for_completion(&ping);
+		complete(&pong);
+	}
+	return 0;
+}
+
+static void check_wake_ups(void)
+{
+	struct task_struct *task;
+	int at, late = 0;
+
+	init_completion(&ping);
+	init_completion(&pong);
+	task = kthread_create_on_cpu(echo, NULL, 1, "smpcall-echo/%u");
+	if (IS_ERR(task)) {
+		failures++;
+		return;
+	}
+	wake_up_process(task);
+	for (at = 0; at < 3000; at++) {
+		complete(&ping);
+		if (!wait_for_completion_timeout(&pong, 30 * HZ))
+			late++;
+	}
+	report("linux", "wake-ups", 3000, late);
+}
+
+static int __init start(void)
+{
+	if (num_online_cpus() < 3 || set_cpus_allowed_ptr(current, cpumask_of(0)))
+		return -EINVAL;
+	check_p2();
+	check_p3();
+	check_p5();
+	check_contexts();
+	check_masks();
+	check_order();
+	check_irq_work();
+	check_cross_calls();
+	check_wake_ups();
+	check_offline();
+	pr_info("end: %d checks, %d failures, %d promises broken\n", checks, failures, broken);
+	return 0;
+}
+module_init(start);
+
+MODULE_DESCRIPTION("Checks of cross-CPU calls");
+MODULE_LICENSE("GPL");

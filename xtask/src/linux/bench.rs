@@ -1,0 +1,114 @@
+//! What calls cost on the stock kernel and on ours, side by side.
+
+use super::guest::{Guest, Timing};
+use super::tree::Tree;
+use super::{Config, Variant, layer, verdict};
+use crate::sh::Cmd;
+use anyhow::{Context, Result, bail};
+use std::path::Path;
+
+/// A case's name, and what it is.
+const CASES: [(&str, &str); 12] = [
+    ("dry", "dry run: the loop alone"),
+    ("self", "self, waiting"),
+    ("normal", "another CPU, waiting"),
+    ("broadcast", "all others, waiting"),
+    ("broadcast-lock", "… each takes a lock"),
+    ("normal-nowait", "another CPU, without waiting"),
+    ("async", "csd to another CPU, until it begins"),
+    ("async-self", "csd to oneself"),
+    ("any", "`smp_call_function_any`, waiting"),
+    ("many-two", "two of a mask, waiting"),
+    ("each", "`on_each_cpu`, waiting"),
+    ("busy", "csd that is queued: -EBUSY"),
+];
+
+/// Boots both kernels, in virtual time and on threads, and prints the table.
+pub(super) fn run(cpus: u32) -> Result<()> {
+    let stock = Tree::build(Variant::Stock, Config::Plain)?;
+    let ours = Tree::build(Variant::Ours, Config::Plain)?;
+    let log = bench(&ours, cpus, Timing::Icount)?;
+    let virtual_ns = [read(&bench(&stock, cpus, Timing::Icount)?)?, read(&log)?];
+    let again = read(&bench(&ours, cpus, Timing::Icount)?)?;
+    let threads =
+        [read(&bench(&stock, cpus, Timing::Threads)?)?, read(&bench(&ours, cpus, Timing::Threads)?)?];
+    println!("\n{cpus} CPUs, ns per call   | stock | ours | ratio | stock, threads | ours, threads | ratio");
+    println!("|---|---|---|---|---|---|---|");
+    for (at, (_, what)) in CASES.iter().enumerate() {
+        let [a, b, c, d] = [virtual_ns[0][at], virtual_ns[1][at], threads[0][at], threads[1][at]];
+        println!("| {what} | {a:.0} | {b:.0} | {:.2} | {c:.0} | {d:.0} | {:.2} |", b / a, d / c);
+    }
+    let apart = virtual_ns[1].iter().zip(&again).map(|(a, b)| (a - b).abs() / a).fold(0.0, f64::max);
+    println!("\ntwo runs of ours in virtual time: {:.1} % apart at most", apart * 100.0);
+    sizes(&stock, &ours, per_cpu(&log)?)
+}
+
+/// The log of one run.
+fn bench(tree: &Tree, cpus: u32, timing: Timing) -> Result<String> {
+    let words = "smpcall.args=calls=1000,rounds=8";
+    let log = Guest { tree, cpus, what: "bench", words, seconds: 240, timing }.boot()?;
+    verdict::judge(tree.variant, "bench", &[verdict::Expected::text("smpcall-bench: end")], &log)?;
+    Ok(log)
+}
+
+/// How much memory a CPU takes, as the boot line of ours has it.
+fn per_cpu(log: &str) -> Result<u64> {
+    let line = log.lines().find(|line| line.contains("smpcall: call layer ")).context("no boot line")?;
+    let numbers: Vec<u64> = line.split(' ').filter_map(|word| word.parse().ok()).collect();
+    let [.., bytes, cpus] = numbers[..] else { bail!("no figures in `{line}`") };
+    Ok(bytes / cpus)
+}
+
+/// ns for each case.
+fn read(log: &str) -> Result<Vec<f64>> {
+    let figure = |name: &str| -> Result<f64> {
+        let line = log.lines().find_map(|line| line.split_once(&format!("smpcall-bench: case {name} ")));
+        let (_, rest) = line.with_context(|| format!("no case `{name}` in the log"))?;
+        let picoseconds = rest.strip_suffix(" ps").unwrap_or(rest).trim();
+        Ok(picoseconds.parse::<f64>().with_context(|| format!("`{rest}` is no figure"))? / 1000.0)
+    };
+    if log.lines().any(|line| line.contains("smpcall-bench: a csd")) {
+        bail!("a case did not do what it is to measure");
+    }
+    CASES.iter().map(|(name, _)| figure(name)).collect()
+}
+
+/// The layer's text, and what it takes for 64 possible CPUs.
+fn sizes(stock: &Tree, ours: &Tree, per_cpu: u64) -> Result<()> {
+    let stock_text = text(&stock.path.join("kernel/smp.o"))? - text(&ours.path.join("kernel/smp.o"))?;
+    let ours_text = text(&layer::object()?)? + text(&ours.path.join("kernel/smpcall_glue.o"))?;
+    println!("text of the layer: stock {stock_text} bytes, ours {ours_text} bytes");
+    // Each CPU, once it was online: a csd for each CPU, two masks, a csd of its own, and the head of its queue, in a line each.
+    let stock_memory = 64 * (64 * 32 + 2 * 8 + 24 + 64 + 64);
+    println!("memory for 64 CPUs: stock {stock_memory} bytes, ours {} bytes", 64 * per_cpu);
+    Ok(())
+}
+
+fn text(object: &Path) -> Result<i64> {
+    let said = Cmd::new("size", "-A").arg(object).read()?;
+    let sizes = said.lines().filter(|line| line.starts_with(".text") || line.starts_with(".noinstr.text"));
+    Ok(sizes.filter_map(|line| line.split_whitespace().nth(1)?.parse::<i64>().ok()).sum())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_read_from_the_boot_line() {
+        let line =
+            "[    0.1] smpcall: call layer 0.1.0 in the place of kernel/smp.c's: 3072 bytes for 4 CPUs";
+        assert_eq!(per_cpu(line).unwrap(), 768);
+        assert!(per_cpu("nothing").is_err());
+    }
+
+    #[test]
+    fn figures_are_read_and_a_missing_one_is_named() {
+        let all = |name: &str| format!("[  1.0] smpcall-bench: case {name} 1500 ps\n");
+        let log: String = CASES.iter().map(|(name, _)| all(name)).collect();
+        assert_eq!(read(&log).unwrap(), [1.5; 12]);
+        let why = read(&log.replace("case any", "case none")).unwrap_err().to_string();
+        assert!(why.contains("`any`"), "{why}");
+        assert!(read(&(log + "smpcall-bench: a csd that is queued was not busy\n")).is_err());
+    }
+}

@@ -1,0 +1,108 @@
+//! The guest: a first file system of one busybox and our modules, and QEMU.
+
+use super::tree::{Tree, phase};
+use crate::sh::{self, Cmd};
+use anyhow::{Context, Result, bail};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+const QEMU: &str = "qemu-system-x86_64";
+const BUSYBOX: &str = "/bin/busybox";
+
+/// How time passes in the guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Timing {
+    /// A thread for each CPU
+    Threads,
+    /// Virtual time that counts instructions
+    Icount,
+}
+
+/// One run.
+pub(super) struct Guest<'a> {
+    pub(super) tree: &'a Tree,
+    pub(super) cpus: u32,
+    /// What `linux/init` is to do.
+    pub(super) what: &'a str,
+    /// Further words of the kernel's command line.
+    pub(super) words: &'a str,
+    /// How long it works when all is well; it is given more.
+    pub(super) seconds: u32,
+    pub(super) timing: Timing,
+}
+
+/// Why nothing can be booted.
+pub(super) fn missing() -> Option<String> {
+    if Cmd::new(QEMU, "--version").read().is_err() {
+        return Some(format!("no {QEMU}: `cargo xtask setup` as root"));
+    }
+    (!Path::new(BUSYBOX).exists() || Cmd::new("cpio", "--version").read().is_err())
+        .then(|| "no busybox, or no cpio: `cargo xtask setup` as root".to_owned())
+}
+
+impl Guest<'_> {
+    /// Boots it, and returns what it wrote to its console, which is also kept.
+    pub(super) fn boot(&self) -> Result<String> {
+        let files = self.first_file_system()?;
+        println!("  {}", Cmd::new(QEMU, "--version").read()?.lines().next().unwrap_or_default());
+        let name =
+            format!("{}-{}-{}cpus-{:?}.log", self.tree.variant.name(), self.what, self.cpus, self.timing);
+        let log = self.tree.folder().join(name.to_lowercase());
+        let accel = match self.timing {
+            Timing::Threads => "-accel tcg,thread=multi",
+            Timing::Icount => "-accel tcg,thread=single -icount shift=3,sleep=off",
+        };
+        // `timeout` outlives us, should we be ended.
+        let status = Cmd::new("timeout", &format!("-k 2 {} {QEMU} {accel}", self.seconds * 2 + 120))
+            .args("-cpu max -m 768 -nographic -no-reboot")
+            .args(&format!("-smp {}", self.cpus))
+            .arg("-kernel")
+            .arg(self.tree.image())
+            .arg("-initrd")
+            .arg(files)
+            .arg("-append")
+            .arg(format!(
+                "console=ttyS0 panic=-1 scftorture.holdoff=100000 smpcall.do={} {}",
+                self.what, self.words
+            ))
+            .into_file(File::create(&log).with_context(|| format!("cannot write {}", log.display()))?)?;
+        println!("  log: {}", log.strip_prefix(sh::root()).unwrap_or(&log).display());
+        let text = String::from_utf8_lossy(&fs::read(&log)?).replace('\r', "");
+        let last = || text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("nothing").to_owned();
+        match status.code() {
+            Some(0) => Ok(text),
+            Some(124 | 137) => bail!("the guest hangs; the last that it said: {}", last()),
+            code => bail!("QEMU ended with {code:?}; the last that the guest said: {}", last()),
+        }
+    }
+
+    fn first_file_system(&self) -> Result<PathBuf> {
+        let root = self.tree.folder().join(format!("root-{}", self.tree.variant.name()));
+        let _ = fs::remove_dir_all(&root);
+        fs::create_dir_all(root.join("bin"))?;
+        fs::copy(BUSYBOX, root.join("bin/busybox"))?;
+        fs::copy(sh::root().join("linux/init"), root.join("init"))?;
+        if matches!(self.what, "checks" | "bench") {
+            let module = format!("smpcall_{}.ko", self.what);
+            fs::copy(self.modules()?.join(&module), root.join(&module))?;
+        }
+        let archive = self.tree.folder().join(format!("root-{}.cpio", self.tree.variant.name()));
+        let pack = format!("find . | cpio --quiet -o -H newc > '{}'", archive.display());
+        Cmd::new("sh", "-c").arg(pack).dir(&root).read()?;
+        Ok(archive)
+    }
+
+    /// The modules, built for this kernel.
+    fn modules(&self) -> Result<PathBuf> {
+        let folder = self.tree.folder().join(format!("modules-{}", self.tree.variant.name()));
+        fs::create_dir_all(&folder)?;
+        for file in fs::read_dir(sh::root().join("linux/modules"))? {
+            let file = file?;
+            fs::copy(file.path(), folder.join(file.file_name()))?;
+        }
+        phase("modules", || {
+            self.tree.make(&format!("M={} modules", folder.display()), "modules.log")?;
+            Ok(folder.clone())
+        })
+    }
+}

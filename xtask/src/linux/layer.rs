@@ -1,0 +1,129 @@
+//! Our half: the static object, and what of ours and of Linux's is changed in a source tree.
+
+use super::cut;
+use crate::sanitize;
+use crate::sh::{self, Cmd};
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const TARGET: &str = "x86_64-unknown-none";
+
+/// As Linux builds its own Rust: the kernel's addresses, no red zone, marks at the targets of indirect jumps.
+const FLAGS: &str = "-Crelocation-model=static -Ccode-model=kernel -Cno-redzone=y -Zcf-protection=branch -Cjump-tables=n \
+    -Cforce-unwind-tables=no -Zplt=yes";
+
+/// Makes the new text of a file from the old.
+type Cut = fn(&str) -> Result<String>;
+
+/// Linux's files that are changed, and how.
+const CUTS: [(&str, Cut); 3] =
+    [("kernel/smp.c", cut::smp_c), ("kernel/cpu.c", cut::cpu_c), ("kernel/Makefile", cut::makefile)];
+
+/// Why the object cannot be built.
+pub(super) fn missing() -> Option<String> {
+    sanitize::debian_part_missing()
+        .map(|part| format!("no compiler for a kernel: `cargo xtask setup` as root for Debian's (no {part})"))
+}
+
+pub(super) fn fetch() -> Result<()> {
+    cargo("fetch --quiet --locked").run()
+}
+
+/// Puts our layer into a tree. What has not changed is left alone, so that make does not build it anew.
+pub(super) fn put_in(tree: &Path) -> Result<()> {
+    let object = object()?;
+    for (file, cut) in CUTS {
+        let (path, stock) = (tree.join(file), tree.join(format!("{file}.stock")));
+        if !stock.exists() {
+            fs::copy(&path, &stock).with_context(|| format!("no {file} in the sources"))?;
+        }
+        put(&path, cut(&fs::read_to_string(&stock)?)?.as_bytes())?;
+    }
+    for file in ["smpcall_glue.c", "smpcall_glue.h"] {
+        put(&tree.join("kernel").join(file), &fs::read(sh::root().join("linux/glue").join(file))?)?;
+    }
+    put(&tree.join("kernel/smpcall_layer.o_shipped"), &fs::read(object)?)
+}
+
+fn put(path: &Path, new: &[u8]) -> Result<()> {
+    if fs::read(path).ok().as_deref() != Some(new) {
+        fs::write(path, new).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Builds the object: of the static library only our own, with what it reaches, in sections that the kernel's linker knows.
+pub(super) fn object() -> Result<PathBuf> {
+    cargo("build --release --quiet --locked --target").arg(TARGET).env("RUSTFLAGS", FLAGS).run()?;
+    let folder = folder();
+    let library = folder.join(TARGET).join("release/libsmpcall_linux.a");
+    let parts = folder.join("parts");
+    let _ = fs::remove_dir_all(&parts);
+    fs::create_dir_all(&parts)?;
+    Cmd::new("ar", "x").arg(&library).dir(&parts).read()?;
+    let mut ours = Vec::new();
+    for part in fs::read_dir(&parts)? {
+        let part = part?.path();
+        if part.file_name().is_some_and(|name| name.to_string_lossy().starts_with("smpcall_linux")) {
+            ours.push(part);
+        }
+    }
+    let object = folder.join("smpcall_layer.o");
+    let script = sh::root().join("linux/layer/merge.ld");
+    let mut link = Cmd::new("ld", "-r --gc-sections -T").arg(script).arg("-o").arg(&object);
+    let called = called()?;
+    for name in &called {
+        link = link.arg("-u").arg(name);
+    }
+    for part in ours {
+        link = link.arg(part);
+    }
+    link.read()?;
+    Ok(object)
+}
+
+/// What the glue calls: the functions of its header's first half.
+fn called() -> Result<Vec<String>> {
+    let header = fs::read_to_string(sh::root().join("linux/glue/smpcall_glue.h"))?;
+    let called = names(&header);
+    if called.is_empty() {
+        bail!("the glue's header names none of the core's functions");
+    }
+    Ok(called)
+}
+
+fn names(header: &str) -> Vec<String> {
+    let word = |text: &str| text.rsplit([' ', '*']).next().unwrap_or_default().to_owned();
+    let declared = header.lines().filter_map(|line| line.split_once('(')).map(|(before, _)| word(before));
+    declared.filter(|name| name.starts_with("smpcall_") && !name.starts_with("smpcall_glue_")).collect()
+}
+
+fn cargo(verb: &str) -> Cmd {
+    Cmd::new("/usr/bin/cargo", verb)
+        .untied()
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("RUSTC", "/usr/bin/rustc")
+        .env("CARGO_TARGET_DIR", folder())
+        .args("-Zbuild-std=core,compiler_builtins")
+        .dir(&sh::root().join("linux/layer"))
+}
+
+fn folder() -> PathBuf {
+    let at = sh::target_dir().join("linux/layer");
+    std::path::absolute(&at).unwrap_or(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_header_names_what_is_linked() {
+        let header = "/* (a comment) */\nconst char *smpcall_version(void);\nbool smpcall_has_work(void);\n\
+                      void smpcall_glue_ring(u32 cpu);\n";
+        assert_eq!(names(header), ["smpcall_version", "smpcall_has_work"]);
+        let called = called().unwrap();
+        assert!(called.contains(&"smpcall_flush".to_owned()) && called.len() >= 12, "{called:?}");
+    }
+}

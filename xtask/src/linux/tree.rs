@@ -1,0 +1,206 @@
+//! Debian's Linux sources, configured and built: the stock kernel, and beside it ours.
+
+use super::{Config, Variant, layer};
+use crate::sh::{self, Cmd};
+use anyhow::{Context, Result, bail};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+const SOURCES: &str = "/usr/src/linux-source-6.12.tar.xz";
+
+/// A kernel that is built.
+pub(super) struct Tree {
+    pub(super) variant: Variant,
+    pub(super) path: PathBuf,
+}
+
+/// Why nothing can be built.
+pub(super) fn missing() -> Option<String> {
+    if !Path::new(SOURCES).exists() {
+        return Some(format!(
+            "no {SOURCES}: `cargo xtask setup` as root, or `apt-get install linux-source-6.12`"
+        ));
+    }
+    ["make", "gcc", "flex", "bison", "bc", "xz"].into_iter().find(|program| !has(program)).map(|program| {
+        format!("no {program}: `cargo xtask setup` as root, or `apt-get install {}`", super::DEBIAN.join(" "))
+    })
+}
+
+fn has(program: &str) -> bool {
+    Cmd::new(program, "--version").capture().is_ok()
+}
+
+/// The lines that a configuration must have.
+pub(super) fn fragment(config: Config) -> Result<Vec<String>> {
+    let files: &[&str] = match config {
+        Config::Plain => &["plain.config"],
+        Config::Debug => &["plain.config", "debug.config"],
+    };
+    let mut lines = Vec::new();
+    for file in files {
+        let path = sh::root().join("linux").join(file);
+        let text = fs::read_to_string(&path).with_context(|| format!("no {}", path.display()))?;
+        for line in text.lines().filter(|line| line.starts_with("CONFIG_")) {
+            // A later one stands for an earlier one of the same choice.
+            if line == "CONFIG_PREEMPT=y" {
+                lines.retain(|line| line != "CONFIG_PREEMPT_VOLUNTARY=y");
+            }
+            lines.push(line.to_owned());
+        }
+    }
+    Ok(lines)
+}
+
+impl Tree {
+    /// Builds a kernel: from the package if it is the first, else what has changed.
+    pub(super) fn build(variant: Variant, config: Config) -> Result<Self> {
+        let version = package_version()?;
+        let path = folder(&version, config).join(variant.name());
+        let tree = Self { variant, path };
+        let stamp = format!("{version}\n{}\n", fragment(config)?.join("\n"));
+        if fs::read_to_string(tree.path.join("smpcall.stamp")).ok().as_deref() != Some(&stamp) {
+            tree.prepare(&version, config)?;
+            fs::write(tree.path.join("smpcall.stamp"), stamp)?;
+        }
+        if variant == Variant::Ours {
+            phase("our call layer", || layer::put_in(&tree.path))?;
+        }
+        tree.demand_config(config)?;
+        phase(&format!("Linux {version}, {}, {}", config.name(), variant.name()), || {
+            tree.make(&format!("-j{} bzImage modules_prepare", jobs()), "build.log")
+        })?;
+        fs::copy(tree.path.join("vmlinux.symvers"), tree.path.join("Module.symvers"))
+            .context("no symbols for modules")?;
+        Ok(tree)
+    }
+
+    pub(super) fn image(&self) -> PathBuf {
+        self.path.join("arch/x86/boot/bzImage")
+    }
+
+    /// Where what belongs to both kernels of a configuration is.
+    pub(super) fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(&self.path)
+    }
+
+    /// A fresh source tree, configured. Ours is begun from a stock one that is built, if there is: most of it is the same.
+    fn prepare(&self, version: &str, config: Config) -> Result<()> {
+        let _ = fs::remove_dir_all(&self.path);
+        fs::create_dir_all(self.folder())?;
+        let stock = folder(version, config).join(Variant::Stock.name());
+        if self.variant == Variant::Ours && stock.join("vmlinux").exists() {
+            return phase("a copy of the stock tree", || {
+                Cmd::new("cp", "-a").arg(&stock).arg(&self.path).read().map(drop)
+            });
+        }
+        phase("unpacking", || {
+            fs::create_dir_all(&self.path)?;
+            Cmd::new("tar", "--strip-components=1 -xJf").arg(SOURCES).arg("-C").arg(&self.path).read()
+        })?;
+        self.demand_series()?;
+        phase("configuring", || {
+            let lines = self.path.join("smpcall.config");
+            fs::write(&lines, fragment(config)?.join("\n") + "\n")?;
+            self.make("tinyconfig", "config.log")?;
+            let merge = self.path.join("scripts/kconfig/merge_config.sh");
+            Cmd::new(&merge, "-m .config").arg(&lines).dir(&self.path).read()?;
+            self.make("olddefconfig", "config.log")
+        })
+    }
+
+    /// Nothing is cut out of a kernel that the cut was not made for.
+    fn demand_series(&self) -> Result<()> {
+        let makefile =
+            fs::read_to_string(self.path.join("Makefile")).context("no Makefile in the sources")?;
+        let series = series(&makefile);
+        if series != Some((6, 12)) {
+            bail!("{SOURCES} is Linux {series:?}; the call layer is cut out of 6.12 only");
+        }
+        Ok(())
+    }
+
+    /// What was asked for is there: a choice that does not fit is dropped without a word.
+    fn demand_config(&self, config: Config) -> Result<()> {
+        let text = fs::read_to_string(self.path.join(".config")).context("the kernel is not configured")?;
+        match lacking(&text, &fragment(config)?) {
+            None => Ok(()),
+            Some(line) if line == "CONFIG_SMP=y" => bail!("a kernel without SMP has no call layer"),
+            Some(line) => bail!("the configuration lost `{line}`"),
+        }
+    }
+
+    /// Runs make in the tree; what it says is in a log, whose end is shown if it fails.
+    pub(super) fn make(&self, what: &str, log: &str) -> Result<()> {
+        let log = self.folder().join(format!("{}-{log}", self.variant.name()));
+        let status = Cmd::new("make", what)
+            .untied()
+            .env("KBUILD_BUILD_TIMESTAMP", "1970-01-01")
+            .dir(&self.path)
+            .into_file(File::create(&log)?)?;
+        if !status.success() {
+            let text = fs::read_to_string(&log).unwrap_or_default();
+            let tail: Vec<_> = text.lines().rev().take(20).collect();
+            tail.iter().rev().for_each(|line| println!("    {line}"));
+            bail!("make {what} failed; all that it said is in {}", log.display());
+        }
+        Ok(())
+    }
+}
+
+/// The first line that a configuration lacks.
+fn lacking<'a>(config: &str, fragment: &'a [String]) -> Option<&'a String> {
+    fragment.iter().find(|line| !config.lines().any(|has| has == line.as_str()))
+}
+
+/// The series that a kernel's Makefile names.
+fn series(makefile: &str) -> Option<(u32, u32)> {
+    let value = |name: &str| {
+        let line = makefile.lines().find_map(|line| line.strip_prefix(name)?.trim().strip_prefix('='))?;
+        line.trim().parse().ok()
+    };
+    Some((value("VERSION")?, value("PATCHLEVEL")?))
+}
+
+fn package_version() -> Result<String> {
+    Cmd::new("dpkg-query", "-W -f=${Version} linux-source-6.12").read()
+}
+
+fn folder(version: &str, config: Config) -> PathBuf {
+    let at = sh::target_dir().join("linux").join(format!("{version}-{}", config.name()));
+    std::path::absolute(&at).unwrap_or(at)
+}
+
+pub(super) fn jobs() -> usize {
+    std::thread::available_parallelism().map_or(2, std::num::NonZero::get)
+}
+
+/// Says what is being done, and how long it took.
+pub(super) fn phase<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    println!("  {what} …");
+    let start = Instant::now();
+    let done = work().with_context(|| what.to_owned())?;
+    println!("  {what}: {:.0} s", start.elapsed().as_secs_f64());
+    Ok(done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_series_is_read_from_the_makefile() {
+        let makefile = "# SPDX\nVERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 117\n";
+        assert_eq!(series(makefile), Some((6, 12)));
+        assert_eq!(series(&makefile.replace("12", "1")), Some((6, 1)));
+        assert_eq!(series("all:\n"), None);
+    }
+
+    #[test]
+    fn a_line_that_was_dropped_is_named() {
+        let wants = ["CONFIG_SMP=y".to_owned(), "CONFIG_NR_CPUS=64".to_owned()];
+        assert_eq!(lacking("CONFIG_SMP=y\nCONFIG_NR_CPUS=64\n", &wants), None);
+        assert_eq!(lacking("# CONFIG_SMP is not set\n", &wants), Some(&wants[0]));
+        assert_eq!(lacking("CONFIG_SMP=y\nCONFIG_NR_CPUS=8\n", &wants), Some(&wants[1]));
+    }
+}
