@@ -55,7 +55,7 @@ fn put(path: &Path, new: &[u8]) -> Result<()> {
 
 /// Builds the object: of the static library only our own, with what it reaches, in sections that the kernel's linker knows.
 pub(super) fn object() -> Result<PathBuf> {
-    cargo("build --release --quiet --locked --target").arg(TARGET).env("RUSTFLAGS", FLAGS).run()?;
+    cargo("build --release --quiet --locked").arg("--target").arg(TARGET).env("RUSTFLAGS", FLAGS).run()?;
     let folder = folder();
     let library = folder.join(TARGET).join("release/libsmpcall_linux.a");
     let parts = folder.join("parts");
