@@ -23,11 +23,21 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     ///    it is posted, and at the same time on several if it is posted to several.
     #[inline]
     pub unsafe fn post_foreign(&self, cpu: u32, csd: &ForeignCsd) -> Result<(), PostError> {
-        let target = self.cpu(cpu).ok_or(PostError::NoSuchCpu)?;
-        let header = &csd.0;
-        if let Some(lost) = header.state.rely(cpu, Haste::Now) {
-            return Err(self.refuse(header, lost));
+        match csd.0.state.rely(cpu, Haste::Now) {
+            Some(lost) => Err(self.refuse(&csd.0, lost)),
+            // SAFETY: the caller's promise.
+            None => unsafe { self.post_foreign_free(cpu, &csd.0) },
         }
+    }
+
+    /// Posts one that was seen free. Apart, so that a Busy answer is only a few instructions.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Smp::post_foreign`].
+    #[inline(never)]
+    unsafe fn post_foreign_free(&self, cpu: u32, header: &Header) -> Result<(), PostError> {
+        let target = self.cpu(cpu).ok_or(PostError::NoSuchCpu)?;
         let guess = target.door.0.head.look();
         if guess == Seen::Offline {
             told!(self, What::Refused { cpu, csd: header.name() });
@@ -61,13 +71,24 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// As for [`Smp::post_foreign`]; and the caller stays on its CPU.
     #[inline]
     pub unsafe fn post_foreign_or_run(&self, cpu: u32, csd: &ForeignCsd) -> Result<(), PostError> {
+        match csd.0.state.rely(cpu, Haste::Now) {
+            Some(lost) => Err(self.refuse(&csd.0, lost)),
+            // SAFETY: the caller's promise.
+            None => unsafe { self.post_foreign_free_or_run(cpu, &csd.0) },
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Smp::post_foreign_or_run`].
+    #[inline(never)]
+    unsafe fn post_foreign_free_or_run(&self, cpu: u32, header: &Header) -> Result<(), PostError> {
         if let Some((number, here)) = self.here()
             && number == cpu
             && !here.own.0.in_call()
             && !matches!(here.door.0.head.look(), Seen::List(_))
             && !here.own.0.has_left_over()
         {
-            let header = &csd.0;
             let _irq = IrqGuard::new(&self.platform);
             self.claim_foreign(cpu, header)?;
             here.own.0.set_in_call(true);
@@ -77,7 +98,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             return Ok(());
         }
         // SAFETY: the caller's promise.
-        unsafe { self.post_foreign(cpu, csd) }
+        unsafe { self.post_foreign_free(cpu, header) }
     }
 
     #[inline]
