@@ -108,6 +108,8 @@ static void check_p2(void)
 		if (err == -EBUSY) {
 			busy++;
 			unseen += READ_ONCE(p2.saw) != race;
+		} else if (err) {
+			failures++;
 		}
 		if (!(race % 1024))
 			cond_resched();
@@ -136,20 +138,27 @@ static int hand(void *crew)
 	return 0;
 }
 
+/*
+ * All hands are there before the first is woken: a hand spins until the others are ready, and whoever is to make them would not get
+ * its CPU back from one that spins there.
+ */
 static void run_crew(struct crew *crew, int size)
 {
+	static struct task_struct *hands[NR_CPUS];
 	int cpu;
 
 	crew->size = size;
 	for (cpu = 0; cpu < size; cpu++) {
-		struct task_struct *task = kthread_create_on_cpu(hand, crew, cpu, "smpcall/%u");
-
-		if (IS_ERR(task)) {
+		hands[cpu] = kthread_create_on_cpu(hand, crew, cpu, "smpcall/%u");
+		if (IS_ERR(hands[cpu])) {
+			while (cpu--)
+				kthread_stop(hands[cpu]);
 			failures++;
 			return;
 		}
-		wake_up_process(task);
 	}
+	for (cpu = size - 1; cpu >= 0; cpu--)
+		wake_up_process(hands[cpu]);
 	while (atomic_read(&crew->done) < size)
 		msleep(1);
 }
@@ -185,22 +194,24 @@ static void check_p3(void)
 }
 
 /* P5: a csd that posts itself from inside its function, to the other of two CPUs. */
-static atomic_t hops;
+static atomic_t refused;
 
 static void hop(void *unused)
 {
 	if (atomic_inc_return(&runs) < 2000 && smp_call_function_single_async(!raw_smp_processor_id(), &csd))
-		atomic_inc(&hops);
+		atomic_inc(&refused);
 }
 
 static void check_p5(void)
 {
 	atomic_set(&runs, 0);
 	INIT_CSD(&csd, hop, NULL);
-	smp_call_function_single_async(1, &csd);
-	while (atomic_read(&runs) + atomic_read(&hops) < 2000)
+	if (smp_call_function_single_async(1, &csd))
+		atomic_inc(&refused);
+	/* Who is refused ends the chain. */
+	while (atomic_read(&runs) < 2000 && !atomic_read(&refused))
 		msleep(1);
-	report("linux", "p5-posts-itself-from-inside", atomic_read(&runs), atomic_read(&hops));
+	report("linux", "p5-posts-itself-from-inside", 2000, 2000 - atomic_read(&runs));
 }
 
 /* With interrupts off, and from a hard interrupt. */
@@ -271,6 +282,66 @@ static void check_offline(void)
 	bad += smp_call_function_single_async(last, &csd) != 0;
 	wait_for(&runs, last + 2);
 	report("linux", "p8-offline-is-told", 9, bad);
+}
+
+/* P8: posts to a CPU that goes and comes. What was taken runs, once; what was not is told. */
+static atomic_t taken, told, odd, stop_posting, posting;
+
+static int post_to_last(void *cpu)
+{
+	int last = (long)cpu;
+
+	set_cpus_allowed_ptr(current, cpumask_of(1));
+	while (!atomic_read(&stop_posting)) {
+		int err = smp_call_function_single_async(last, &csd);
+
+		if (err == 0)
+			atomic_inc(&taken);
+		else if (err == -ENXIO)
+			atomic_inc(&told);
+		else if (err != -EBUSY)
+			atomic_inc(&odd);
+		err = smp_call_function_single(last, count, NULL, atomic_read(&taken) % 2);
+		if (err == 0)
+			atomic_inc(&taken);
+		else if (err == -ENXIO)
+			atomic_inc(&told);
+		else
+			atomic_inc(&odd);
+		cond_resched();
+	}
+	atomic_set(&posting, 0);
+	return 0;
+}
+
+static void check_hotplug(void)
+{
+	int last = num_online_cpus() - 1, turn, bad = 0;
+	struct task_struct *poster;
+
+	INIT_CSD(&csd, count, NULL);
+	atomic_set(&runs, 0);
+	atomic_set(&posting, 1);
+	poster = kthread_run(post_to_last, (void *)(long)last, "smpcall-poster");
+	if (IS_ERR(poster)) {
+		failures++;
+		return;
+	}
+	for (turn = 0; turn < 20; turn++) {
+		bad += remove_cpu(last) != 0;
+		msleep(2);
+		bad += add_cpu(last) != 0;
+		msleep(2);
+	}
+	atomic_set(&stop_posting, 1);
+	while (atomic_read(&posting))
+		msleep(1);
+	msleep(20);
+	/* It was offline while it was posted to, or nothing of this was tried. */
+	bad += !atomic_read(&told);
+	pr_info("hotplug: %d taken, %d told that it is offline\n", atomic_read(&taken), atomic_read(&told));
+	report("linux", "p8-posts-under-hotplug", atomic_read(&taken) + atomic_read(&told),
+	       bad + atomic_read(&odd) + abs(atomic_read(&taken) - atomic_read(&runs)));
 }
 
 /* Masks, and conditions: each CPU is asked once, and runs where the answer was yes. */
@@ -460,6 +531,7 @@ static int __init start(void)
 	check_cross_calls();
 	check_wake_ups();
 	check_offline();
+	check_hotplug();
 	pr_info("end: %d checks, %d failures, %d promises broken\n", checks, failures, broken);
 	return 0;
 }
