@@ -59,62 +59,89 @@ static void count(void *unused)
 static call_single_data_t csd;
 
 /*
- * P2: told -EBUSY, and the run does not see what was written before. The csd is queued behind a call that holds the target, and that is
- * let go just as the csd is posted again.
+ * P2: told -EBUSY, and the run does not see what was written before. For that the csd must be posted again just when it is unlocked:
+ * a first call holds the target until a second one, the gate, and the csd are queued, so that both are in one batch and no interrupt
+ * comes between them. The gate is let go, and the pause until the post is steered to where half of the posts are told -EBUSY. What the
+ * two CPUs race for has lines of its own: both have them in their caches, and a store takes as long as it can.
  */
 static struct {
-	atomic_t holds, go;
-	int data, saw;
+	atomic_t holds;
+	int open;
+	int go ____cacheline_aligned;
+	int data ____cacheline_aligned;
+	int saw ____cacheline_aligned;
+	call_single_data_t gate, csd ____cacheline_aligned;
 } p2;
 
-static void p2_hold(void *unused)
+static void p2_first(void *unused)
 {
 	atomic_set(&p2.holds, 1);
-	while (!atomic_read(&p2.go))
+	while (!READ_ONCE(p2.open))
 		cpu_relax();
+}
+
+static void p2_gate(void *unused)
+{
+	WRITE_ONCE(p2.saw, READ_ONCE(p2.data));
+	atomic_set(&p2.holds, 2);
+	/* No cpu_relax(): an emulator leaves its loop for that, and comes back late. */
+	while (!READ_ONCE(p2.go))
+		barrier();
 }
 
 static void p2_look(void *unused)
 {
 	WRITE_ONCE(p2.saw, READ_ONCE(p2.data));
-	/* The poster may go on when it sees this, and so sees `saw`. */
+	/* Release: publishes `saw`; pairs with the poster's smp_rmb(). */
 	atomic_inc_return_release(&runs);
+}
+
+/* The gate is closed, and the csd is next behind it. */
+static void p2_set_up(void)
+{
+	atomic_set(&runs, 0);
+	atomic_set(&p2.holds, 0);
+	WRITE_ONCE(p2.open, 0);
+	WRITE_ONCE(p2.go, 0);
+	smp_call_function_single(1, p2_first, NULL, 0);
+	wait_for(&p2.holds, 1);
+	if (smp_call_function_single_async(1, &p2.gate) || smp_call_function_single_async(1, &p2.csd))
+		failures++;
+	WRITE_ONCE(p2.open, 1);
+	wait_for(&p2.holds, 2);
 }
 
 static void check_p2(void)
 {
+	int race, steered = 256, busy = 0, unseen = 0;
 	struct rnd_state random;
-	int race, busy = 0, unseen = 0;
 
 	prandom_seed_state(&random, 1);
-	INIT_CSD(&csd, p2_look, NULL);
+	INIT_CSD(&p2.gate, p2_gate, NULL);
+	INIT_CSD(&p2.csd, p2_look, NULL);
 	for (race = 1; race <= races; race++) {
-		int pause = prandom_u32_state(&random) % 48, err;
+		int pause = steered + prandom_u32_state(&random) % 64, err;
 
-		atomic_set(&runs, 0);
-		atomic_set(&p2.holds, 0);
-		atomic_set(&p2.go, 0);
-		smp_call_function_single(1, p2_hold, NULL, 0);
-		wait_for(&p2.holds, 1);
-		if (smp_call_function_single_async(1, &csd))
-			failures++;
-		atomic_set(&p2.go, 1);
+		p2_set_up();
+		WRITE_ONCE(p2.go, 1);
 		while (pause--)
 			barrier();
 		WRITE_ONCE(p2.data, race);
-		err = smp_call_function_single_async(1, &csd);
+		err = smp_call_function_single_async(1, &p2.csd);
 		wait_for(&runs, err ? 1 : 2);
 		smp_rmb();
 		if (err == -EBUSY) {
 			busy++;
 			unseen += READ_ONCE(p2.saw) != race;
-		} else if (err) {
-			failures++;
+			steered = min(steered + 4, 100000);
+		} else {
+			failures += err != 0;
+			steered = max(steered - 4, 0);
 		}
 		if (!(race % 1024))
 			cond_resched();
 	}
-	pr_info("p2: %d races, %d told EBUSY, %d of those not seen\n", races, busy, unseen);
+	pr_info("p2: %d races, %d told EBUSY, %d of those not seen; pause %d at the end\n", races, busy, unseen, steered);
 	report("promise", "p2-busy-is-seen", busy, unseen);
 }
 
