@@ -82,10 +82,15 @@ static void p2_first(void *unused)
 
 static void p2_gate(void *unused)
 {
+	/* So that the post can be early as well as late. */
+	int room = 256;
+
 	WRITE_ONCE(p2.saw, READ_ONCE(p2.data));
 	atomic_set(&p2.holds, 2);
 	/* No cpu_relax(): an emulator leaves its loop for that, and comes back late. */
 	while (!READ_ONCE(p2.go))
+		barrier();
+	while (room--)
 		barrier();
 }
 
