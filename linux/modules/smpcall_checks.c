@@ -64,11 +64,16 @@ static call_single_data_t csd;
  * comes between them. The gate is let go, and the pause until the post is steered to where half of the posts are told -EBUSY. What the
  * two CPUs race for has lines of its own: both have them in their caches, and a store takes as long as it can.
  */
+#define P2_LINES 24
+
 static struct {
 	atomic_t holds;
 	int open;
 	int go ____cacheline_aligned;
-	int data ____cacheline_aligned;
+	/* What the poster writes: the last is looked at, and its store waits for those before it. */
+	struct {
+		int data;
+	} ____cacheline_aligned written[P2_LINES];
 	int saw ____cacheline_aligned;
 	call_single_data_t gate, csd ____cacheline_aligned;
 } p2;
@@ -83,9 +88,10 @@ static void p2_first(void *unused)
 static void p2_gate(void *unused)
 {
 	/* So that the post can be early as well as late. */
-	int room = 256;
+	int room = 256, at;
 
-	WRITE_ONCE(p2.saw, READ_ONCE(p2.data));
+	for (at = 0; at < P2_LINES; at++)
+		WRITE_ONCE(p2.saw, READ_ONCE(p2.written[at].data));
 	atomic_set(&p2.holds, 2);
 	/* No cpu_relax(): an emulator leaves its loop for that, and comes back late. */
 	while (!READ_ONCE(p2.go))
@@ -96,7 +102,7 @@ static void p2_gate(void *unused)
 
 static void p2_look(void *unused)
 {
-	WRITE_ONCE(p2.saw, READ_ONCE(p2.data));
+	WRITE_ONCE(p2.saw, READ_ONCE(p2.written[P2_LINES - 1].data));
 	/* Release: publishes `saw`; pairs with the poster's smp_rmb(). */
 	atomic_inc_return_release(&runs);
 }
@@ -118,7 +124,7 @@ static void p2_set_up(void)
 
 static void check_p2(void)
 {
-	int race, steered = 256, busy = 0, unseen = 0;
+	int race, at, steered = 256, busy = 0, unseen = 0;
 	struct rnd_state random;
 
 	prandom_seed_state(&random, 1);
@@ -131,7 +137,8 @@ static void check_p2(void)
 		WRITE_ONCE(p2.go, 1);
 		while (pause--)
 			barrier();
-		WRITE_ONCE(p2.data, race);
+		for (at = 0; at < P2_LINES; at++)
+			WRITE_ONCE(p2.written[at].data, race);
 		err = smp_call_function_single_async(1, &p2.csd);
 		wait_for(&runs, err ? 1 : 2);
 		smp_rmb();
