@@ -88,7 +88,7 @@ static void p2_first(void *unused)
 static void p2_gate(void *unused)
 {
 	/* So that the post can be early as well as late. */
-	int room = 256, at;
+	int room = 4096, at;
 
 	for (at = 0; at < P2_LINES; at++)
 		WRITE_ONCE(p2.saw, READ_ONCE(p2.written[at].data));
@@ -124,7 +124,7 @@ static void p2_set_up(void)
 
 static void check_p2(void)
 {
-	int race, at, steered = 256, busy = 0, unseen = 0;
+	int race, at, steered = 2048, busy = 0, unseen = 0;
 	struct rnd_state random;
 
 	prandom_seed_state(&random, 1);
@@ -145,10 +145,10 @@ static void check_p2(void)
 		if (err == -EBUSY) {
 			busy++;
 			unseen += READ_ONCE(p2.saw) != race;
-			steered = min(steered + 4, 100000);
+			steered = min(steered + 16, 100000);
 		} else {
 			failures += err != 0;
-			steered = max(steered - 4, 0);
+			steered = max(steered - 16, 0);
 		}
 		if (!(race % 1024))
 			cond_resched();
