@@ -180,10 +180,10 @@ fn run(which: &Which, what: &str, seconds: u32, words: &str, expected: &[Expecte
 
 fn scf(which: &Which, seconds: u32, onoff: bool, reports: bool) -> Result<()> {
     let mut words = format!(
-        "scftorture.holdoff=2 scftorture.shutdown_secs={seconds} scftorture.stat_interval=15 scftorture.verbose=1"
+        "scftorture.holdoff=5 scftorture.shutdown_secs={seconds} scftorture.stat_interval=15 scftorture.verbose=1"
     );
     if onoff {
-        words += " scftorture.onoff_holdoff=3 scftorture.onoff_interval=100";
+        words += " scftorture.onoff_holdoff=6 scftorture.onoff_interval=100";
     }
     let mut expected = vec![Expected::text("scftorture: --- End of test: SUCCESS")];
     if reports {
