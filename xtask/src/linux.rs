@@ -169,6 +169,13 @@ pub(crate) fn verb(what: &Linux) -> Result<()> {
     }
 }
 
+/// What CI runs: ours under scftorture, while CPUs go and come, and the checks.
+pub(crate) fn step() -> Result<()> {
+    let which = Which { variant: Variant::Ours, config: Config::Plain, cpus: 4 };
+    scf(&which, 30, true, false)?;
+    checks(&which, 5_000)
+}
+
 /// Boots a kernel, and returns the log of a run that went well.
 fn run(which: &Which, what: &str, seconds: u32, words: &str, expected: &[Expected]) -> Result<String> {
     let tree = Tree::build(which.variant, which.config)?;

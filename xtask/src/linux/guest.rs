@@ -49,12 +49,16 @@ impl Guest<'_> {
             format!("{}-{}-{}cpus-{:?}.log", self.tree.variant.name(), self.what, self.cpus, self.timing);
         let log = self.tree.folder().join(name.to_lowercase());
         let accel = match self.timing {
-            Timing::Threads => "-accel tcg,thread=multi",
-            Timing::Icount => "-accel tcg,thread=single -icount shift=3,sleep=off",
+            Timing::Threads => "-accel tcg,thread=multi -cpu max",
+            // Nothing of the host's comes in: neither its clock nor its random numbers.
+            Timing::Icount => {
+                "-accel tcg,thread=single -icount shift=3,sleep=off -cpu max,rdrand=off,rdseed=off \
+                 -rtc base=2026-01-01T00:00:00,clock=vm"
+            }
         };
         // `timeout` outlives us, should we be ended.
         let status = Cmd::new("timeout", &format!("-k 2 {} {QEMU} {accel}", self.seconds * 2 + 120))
-            .args("-cpu max -m 768 -nographic -no-reboot")
+            .args("-m 768 -nographic -no-reboot")
             .args(&format!("-smp {}", self.cpus))
             .arg("-kernel")
             .arg(self.tree.image())
