@@ -5,6 +5,7 @@
 
 mod boot;
 mod files;
+mod integrations;
 mod models;
 mod mutants;
 mod same_code;
@@ -58,6 +59,8 @@ enum Verb {
     },
     /// Build the kernel in kernel/, boot it in QEMU, and demand all the results that it announces
     Boot(boot::Boot),
+    /// Build and boot kernels that others wrote, on smpcall: the folder integrations/
+    Integrations(integrations::Args),
     /// Compare the code of the fast paths with and without tracepoints that nobody listens to
     SameCode,
     /// Text rules: a reason at every ordering, sizes, links, a mutant for every ordering
@@ -80,6 +83,7 @@ fn main() -> ExitCode {
         }
         Verb::Sanitize { which } => sanitize::run(which),
         Verb::Boot(boot) => boot::verb(&boot),
+        Verb::Integrations(args) => integrations::verb(&args),
         Verb::SameCode => same_code::run(),
         Verb::Tidy => tidy::run(),
     };

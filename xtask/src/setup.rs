@@ -2,6 +2,7 @@
 //! there. Running it again changes nothing.
 
 use crate::boot::{self, Arch, Boot};
+use crate::integrations;
 use crate::sanitize::{self, Sanitizer};
 use crate::sh::Cmd;
 use anyhow::{Result, bail};
@@ -50,6 +51,10 @@ pub(crate) fn run() -> Result<()> {
             Some(why) => println!("  boot {arch:?}: not available (only `boot` needs it): {why}"),
         }
     }
+    match integrations::missing() {
+        None => println!("  integrations: ready"),
+        Some(why) => println!("  integrations: not available (only `integrations` needs it): {why}"),
+    }
     if !needed.is_empty() {
         bail!("missing: {}", needed.join(", "));
     }
@@ -58,8 +63,8 @@ pub(crate) fn run() -> Result<()> {
 
 /// Installs the compiler that ThreadSanitizer and the kernel need, and QEMU, where that can be done without asking anybody.
 fn debian_packages() {
-    let missing: Vec<&str> =
-        sanitize::DEBIAN.into_iter().chain(boot::DEBIAN).filter(|package| !is_installed(package)).collect();
+    let wanted = sanitize::DEBIAN.into_iter().chain(boot::DEBIAN).chain(integrations::DEBIAN);
+    let missing: Vec<&str> = wanted.filter(|package| !is_installed(package)).collect();
     let list = missing.join(" ");
     if missing.is_empty() {
         println!("  Debian packages: all there");

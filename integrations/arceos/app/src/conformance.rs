@@ -1,10 +1,10 @@
 //! The conformance suite, unchanged, inside ArceOS: a pinned task on each CPU.
 
-use crate::console::Console;
-use crate::tasks;
 use axipi::{AxPort, CPUS, Machine};
 use core::mem::MaybeUninit;
 use smpcall::{Counted, PerCpu};
+use smpcall_arceos_common::console::Console;
+use smpcall_arceos_common::tasks;
 use smpcall_conformance::{Lines, Memory, Rig, Suite, Woken, memory_bytes};
 
 static MEMORY: Memory<{ memory_bytes(CPUS as u32) }> = Memory::new();

@@ -17,11 +17,10 @@ extern crate axplat_riscv64_qemu_virt;
 #[cfg(target_arch = "x86_64")]
 extern crate axplat_x86_pc;
 
+mod bench;
 mod conformance;
-mod console;
-mod tasks;
 
-use console::println;
+use smpcall_arceos_common::{println, tasks};
 
 const WHAT: Option<&str> = option_env!("SMPCALL_WHAT");
 
@@ -37,6 +36,7 @@ fn main() {
     println!("smpcall kernel: {} CPUs, {what}", axipi::CPUS);
     let passed = match what {
         "conformance" => conformance::run(),
+        "bench" => bench::run(),
         _ => {
             println!("smpcall kernel: cannot run `{what}`");
             false

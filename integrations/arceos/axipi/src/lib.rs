@@ -33,7 +33,7 @@ pub use event::{Callback, MulticastCallback};
 pub use pinned::{Pinned, machine, machine_unpinned};
 #[cfg(feature = "stats")]
 pub use port::STATS;
-pub use port::{AxPort, CPUS, Machine, sleep};
+pub use port::{AxPort, CPUS, Machine, share_cores, sleep};
 
 use alloc::sync::Arc;
 use axhal::percpu::this_cpu_id;

@@ -26,6 +26,20 @@ pub static STATS: Stats<[CpuStats; CPUS]> = Stats::new([const { CpuStats::new() 
 /// How often a waiting caller looks before it sleeps until the next interrupt: CPUs of a guest share few cores.
 const PAUSES: u32 = 100;
 
+/// Whether the machine's CPUs take turns on one core: then who spins keeps the others from running.
+static CORES_ARE_SHARED: AtomicBool = AtomicBool::new(false);
+
+/// Says that the machine's CPUs take turns: a caller that waits sleeps at once.
+pub fn share_cores() {
+    // Relaxed: a setting.
+    CORES_ARE_SHARED.store(true, Ordering::Relaxed);
+}
+
+fn cores_are_shared() -> bool {
+    // Relaxed: a setting.
+    CORES_ARE_SHARED.load(Ordering::Relaxed)
+}
+
 /// One CPU's doorbell. A line of its own: senders of different targets do not meet.
 #[repr(align(128))]
 struct Bell {
@@ -187,8 +201,12 @@ unsafe impl Platform for AxPort {
         match panic {}
     }
 
+    fn looks_first(&self, _target: u32) -> u32 {
+        if cores_are_shared() { 0 } else { 64 }
+    }
+
     fn pause(&self, backoff: &Backoff) -> Pause {
-        if backoff.rounds >= PAUSES {
+        if backoff.rounds >= PAUSES || cores_are_shared() {
             return Pause::Park;
         }
         arch::relax();

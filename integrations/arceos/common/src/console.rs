@@ -3,7 +3,7 @@
 use core::fmt::{Arguments, Result, Write};
 
 /// axhal's console, as the conformance suite wants it.
-pub(crate) struct Console;
+pub struct Console;
 
 impl Write for Console {
     fn write_str(&mut self, text: &str) -> Result {
@@ -12,12 +12,14 @@ impl Write for Console {
     }
 }
 
-pub(crate) fn line(text: Arguments<'_>) {
+/// Writes a line.
+pub fn line(text: Arguments<'_>) {
     // The console never fails.
     let _ = Console.write_fmt(format_args!("{text}\n"));
 }
 
+/// Writes a line.
+#[macro_export]
 macro_rules! println {
     ($($arg:tt)*) => { $crate::console::line(format_args!($($arg)*)) };
 }
-pub(crate) use println;
