@@ -101,6 +101,7 @@ impl AxPort {
     }
 }
 
+// guide: answer
 /// Answers the doorbell. What is left over at the budget has rung again.
 ///
 /// Context: an interrupt's handler, interrupts off.
@@ -113,6 +114,7 @@ pub(crate) fn answer() {
     bell.heard.store(true, Ordering::Relaxed);
     let _ = MACHINE.flush(Budget::DEFAULT);
 }
+// guide: end
 
 /// Has axhal call us when an interrupt is over, where the platform acknowledges last.
 pub(crate) fn register_hook() {
@@ -224,7 +226,6 @@ unsafe impl Platform for AxPort {
     fn wake(&self, waiter: u16) {
         self.ring(waiter.into());
     }
-    // guide: end
 
     #[inline(always)]
     fn trace(&self, event: &Event) {
@@ -243,6 +244,7 @@ unsafe impl Platform for AxPort {
         let _ = core::fmt::Write::write_fmt(&mut Console, format_args!("{stall}\n"));
     }
 }
+// guide: end
 
 /// axhal's console, to which a stall is reported at whatever level is logged.
 struct Console;
