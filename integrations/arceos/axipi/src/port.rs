@@ -47,6 +47,8 @@ struct Bell {
     rung: AtomicBool,
     /// Set by the handler, cleared by the CPU's thread when it means to sleep.
     heard: AtomicBool,
+    /// Set by the handler, cleared when the interrupt is over.
+    answering: AtomicBool,
     #[cfg(feature = "stats")]
     rings: AtomicU64,
 }
@@ -56,6 +58,7 @@ impl Bell {
         Self {
             rung: AtomicBool::new(false),
             heard: AtomicBool::new(false),
+            answering: AtomicBool::new(false),
             #[cfg(feature = "stats")]
             rings: AtomicU64::new(0),
         }
@@ -79,10 +82,11 @@ impl AxPort {
         self.bells.iter().map(|bell| bell.rings.load(Ordering::Relaxed)).sum()
     }
 
-    /// Whether this CPU was rung, and has not answered yet.
-    pub(crate) fn is_rung(&self) -> bool {
-        // Relaxed: only a look; `answer` is what sees what was written.
-        self.here().rung.load(Ordering::Relaxed)
+    /// Whether an interrupt that was answered is over, and this CPU was rung since it looked last.
+    pub(crate) fn is_rung_again(&self) -> bool {
+        let bell = self.here();
+        // Relaxed: both sides are this CPU; and only a look, `answer` is what sees what was written.
+        bell.answering.swap(false, Ordering::Relaxed) && bell.rung.load(Ordering::Relaxed)
     }
 
     fn here(&self) -> &Bell {
@@ -110,8 +114,9 @@ pub(crate) fn answer() {
     let bell = MACHINE.platform().here();
     // Acquire: sees what those who rang wrote; pairs with `latch`. After the acknowledgement: a later ring interrupts again.
     bell.rung.swap(false, Ordering::Acquire);
-    // Relaxed: for this CPU's own thread.
+    // Relaxed: for this CPU's own thread, and for its hook.
     bell.heard.store(true, Ordering::Relaxed);
+    bell.answering.store(true, Ordering::Relaxed);
     let _ = MACHINE.flush(Budget::DEFAULT);
 }
 // guide: end
