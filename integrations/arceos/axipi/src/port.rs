@@ -176,9 +176,8 @@ unsafe impl Platform for AxPort {
     fn ring(&self, cpu: u32) {
         self.latch(cpu);
         fence::publish();
-        let cpu_id = cpu as usize;
-        let here = cpu_id == axhal::percpu::this_cpu_id();
-        send_ipi(IPI_IRQ, if here { IpiTarget::Current { cpu_id } } else { IpiTarget::Other { cpu_id } });
+        // Also to itself: `IpiTarget::Current` writes to a register that the xAPIC does not have (x86-64), and is lost.
+        send_ipi(IPI_IRQ, IpiTarget::Other { cpu_id: cpu as usize });
     }
 
     #[inline(always)]
