@@ -1,7 +1,7 @@
 //! `integrations`: builds kernels that others wrote, with smpcall in them, boots them in QEMU, and reads what they say. A file
 //! for each kernel; what they share is here.
 //!
-//! They are built by Debian's compiler, from the lock files in `integrations/`, with the language's own crates from their sources.
+//! They are built by Debian's compiler, from the lock files in `integrations/`; the language's own crates, from their sources.
 
 mod arceos;
 
@@ -47,6 +47,14 @@ pub(crate) fn missing() -> Option<String> {
         tools.into_iter().find(|tool| !Path::new(tool).exists()).map(str::to_owned)
     });
     part.map(|part| format!("no {part}: `cargo xtask setup` as root"))
+}
+
+/// Fetches the crates of all the workspaces, and those that the language's own are built from.
+pub(crate) fn fetch() -> Result<()> {
+    for workspace in arceos::WORKSPACES {
+        cargo("fetch --quiet --locked -Zbuild-std=core,alloc", workspace).run()?;
+    }
+    Ok(())
 }
 
 /// lld under a name that rustc takes for a linker's.

@@ -52,7 +52,10 @@ pub(crate) fn run() -> Result<()> {
         }
     }
     match integrations::missing() {
-        None => println!("  integrations: ready"),
+        None => match integrations::fetch() {
+            Ok(()) => println!("  integrations: ready"),
+            Err(why) => println!("  integrations: their crates cannot be had: {why:#}"),
+        },
         Some(why) => println!("  integrations: not available (only `integrations` needs it): {why}"),
     }
     if !needed.is_empty() {

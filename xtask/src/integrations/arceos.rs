@@ -12,6 +12,9 @@ use anyhow::{Result, bail};
 use build::{Build, Layer};
 use clap::ValueEnum;
 
+/// Its workspaces: ours, and the original that ours is measured against.
+pub(super) const WORKSPACES: [&str; 2] = ["arceos", "arceos/theirs"];
+
 /// How to build and boot it.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Arceos {

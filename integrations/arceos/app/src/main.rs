@@ -1,7 +1,7 @@
 //! An ArceOS application that calls across CPUs, on smpcall.
 //!
-//! What it runs is chosen when it is built, by `SMPCALL_WHAT`: ArceOS hands no command line on. `cargo xtask integrations arceos`
-//! builds it, boots it, and reads what it says.
+//! What it runs is chosen when it is built, by `SMPCALL_WHAT`: ArceOS hands no command line on. It is built, booted and read by
+//! `cargo xtask integrations arceos`.
 
 #![no_std]
 #![no_main]
@@ -35,7 +35,6 @@ fn main() {
     // axruntime has called it on the other CPUs.
     axipi::init();
     // guide: end
-    println!("smpcall kernel: ArceOS, {}", axipi::CPUS);
     println!("smpcall kernel: {} CPUs, {what}", axipi::CPUS);
     let passed = match what {
         "conformance" => conformance::run(),

@@ -24,8 +24,8 @@ impl Deref for Pinned {
 
 /// Returns the machine. `machine().call(1, || 42)` runs the closure on CPU 1, and gives back 42.
 ///
-/// Functions that a CPU runs for others do not block: they run with interrupts off. Those of `call_blocking` may, if the task that
-/// calls `run_blocking` has an affinity of one CPU.
+/// Functions that a CPU runs for others do not block: they run with interrupts off. Those of `call_blocking` may, if the task
+/// that calls `run_blocking` has an affinity of one CPU.
 ///
 /// Context: any.
 pub fn machine() -> Pinned {

@@ -153,8 +153,8 @@ pub fn sleep() -> bool {
 // guide: port
 // SAFETY: 1. axhal has the number in a register of the CPU; `Pinned`, or the duty of `machine_unpinned`, keeps a task where it
 // is. 2. `irq_save` masks interrupts, `answer` runs in one, and nothing migrates with interrupts off. 3. `latch` is set by a
-// read-modify-write at each ring and cleared by one in `answer`, before the flush; the hook makes good for an interrupt that the
-// platform cleared too late. 4. Nothing unwinds. 5. `wake` rings, the handler sets `heard`, `sleep` looks at it with
+// read-modify-write at each ring and cleared by one in `answer`, before the flush; the hook makes good for an interrupt that
+// the platform cleared too late. 4. Nothing unwinds. 5. `wake` rings, the handler sets `heard`, `sleep` looks at it with
 // interrupts off; all of it is static.
 unsafe impl Platform for AxPort {
     type IrqState = arch::IrqState;

@@ -23,8 +23,8 @@ pub fn sleep_once() {
     sleep_until(|| core::mem::replace(&mut slept, true));
 }
 
-/// Sleeps until `done`, looking after each interrupt, the scheduler's tick at the latest. On an emulator whose CPUs take turns, a
-/// CPU that spins would keep the others from running.
+/// Sleeps until `done`, looking after each interrupt, the scheduler's tick at the latest. On an emulator whose CPUs take turns,
+/// a CPU that spins would keep the others from running.
 pub fn sleep_until(mut done: impl FnMut() -> bool) {
     loop {
         let state = arch::irq_save();

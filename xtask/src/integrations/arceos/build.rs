@@ -1,5 +1,6 @@
 //! Builds it, as its own build does: a configuration made of the platform's, and a linker script that its `axhal` writes.
 
+use super::WORKSPACES;
 use crate::boot::Arch;
 use crate::integrations::{LINKER, cargo, to_binary};
 use crate::sh::{self, Cmd};
@@ -19,8 +20,8 @@ pub(super) enum Layer {
 impl Layer {
     fn workspace(self) -> &'static str {
         match self {
-            Self::Ours => "arceos",
-            Self::Theirs => "arceos/theirs",
+            Self::Ours => WORKSPACES[0],
+            Self::Theirs => WORKSPACES[1],
         }
     }
 
