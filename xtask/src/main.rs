@@ -5,6 +5,7 @@
 
 mod boot;
 mod files;
+mod integrations;
 mod linux;
 mod models;
 mod mutants;
@@ -62,6 +63,8 @@ enum Verb {
     /// Put the core in the place of Linux's call layer, boot it, and let Linux's own torture test judge it
     #[command(subcommand)]
     Linux(linux::Linux),
+    /// Build and boot kernels that others wrote, on smpcall: the folder integrations/
+    Integrations(integrations::Args),
     /// Compare the code of the fast paths with and without tracepoints that nobody listens to
     SameCode,
     /// Text rules: a reason at every ordering, sizes, links, a mutant for every ordering
@@ -85,6 +88,7 @@ fn main() -> ExitCode {
         Verb::Sanitize { which } => sanitize::run(which),
         Verb::Boot(boot) => boot::verb(&boot),
         Verb::Linux(what) => linux::verb(&what),
+        Verb::Integrations(args) => integrations::verb(&args),
         Verb::SameCode => same_code::run(),
         Verb::Tidy => tidy::run(),
     };

@@ -2,6 +2,7 @@
 //! there. Running it again changes nothing.
 
 use crate::boot::{self, Arch, Boot};
+use crate::integrations;
 use crate::linux;
 use crate::sanitize::{self, Sanitizer};
 use crate::sh::Cmd;
@@ -60,6 +61,13 @@ pub(crate) fn run() -> Result<()> {
         }
         Some(why) => println!("  linux: not available (only `linux` needs it): {why}"),
     }
+    match integrations::missing() {
+        None => match integrations::fetch() {
+            Ok(()) => println!("  integrations: ready"),
+            Err(why) => println!("  integrations: their crates cannot be had: {why:#}"),
+        },
+        Some(why) => println!("  integrations: not available (only `integrations` needs it): {why}"),
+    }
     if !needed.is_empty() {
         bail!("missing: {}", needed.join(", "));
     }
@@ -68,12 +76,9 @@ pub(crate) fn run() -> Result<()> {
 
 /// Installs the compiler that ThreadSanitizer and the kernel need, and QEMU, where that can be done without asking anybody.
 fn debian_packages() {
-    let missing: Vec<&str> = sanitize::DEBIAN
-        .into_iter()
-        .chain(boot::DEBIAN)
-        .chain(linux::DEBIAN)
-        .filter(|package| !is_installed(package))
-        .collect();
+    let wanted =
+        sanitize::DEBIAN.into_iter().chain(boot::DEBIAN).chain(integrations::DEBIAN).chain(linux::DEBIAN);
+    let missing: Vec<&str> = wanted.filter(|package| !is_installed(package)).collect();
     let list = missing.join(" ");
     if missing.is_empty() {
         println!("  Debian packages: all there");

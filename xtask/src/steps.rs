@@ -3,7 +3,7 @@
 
 use crate::boot::{self, Arch, Boot};
 use crate::sh::{self, Cmd};
-use crate::{linux, models, mutants, same_code, sanitize, setup, tidy};
+use crate::{integrations, linux, models, mutants, same_code, sanitize, setup, tidy};
 use anyhow::Result;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -69,6 +69,7 @@ fn plan(extent: Extent) -> Vec<Step> {
         plan.push(kernel(arch));
     }
     plan.push(linux_step());
+    plan.push(others());
     plan.push(step("litmus", cargo("run --release -p smpcall-cli -- litmus")));
     plan.push(step("torture", torture));
     plan.push(step("sim (long)", cargo("run --release -p smpcall-cli -- sim --seconds 60")));
@@ -121,6 +122,15 @@ fn linux_step() -> Step {
         None => linux::step().map(|()| Verdict::Passed),
     };
     Step { name: "linux", body: Box::new(body) }
+}
+
+/// A kernel that others wrote, on one architecture; skipped, and said to be, where it cannot be built.
+fn others() -> Step {
+    let body = || match integrations::missing() {
+        Some(why) => Ok(Verdict::Skipped(why)),
+        None => integrations::arceos_step().map(|()| Verdict::Passed),
+    };
+    Step { name: "integrations arceos", body: Box::new(body) }
 }
 
 /// Half a minute on 4 CPUs and as long on 16, while CPUs come and go.

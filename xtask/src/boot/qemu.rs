@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use std::fs::File;
 use std::path::Path;
+use std::process::ExitStatus;
 
 /// The Debian packages with QEMU and its firmware.
 pub(crate) const DEBIAN: [&str; 4] = ["qemu-system-x86", "qemu-system-misc", "qemu-system-arm", "opensbi"];
@@ -44,7 +45,7 @@ impl Accel {
 }
 
 impl Arch {
-    fn program(self) -> &'static str {
+    pub(crate) fn program(self) -> &'static str {
         match self {
             Self::X86_64 => "qemu-system-x86_64",
             Self::Riscv64 => "qemu-system-riscv64",
@@ -75,13 +76,24 @@ impl Arch {
 
 /// How a machine ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(crate) enum End {
     /// With that code.
     Code(i32),
     /// It was ended when its time was up.
     TimedOut,
     /// By a signal that we did not send.
     Signal,
+}
+
+impl End {
+    /// What `timeout` says of it.
+    pub(crate) fn of(status: ExitStatus) -> Self {
+        match status.code() {
+            Some(124 | 137) => Self::TimedOut,
+            Some(code) => Self::Code(code),
+            None => Self::Signal,
+        }
+    }
 }
 
 /// A QEMU that was found.
@@ -149,11 +161,7 @@ impl Qemu {
             cmd = cmd.args(if boot.x2apic { "-cpu qemu64,+x2apic" } else { "-cpu qemu64" });
         }
         cmd = cmd.args(boot.arch.machine()).args(&format!("-smp {} -m 256M -no-reboot", boot.cpus));
-        match cmd.arg("-kernel").arg(kernel).arg("-append").arg(words).into_file(to)?.code() {
-            Some(124 | 137) => Ok(End::TimedOut),
-            Some(code) => Ok(End::Code(code)),
-            None => Ok(End::Signal),
-        }
+        cmd.arg("-kernel").arg(kernel).arg("-append").arg(words).into_file(to).map(End::of)
     }
 }
 

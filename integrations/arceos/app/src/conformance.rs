@@ -1,0 +1,64 @@
+//! The conformance suite, unchanged, inside ArceOS: a pinned task on each CPU.
+
+use axipi::{AxPort, CPUS, Machine};
+use core::mem::MaybeUninit;
+use smpcall::{Counted, PerCpu};
+use smpcall_arceos_common::console::Console;
+use smpcall_arceos_common::tasks;
+use smpcall_conformance::{Lines, Memory, Rig, Suite, Woken, memory_bytes};
+
+static MEMORY: Memory<{ memory_bytes(CPUS as u32) }> = Memory::new();
+static SUITE: Suite<AxRig> = Suite::new(AxRig);
+
+struct AxRig;
+
+impl Rig for AxRig {
+    type Platform = AxPort;
+    type Storage = [PerCpu; CPUS];
+
+    const HANDLER_FLUSHES: bool = true;
+
+    fn smp(&self) -> &'static Machine {
+        // SAFETY: the suite runs in tasks that have an affinity of one CPU.
+        unsafe { axipi::machine_unpinned() }
+    }
+
+    fn memory(&self) -> &'static mut [MaybeUninit<u8>] {
+        MEMORY.take().expect("the suite runs once")
+    }
+
+    fn rounds(&self) -> u32 {
+        10
+    }
+
+    // An emulated CPU may be kept from running for as long as its host pleases.
+    fn patience_ns(&self) -> u64 {
+        60_000_000_000
+    }
+
+    fn sleep(&self, _limit_ns: u64) -> Woken {
+        if axipi::sleep() { Woken::Rung } else { Woken::Unknown }
+    }
+
+    #[cfg(feature = "stats")]
+    fn rings(&self) -> Option<u64> {
+        Some(self.smp().platform().rings())
+    }
+
+    #[cfg(feature = "stats")]
+    fn counted(&self) -> Option<Counted> {
+        Some(axipi::STATS.total())
+    }
+
+    #[cfg(not(feature = "stats"))]
+    fn counted(&self) -> Option<Counted> {
+        None
+    }
+}
+
+/// Runs the suite on all CPUs. What failed is in the log, which the reader checks.
+pub(crate) fn run() -> bool {
+    // Each reports; the reader has only CPU 0's summary.
+    (1..CPUS).for_each(|cpu| tasks::start_on(cpu, || _ = SUITE.run(&mut Lines(Console))));
+    SUITE.run(&mut Lines(Console)).is_ok_and(|summary| summary.failed == 0)
+}

@@ -1,0 +1,105 @@
+//! `integrations`: builds kernels that others wrote, with smpcall in them, boots them in QEMU, and reads what they say. A file
+//! for each kernel; what they share is here.
+//!
+//! They are built by Debian's compiler, from the lock files in `integrations/`; the language's own crates, from their sources.
+
+mod arceos;
+
+use crate::boot::verdict::{self, Verdict};
+use crate::boot::{End, make_parent};
+use crate::sanitize;
+use crate::sh::{self, Cmd};
+use anyhow::{Context, Result, bail};
+use clap::Subcommand;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+pub(crate) use arceos::step as arceos_step;
+
+/// The Debian packages that these need beside those of the kernel.
+pub(crate) const DEBIAN: [&str; 1] = ["llvm-22"];
+
+/// Which kernel.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    kernel: Option<Kernel>,
+}
+
+#[derive(Subcommand, Clone, Debug)]
+enum Kernel {
+    /// ArceOS, with its inter-processor crate on smpcall
+    Arceos(arceos::Arceos),
+}
+
+/// What was asked for; every kernel, if none was named.
+pub(crate) fn verb(args: &Args) -> Result<()> {
+    match &args.kernel {
+        Some(Kernel::Arceos(arceos)) => arceos::verb(arceos),
+        None => arceos::step(),
+    }
+}
+
+/// Why nothing can be built or booted here.
+pub(crate) fn missing() -> Option<String> {
+    let part = sanitize::debian_part_missing().or_else(|| {
+        let tools = [LINKER, OBJCOPY, "/usr/bin/qemu-system-riscv64"];
+        tools.into_iter().find(|tool| !Path::new(tool).exists()).map(str::to_owned)
+    });
+    part.map(|part| format!("no {part}: `cargo xtask setup` as root"))
+}
+
+/// Fetches the crates of all the workspaces, and those that the language's own are built from.
+pub(crate) fn fetch() -> Result<()> {
+    for workspace in arceos::WORKSPACES {
+        cargo("fetch --quiet --locked -Zbuild-std=core,alloc", workspace).run()?;
+    }
+    Ok(())
+}
+
+/// lld under a name that rustc takes for a linker's.
+const LINKER: &str = "/usr/bin/ld.lld-22";
+const OBJCOPY: &str = "/usr/bin/llvm-objcopy-22";
+
+/// Debian's cargo in a workspace of `integrations/`.
+fn cargo(verb: &str, workspace: &str) -> Cmd {
+    Cmd::new("/usr/bin/cargo", verb)
+        .untied()
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("RUSTC", "/usr/bin/rustc")
+        .dir(&sh::root().join("integrations").join(workspace))
+}
+
+/// The memory's contents of a linked kernel, for loaders that do not read ELF.
+fn to_binary(elf: &Path) -> Result<PathBuf> {
+    let binary = elf.with_extension("bin");
+    Cmd::new(OBJCOPY, "-O binary").arg(elf).arg(&binary).run()?;
+    Ok(binary)
+}
+
+/// Runs a QEMU under `timeout`, which outlives us; its serial log goes to `log`, and comes back too.
+fn boot(qemu: &str, args: &str, kernel: &Path, timeout: u32, log: &Path) -> Result<(End, String)> {
+    make_parent(log)?;
+    let to = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
+    let said = Cmd::new(qemu, "--version").read()?;
+    println!("  {}", said.lines().next().unwrap_or_default());
+    let cmd = Cmd::new("timeout", &format!("-k 2 {timeout} {qemu} {args}"));
+    let end = End::of(cmd.arg("-kernel").arg(kernel).into_file(to)?);
+    let text = String::from_utf8_lossy(&fs::read(log)?).into_owned();
+    println!("  log: {}", log.strip_prefix(sh::root()).unwrap_or(log).display());
+    Ok((end, text))
+}
+
+/// Demands a success: QEMU ended by itself, the last line says so, and as many results came as were announced.
+fn demand(name: &str, what: &str, cpus: u32, end: End, log: &str) -> Result<()> {
+    let verdict: Verdict = verdict::read(0, what, cpus, end, log);
+    match verdict {
+        Ok(said) => println!("  {name} with {cpus} CPUs: {said}"),
+        Err(why) => {
+            let tail: Vec<_> = log.lines().rev().take(25).collect();
+            tail.iter().rev().for_each(|line| println!("    {line}"));
+            bail!("{name} with {cpus} CPUs, {what}: {why}");
+        }
+    }
+    Ok(())
+}
