@@ -32,6 +32,7 @@ pub(crate) fn relax() {
     if core_is_shared() { arch::relax_shared() } else { smpcall_bare::arch::relax() }
 }
 
+// guide: idle-loop
 /// Serves the CPU's queue until `done`.
 pub(crate) fn until<const TRACES: bool>(smp: &Machine<TRACES>, mut done: impl FnMut() -> bool) {
     while !done() {
@@ -59,6 +60,7 @@ fn rest<const TRACES: bool>(smp: &Machine<TRACES>) {
         smp.run_blocking();
     }
 }
+// guide: end
 
 /// Sleeps: this CPU has nothing more to do, and is offline or rung for what comes.
 pub(crate) fn for_ever() -> ! {

@@ -6,10 +6,12 @@
 //! | every ordering that is not relaxed has a mutant | [`coverage`] |
 //! | sizes of files and functions; nothing left undone | [`text`] |
 //! | the documents are there, their links lead somewhere, and no path of one machine is in them | [`docs`] |
+//! | the code in the guide for kernels is what is compiled | [`guide`] |
 //! | what the README says that we have for Linux's names is there, and so are the tests that show it | [`names`] |
 
 mod coverage;
 mod docs;
+mod guide;
 mod names;
 mod orderings;
 mod scan;
@@ -50,6 +52,7 @@ pub(crate) fn run() -> Result<()> {
 
 fn check(root: &Path) -> Result<Vec<Breach>> {
     let mut breaches = docs::required(root);
+    breaches.extend(guide::check(root));
     let mut sources = Vec::new();
     let mut documents = Vec::new();
     for path in files::all(root)? {
@@ -117,12 +120,21 @@ mod tests {
         assert_eq!(check(dir.path()).unwrap(), []);
 
         write("CHANGELOG.md", "See [nothing](nowhere.md).\n");
+        write("docs/kernel-guide.md", "```rust\nfn f() {}\n```\n");
         write("README.md", &names.replace("`f`", "`no_such_test`"));
         write("xtask/mutants.toml", &entry("fn f()").replace("fn f()", "// Release"));
         let bare = "use core::sync::atomic::fence;\nfn g() { fence(AcqRel); } // FIX";
         write("crates/smpcall/src/b.rs", &format!("{bare}{}\n", "ME"));
         let whats: Vec<String> = check(dir.path()).unwrap().into_iter().map(|breach| breach.what).collect();
-        for part in ["nowhere.md", "no_such_test", "no mutant", "sync shim", "AcqRel:", "left undone"] {
+        for part in [
+            "nowhere.md",
+            "no_such_test",
+            "no mutant",
+            "sync shim",
+            "AcqRel:",
+            "left undone",
+            "names no file",
+        ] {
             assert!(whats.iter().any(|what| what.contains(part)), "{part}: {whats:#?}");
         }
     }

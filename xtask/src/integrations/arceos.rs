@@ -25,7 +25,7 @@ pub(crate) struct Arceos {
     #[arg(long, default_value = "conformance")]
     what: What,
     /// Ends a machine that has not ended by then, as failed
-    #[arg(long, default_value_t = 300, value_name = "SECONDS")]
+    #[arg(long, default_value_t = 120, value_name = "SECONDS")]
     timeout: u32,
 }
 
@@ -79,7 +79,7 @@ pub(super) fn verb(args: &Arceos) -> Result<()> {
 
 /// What `test --full` runs: one architecture, the suite, the demo, and what must fail.
 pub(crate) fn step() -> Result<()> {
-    let args = |what| Arceos { arch: Which::Riscv64, cpus: 4, what, timeout: 300 };
+    let args = |what| Arceos { arch: Which::Riscv64, cpus: 4, what, timeout: 120 };
     for what in [What::Conformance, What::Demo, What::Broken] {
         verb(&args(what))?;
     }

@@ -17,8 +17,11 @@ extern crate axplat_riscv64_qemu_virt;
 #[cfg(target_arch = "x86_64")]
 extern crate axplat_x86_pc;
 
+mod arch;
 mod bench;
 mod conformance;
+mod deaf;
+mod demo;
 
 use smpcall_arceos_common::{println, tasks};
 
@@ -37,6 +40,8 @@ fn main() {
     let passed = match what {
         "conformance" => conformance::run(),
         "bench" => bench::run(),
+        "deaf" => deaf::run(),
+        "demo" => demo::run(),
         _ => {
             println!("smpcall kernel: cannot run `{what}`");
             false

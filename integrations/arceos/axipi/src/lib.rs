@@ -64,11 +64,12 @@ pub fn ipi_handler() {
     port::answer();
 }
 
-/// Looks again, when the interrupt is over and acknowledged. Registered with axhal where the platform acknowledges last.
+/// Looks again, when an interrupt that was answered is over and acknowledged. Registered with axhal where the platform
+/// acknowledges last.
 ///
 /// Context: the interrupt's, interrupts off.
 pub fn irq_hook(_irq: usize) {
-    if MACHINE.platform().is_rung() {
+    if MACHINE.platform().is_rung_again() {
         port::answer();
     }
 }

@@ -47,6 +47,8 @@ struct Bell {
     rung: AtomicBool,
     /// Set by the handler, cleared by the CPU's thread when it means to sleep.
     heard: AtomicBool,
+    /// Set by the handler, cleared when the interrupt is over.
+    answering: AtomicBool,
     #[cfg(feature = "stats")]
     rings: AtomicU64,
 }
@@ -56,6 +58,7 @@ impl Bell {
         Self {
             rung: AtomicBool::new(false),
             heard: AtomicBool::new(false),
+            answering: AtomicBool::new(false),
             #[cfg(feature = "stats")]
             rings: AtomicU64::new(0),
         }
@@ -79,10 +82,11 @@ impl AxPort {
         self.bells.iter().map(|bell| bell.rings.load(Ordering::Relaxed)).sum()
     }
 
-    /// Whether this CPU was rung, and has not answered yet.
-    pub(crate) fn is_rung(&self) -> bool {
-        // Relaxed: only a look; `answer` is what sees what was written.
-        self.here().rung.load(Ordering::Relaxed)
+    /// Whether an interrupt that was answered is over, and this CPU was rung since it looked last.
+    pub(crate) fn is_rung_again(&self) -> bool {
+        let bell = self.here();
+        // Relaxed: both sides are this CPU; and only a look, `answer` is what sees what was written.
+        bell.answering.swap(false, Ordering::Relaxed) && bell.rung.load(Ordering::Relaxed)
     }
 
     fn here(&self) -> &Bell {
@@ -101,6 +105,7 @@ impl AxPort {
     }
 }
 
+// guide: answer
 /// Answers the doorbell. What is left over at the budget has rung again.
 ///
 /// Context: an interrupt's handler, interrupts off.
@@ -109,10 +114,12 @@ pub(crate) fn answer() {
     let bell = MACHINE.platform().here();
     // Acquire: sees what those who rang wrote; pairs with `latch`. After the acknowledgement: a later ring interrupts again.
     bell.rung.swap(false, Ordering::Acquire);
-    // Relaxed: for this CPU's own thread.
+    // Relaxed: for this CPU's own thread, and for its hook.
     bell.heard.store(true, Ordering::Relaxed);
+    bell.answering.store(true, Ordering::Relaxed);
     let _ = MACHINE.flush(Budget::DEFAULT);
 }
+// guide: end
 
 /// Has axhal call us when an interrupt is over, where the platform acknowledges last.
 pub(crate) fn register_hook() {
@@ -224,7 +231,6 @@ unsafe impl Platform for AxPort {
     fn wake(&self, waiter: u16) {
         self.ring(waiter.into());
     }
-    // guide: end
 
     #[inline(always)]
     fn trace(&self, event: &Event) {
@@ -243,6 +249,7 @@ unsafe impl Platform for AxPort {
         let _ = core::fmt::Write::write_fmt(&mut Console, format_args!("{stall}\n"));
     }
 }
+// guide: end
 
 /// axhal's console, to which a stall is reported at whatever level is logged.
 struct Console;

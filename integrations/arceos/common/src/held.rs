@@ -1,6 +1,6 @@
 //! A CPU that holds its interrupts off for as long as another wants.
 
-use crate::{now_ns, sleep_until, tasks};
+use crate::{now_ns, sleep_once, sleep_until, tasks};
 use core::sync::atomic::{AtomicBool, Ordering};
 use smpcall_bare::arch;
 
@@ -13,8 +13,11 @@ static HOLDS: AtomicBool = AtomicBool::new(false);
 pub fn start(cpu: usize) {
     tasks::start_on(cpu, || {
         loop {
-            // Acquire: pairs with `while_held`.
-            sleep_until(|| WANTED.load(Ordering::Acquire));
+            // Acquire: pairs with `while_held`. The scheduler does not preempt: other tasks of this CPU have their turn here.
+            while !WANTED.load(Ordering::Acquire) {
+                axtask::yield_now();
+                sleep_once();
+            }
             let state = arch::irq_save();
             // Release: pairs with `while_held`.
             HOLDS.store(true, Ordering::Release);

@@ -17,6 +17,12 @@ pub fn now_ns() -> u64 {
     axhal::time::monotonic_time_nanos()
 }
 
+/// Sleeps until an interrupt, the scheduler's tick at the latest.
+pub fn sleep_once() {
+    let mut slept = false;
+    sleep_until(|| core::mem::replace(&mut slept, true));
+}
+
 /// Sleeps until `done`, looking after each interrupt, the scheduler's tick at the latest. On an emulator whose CPUs take turns, a
 /// CPU that spins would keep the others from running.
 pub fn sleep_until(mut done: impl FnMut() -> bool) {

@@ -1,0 +1,42 @@
+//! VMSAv8-64 with pages of 4 KiB (*Arm ARM*, DDI 0487, D8.3) and B2.4.4 on instructions that are written.
+
+use core::arch::asm;
+
+pub(crate) const LEVELS: usize = 4;
+/// Nothing of ArceOS' is in those 512 gigabytes.
+pub(crate) const AT: usize = 0xffff_1000_0000_0000;
+
+pub(crate) fn table_entry(address: u64) -> u64 {
+    address | 0b11
+}
+
+/// A page of normal memory (ArceOS' attribute 1), inner shareable, accessed, not executable.
+pub(crate) fn page_entry(address: u64) -> u64 {
+    address | 0b11 | 1 << 2 | 0b11 << 8 | 1 << 10 | 0b11 << 53
+}
+
+/// The walk sees them before the translations are thrown out.
+pub(crate) fn tables_were_written() {
+    // SAFETY: a barrier.
+    unsafe { asm!("dsb ishst", options(nostack)) };
+}
+
+/// `ret`.
+pub(crate) const RETURN: u32 = 0xd65f_03c0;
+
+/// `movz w0, #value`.
+pub(crate) fn load_result(value: u8) -> u32 {
+    0x5280_0000 | u32::from(value) << 5
+}
+
+/// Writes the line out to where all CPUs' fetches find it, and throws it out of their instruction caches.
+pub(crate) fn publish_code(word: *const u32) {
+    // SAFETY: maintains caches, of a line that is ours.
+    unsafe { asm!("dc cvau, {0}", "dsb ish", "ic ivau, {0}", "dsb ish", in(reg) word, options(nostack)) };
+}
+
+/// This CPU fetches anew what was written before.
+pub(crate) fn refetch() {
+    // SAFETY: a barrier.
+    unsafe { asm!("isb", options(nostack)) };
+}
