@@ -29,14 +29,19 @@ fn result(report: &mut Report) {
         seen = here();
         6 * 7
     });
-    report.check("a_result_comes_back", answer == Ok(42) && seen == 1, format_args!("{answer:?} from CPU {seen}"));
+    report.check(
+        "a_result_comes_back",
+        answer == Ok(42) && seen == 1,
+        format_args!("{answer:?} from CPU {seen}"),
+    );
 }
 
 /// Forgets this CPU's translations of those pages.
 fn invalidate(range: &Range<usize>) -> u64 {
     let pages = range.clone().step_by(PAGE_BYTES);
     // SAFETY: forgets a translation, which the processor looks up again.
-    pages.map(|page| unsafe { asm!("invlpg [{}]", in(reg) page, options(nostack, preserves_flags)) }).count() as u64
+    pages.map(|page| unsafe { asm!("invlpg [{}]", in(reg) page, options(nostack, preserves_flags)) }).count()
+        as u64
 }
 
 /// A TLB shootdown: the range is on the caller's stack, the targets read it there.
@@ -50,8 +55,13 @@ fn shootdown(report: &mut Report) {
     });
     // guide: end
     let pages = invalidated.into_inner();
-    let holds = reached.is_ok_and(|reached| reached.ran as usize == num_cpus()) && pages == 33 * num_cpus() as u64;
-    report.check("a_shootdown_carries_its_range", holds, format_args!("{pages} pages on {} CPUs", num_cpus()));
+    let holds =
+        reached.is_ok_and(|reached| reached.ran as usize == num_cpus()) && pages == 33 * num_cpus() as u64;
+    report.check(
+        "a_shootdown_carries_its_range",
+        holds,
+        format_args!("{pages} pages on {} CPUs", num_cpus()),
+    );
 }
 
 /// All CPUs call all CPUs, and serve one another while they wait.
@@ -69,7 +79,11 @@ fn all_at_once(report: &mut Report) {
     let own = (0..100).all(each);
     let calls = CALLS.load(Ordering::Relaxed);
     let meant = 200 * (num_cpus() as u32 - 1);
-    report.check("calls_to_many_from_two_CPUs", spread == Ok(true) && own && calls == meant, format_args!("{calls}"));
+    report.check(
+        "calls_to_many_from_two_CPUs",
+        spread == Ok(true) && own && calls == meant,
+        format_args!("{calls}"),
+    );
 }
 
 /// Busy means that a run is still to begin which sees what was written before.

@@ -41,7 +41,7 @@ fn what() -> &'static str {
 
 #[ostd::main]
 fn kernel_main() {
-    println!("smpcall kernel: ostd 0.18.0, {}", if port::has_x2apic() { "x2APIC" } else { "xAPIC" });
+    println!("smpcall kernel: ostd, {}", if port::has_x2apic() { "x2APIC" } else { "xAPIC" });
     println!("smpcall kernel: {} CPUs, {}", ostd::cpu::num_cpus(), what());
     let passed = match bringup::first_cpu(what()) {
         Ok(()) => run(),
