@@ -4,7 +4,7 @@
 //!
 //! ostd runs the functions of an inter-processor call *while it holds the lock of that CPU's queue*, and a sender takes the
 //! lock of its target. A function that calls another CPU from there waits for that CPU's lock with its own held: two such
-//! CPUs never come back. So [`drain`], the function that is sent, only notes that it came, and [`bottom_half`], which ostd
+//! CPUs could wait for each other for ever (by reading; not tried). So [`drain`], the function that is sent, only notes that it came, and [`bottom_half`], which ostd
 //! calls when the interrupt's top half is over and acknowledged, flushes with no lock held.
 //!
 //! ostd runs a function for the calling CPU on the spot. A ring of one's own must not flush before the guard is given back

@@ -43,7 +43,7 @@ const PASSING: i32 = 33;
 const FAILING: i32 = 65;
 
 const THREADS: &str = "-accel tcg,thread=multi";
-/// Virtual time. QEMU 10 reads its clock for the x2APIC's registers only at an instruction that ends a block; so each does.
+/// Virtual time. QEMU 10 ends with `Bad icount read`, at the x2APIC's registers it seems, unless each instruction ends a block.
 const ICOUNT: &str = "-accel tcg,thread=single,one-insn-per-tb=on -icount shift=3,sleep=off";
 
 /// What was asked for.
