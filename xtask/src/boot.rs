@@ -10,7 +10,7 @@ mod qemu;
 pub(crate) mod verdict;
 
 pub(crate) use icount::gate;
-pub(crate) use newer::fetch as fetch_newer;
+pub(crate) use newer::{Newer, fetch as fetch_newer, find as find_newer};
 pub(crate) use qemu::{DEBIAN, End};
 
 use crate::sh;

@@ -4,6 +4,7 @@
 //! They are built by Debian's compiler, from the lock files in `integrations/`; the language's own crates, from their sources.
 
 mod arceos;
+mod ostd;
 
 use crate::boot::verdict::{self, Verdict};
 use crate::boot::{End, make_parent};
@@ -30,13 +31,16 @@ pub(crate) struct Args {
 enum Kernel {
     /// ArceOS, with its inter-processor crate on smpcall
     Arceos(arceos::Arceos),
+    /// Asterinas' ostd, whose inter-processor calls are the doorbell
+    Ostd(ostd::Ostd),
 }
 
 /// What was asked for; every kernel, if none was named.
 pub(crate) fn verb(args: &Args) -> Result<()> {
     match &args.kernel {
         Some(Kernel::Arceos(arceos)) => arceos::verb(arceos),
-        None => arceos::step(),
+        Some(Kernel::Ostd(ostd)) => ostd::verb(ostd),
+        None => arceos::step().and_then(|()| ostd::step()),
     }
 }
 
@@ -79,12 +83,17 @@ fn to_binary(elf: &Path) -> Result<PathBuf> {
 
 /// Runs a QEMU under `timeout`, which outlives us; its serial log goes to `log`, and comes back too.
 fn boot(qemu: &str, args: &str, kernel: &Path, timeout: u32, log: &Path) -> Result<(End, String)> {
+    let cmd = Cmd::new("timeout", &format!("-k 2 {timeout} {qemu} {args}"));
+    watch(qemu, cmd.arg("-kernel").arg(kernel), log)
+}
+
+/// Runs that command, which is the QEMU at `qemu` under `timeout`.
+fn watch(qemu: &str, cmd: Cmd, log: &Path) -> Result<(End, String)> {
     make_parent(log)?;
     let to = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
     let said = Cmd::new(qemu, "--version").read()?;
     println!("  {}", said.lines().next().unwrap_or_default());
-    let cmd = Cmd::new("timeout", &format!("-k 2 {timeout} {qemu} {args}"));
-    let end = End::of(cmd.arg("-kernel").arg(kernel).into_file(to)?);
+    let end = End::of(cmd.into_file(to)?);
     let text = String::from_utf8_lossy(&fs::read(log)?).into_owned();
     println!("  log: {}", log.strip_prefix(sh::root()).unwrap_or(log).display());
     Ok((end, text))
@@ -92,7 +101,12 @@ fn boot(qemu: &str, args: &str, kernel: &Path, timeout: u32, log: &Path) -> Resu
 
 /// Demands a success: QEMU ended by itself, the last line says so, and as many results came as were announced.
 fn demand(name: &str, what: &str, cpus: u32, end: End, log: &str) -> Result<()> {
-    let verdict: Verdict = verdict::read(0, what, cpus, end, log);
+    demand_code(0, name, what, cpus, end, log)
+}
+
+/// The same of a machine that ends with the code `passing`.
+fn demand_code(passing: i32, name: &str, what: &str, cpus: u32, end: End, log: &str) -> Result<()> {
+    let verdict: Verdict = verdict::read(passing, what, cpus, end, log);
     match verdict {
         Ok(said) => println!("  {name} with {cpus} CPUs: {said}"),
         Err(why) => {

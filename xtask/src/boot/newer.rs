@@ -13,23 +13,23 @@ const SOURCES: &str = "Types: deb\nURIs: http://deb.debian.org/debian\nSuites: b
     Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n";
 
 /// Where it is, if it was fetched.
-pub(super) fn find() -> Option<Newer> {
+pub(crate) fn find() -> Option<Newer> {
     let root = folder().join("root");
     root.join("usr/bin/qemu-system-x86_64").exists().then_some(Newer { root })
 }
 
 /// The unpacked QEMU.
-pub(super) struct Newer {
+pub(crate) struct Newer {
     root: PathBuf,
 }
 
 impl Newer {
-    pub(super) fn program(&self) -> String {
+    pub(crate) fn program(&self) -> String {
         self.root.join("usr/bin/qemu-system-x86_64").display().to_string()
     }
 
     /// What tells it where its own firmware and modules are.
-    pub(super) fn at_home(&self, cmd: Cmd) -> Cmd {
+    pub(crate) fn at_home(&self, cmd: Cmd) -> Cmd {
         let share = self.root.join("usr/share");
         cmd.arg("-L")
             .arg(share.join("qemu"))
