@@ -55,7 +55,7 @@ pub(crate) fn missing() -> Option<String> {
 
 /// Fetches the crates of all the workspaces, and those that the language's own are built from.
 pub(crate) fn fetch() -> Result<()> {
-    for workspace in arceos::WORKSPACES {
+    for workspace in arceos::WORKSPACES.into_iter().chain(["ostd"]) {
         cargo("fetch --quiet --locked -Zbuild-std=core,alloc", workspace).run()?;
     }
     Ok(())

@@ -82,7 +82,7 @@ fn queued<L: Layer>(report: &mut Report) {
     let (ns, bytes) = held::while_held(0, || {
         let before = heap_bytes();
         let ns = timed_ns(|| {
-            // Relaxed: a count; Acquire below pairs by way of the layer's own order.
+            // Release: pairs with the look below.
             (0..QUEUED).for_each(|_| L::post(1, || _ = RAN.fetch_add(1, Ordering::Release)));
         });
         (ns, heap_bytes() - before)
@@ -117,17 +117,14 @@ fn post_while_running<L: Layer>() -> u64 {
     ns
 }
 
-/// Many at once to a CPU that takes none yet: how long until all have run, and what they hold meanwhile.
+/// Many at once to a CPU that takes none yet: how long that takes, and what they hold meanwhile.
 fn flood<L: Layer>(report: &mut Report) {
     static RAN: AtomicUsize = AtomicUsize::new(0);
-    static LAST_NS: AtomicU64 = AtomicU64::new(0);
     let (ns, bytes) = held::while_held(0, || {
         let before = heap_bytes();
         let ns = timed_ns(|| {
             for _ in 0..FLOOD {
                 L::post(1, || {
-                    // Relaxed: the count publishes it.
-                    LAST_NS.store(now_ns(), Ordering::Relaxed);
                     // Release: pairs with the look below.
                     RAN.fetch_add(1, Ordering::Release);
                 });
