@@ -7,7 +7,7 @@
 //! | our static object and the glue | [`layer`] |
 //! | the guest's first file system, its modules, QEMU | [`guest`] |
 //! | what a console log says of a run | [`verdict`] |
-//! | two kernels' figures side by side | [`bench`] |
+//! | two kernels' figures side by side | [`mod@bench`] |
 
 mod bench;
 mod cut;
