@@ -46,6 +46,9 @@ const PAUSES: u32 = 100;
 struct Bell {
     /// Set by each ring, cleared before the flush.
     rung: AtomicBool,
+    /// Set by the ring's own interrupt when it comes to this CPU, cleared before the flush. Without it the timer's interrupt
+    /// would answer a ring that reached nobody, and no test could tell.
+    came: AtomicBool,
     /// Set with the flush, cleared by the CPU's thread when it means to sleep.
     heard: AtomicBool,
     /// Rings sent to this CPU.
@@ -63,8 +66,12 @@ pub(crate) struct OstdPort {
 
 impl OstdPort {
     const fn new() -> Self {
-        const BELL: Bell =
-            Bell { rung: AtomicBool::new(false), heard: AtomicBool::new(false), rings: AtomicU64::new(0) };
+        const BELL: Bell = Bell {
+            rung: AtomicBool::new(false),
+            came: AtomicBool::new(false),
+            heard: AtomicBool::new(false),
+            rings: AtomicU64::new(0),
+        };
         Self { bells: [BELL; CPUS], own_vector: AtomicU64::new(0), ns_per_tick: AtomicU64::new(0) }
     }
 
@@ -96,7 +103,7 @@ pub(crate) fn prepare(answers: bool) {
     // Relaxed: the other CPUs start after it.
     port.ns_per_tick.store(ns_per_tick as u64, Ordering::Relaxed);
     let mut line = IrqLine::alloc().expect("ostd has vectors to spare");
-    line.on_active(|_| ());
+    line.on_active(|_| drain());
     // Relaxed: as above.
     port.own_vector.store(line.num().into(), Ordering::Relaxed);
     // It is never given back.
@@ -108,9 +115,12 @@ pub(crate) fn prepare(answers: bool) {
 }
 
 /// What is sent. It comes under the lock of this CPU's queue; what it came for is done when that is free again.
-fn drain() {}
+fn drain() {
+    // Relaxed: for `answer`, on this CPU.
+    SMP.platform().here().came.store(true, Ordering::Relaxed);
+}
 
-/// Answers the doorbell. ostd calls it at the end of each interrupt, the timer's too.
+/// Answers the doorbell, if it came. ostd calls it at the end of each interrupt, the timer's too.
 fn bottom_half(guard: DisabledLocalIrqGuard, _irq: u8) -> DisabledLocalIrqGuard {
     answer();
     guard
@@ -124,10 +134,12 @@ fn nested_bottom_half(_irq: u8) {
 /// Runs what was posted to this CPU, if it was rung. What is left over at the budget has rung again.
 fn answer() {
     let bell = SMP.platform().here();
-    // Relaxed: only a look, for the interrupts that are none of ours.
-    if !bell.rung.load(Ordering::Relaxed) {
+    // Relaxed: both sides are this CPU, with interrupts off; the interrupts that are none of ours stop here.
+    if !bell.came.load(Ordering::Relaxed) {
         return;
     }
+    // Relaxed: as above. Before the flush: what comes during it is answered after it.
+    bell.came.store(false, Ordering::Relaxed);
     // Acquire: sees what those who rang wrote; pairs with `ring`.
     bell.rung.swap(false, Ordering::Acquire);
     // Relaxed: for this CPU's own thread.
@@ -208,7 +220,7 @@ unsafe impl Platform for OstdPort {
         }
         // Relaxed: stored before the CPU was there.
         let vector = self.own_vector.load(Ordering::Relaxed) as u32;
-        // SAFETY: raises an interrupt of a vector that ostd gave us, whose handler does nothing. `bringup` has seen that
+        // SAFETY: raises an interrupt of a vector that ostd gave us, whose handler notes that it came. `bringup` has seen that
         // there is an x2APIC.
         unsafe { asm!("wrmsr", in("ecx") SELF_IPI, in("eax") vector, in("edx") 0, options(nostack)) };
     }
