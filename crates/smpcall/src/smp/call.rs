@@ -11,10 +11,10 @@ use crate::door::{Luggage, Place};
 use crate::error::CallError;
 use crate::percpu::{PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
-use crate::queue::{Pushed, Seen};
+use crate::queue::Seen;
 use crate::state::Kind;
 use crate::sync::SharedCell;
-use crate::trace::{CallKind, What, queue, told};
+use crate::trace::{CallKind, queue, told};
 use core::mem::{ManuallyDrop, MaybeUninit};
 
 /// The closure until it is run, then its result.
@@ -221,16 +221,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         // The target that matters for speed polls, if targets do, so that is the guess.
         let guess = if P::SERVES_IN_WAITS { Seen::Polling } else { Seen::Idle };
         // SAFETY: the header is ours, and stays in place until the word says done (I4, I5).
-        match unsafe { target.door.0.head.push(header, header, guess) } {
-            Pushed::Refused => {
-                told!(self, What::Refused { cpu, csd: header.name() });
-                false
-            }
-            accepted => {
-                self.answer_push(cpu, 1, accepted);
-                true
-            }
-        }
+        unsafe { self.push_one(cpu, target, header, guess) }
     }
 
     /// A call to one's own CPU: in call context like any other, so that what it may do does not depend on where it runs.

@@ -9,7 +9,7 @@ use crate::error::DetachedError;
 use crate::luggage::{Luggage, demand_room};
 use crate::percpu::{PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
-use crate::queue::{Pushed, Seen};
+use crate::queue::Seen;
 use crate::trace::{CallKind, What, told};
 use core::mem::MaybeUninit;
 
@@ -64,19 +64,13 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             }
         );
         header.stamp.set(&self.platform);
-        // SAFETY: a chain of one, which is ours; a place stays where it is, or its owner does not follow the list (I13).
-        match unsafe { target.door.0.head.push(header, header, guess) } {
-            Pushed::Refused => {
-                told!(self, What::Refused { cpu, csd: header.name() });
-                // `F: Copy`, so that there is nothing to drop, and nobody else can have relied on it (I12).
-                let _ = header.state.unlock(cpu);
-                Err(DetachedError::Offline)
-            }
-            accepted => {
-                self.answer_push(cpu, 1, accepted);
-                Ok(())
-            }
+        // SAFETY: it is ours; a place stays where it is, or its owner does not follow the list (I13).
+        if unsafe { self.push_one(cpu, target, header, guess) } {
+            return Ok(());
         }
+        // `F: Copy`, so that there is nothing to drop, and nobody else can have relied on it (I12).
+        let _ = header.state.unlock(cpu);
+        Err(DetachedError::Offline)
     }
 
     /// Runs a detached call: its place is free again before its function starts (P5).

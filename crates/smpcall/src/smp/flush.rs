@@ -98,11 +98,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         loop {
             if batch.is_empty() {
                 let list = self.take_list(here, flood);
-                batch = list.map_or(Batch::EMPTY, |list| self.unfold(here, list));
-                // Not a second time: what came in between would be put in front of what came before (P6).
-                if core::mem::take(&mut lazy) && !list.is_some_and(List::is_called) {
-                    self.add_lazy(here, &mut batch);
-                }
+                batch = self.open(here, list, &mut lazy);
                 // What is there when a batch has just run came while it ran.
                 flood = own.polling();
             }
@@ -124,6 +120,17 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             }
             batch = self.run_batch(cpu, here, batch, left);
         }
+    }
+
+    /// What a flush has taken, in the order in which it is to run; with the lazy ones, if they were not taken before.
+    #[inline]
+    fn open(&self, here: &PerCpu, list: Option<List>, lazy: &mut bool) -> Batch {
+        let mut batch = list.map_or(Batch::EMPTY, |list| self.unfold(here, list));
+        // Not a second time: what came in between would be put in front of what came before (P6).
+        if core::mem::take(lazy) && !list.is_some_and(List::is_called) {
+            self.add_lazy(here, &mut batch);
+        }
+        batch
     }
 
     /// Takes what is queued. `flood`: it came while other calls ran, and more may be on its way.

@@ -6,7 +6,7 @@ use crate::error::PostError;
 use crate::foreign::{Entry, ForeignCsd};
 use crate::percpu::{PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
-use crate::queue::{Pushed, Seen};
+use crate::queue::Seen;
 use crate::state::{Claim, Haste, Kind, Snapshot};
 use crate::trace::{CallKind, What, told};
 
@@ -49,18 +49,12 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         // SAFETY: the claim is ours, and nothing is pushed yet.
         told!(self, unsafe { queue_foreign(cpu, header) });
         header.stamp.set(&self.platform);
-        // SAFETY: a chain of one, whose claim is ours, and which the caller keeps alive and in place (I5).
-        match unsafe { target.door.0.head.push(header, header, guess) } {
-            Pushed::Refused => {
-                told!(self, What::Refused { cpu, csd: header.name() });
-                let told = if header.state.unlock(cpu).is_told() { Told::Yes } else { Told::No };
-                Err(PostError::Offline { told })
-            }
-            accepted => {
-                self.answer_push(cpu, 1, accepted);
-                Ok(())
-            }
+        // SAFETY: its claim is ours, and the caller keeps it alive and in place (I5).
+        if unsafe { self.push_one(cpu, target, header, guess) } {
+            return Ok(());
         }
+        let told = if header.state.unlock(cpu).is_told() { Told::Yes } else { Told::No };
+        Err(PostError::Offline { told })
     }
 
     /// As [`Smp::post_foreign`]; but to the CPU that runs the caller it runs at once, as in Linux, if that CPU is in no call and
@@ -130,17 +124,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         debug_assert!(header.state.look_racy().is_no_csd(), "an entry of a kind that csds have");
         let _irq = IrqGuard::new(&self.platform);
         told!(self, What::Queue { cpu, csd: header.name(), func: 0, kind: CallKind::Foreign });
-        // SAFETY: a chain of one, which the caller keeps alive and in place; its link is ours to write.
-        match unsafe { target.door.0.head.push(header, header, target.door.0.head.look()) } {
-            Pushed::Refused => {
-                told!(self, What::Refused { cpu, csd: header.name() });
-                false
-            }
-            accepted => {
-                self.answer_push(cpu, 1, accepted);
-                true
-            }
-        }
+        // SAFETY: the caller keeps it alive and in place; its link is ours to write.
+        unsafe { self.push_one(cpu, target, header, target.door.0.head.look()) }
     }
 
     /// Runs a foreign csd: free again before its function starts (P5).

@@ -64,23 +64,38 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         // SAFETY: we have won the claim, and have not pushed yet.
         unsafe { header.set_work(work) };
         header.stamp.set(&self.platform);
-        // SAFETY: a chain of one, which is ours, and which `T: Post` keeps alive and in place (I5).
+        // SAFETY: its claim is ours, and `T: Post` keeps it alive and in place (I5).
+        if unsafe { self.push_one(cpu, target, header, guess) } {
+            return Ok(());
+        }
+        // SAFETY: the push was refused, so the claim is still ours.
+        Err(PostError::Offline { told: unsafe { let_go(header, cpu) } })
+    }
+
+    /// Puts one header into a queue, under the irq guard, and rings if that is owed; `false` if the CPU is offline, and nothing
+    /// was queued. `guess` as for [`Head::push`](crate::queue::Head::push).
+    ///
+    /// # Safety
+    ///
+    /// The header's fields are the caller's (I2), and it stays alive and in place until the target lets go of it (I5).
+    #[inline(always)]
+    pub(super) unsafe fn push_one(&self, cpu: u32, target: &PerCpu, header: &Header, guess: Seen) -> bool {
+        // SAFETY: a chain of one; the rest is the caller's promise.
         match unsafe { target.door.0.head.push(header, header, guess) } {
             Pushed::Refused => {
                 told!(self, What::Refused { cpu, csd: header.name() });
-                // SAFETY: the push was refused, so the claim is still ours.
-                Err(PostError::Offline { told: unsafe { let_go(header, cpu) } })
+                false
             }
             accepted => {
                 self.answer_push(cpu, 1, accepted);
-                Ok(())
+                true
             }
         }
     }
 
     /// After a push that went through: rings, if it owes that (I8).
     #[inline(always)]
-    pub(super) fn answer_push(&self, cpu: u32, calls: u32, pushed: Pushed) {
+    fn answer_push(&self, cpu: u32, calls: u32, pushed: Pushed) {
         told!(self, What::Pushed { cpu, calls });
         if pushed == Pushed::Ring {
             self.ring(cpu);

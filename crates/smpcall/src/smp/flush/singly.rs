@@ -27,11 +27,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             let has_lazy = matches!(own.lazy.look(), Seen::List(_));
             if let Some(list) = list {
                 if has_lazy || *left == 0 {
-                    let mut batch = self.unfold(here, list);
-                    if lazy && !list.is_called() {
-                        self.add_lazy(here, &mut batch);
-                    }
-                    return Singly::Further { batch, lazy: false };
+                    return Singly::Further { batch: self.open(here, Some(list), &mut lazy), lazy: false };
                 }
                 if let Err(batch) = self.run_alone(cpu, here, list) {
                     return Singly::Further { batch, lazy: false };
