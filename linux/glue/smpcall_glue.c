@@ -270,18 +270,22 @@ struct wake_ups {
 };
 static DEFINE_PER_CPU(struct wake_ups, wake_ups);
 
-/* Irqs are off. */
-static void flush(void)
+static void wake_them(void)
 {
 	struct wake_ups *woken = this_cpu_ptr(&wake_ups);
-	struct llist_node *first;
+	struct llist_node *first = woken->first;
 
-	smpcall_flush();
-	first = woken->first;
 	if (first) {
 		woken->first = NULL;
 		sched_ttwu_pending(first);
 	}
+}
+
+/* Irqs are off. */
+static void flush(void)
+{
+	smpcall_flush();
+	wake_them();
 }
 
 void generic_smp_call_function_single_interrupt(void)
@@ -338,15 +342,8 @@ int smpcfd_starting_cpu(unsigned int cpu)
 /* On the CPU that goes, irqs off. All that it accepted is done here (P8); whoever comes later is told -ENXIO. */
 int smpcfd_dying_cpu(unsigned int cpu)
 {
-	struct wake_ups *woken = this_cpu_ptr(&wake_ups);
-	struct llist_node *first;
-
 	smpcall_offline();
-	first = woken->first;
-	if (first) {
-		woken->first = NULL;
-		sched_ttwu_pending(first);
-	}
+	wake_them();
 	irq_work_run();
 	return 0;
 }
