@@ -120,8 +120,7 @@ pub(crate) fn verb(boot: &Boot) -> Result<()> {
 pub(crate) fn run(boot: &Boot) -> Result<String> {
     let (verdict, log) = watch(boot)?;
     if let Err(why) = &verdict {
-        let tail: Vec<_> = log.lines().rev().take(25).collect();
-        tail.iter().rev().for_each(|line| println!("    {line}"));
+        sh::show_tail(&log);
         bail!("{} with {} CPUs, {}: {why}", boot.arch.name(), boot.cpus, boot.what);
     }
     Ok(log)
@@ -160,7 +159,7 @@ fn watch(boot: &Boot) -> Result<(Verdict, String)> {
     if let Ok(what) = &verdict {
         println!("  {} with {} CPUs: {what}", boot.arch.name(), boot.cpus);
     }
-    println!("  log: {}", log.strip_prefix(sh::root()).unwrap_or(&log).display());
+    println!("  log: {}", sh::shown(&log));
     Ok((verdict, text))
 }
 

@@ -5,6 +5,7 @@
 
 mod arceos;
 mod ostd;
+mod table;
 
 use crate::boot::verdict::{self, Verdict};
 use crate::boot::{End, make_parent};
@@ -67,11 +68,7 @@ const OBJCOPY: &str = "/usr/bin/llvm-objcopy-22";
 
 /// Debian's cargo in a workspace of `integrations/`.
 fn cargo(verb: &str, workspace: &str) -> Cmd {
-    Cmd::new("/usr/bin/cargo", verb)
-        .untied()
-        .env("RUSTC_BOOTSTRAP", "1")
-        .env("RUSTC", "/usr/bin/rustc")
-        .dir(&sh::root().join("integrations").join(workspace))
+    Cmd::debian_cargo(verb).dir(&sh::root().join("integrations").join(workspace))
 }
 
 /// The memory's contents of a linked kernel, for loaders that do not read ELF.
@@ -95,23 +92,18 @@ fn watch(qemu: &str, cmd: Cmd, log: &Path) -> Result<(End, String)> {
     println!("  {}", said.lines().next().unwrap_or_default());
     let end = End::of(cmd.into_file(to)?);
     let text = String::from_utf8_lossy(&fs::read(log)?).into_owned();
-    println!("  log: {}", log.strip_prefix(sh::root()).unwrap_or(log).display());
+    println!("  log: {}", sh::shown(log));
     Ok((end, text))
 }
 
-/// Demands a success: QEMU ended by itself, the last line says so, and as many results came as were announced.
-fn demand(name: &str, what: &str, cpus: u32, end: End, log: &str) -> Result<()> {
-    demand_code(0, name, what, cpus, end, log)
-}
-
-/// The same of a machine that ends with the code `passing`.
-fn demand_code(passing: i32, name: &str, what: &str, cpus: u32, end: End, log: &str) -> Result<()> {
+/// Demands a success: QEMU ended by itself, with the code `passing`, the last line says so, and as many results came as were
+/// announced.
+fn demand(passing: i32, name: &str, what: &str, cpus: u32, end: End, log: &str) -> Result<()> {
     let verdict: Verdict = verdict::read(passing, what, cpus, end, log);
     match verdict {
         Ok(said) => println!("  {name} with {cpus} CPUs: {said}"),
         Err(why) => {
-            let tail: Vec<_> = log.lines().rev().take(25).collect();
-            tail.iter().rev().for_each(|line| println!("    {line}"));
+            sh::show_tail(log);
             bail!("{name} with {cpus} CPUs, {what}: {why}");
         }
     }

@@ -79,10 +79,7 @@ impl Tool {
             Sanitizer::Asan => Cmd::toolchain("nightly", "cargo", verb),
             // Sanitizers change the ABI, and nightly's prebuilt std was compiled without: linked all the same, a
             // correct program reports races. Debian's compiler comes with the sources to build std anew.
-            Sanitizer::Tsan => Cmd::new("/usr/bin/cargo", verb)
-                .untied()
-                .env("RUSTC_BOOTSTRAP", "1")
-                .env("RUSTC", "/usr/bin/rustc")
+            Sanitizer::Tsan => Cmd::debian_cargo(verb)
                 .env("TSAN_OPTIONS", "halt_on_error=1")
                 // Every access is slow: the host's tests go round a tenth as often (`rounds` in their site.rs).
                 .env("SMPCALL_TEST_SHRINK", "10")

@@ -41,6 +41,11 @@ impl Cmd {
         Cmd::new("rustup", &format!("run {toolchain} {program} {args}")).untied()
     }
 
+    /// Debian's cargo and compiler, with the sources that the language's own crates are built from (`-Zbuild-std`).
+    pub(crate) fn debian_cargo(verb: &str) -> Cmd {
+        Cmd::new("/usr/bin/cargo", verb).untied().env("RUSTC_BOOTSTRAP", "1").env("RUSTC", "/usr/bin/rustc")
+    }
+
     /// Drops what `cargo run` and rustup put into the environment to hold children to one toolchain.
     pub(crate) fn untied(mut self) -> Cmd {
         for name in ["RUSTUP_TOOLCHAIN", "LD_LIBRARY_PATH", "CARGO", "RUSTC", "RUSTDOC", "RUSTFLAGS"] {
@@ -148,6 +153,17 @@ pub(crate) fn root() -> PathBuf {
 /// Where build products go; each tool below has a folder of its own in it, so that none undoes another's build.
 pub(crate) fn target_dir() -> PathBuf {
     root().join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
+}
+
+/// A path as it is shown: from the repository's root, if it is in there.
+pub(crate) fn shown(path: &Path) -> std::path::Display<'_> {
+    path.strip_prefix(root()).unwrap_or(path).display()
+}
+
+/// Shows the end of a log, for an error that follows.
+pub(crate) fn show_tail(log: &str) {
+    let tail: Vec<_> = log.lines().rev().take(25).collect();
+    tail.iter().rev().for_each(|line| println!("    {line}"));
 }
 
 /// How many tests the `test result:` lines of libtest say have passed.

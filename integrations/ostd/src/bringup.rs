@@ -25,7 +25,8 @@ pub(crate) fn first_cpu(what: &str) -> Result<(), String> {
     ostd::boot::smp::register_ap_entry(crate::other_cpu);
     // Acquire: pairs with `other_cpu`.
     if !within_patience(|| JOINED.load(Ordering::Acquire) as usize == cpus - 1) {
-        return Err(format!("of {cpus} CPUs, {} came up", JOINED.load(Ordering::Acquire) + 1));
+        // Relaxed: for the words only.
+        return Err(format!("of {cpus} CPUs, {} came up", JOINED.load(Ordering::Relaxed) + 1));
     }
     (1..cpus as u32).try_for_each(try_doorbell)
 }

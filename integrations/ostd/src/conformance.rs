@@ -4,7 +4,9 @@ use crate::port::{self, CPUS, Machine, OstdPort, SMP};
 use core::fmt::{Result, Write};
 use core::mem::MaybeUninit;
 use ostd::prelude::print;
-use smpcall::{Counted, PerCpu};
+#[cfg(feature = "stats")]
+use smpcall::Counted;
+use smpcall::PerCpu;
 use smpcall_conformance::{Lines, Memory, Rig, Suite, Woken, memory_bytes};
 
 static MEMORY: Memory<{ memory_bytes(CPUS as u32) }> = Memory::new();
@@ -51,11 +53,6 @@ impl Rig for OstdRig {
     #[cfg(feature = "stats")]
     fn counted(&self) -> Option<Counted> {
         Some(port::STATS.total())
-    }
-
-    #[cfg(not(feature = "stats"))]
-    fn counted(&self) -> Option<Counted> {
-        None
     }
 }
 

@@ -77,6 +77,7 @@ fn all_at_once(report: &mut Report) {
     // Blocking calls run in the targets' threads, where one may wait.
     let spread = SMP.call_blocking(1, move || (0..100).all(each));
     let own = (0..100).all(each);
+    // Relaxed: as above.
     let calls = CALLS.load(Ordering::Relaxed);
     let meant = 200 * (num_cpus() as u32 - 1);
     report.check(

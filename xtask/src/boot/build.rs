@@ -60,10 +60,7 @@ impl Toolchain {
     fn cargo(&self, verb: &str) -> Cmd {
         let cmd = match self.from {
             From::Rustup => Cmd::cargo(verb),
-            From::Debian => Cmd::new("/usr/bin/cargo", verb)
-                .untied()
-                .env("RUSTC_BOOTSTRAP", "1")
-                .env("RUSTC", "/usr/bin/rustc")
+            From::Debian => Cmd::debian_cargo(verb)
                 .args("-Zbuild-std=core,compiler_builtins -Zbuild-std-features=compiler-builtins-mem"),
         };
         // Its folder has the linker's flags.

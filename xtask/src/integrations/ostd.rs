@@ -1,9 +1,7 @@
 //! Asterinas' ostd: `integrations/ostd`. Built without `cargo osdk`: what that does for a kernel is a linker script, which is in
 //! the folder, some flags, and two bytes that QEMU's loader looks at.
 
-mod table;
-
-use super::{cargo, demand_code, watch};
+use super::{cargo, demand, table, watch};
 use crate::boot::{End, Newer, find_newer};
 use crate::sh::{self, Cmd};
 use anyhow::{Context, Result, bail};
@@ -73,20 +71,15 @@ fn newer() -> Result<Newer> {
 fn passes(args: &Ostd, what: &str) -> Result<()> {
     let kernel = build(true)?;
     let (end, log) = start(args, what, Some(&newer()?), THREADS, &kernel)?;
-    demand_code(PASSING, "ostd", what, args.cpus, end, &log)
+    demand(PASSING, "ostd", what, args.cpus, end, &log)
 }
 
 /// Both layers in one guest; the CPUs take turns, and time counts instructions.
 fn bench(args: &Ostd) -> Result<()> {
     let kernel = build(false)?;
     let (end, log) = start(args, "bench", Some(&newer()?), ICOUNT, &kernel)?;
-    demand_code(PASSING, "ostd", "bench", args.cpus, end, &log)?;
-    let table = table::markdown(&version()?, &log)?;
-    print!("{table}");
-    let path = sh::target_dir().join("integrations/ostd-side-by-side.md");
-    fs::write(&path, table)?;
-    println!("  table: {}", path.strip_prefix(sh::root()).unwrap_or(&path).display());
-    Ok(())
+    demand(PASSING, "ostd", "bench", args.cpus, end, &log)?;
+    table::write(&format!("ostd {}", version()?), [(&log, "ok theirs: "), (&log, "ok ours: ")], "ostd")
 }
 
 /// An xAPIC, by which ostd 0.18 sends every IPI to APIC 0; and a kernel whose interrupts never come to `flush`.

@@ -1,6 +1,7 @@
 //! The guest: a first file system of one busybox and our modules, and QEMU.
 
 use super::tree::{Tree, phase};
+use crate::boot::End;
 use crate::sh::{self, Cmd};
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File};
@@ -70,13 +71,13 @@ impl Guest<'_> {
                 self.what, self.words
             ))
             .into_file(File::create(&log).with_context(|| format!("cannot write {}", log.display()))?)?;
-        println!("  log: {}", log.strip_prefix(sh::root()).unwrap_or(&log).display());
+        println!("  log: {}", sh::shown(&log));
         let text = String::from_utf8_lossy(&fs::read(&log)?).replace('\r', "");
         let last = || text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("nothing").to_owned();
-        match status.code() {
-            Some(0) => Ok(text),
-            Some(124 | 137) => bail!("the guest hangs; the last that it said: {}", last()),
-            code => bail!("QEMU ended with {code:?}; the last that the guest said: {}", last()),
+        match End::of(status) {
+            End::Code(0) => Ok(text),
+            End::TimedOut => bail!("the guest hangs; the last that it said: {}", last()),
+            end => bail!("QEMU ended with {end:?}; the last that the guest said: {}", last()),
         }
     }
 

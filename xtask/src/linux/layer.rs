@@ -100,10 +100,7 @@ fn names(header: &str) -> Vec<String> {
 }
 
 fn cargo(verb: &str) -> Cmd {
-    Cmd::new("/usr/bin/cargo", verb)
-        .untied()
-        .env("RUSTC_BOOTSTRAP", "1")
-        .env("RUSTC", "/usr/bin/rustc")
+    Cmd::debian_cargo(verb)
         .env("CARGO_TARGET_DIR", folder())
         .args("-Zbuild-std=core,compiler_builtins")
         .dir(&sh::root().join("linux/layer"))

@@ -140,8 +140,7 @@ impl Tree {
             .into_file(File::create(&log)?)?;
         if !status.success() {
             let text = fs::read_to_string(&log).unwrap_or_default();
-            let tail: Vec<_> = text.lines().rev().take(20).collect();
-            tail.iter().rev().for_each(|line| println!("    {line}"));
+            sh::show_tail(&text);
             bail!("make {what} failed; all that it said is in {}", log.display());
         }
         Ok(())

@@ -97,6 +97,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_guide_is_there_and_has_code() {
+        let text = fs::read_to_string(crate::sh::root().join(GUIDE)).unwrap();
+        assert!(blocks(&text).iter().filter(|block| block.word("guide").is_some()).count() > 5);
+    }
+
+    #[test]
     fn a_block_must_be_its_excerpt() {
         let dir = tempfile::tempdir().unwrap();
         let source = "mod a {\n    // guide: x\n    fn f() {\n        g();\n    }\n    // guide: end\n}\n// guide: y\n";

@@ -2,7 +2,9 @@
 
 use axipi::{AxPort, CPUS, Machine};
 use core::mem::MaybeUninit;
-use smpcall::{Counted, PerCpu};
+#[cfg(feature = "stats")]
+use smpcall::Counted;
+use smpcall::PerCpu;
 use smpcall_arceos_common::console::Console;
 use smpcall_arceos_common::tasks;
 use smpcall_conformance::{Lines, Memory, Rig, Suite, Woken, memory_bytes};
@@ -48,11 +50,6 @@ impl Rig for AxRig {
     #[cfg(feature = "stats")]
     fn counted(&self) -> Option<Counted> {
         Some(axipi::STATS.total())
-    }
-
-    #[cfg(not(feature = "stats"))]
-    fn counted(&self) -> Option<Counted> {
-        None
     }
 }
 
