@@ -13,7 +13,7 @@ use core::arch::{asm, global_asm};
 use core::cell::UnsafeCell;
 use core::num::NonZero;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use fdt::Fdt;
 use riscv::register::{sie, stvec};
 use smpcall_bare::arch::{Doorbell, HardwareId, irq_restore, irq_save, sleep_with_irqs_off};
@@ -35,17 +35,26 @@ unsafe impl Sync for Stacks {}
 
 static STACKS: Stacks = Stacks(UnsafeCell::new([[0; STACK_BYTES]; CPUS_MAX]));
 
+/// Whether a hart has entered: the first is the boot hart. Swapped by the entry alone.
+static ENTERED: AtomicU32 = AtomicU32::new(0);
+/// The number of the hart that is being started, one at a time. The entry takes it from here, and every hart has the same
+/// entry, because the firmware cannot be trusted with either: OpenSBI 1.1 lets a hart go before it has written down where
+/// to and with what, so one that is still on its way to its wait enters where the boot hart did.
+static STARTING: AtomicU32 = AtomicU32::new(0);
+
 global_asm!(
     include_str!("riscv64/entry.s"),
     stacks = sym STACKS,
     stack_bytes = const STACK_BYTES,
+    entered = sym ENTERED,
+    starting = sym STARTING,
     boot = sym boot,
     boot_other = sym boot_other,
     trap = sym trap,
 );
 
 unsafe extern "C" {
-    fn start_other();
+    fn _start();
     fn trap_entry();
     fn probe_read(at: *const u64, value: *mut u64) -> usize;
     fn probe_load();
@@ -123,7 +132,9 @@ pub(crate) fn current_cpu() -> Option<u32> {
 }
 
 pub(crate) fn start(cpu: u32, id: HardwareId) -> Result<(), StartError> {
-    let started = sbi_rt::hart_start(id as usize, start_other as *const () as usize, cpu as usize);
+    // Release: pairs with the entry's swap, which is Acquire; between the two lies the firmware's start.
+    STARTING.store(cpu, Ordering::Release);
+    let started = sbi_rt::hart_start(id as usize, _start as *const () as usize, 0);
     if started.is_ok() { Ok(()) } else { Err(started) }
 }
 

@@ -1,22 +1,21 @@
-# The boot hart: a0 = hart id, a1 = the device tree. Memory below .bss's end was cleared by the emulator.
+# Every hart enters here: a0 = hart id, a1 = the device tree for the boot hart, and nothing that counts for another. Memory
+# below .bss's end was cleared by the emulator.
 .section .text.entry, "ax"
 .globl _start
 _start:
     mv      tp, zero                # no number yet
+    la      t0, {entered}
+    li      t1, 1
+    amoswap.w.aqrl t1, t1, (t0)
     la      sp, {stacks}
     li      t0, {stack_bytes}
     add     sp, sp, t0
-    j       {boot}
-
-# Another hart: a0 = hart id, a1 = its number.
-.text
-.globl start_other
-start_other:
-    mv      tp, zero
-    la      sp, {stacks}
-    li      t0, {stack_bytes}
-    addi    t1, a1, 1
-    mul     t0, t0, t1
+    bnez    t1, another
+    j       {boot}                  # the first of all boots, on the first stack
+another:                            # any other is the one that is being started, and has the stack of its number
+    la      t1, {starting}
+    lw      a1, (t1)
+    mul     t0, t0, a1
     add     sp, sp, t0
     j       {boot_other}
 
