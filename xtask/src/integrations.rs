@@ -48,7 +48,7 @@ pub(crate) fn verb(args: &Args) -> Result<()> {
 /// Why nothing can be built or booted here.
 pub(crate) fn missing() -> Option<String> {
     let part = sanitize::debian_part_missing().or_else(|| {
-        let tools = [LINKER, OBJCOPY, "/usr/bin/qemu-system-riscv64"];
+        let tools = [LINKER, OBJCOPY, "/usr/bin/qemu-system-aarch64"];
         tools.into_iter().find(|tool| !Path::new(tool).exists()).map(str::to_owned)
     });
     part.map(|part| format!("no {part}: `cargo xtask setup` as root"))

@@ -21,7 +21,7 @@ pub(super) const WORKSPACES: [&str; 2] = ["arceos", "arceos/theirs"];
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Arceos {
     /// The architecture
-    #[arg(long, default_value = "riscv64")]
+    #[arg(long, default_value = "aarch64")]
     arch: Which,
     /// How many CPUs the machine has
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(2..=8))]
@@ -82,9 +82,10 @@ pub(super) fn verb(args: &Arceos) -> Result<()> {
     Ok(())
 }
 
-/// What `test --full` runs: one architecture, the suite, the demo, and what must fail.
+/// What `test --full` runs: one architecture, the suite, the demo, and what must fail. Not riscv64: the OpenSBI of QEMU 7.2 may
+/// start a CPU at the boot CPU's entry when the host is busy, and ArceOS then boots twice (CAVEATS O28).
 pub(crate) fn step() -> Result<()> {
-    let args = |what| Arceos { arch: Which::Riscv64, cpus: 4, what, timeout: 120 };
+    let args = |what| Arceos { arch: Which::Aarch64, cpus: 4, what, timeout: 120 };
     for what in [What::Conformance, What::Demo, What::Broken] {
         verb(&args(what))?;
     }
