@@ -82,36 +82,39 @@ static void run_here(smp_call_func_t func, void *info)
 	local_irq_restore(flags);
 }
 
-static smp_call_func_t begin_wait(smp_call_func_t func)
-{
-	return reports_enabled() ? this_cpu_xchg(waits_for, func) : NULL;
-}
-
-static void end_wait(smp_call_func_t before)
-{
-	if (reports_enabled())
-		this_cpu_write(waits_for, before);
-}
-
 /* A wait that could deadlock was refused (P10); Linux warns, and tries. */
 static void warn_refused(int err, smp_call_func_t func)
 {
 	WARN_ONCE(err == -EDEADLK, "%ps: a wait with irqs off, or from within a call, could deadlock: not called\n", func);
 }
 
+static __always_inline int call_another(int cpu, smp_call_func_t func, void *info, int wait)
+{
+	int err = wait ? smpcall_call(cpu, func, info) : smpcall_send(cpu, func, info);
+
+	if (unlikely(err))
+		warn_refused(err, func);
+	return err;
+}
+
+static noinline int call_another_reported(int cpu, smp_call_func_t func, void *info, int wait)
+{
+	smp_call_func_t before = this_cpu_xchg(waits_for, func);
+	int err = call_another(cpu, func, info, wait);
+
+	this_cpu_write(waits_for, before);
+	return err;
+}
+
 int smp_call_function_single(int cpu, smp_call_func_t func, void *info, int wait)
 {
-	smp_call_func_t before;
 	int err = 0;
 
 	if (cpu == get_cpu()) {
 		run_here(func, info);
 	} else {
 		trace_csd_queue_cpu(cpu, _RET_IP_, func, NULL);
-		before = begin_wait(func);
-		err = wait ? smpcall_call(cpu, func, info) : smpcall_send(cpu, func, info);
-		end_wait(before);
-		warn_refused(err, func);
+		err = reports_enabled() ? call_another_reported(cpu, func, info, wait) : call_another(cpu, func, info, wait);
 	}
 	put_cpu();
 	return err;
@@ -178,13 +181,26 @@ static void trace_queued(const struct cpumask *meant, unsigned long callsite, sm
 				trace_csd_queue_cpu(cpu, callsite, func, NULL);
 }
 
+static __always_inline int call_meant(const struct cpumask *meant, smp_call_func_t func, void *info, bool wait)
+{
+	return smpcall_many(cpumask_bits(meant), BITS_TO_LONGS(nr_cpu_ids), func, info, wait);
+}
+
+static noinline int call_meant_reported(const struct cpumask *meant, smp_call_func_t func, void *info, bool wait)
+{
+	smp_call_func_t before = this_cpu_xchg(waits_for, func);
+	int err = call_meant(meant, func, info, wait);
+
+	this_cpu_write(waits_for, before);
+	return err;
+}
+
 /* The others, and the caller's own CPU if `own`, last. Preemption is off. The condition is asked for all before anybody is called. */
 static void call_many(const struct cpumask *mask, smp_call_func_t func, void *info, bool wait, bool own,
 		      smp_cond_func_t cond, unsigned long callsite)
 {
 	struct cpumask meant; /* On the stack: an interrupt may come and call, too. */
 	int this_cpu = smp_processor_id();
-	smp_call_func_t before;
 	int first, err;
 
 	BUILD_BUG_ON(NR_CPUS > 4096);
@@ -200,10 +216,9 @@ static void call_many(const struct cpumask *mask, smp_call_func_t func, void *in
 	if (first == this_cpu && cpumask_next(first, &meant) >= nr_cpu_ids)
 		return run_here(func, info);
 	trace_queued(&meant, callsite, func);
-	before = begin_wait(func);
-	err = smpcall_many(cpumask_bits(&meant), BITS_TO_LONGS(nr_cpu_ids), func, info, wait);
-	end_wait(before);
-	warn_refused(err, func);
+	err = reports_enabled() ? call_meant_reported(&meant, func, info, wait) : call_meant(&meant, func, info, wait);
+	if (unlikely(err))
+		warn_refused(err, func);
 }
 
 void smp_call_function_many(const struct cpumask *mask, smp_call_func_t func, void *info, bool wait)
@@ -272,11 +287,10 @@ static DEFINE_PER_CPU(struct wake_ups, wake_ups);
 
 static void wake_them(void)
 {
-	struct wake_ups *woken = this_cpu_ptr(&wake_ups);
-	struct llist_node *first = woken->first;
+	struct llist_node *first = this_cpu_read(wake_ups.first);
 
-	if (first) {
-		woken->first = NULL;
+	if (unlikely(first)) {
+		this_cpu_write(wake_ups.first, NULL);
 		sched_ttwu_pending(first);
 	}
 }
@@ -350,23 +364,35 @@ int smpcfd_dying_cpu(unsigned int cpu)
 
 /* What the core calls */
 
-void smpcall_glue_run(smp_call_func_t func, void *info, void *csd)
+static __always_inline void run_traced(smp_call_func_t func, void *info, void *csd)
 {
 	/* Irqs are off, but if the core switched them off itself, for a call on the caller's own CPU, nobody has told lockdep. */
 	bool untold = lockdep_hardirqs_enabled();
-	smp_call_func_t before = NULL;
 
 	if (untold)
 		trace_hardirqs_off();
-	if (reports_enabled())
-		before = this_cpu_xchg(runs, func);
 	trace_csd_function_entry(func, csd);
 	func(info);
 	trace_csd_function_exit(func, csd);
-	if (reports_enabled())
-		this_cpu_write(runs, before);
 	if (untold)
 		trace_hardirqs_on();
+}
+
+static noinline void run_reported(smp_call_func_t func, void *info, void *csd)
+{
+	smp_call_func_t before = this_cpu_xchg(runs, func);
+
+	run_traced(func, info, csd);
+	this_cpu_write(runs, before);
+}
+
+/* Where there is nothing to trace and to report, this is a jump. */
+void smpcall_glue_run(smp_call_func_t func, void *info, void *csd)
+{
+	if (reports_enabled())
+		run_reported(func, info, csd);
+	else
+		run_traced(func, info, csd);
 }
 
 void smpcall_glue_take(struct __call_single_node *node)

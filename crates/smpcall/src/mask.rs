@@ -76,6 +76,14 @@ impl CpuMask {
         Some(at as u32 * usize::BITS + self.0[at].ilog2())
     }
 
+    /// Returns whether anybody from `first` on is in the set.
+    #[inline]
+    pub(crate) fn has_from(&self, first: u32) -> bool {
+        let (at, bit) = ((first / usize::BITS) as usize, first % usize::BITS);
+        let mut words = self.0.iter().skip(at);
+        words.next().is_some_and(|word| word >> bit != 0) || words.any(|word| *word != 0)
+    }
+
     /// Returns how many are in the set.
     pub fn len(&self) -> u32 {
         self.0.iter().map(|word| word.count_ones()).sum()
@@ -171,6 +179,11 @@ mod tests {
         assert_eq!(set.iter().collect::<Vec<_>>(), [0, usize::BITS]);
         assert_eq!((set.len(), set.contains(1), set.contains(9999)), (2, false, false));
         assert_eq!((set.highest(), CpuSet::<3>::new().highest()), (Some(usize::BITS), None));
+        for (from, has) in
+            [(0, true), (1, true), (usize::BITS, true), (usize::BITS + 1, false), (9999, false)]
+        {
+            assert_eq!(set.has_from(from), has, "from {from} on");
+        }
         assert!(set.remove(0) && !set.remove(0) && !set.remove(9999));
         assert_eq!(format!("{set:?}"), format!("{{{}}}", usize::BITS));
         set.clear();

@@ -96,8 +96,8 @@ impl List {
 
     /// The list with `newest` for its newest, and with that one's bit.
     #[inline(always)]
-    fn with_newest(self, newest: &Header, awaited: usize) -> Self {
-        let bits = self.0.addr() & (CALLED | AWAITED) | awaited;
+    fn with_newest(self, newest: &Header, awaited: bool) -> Self {
+        let bits = self.0.addr() & (CALLED | AWAITED) | if awaited { AWAITED } else { 0 };
         Self(core::ptr::from_ref(newest).map_addr(|addr| addr | bits))
     }
 }
@@ -175,35 +175,68 @@ impl Head {
         Seen::of(self.0.load(Ordering::Relaxed))
     }
 
-    /// Puts the chain from `newest` to `oldest` in front of the list. `guess` is what the head may hold: a wrong one costs
-    /// a try, a right one saves the load that would fetch the line a first time. Lock-free: after the guess it goes round
-    /// again only when somebody else's step went through (P9).
+    /// Puts the chain from `newest` to `oldest` in front of the list; `awaited` if its one header is a call that somebody waits
+    /// for. `guess` is what the head may hold: a wrong one costs a try, a right one saves the load that would fetch the line a
+    /// first time, and all that hangs on it where it is a constant. Lock-free: after the guess it goes round again only when
+    /// somebody else's step went through (P9).
     ///
     /// # Safety
     ///
     /// The chain's headers are the caller's (I2), linked from `newest` to `oldest`, and stay alive and in place until
     /// the target lets go of each (I5).
-    #[inline]
-    pub(crate) unsafe fn push(&self, newest: &Header, oldest: &Header, guess: Seen) -> Pushed {
-        // Before the loop: a try that fails is repeated at once, while the line is still here.
-        let awaited = if newest.state.look_racy().is_sync() { AWAITED } else { 0 };
-        let mut seen = guess;
+    #[inline(always)]
+    pub(crate) unsafe fn push(&self, newest: &Header, oldest: &Header, awaited: bool, guess: Seen) -> Pushed {
+        // SAFETY: the caller's promise.
+        match unsafe { self.try_push(newest, oldest, awaited, guess) } {
+            Ok(pushed) => pushed,
+            // SAFETY: as above; nothing was pushed.
+            Err(now) => unsafe { self.push_after(now, newest, oldest, awaited) },
+        }
+    }
+
+    /// The rest of a push whose guess was wrong.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::push`].
+    #[inline(never)]
+    unsafe fn push_after(&self, mut seen: Seen, newest: &Header, oldest: &Header, awaited: bool) -> Pushed {
         loop {
-            let below = match seen {
-                Seen::Offline => return Pushed::Refused,
-                Seen::Idle | Seen::Polling => List::EMPTY,
-                Seen::List(list) => list,
-            };
-            // SAFETY: the chain is the caller's until the CAS below goes through.
-            unsafe { oldest.set_next(below.newest()) };
-            let new = Seen::List(below.with_newest(newest, awaited)).word();
-            // AcqRel: Release publishes the headers to `take` and `close`; Acquire sees, for the ring that may follow,
-            // what the target prepared before `rest` or `open`. Failure Relaxed: we try again with the newer value.
-            match self.0.compare_exchange(seen.word(), new, Ordering::AcqRel, Ordering::Relaxed) {
-                Ok(_) if seen == Seen::Idle => return Pushed::Ring,
-                Ok(_) => return Pushed::Seen,
-                Err(now) => seen = Seen::of(now),
+            // SAFETY: the caller's promise; nothing was pushed yet.
+            match unsafe { self.try_push(newest, oldest, awaited, seen) } {
+                Ok(pushed) => return pushed,
+                Err(now) => seen = now,
             }
+        }
+    }
+
+    /// One try. `Err`: the head's newer value, and nothing was pushed.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::push`].
+    #[inline(always)]
+    unsafe fn try_push(
+        &self,
+        newest: &Header,
+        oldest: &Header,
+        awaited: bool,
+        seen: Seen,
+    ) -> Result<Pushed, Seen> {
+        let below = match seen {
+            Seen::Offline => return Ok(Pushed::Refused),
+            Seen::Idle | Seen::Polling => List::EMPTY,
+            Seen::List(list) => list,
+        };
+        // SAFETY: the chain is the caller's until the CAS below goes through.
+        unsafe { oldest.set_next(below.newest()) };
+        let new = Seen::List(below.with_newest(newest, awaited)).word();
+        // AcqRel: Release publishes the headers to `take` and `close`; Acquire sees, for the ring that may follow,
+        // what the target prepared before `rest` or `open`. Failure Relaxed: we try again with the newer value.
+        match self.0.compare_exchange(seen.word(), new, Ordering::AcqRel, Ordering::Relaxed) {
+            Ok(_) if seen == Seen::Idle => Ok(Pushed::Ring),
+            Ok(_) => Ok(Pushed::Seen),
+            Err(now) => Err(Seen::of(now)),
         }
     }
 
@@ -241,10 +274,8 @@ impl Head {
         ahead(list);
         // Acquire: sees the headers that were pushed and the bits that were set; pairs with `push` and `summon`.
         let list = self.0.swap(Seen::Polling.word(), Ordering::Acquire);
-        match Seen::of(list) {
-            Seen::List(list) => Some(list),
-            _ => unreachable!("I7: only the owner replaces a list"),
-        }
+        debug_assert!(matches!(Seen::of(list), Seen::List(_)), "I7: only the owner replaces a list");
+        Some(List(list))
     }
 
     /// Owner: says that it is looking, so that posters need not ring. Keeps a list, and `OFFLINE`.
@@ -263,12 +294,17 @@ impl Head {
     /// not looking anyway.
     #[inline]
     pub(crate) fn rest(&self) -> Rest {
+        // By I7 that is our own mark, or a push has replaced it since, and rings (I8).
         match self.look() {
-            // By I7 that is our own mark, or a push has replaced it since, and rings (I8).
-            Seen::Idle | Seen::Offline => return Rest::Resting,
-            Seen::List(_) => return Rest::Work,
-            Seen::Polling => {}
+            Seen::Idle | Seen::Offline => Rest::Resting,
+            Seen::List(_) => Rest::Work,
+            Seen::Polling => self.rest_after_take(),
         }
+    }
+
+    /// Owner, after a take: as [`Self::rest`], but for the look, since mostly nothing came meanwhile.
+    #[inline]
+    pub(crate) fn rest_after_take(&self) -> Rest {
         // Release: whoever rings sees what we prepared before we rest; pairs with `push`.
         // Failure Relaxed: a list came, and `take` follows.
         match self.0.compare_exchange(

@@ -45,7 +45,7 @@ pub(super) fn run(cpus: u32) -> Result<()> {
 
 /// The log of one run.
 fn bench(tree: &Tree, cpus: u32, timing: Timing) -> Result<String> {
-    let words = "smpcall.args=calls=1000,rounds=8";
+    let words = "nohz=off smpcall.args=calls=100,rounds=100";
     let log = Guest { tree, cpus, what: "bench", words, seconds: 240, timing }.boot()?;
     verdict::judge(tree.variant, "bench", &[verdict::Expected::text("smpcall-bench: end")], &log)?;
     Ok(log)

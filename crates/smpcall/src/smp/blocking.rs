@@ -60,7 +60,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         }
         let waiter = if P::PARKS { self.platform.waiter() } else { None };
         let trip = Trip { here, cpu, target, waiter, serve: Serve::Blocking };
-        match self.call_from_frame(&trip, Kind::Blocking, function)? {
+        match self.call_from_frame(trip, Kind::Blocking, function)? {
             Ok(result) => Ok(result),
             Err(panic) => P::resume(panic),
         }

@@ -44,11 +44,13 @@ impl<P: Platform, F, R> Drop for Frame<P, F, R> {
 
 /// Where one waiting call travels.
 struct Vehicle<'a, C> {
+    kind: Kind,
     header: &'a Header,
     cargo: &'a SharedCell<C>,
 }
 
 /// Who calls whom, how the caller is woken, and what it serves meanwhile.
+#[derive(Clone, Copy)]
 pub(super) struct Trip<'a> {
     pub(super) here: Option<(u32, &'a PerCpu)>,
     pub(super) cpu: u32,
@@ -112,7 +114,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let trip = Trip { here, cpu, target, waiter, serve: Serve::Queue };
         let answer = match self.lease::<F, R>(target) {
             Some(place) => self.call_at_door(&trip, &place, function)?,
-            None => self.call_from_frame(&trip, Kind::Sync, function)?,
+            None => self.call_from_frame(trip, Kind::Sync, function)?,
         };
         match answer {
             Ok(result) => Ok(result),
@@ -141,7 +143,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         F: FnOnce() -> R + Send,
         R: Send,
     {
-        let vehicle = Vehicle { header: place.header(), cargo: place.luggage() };
+        let vehicle = Vehicle { kind: Kind::Sync, header: place.header(), cargo: place.luggage() };
         // Here already, so that all that is written at the door is written at once: the target looks at that line.
         let irq = IrqGuard::new(&self.platform);
         // SAFETY: the place is leased, so the header is ours and in no queue (I9), until `place` is dropped.
@@ -150,10 +152,11 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         unsafe { self.travel(trip, &vehicle, function, irq) }
     }
 
-    #[inline(always)]
+    /// Apart from `call`, which mostly finds room at the door: a frame takes stack and its alignment.
+    #[inline(never)]
     pub(super) fn call_from_frame<F, R>(
         &self,
-        trip: &Trip<'_>,
+        trip: Trip<'_>,
         kind: Kind,
         function: F,
     ) -> Result<Answer<P, R>, CallError>
@@ -165,9 +168,9 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             header: Header::new_waiting(trip.waiter.unwrap_or(0), kind),
             cargo: SharedCell::new(MaybeUninit::uninit()),
         };
-        let vehicle = Vehicle { header: &frame.header, cargo: &frame.cargo };
+        let vehicle = Vehicle { kind, header: &frame.header, cargo: &frame.cargo };
         // SAFETY: the frame is ours, of the right type, and left only after `travel`.
-        unsafe { self.travel(trip, &vehicle, function, IrqGuard::new(&self.platform)) }
+        unsafe { self.travel(&trip, &vehicle, function, IrqGuard::new(&self.platform)) }
     }
 
     /// Loads the function, sends it there, waits, and unloads its answer.
@@ -188,7 +191,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         F: FnOnce() -> R + Send,
         R: Send,
     {
-        let Vehicle { header, cargo } = *vehicle;
+        let Vehicle { kind, header, cargo } = *vehicle;
         let function = Cargo::<F, Answer<P, R>> { function: ManuallyDrop::new(function) };
         // SAFETY: not pushed yet, so the room is ours.
         cargo.with_mut(|room| unsafe { room.cast::<Cargo<F, Answer<P, R>>>().write(function) });
@@ -197,7 +200,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         // SAFETY: not pushed yet.
         unsafe { header.set_work(work) };
         header.stamp.set(&self.platform);
-        let pushed = self.push_waiting(trip.cpu, trip.target, header);
+        let pushed = self.push_waiting(trip.cpu, trip.target, header, kind);
         drop(irq);
         if !pushed {
             // SAFETY: it was not queued, so the closure is still there, and still ours.
@@ -216,12 +219,12 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     }
 
     /// Queues a waiting call, under the irq guard; `false` if the CPU is offline.
-    #[inline]
-    fn push_waiting(&self, cpu: u32, target: &PerCpu, header: &Header) -> bool {
+    #[inline(always)]
+    fn push_waiting(&self, cpu: u32, target: &PerCpu, header: &Header, kind: Kind) -> bool {
         // The target that matters for speed polls, if targets do, so that is the guess.
         let guess = if P::SERVES_IN_WAITS { Seen::Polling } else { Seen::Idle };
         // SAFETY: the header is ours, and stays in place until the word says done (I4, I5).
-        unsafe { self.push_one(cpu, target, header, guess) }
+        unsafe { self.push_one(cpu, target, header, kind == Kind::Sync, guess) }
     }
 
     /// A call to one's own CPU: in call context like any other, so that what it may do does not depend on where it runs.

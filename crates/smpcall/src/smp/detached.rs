@@ -65,7 +65,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         );
         header.stamp.set(&self.platform);
         // SAFETY: it is ours; a place stays where it is, or its owner does not follow the list (I13).
-        if unsafe { self.push_one(cpu, target, header, guess) } {
+        if unsafe { self.push_one(cpu, target, header, false, guess) } {
             return Ok(());
         }
         // `F: Copy`, so that there is nothing to drop, and nobody else can have relied on it (I12).

@@ -5,9 +5,11 @@ mod singly;
 use self::singly::Singly;
 use super::Smp;
 use crate::csd::{Header, Op};
+use crate::multicast::Slot;
 use crate::percpu::{Batch, PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
 use crate::queue::{List, Rest, Seen};
+use crate::relay::Relay;
 use crate::stamp::{Queued, Stamp};
 use crate::trace::{What, told};
 use core::num::NonZeroU32;
@@ -65,7 +67,10 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     #[inline]
     pub fn flush(&self, budget: Budget) -> Flushed {
         let irq = IrqGuard::new(&self.platform);
-        let (cpu, here) = self.here().expect("flush is for a CPU of this machine");
+        let cpu = self.platform.current_cpu().unwrap_or(u32::MAX);
+        // (As an index: for an option LLVM computes the place twice.)
+        assert!((cpu as usize) < self.cpus().len(), "flush is for a CPU of this machine");
+        let here = &self.cpus()[cpu as usize];
         if here.own.0.in_call() {
             return Flushed::Nested;
         }
@@ -269,7 +274,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// # Safety
     ///
     /// As for [`Self::run_sync`].
-    #[inline]
+    #[inline(always)]
     unsafe fn run_async(&self, cpu: u32, here: &PerCpu, at: *const Header) {
         // SAFETY: the caller's promise. The reference is not used after the unlock, when the csd may be queued anew.
         let header = unsafe { &*at };
@@ -330,15 +335,44 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         entered.map(|entered| self.platform.now_ns().saturating_sub(entered.now_ns))
     }
 
-    /// Runs a multicast's function, after passing it on to those who were left to this CPU, and answers it.
+    /// Runs a multicast's function, and answers it.
     ///
     /// # Safety
     ///
     /// This CPU owes slot `at` an answer (I11).
+    #[inline(always)]
     unsafe fn run_slot(&self, cpu: u32, here: &PerCpu, at: u32) {
-        let slot = self.slots.get(at);
-        let relay = self.relay(cpu, at);
+        match self.relay(cpu, at) {
+            // SAFETY: the caller's promise.
+            Some(relay) => unsafe { self.run_slot_of_a_group(cpu, here, at, relay) },
+            None => {
+                // SAFETY: the caller's promise.
+                let slot = unsafe { self.run_function_of(here, at) };
+                self.strike(here, at, slot.answer());
+            }
+        }
+    }
+
+    /// As [`Self::run_slot`], after passing it on to those who were left to this CPU.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::run_slot`].
+    #[inline(never)]
+    unsafe fn run_slot_of_a_group(&self, cpu: u32, here: &PerCpu, at: u32, relay: &Relay) {
         self.pass_on(relay, cpu, at);
+        // SAFETY: the caller's promise.
+        let slot = unsafe { self.run_function_of(here, at) };
+        let answers_for_all = !relay.is_in_use() || relay.answer();
+        self.strike(here, at, if answers_for_all { slot.answer() } else { None });
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Self::run_slot`].
+    #[inline(always)]
+    unsafe fn run_function_of(&self, here: &PerCpu, at: u32) -> &Slot {
+        let slot = self.slots.get(at);
         // SAFETY: the caller's promise.
         let run = unsafe { slot.run() };
         let (csd, func) = (slot.as_header().addr(), run as usize);
@@ -349,7 +383,12 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             self.platform.caught(panic);
         }
         self.exit(csd, func, entered);
-        let waiter = self.answer(relay, at);
+        slot
+    }
+
+    /// After an answer to slot `at`, which may be somebody else's by now.
+    #[inline(always)]
+    fn strike(&self, here: &PerCpu, at: u32, waiter: Option<u16>) {
         here.running.0.taken.strike(at);
         if let Some(waiter) = waiter {
             self.platform.wake(waiter);

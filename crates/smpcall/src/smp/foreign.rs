@@ -50,7 +50,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         told!(self, unsafe { queue_foreign(cpu, header) });
         header.stamp.set(&self.platform);
         // SAFETY: its claim is ours, and the caller keeps it alive and in place (I5).
-        if unsafe { self.push_one(cpu, target, header, guess) } {
+        if unsafe { self.push_one(cpu, target, header, false, guess) } {
             return Ok(());
         }
         let told = if header.state.unlock(cpu).is_told() { Told::Yes } else { Told::No };
@@ -67,32 +67,33 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     pub unsafe fn post_foreign_or_run(&self, cpu: u32, csd: &ForeignCsd) -> Result<(), PostError> {
         match csd.0.state.rely(cpu, Haste::Now) {
             Some(lost) => Err(self.refuse(&csd.0, lost)),
-            // SAFETY: the caller's promise.
-            None => unsafe { self.post_foreign_free_or_run(cpu, &csd.0) },
+            None => match self.here().filter(|(here, _)| *here == cpu) {
+                // SAFETY: the caller's promise.
+                Some((_, here)) => unsafe { self.run_foreign_here(cpu, here, &csd.0) },
+                // SAFETY: the caller's promise.
+                None => unsafe { self.post_foreign_free(cpu, &csd.0) },
+            },
         }
     }
 
     /// # Safety
     ///
-    /// As for [`Smp::post_foreign_or_run`].
+    /// As for [`Smp::post_foreign_or_run`]; and `here` is the caller's CPU.
     #[inline(never)]
-    unsafe fn post_foreign_free_or_run(&self, cpu: u32, header: &Header) -> Result<(), PostError> {
-        if let Some((number, here)) = self.here()
-            && number == cpu
-            && !here.own.0.in_call()
-            && !matches!(here.door.0.head.look(), Seen::List(_))
-            && !here.own.0.has_left_over()
-        {
-            let _irq = IrqGuard::new(&self.platform);
-            self.claim_foreign(cpu, header)?;
-            here.own.0.set_in_call(true);
-            // SAFETY: the claim is ours, and so the run.
-            unsafe { self.run_foreign(cpu, here, header, header.state.look_racy()) };
-            here.own.0.set_in_call(false);
-            return Ok(());
+    unsafe fn run_foreign_here(&self, cpu: u32, here: &PerCpu, header: &Header) -> Result<(), PostError> {
+        // Before the looks: an interrupt's flush between them would take the list, and leave some of it over.
+        let _irq = IrqGuard::new(&self.platform);
+        let own = &here.own.0;
+        if own.in_call() || own.has_left_over() || matches!(here.door.0.head.look(), Seen::List(_)) {
+            // SAFETY: the caller's promise.
+            return unsafe { self.post_foreign_free(cpu, header) };
         }
-        // SAFETY: the caller's promise.
-        unsafe { self.post_foreign_free(cpu, header) }
+        self.claim_foreign(cpu, header)?;
+        own.set_in_call(true);
+        // SAFETY: the claim is ours, and so the run.
+        unsafe { self.run_foreign(cpu, here, header, header.state.look_racy()) };
+        own.set_in_call(false);
+        Ok(())
     }
 
     #[inline]
@@ -125,7 +126,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let _irq = IrqGuard::new(&self.platform);
         told!(self, What::Queue { cpu, csd: header.name(), func: 0, kind: CallKind::Foreign });
         // SAFETY: the caller keeps it alive and in place; its link is ours to write.
-        unsafe { self.push_one(cpu, target, header, target.door.0.head.look()) }
+        unsafe { self.push_one(cpu, target, header, false, target.door.0.head.look()) }
     }
 
     /// Runs a foreign csd: free again before its function starts (P5).

@@ -60,7 +60,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         unsafe { header.set_work(work) };
         header.stamp.set(&self.platform);
         // SAFETY: a chain of one, which is ours, and which `T: Post` keeps alive and in place (I5).
-        if unsafe { target.own.0.lazy.push(header, header, guess) } == Pushed::Refused {
+        if unsafe { target.own.0.lazy.push(header, header, false, guess) } == Pushed::Refused {
             told!(self, What::Refused { cpu, csd: header.name() });
             // SAFETY: the push was refused, so the claim is still ours.
             return Err(PostError::Offline { told: unsafe { let_go(header, cpu) } });

@@ -244,9 +244,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
 
     fn demand_known(&self, to: &To<'_>) -> Result<(), ManyError> {
         match to {
-            To::Mask(mask) if mask.highest().is_some_and(|cpu| cpu >= self.cpus_len()) => {
-                Err(ManyError::NoSuchCpu)
-            }
+            To::Mask(mask) if mask.has_from(self.cpus_len()) => Err(ManyError::NoSuchCpu),
             _ => Ok(()),
         }
     }

@@ -65,7 +65,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         unsafe { header.set_work(work) };
         header.stamp.set(&self.platform);
         // SAFETY: its claim is ours, and `T: Post` keeps it alive and in place (I5).
-        if unsafe { self.push_one(cpu, target, header, guess) } {
+        if unsafe { self.push_one(cpu, target, header, false, guess) } {
             return Ok(());
         }
         // SAFETY: the push was refused, so the claim is still ours.
@@ -73,15 +73,22 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     }
 
     /// Puts one header into a queue, under the irq guard, and rings if that is owed; `false` if the CPU is offline, and nothing
-    /// was queued. `guess` as for [`Head::push`](crate::queue::Head::push).
+    /// was queued. `awaited` and `guess` as for [`Head::push`](crate::queue::Head::push).
     ///
     /// # Safety
     ///
     /// The header's fields are the caller's (I2), and it stays alive and in place until the target lets go of it (I5).
     #[inline(always)]
-    pub(super) unsafe fn push_one(&self, cpu: u32, target: &PerCpu, header: &Header, guess: Seen) -> bool {
+    pub(super) unsafe fn push_one(
+        &self,
+        cpu: u32,
+        target: &PerCpu,
+        header: &Header,
+        awaited: bool,
+        guess: Seen,
+    ) -> bool {
         // SAFETY: a chain of one; the rest is the caller's promise.
-        match unsafe { target.door.0.head.push(header, header, guess) } {
+        match unsafe { target.door.0.head.push(header, header, awaited, guess) } {
             Pushed::Refused => {
                 told!(self, What::Refused { cpu, csd: header.name() });
                 false
@@ -227,7 +234,9 @@ impl<P: Platform, S: Storage> Links<'_, P, S> {
     fn push(&mut self) -> Result<(), Told> {
         let Some((newest, oldest)) = self.ends.take() else { return Ok(()) };
         // SAFETY: `add` linked them, from the newest to the oldest; their claims are ours.
-        match unsafe { self.target.door.0.head.push(&*newest, &*oldest, self.target.door.0.head.look()) } {
+        match unsafe {
+            self.target.door.0.head.push(&*newest, &*oldest, false, self.target.door.0.head.look())
+        } {
             Pushed::Refused => {
                 told!(self.smp, What::Refused { cpu: self.cpu, csd: 0 });
                 // SAFETY: the push was refused, so the claims are still ours.

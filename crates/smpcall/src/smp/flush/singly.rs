@@ -1,5 +1,5 @@
 //! The short way of a flush: what an interrupt finds on a CPU that does not poll is mostly one call, or one multicast, and
-//! nothing else. Then there is nothing to turn round, to put in order, or to leave over.
+//! nothing else. Then there is nothing to turn round, to put in order, or to leave over, and a budget is never exceeded: none is 0.
 
 use crate::percpu::{Batch, PerCpu, Storage};
 use crate::platform::Platform;
@@ -16,32 +16,30 @@ pub(super) enum Singly {
 }
 
 impl<P: Platform, S: Storage> Smp<P, S> {
-    /// Runs what is queued as long as it comes one by one.
+    /// Runs what is queued, if it is one. What comes meanwhile goes the long way: mostly nothing does.
     #[inline(always)]
     pub(super) fn run_singly(&self, cpu: u32, here: &PerCpu, left: &mut u32) -> Singly {
-        let own = &here.own.0;
-        let mut lazy = true;
-        loop {
-            let list = here.door.0.head.take(|_| ());
-            // After the take, which may have been summoned for them.
-            let has_lazy = matches!(own.lazy.look(), Seen::List(_));
-            if let Some(list) = list {
-                if has_lazy || *left == 0 {
-                    return Singly::Further { batch: self.open(here, Some(list), &mut lazy), lazy: false };
-                }
+        let list = here.door.0.head.take(|_| ());
+        // After the take, which may have been summoned for them.
+        let has_lazy = matches!(here.own.0.lazy.look(), Seen::List(_));
+        match list {
+            None if has_lazy => return Singly::Further { batch: Batch::EMPTY, lazy: true },
+            None if here.door.0.head.rest() == Rest::Resting => return Singly::All,
+            None => {}
+            Some(list) if has_lazy => {
+                return Singly::Further { batch: self.open(here, Some(list), &mut true), lazy: false };
+            }
+            Some(list) => {
                 if let Err(batch) = self.run_alone(cpu, here, list) {
                     return Singly::Further { batch, lazy: false };
                 }
                 *left -= 1;
-            } else if has_lazy && lazy {
-                return Singly::Further { batch: Batch::EMPTY, lazy };
-            }
-            lazy = false;
-            // Mostly nothing came meanwhile.
-            if here.door.0.head.rest() == Rest::Resting {
-                return Singly::All;
+                if here.door.0.head.rest_after_take() == Rest::Resting {
+                    return Singly::All;
+                }
             }
         }
+        Singly::Further { batch: Batch::EMPTY, lazy: false }
     }
 
     /// Runs what was taken, if it is one; else says what it is.
@@ -69,7 +67,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             here.own.0.set_in_call(true);
             // SAFETY: as above; it is off the queue, so this is its one run.
             unsafe {
-                if (*at).state.look_racy().is_sync() {
+                if list.is_awaited() {
                     self.run_sync(here, at);
                 } else {
                     self.run_async(cpu, here, at);

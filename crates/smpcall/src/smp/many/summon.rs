@@ -1,6 +1,6 @@
 //! How a multicast is brought to its targets, by its sender or by a leader, and how they answer it.
 
-use crate::mask::bits_of;
+use crate::mask::{CpuMask, bits_of};
 use crate::multicast::SLOTS;
 use crate::percpu::Storage;
 use crate::platform::Platform;
@@ -15,17 +15,20 @@ const ASKED_AHEAD: usize = 4;
 /// What became of several summonses.
 #[derive(Clone, Copy, Default)]
 pub(in crate::smp) struct Summoned {
-    /// These will answer.
+    /// So many will answer at the slot.
+    pub(in crate::smp) answers: u32,
+    /// One of them, if there are any.
+    pub(in crate::smp) last: u32,
+    /// So many will run the function; those among them whom a leader finds offline, it counts.
     pub(in crate::smp) reached: u32,
-    /// One of them.
-    pub(in crate::smp) last: Option<u32>,
-    /// These were offline.
+    /// So many were offline.
     pub(in crate::smp) offline: u32,
 }
 
 impl<P: Platform, S: Storage> Smp<P, S> {
     /// Summons the CPUs `first + n` for each bit `n` of `cpus` to slot `at`, and rings those that were not looking. Under the irq
     /// guard: between the first summons and the ring nobody on this CPU may wait for us.
+    #[inline(never)]
     pub(in crate::smp) fn summon_all(&self, at: u32, first: u32, cpus: usize) -> Summoned {
         // Not by `[]`: where asking does nothing, nothing is left of it.
         let ask = |bit: u32| {
@@ -50,14 +53,55 @@ impl<P: Platform, S: Storage> Smp<P, S> {
                 }
             }
             told!(self, What::Pushed { cpu, calls: 1 });
-            summoned.reached += 1;
-            summoned.last = Some(cpu);
+            summoned.answers += 1;
+            summoned.last = cpu;
         }
+        summoned.reached = summoned.answers;
         if ring != 0 {
             told!(self, What::Ring { first, cpus: ring });
             self.platform.ring_many(first, ring);
         }
         summoned
+    }
+
+    /// As [`Self::summon_all`], by way of one of them, who answers for all. The first that is online leads, from the slot's own
+    /// number on: calls in different slots have different leaders. If none is left for it to summon, it is summoned straight.
+    #[inline(never)]
+    pub(super) fn leave_to_a_leader(&self, at: u32, first: u32, mut cpus: usize, relay: &Relay) -> Summoned {
+        let mut offline = 0;
+        loop {
+            let later = cpus >> at << at;
+            let from = if later != 0 { later } else { cpus };
+            let leader = from & from.wrapping_neg();
+            cpus &= !leader;
+            if cpus == 0 {
+                relay.call_off();
+            } else {
+                relay.leave(cpus);
+            }
+            let mut summoned = self.summon_all(at, first, leader);
+            summoned.offline += offline;
+            if summoned.answers == 1 {
+                summoned.reached += cpus.count_ones();
+            }
+            if summoned.answers == 1 || cpus == 0 {
+                return summoned;
+            }
+            offline = summoned.offline;
+        }
+    }
+
+    /// Those of a group that are not busy; the others are put into `busy`.
+    #[inline(never)]
+    pub(super) fn leave_out_busy(&self, first: u32, mut cpus: usize, busy: &mut CpuMask) -> usize {
+        for bit in bits_of(cpus) {
+            let target = &self.cpus()[(first + bit) as usize];
+            if matches!(target.door.0.head.look(), Seen::List(_)) || target.running.0.func_racy().is_some() {
+                busy.insert(first + bit);
+                cpus &= !(1 << bit);
+            }
+        }
+        cpus
     }
 
     /// One target. If it refuses, but has taken our bit before, it answers (I11), and counts as reached.
@@ -92,9 +136,15 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// The relay of slot `at` to the group of `cpu`, if that group has one.
     #[inline]
     pub(in crate::smp) fn relay(&self, cpu: u32, at: u32) -> Option<&Relay> {
+        // Apart: mostly the machine is too small for relays.
+        if self.cpus_len() < Relaying::<P>::CPUS { None } else { self.relay_of_many(cpu, at) }
+    }
+
+    #[inline(never)]
+    fn relay_of_many(&self, cpu: u32, at: u32) -> Option<&Relay> {
         let group = Relaying::<P>::GROUP;
         let first = cpu / group * group;
-        if self.cpus_len() < Relaying::<P>::CPUS || first + group > self.cpus_len() {
+        if first + group > self.cpus_len() {
             return None;
         }
         if group < SLOTS as u32 && at >= group {
@@ -104,24 +154,12 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     }
 
     /// Target, before it runs slot `at`: if it leads its group, summons those who were left to it. In call context.
-    #[inline]
-    pub(in crate::smp) fn pass_on(&self, relay: Option<&Relay>, cpu: u32, at: u32) {
-        if let Some(relay) = relay {
-            let left = relay.take();
-            if left != 0 {
-                let summoned = self.summon_all(at, cpu / Relaying::<P>::GROUP * Relaying::<P>::GROUP, left);
-                self.slots.get(at).count_offline(summoned.offline);
-                relay.sent(summoned.reached);
-            }
-        }
-    }
-
-    /// Target, when it has run slot `at`: answers, and says whom to wake. The slot is not to be touched afterwards.
-    #[inline]
-    pub(in crate::smp) fn answer(&self, relay: Option<&Relay>, at: u32) -> Option<u16> {
-        match relay {
-            Some(relay) if relay.is_in_use() && !relay.answer() => None,
-            _ => self.slots.get(at).answer(),
+    pub(in crate::smp) fn pass_on(&self, relay: &Relay, cpu: u32, at: u32) {
+        let left = relay.take();
+        if left != 0 {
+            let summoned = self.summon_all(at, cpu / Relaying::<P>::GROUP * Relaying::<P>::GROUP, left);
+            self.slots.get(at).count_offline(summoned.offline);
+            relay.sent(summoned.reached);
         }
     }
 }
