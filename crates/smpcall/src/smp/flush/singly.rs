@@ -65,7 +65,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             }
             told!(self, What::Batch { len: 1 });
             here.own.0.set_in_call(true);
-            // SAFETY: as above; it is off the queue, so this is its one run.
+            // SAFETY: as above; it is off the queue, so this is its one run. That it is awaited, the list says of no other.
             unsafe {
                 if list.is_awaited() {
                     self.run_sync(here, at);
