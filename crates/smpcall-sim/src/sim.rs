@@ -182,8 +182,10 @@ fn judge(ground: &Ground, engine: &Engine) {
     }
     let stuck = ground.stuck.borrow().clone();
     let warned = ground.warnings.replace(ground.warnings.get() + 1);
-    // Time may have leapt to this moment: those who spin still have to look at the clock.
+    // Reports come at growing gaps, none longer than twice what had passed before: so much passes now, and then those who wait have
+    // to look at the clock.
     if warned < WARNINGS {
+        engine.leap(3 * ground.machine.now_ns());
         return engine.later(JUDGED_AFTER, Due::Judge);
     }
     ground.judged.set(true);

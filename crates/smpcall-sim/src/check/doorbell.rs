@@ -35,9 +35,9 @@ fn may_be_late(log: &Log<'_>, settled: usize, run: &RunSeen<'_>) -> bool {
             return log.ops[op].begin > settled;
         }
     };
-    // One that another came after, before this run, has run before that.
+    // One that another came after, and was through with before this run, has run before that.
     let last = |op: &OpSeen<'_>| {
-        !log.queued(csd).any(|(later, _)| later.begin > op.ended() && later.begin < run.begin)
+        !log.queued(csd).any(|(later, _)| later.begin > op.ended() && later.ended() < run.begin)
     };
     let mut queued = log.queued(csd).filter(|(op, target)| *target as usize == run.cpu && last(op));
     queued.any(|(op, _)| op.begin > settled || (is_lazy(op) && !was_hurried(log, csd, op)))
