@@ -88,21 +88,30 @@ static void warn_refused(int err, smp_call_func_t func)
 	WARN_ONCE(err == -EDEADLK, "%ps: a wait with irqs off, or from within a call, could deadlock: not called\n", func);
 }
 
-static __always_inline int call_another(int cpu, smp_call_func_t func, void *info, int wait)
+/* Another CPU, or, if `meant` is given, those; of these the caller's own may be one. */
+static __always_inline int call(int cpu, const struct cpumask *meant, smp_call_func_t func, void *info, bool wait)
 {
-	int err = wait ? smpcall_call(cpu, func, info) : smpcall_send(cpu, func, info);
+	if (meant)
+		return smpcall_many(cpumask_bits(meant), BITS_TO_LONGS(nr_cpu_ids), func, info, wait);
+	return wait ? smpcall_call(cpu, func, info) : smpcall_send(cpu, func, info);
+}
 
-	if (unlikely(err))
-		warn_refused(err, func);
+static noinline int call_reported(int cpu, const struct cpumask *meant, smp_call_func_t func, void *info, bool wait)
+{
+	smp_call_func_t before = this_cpu_xchg(waits_for, func);
+	int err = call(cpu, meant, func, info, wait);
+
+	this_cpu_write(waits_for, before);
 	return err;
 }
 
-static noinline int call_another_reported(int cpu, smp_call_func_t func, void *info, int wait)
+static __always_inline int call_others(int cpu, const struct cpumask *meant, smp_call_func_t func, void *info,
+				       bool wait)
 {
-	smp_call_func_t before = this_cpu_xchg(waits_for, func);
-	int err = call_another(cpu, func, info, wait);
+	int err = reports_enabled() ? call_reported(cpu, meant, func, info, wait) : call(cpu, meant, func, info, wait);
 
-	this_cpu_write(waits_for, before);
+	if (unlikely(err))
+		warn_refused(err, func);
 	return err;
 }
 
@@ -114,7 +123,7 @@ int smp_call_function_single(int cpu, smp_call_func_t func, void *info, int wait
 		run_here(func, info);
 	} else {
 		trace_csd_queue_cpu(cpu, _RET_IP_, func, NULL);
-		err = reports_enabled() ? call_another_reported(cpu, func, info, wait) : call_another(cpu, func, info, wait);
+		err = call_others(cpu, NULL, func, info, wait);
 	}
 	put_cpu();
 	return err;
@@ -181,27 +190,13 @@ static void trace_queued(const struct cpumask *meant, unsigned long callsite, sm
 				trace_csd_queue_cpu(cpu, callsite, func, NULL);
 }
 
-static __always_inline int call_meant(const struct cpumask *meant, smp_call_func_t func, void *info, bool wait)
-{
-	return smpcall_many(cpumask_bits(meant), BITS_TO_LONGS(nr_cpu_ids), func, info, wait);
-}
-
-static noinline int call_meant_reported(const struct cpumask *meant, smp_call_func_t func, void *info, bool wait)
-{
-	smp_call_func_t before = this_cpu_xchg(waits_for, func);
-	int err = call_meant(meant, func, info, wait);
-
-	this_cpu_write(waits_for, before);
-	return err;
-}
-
 /* The others, and the caller's own CPU if `own`, last. Preemption is off. The condition is asked for all before anybody is called. */
 static void call_many(const struct cpumask *mask, smp_call_func_t func, void *info, bool wait, bool own,
 		      smp_cond_func_t cond, unsigned long callsite)
 {
 	struct cpumask meant; /* On the stack: an interrupt may come and call, too. */
 	int this_cpu = smp_processor_id();
-	int first, err;
+	int first;
 
 	BUILD_BUG_ON(NR_CPUS > 4096);
 	lockdep_assert_preemption_disabled();
@@ -216,9 +211,7 @@ static void call_many(const struct cpumask *mask, smp_call_func_t func, void *in
 	if (first == this_cpu && cpumask_next(first, &meant) >= nr_cpu_ids)
 		return run_here(func, info);
 	trace_queued(&meant, callsite, func);
-	err = reports_enabled() ? call_meant_reported(&meant, func, info, wait) : call_meant(&meant, func, info, wait);
-	if (unlikely(err))
-		warn_refused(err, func);
+	call_others(this_cpu, &meant, func, info, wait);
 }
 
 void smp_call_function_many(const struct cpumask *mask, smp_call_func_t func, void *info, bool wait)

@@ -132,7 +132,7 @@ pub(crate) fn current_cpu() -> Option<u32> {
 }
 
 pub(crate) fn start(cpu: u32, id: HardwareId) -> Result<(), StartError> {
-    // Release: pairs with the entry's swap, which is Acquire; between the two lies the firmware's start.
+    // Release: the hart's entry reads it, after its swap; the firmware's start, which comes between, orders the two.
     STARTING.store(cpu, Ordering::Release);
     let started = sbi_rt::hart_start(id as usize, _start as *const () as usize, 0);
     if started.is_ok() { Ok(()) } else { Err(started) }

@@ -103,7 +103,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         loop {
             if batch.is_empty() {
                 let list = self.take_list(here, flood);
-                batch = self.open(here, list, &mut lazy);
+                // Not a second time: what came in between would be put in front of what came before (P6).
+                batch = self.open(here, list, core::mem::take(&mut lazy));
                 // What is there when a batch has just run came while it ran.
                 flood = own.polling();
             }
@@ -127,12 +128,12 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         }
     }
 
-    /// What a flush has taken, in the order in which it is to run; with the lazy ones, if they were not taken before.
+    /// What a flush has taken, in the order in which it is to run; with the lazy ones, if these are wanted.
     #[inline]
-    fn open(&self, here: &PerCpu, list: Option<List>, lazy: &mut bool) -> Batch {
+    fn open(&self, here: &PerCpu, list: Option<List>, lazy: bool) -> Batch {
         let mut batch = list.map_or(Batch::EMPTY, |list| self.unfold(here, list));
-        // Not a second time: what came in between would be put in front of what came before (P6).
-        if core::mem::take(lazy) && !list.is_some_and(List::is_called) {
+        // With a list that is called, they came out of `unfold`.
+        if lazy && !list.is_some_and(List::is_called) {
             self.add_lazy(here, &mut batch);
         }
         batch

@@ -27,7 +27,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             None if here.door.0.head.rest() == Rest::Resting => return Singly::All,
             None => {}
             Some(list) if has_lazy => {
-                return Singly::Further { batch: self.open(here, Some(list), &mut true), lazy: false };
+                return Singly::Further { batch: self.open(here, Some(list), true), lazy: false };
             }
             Some(list) => {
                 if let Err(batch) = self.run_alone(cpu, here, list) {
