@@ -83,7 +83,7 @@ fn on_mutants<'a>(
     in_parallel(workers, todo, |worker, (mutant, name)| {
         let limit = match mutant.timeout_s {
             Some(s) => Duration::from_secs(s),
-            None => (times[name] * 5).max(Duration::from_secs(60)),
+            None => (times[name] * 5).max(Duration::from_secs(120)),
         };
         let (outcome, took) = worker.on_mutant(mutant, &name.parse()?, limit)?;
         println!("  {:<44} {:>6.1} s  {}", mutant.id, took.as_secs_f64(), outcome.word(mutant));
@@ -126,8 +126,8 @@ fn in_parallel<I: Send, O: Send>(
 
 fn report(root: &std::path::Path, table: &Table, rows: &[Row<'_>]) -> Result<()> {
     println!("\n{:<44} {:<40} {:<44} {:>7}", "id", "site", "caught by", "seconds");
-    let mut not_built = 0;
-    let mut survived = 0;
+    let mut not_built = Vec::new();
+    let mut survived = Vec::new();
     for mutant in &table.mutants {
         let site = mutant.site(root);
         let Some(row) = rows.iter().find(|row| row.mutant.id == mutant.id) else {
@@ -137,24 +137,28 @@ fn report(root: &std::path::Path, table: &Table, rows: &[Row<'_>]) -> Result<()>
             continue;
         };
         let caught = row.outcome.is_caught(mutant);
-        not_built += usize::from(matches!(row.outcome, Outcome::NotBuilt));
-        survived += usize::from(!caught && !matches!(row.outcome, Outcome::NotBuilt));
+        let word = row.outcome.word(mutant);
         let by = match (caught, mutant.caught_by()) {
             (true, Some(name)) => name.to_owned(),
-            _ => row.outcome.word(mutant).to_owned(),
+            _ => word.to_owned(),
         };
+        if !caught {
+            let list = if row.outcome == Outcome::NotBuilt { &mut not_built } else { &mut survived };
+            list.push(format!("{} ({word}, {})", mutant.id, mutant.caught_by().unwrap_or_default()));
+        }
         println!("{:<44} {site:<40} {by:<44} {:>7.1}", mutant.id, row.took.as_secs_f64());
     }
     let listed = table.mutants.len() - rows.len();
     if listed > 0 {
         println!("{listed} listed in CAVEATS.md as seen by no tool");
     }
-    println!("{} caught, {survived} survived", rows.len() - survived - not_built);
-    if not_built > 0 {
-        bail!("{not_built} mutants do not build: mend their `replace`");
+    println!("{} caught, {} survived", rows.len() - survived.len() - not_built.len(), survived.len());
+    // By name: of a long log often only the end is kept.
+    if !not_built.is_empty() {
+        bail!("to mend their `replace`, for they do not build: {}", not_built.join(", "));
     }
-    if survived > 0 {
-        bail!("{survived} mutants survived");
+    if !survived.is_empty() {
+        bail!("not caught: {}", survived.join(", "));
     }
     Ok(())
 }

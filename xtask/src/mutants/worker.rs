@@ -25,7 +25,7 @@ pub(crate) enum Outcome {
     Failed,
     /// The check never ended.
     Hung,
-    /// The check passed.
+    /// The check passed, as often as it may look.
     Passed,
     /// The mutant does not compile: a defect of the table, which proves nothing.
     NotBuilt,
@@ -115,10 +115,13 @@ impl Worker {
             Some(programs) => programs,
             None => return Ok(Outcome::NotBuilt),
         };
-        Ok(match check.run(&programs, limit, &log)? {
-            Ran::Passed { .. } => Outcome::Passed,
-            Ran::Failed => Outcome::Failed,
-            Ran::Hung => Outcome::Hung,
-        })
+        for _ in 0..check.tries() {
+            match check.run(&programs, limit, &log)? {
+                Ran::Passed { .. } => {}
+                Ran::Failed => return Ok(Outcome::Failed),
+                Ran::Hung => return Ok(Outcome::Hung),
+            }
+        }
+        Ok(Outcome::Passed)
     }
 }

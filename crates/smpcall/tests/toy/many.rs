@@ -1,7 +1,7 @@
 //! Multicast: whom it reaches, in which order, with how many doorbells, and what it refuses.
 
-use crate::port::{CPUS, budget, csd, flush, log, logged, logs, machine, on, rings, start};
-use smpcall::{CallError, CpuMask, CpuSet, Flushed, ManyError, Phase, Reached, To};
+use crate::port::{CPUS, Toy, budget, csd, flush, log, logged, logs, machine, on, rings, start};
+use smpcall::{Budget, CallError, CpuMask, CpuSet, Flushed, ManyError, PerCpu, Phase, Reached, Smp, To};
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -274,6 +274,28 @@ fn p11_a_condition_that_panics_leaves_its_slot_free() {
         "it is asked before anything is sent, a word at a time"
     );
     assert_eq!(reached(machine.call_many(To::All, log_cpu)), (4, 0, 0));
+}
+
+#[test]
+fn p11_a_condition_that_panics_after_some_were_reached_waits_for_them() {
+    const WORD: u32 = usize::BITS;
+    let machine = Rc::new(Smp::new(Toy::new(), [const { PerCpu::new() }; WORD as usize + 1]));
+    let platform = machine.platform();
+    platform.cpu.set(Some(0));
+    machine.online().unwrap();
+    platform.cpu.set(None);
+    let weak = Rc::downgrade(&machine);
+    *platform.on_pause.borrow_mut() = Some(Rc::new(move || {
+        let machine = weak.upgrade().unwrap();
+        machine.platform().cpu.set(Some(0));
+        let _ = machine.flush(Budget::DEFAULT);
+        machine.platform().cpu.set(None);
+    }));
+    // It is asked a word at a time: CPU 0 is reached before the second word is asked.
+    let mut condition = |cpu| if cpu < WORD { true } else { std::panic::resume_unwind(Box::new(())) };
+    let call = || machine.call_many(To::If(&mut condition), || log(0));
+    assert!(catch_unwind(AssertUnwindSafe(call)).is_err());
+    assert_eq!(logged(), [0], "it has run when the panic comes out, so the frame may go");
 }
 
 #[test]
