@@ -40,7 +40,10 @@ pub(super) fn run(text: &mut Text) -> Result<(), Wrong> {
         let refused = tally.refused;
         load(text, &mut tally, cpu)?;
         if tally.refused != refused + 2 {
-            return Err(text.wrong(format_args!("round {round}: CPU {cpu} is off, and was called")));
+            return Err(text.wrong(format_args!(
+                "round {round}: CPU {cpu} is off, and of a post and a call {} were refused",
+                tally.refused - refused
+            )));
         }
         cpus::start(cpu).map_err(|why| text.wrong(format_args!("round {round}: CPU {cpu}: {why}")))?;
         idle::until(&SMP, || SMP.is_online_racy(cpu));
