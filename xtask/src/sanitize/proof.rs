@@ -15,6 +15,7 @@ fn main() {
     let sound = std::env::args().count() > 1;
     let work = move || for _ in 0..1000 {
         if sound {
+            // Relaxed: a count; publishes nothing, and the join orders what comes after.
             ATOMIC.fetch_add(1, Ordering::Relaxed);
             *LOCKED.lock().unwrap() += 1;
         } else {
