@@ -65,7 +65,10 @@ impl<'m, T: Trace> Attached<'m, T> {
         }
         let core = machine.platform().settle(cpu, core);
         here::set(Here { machine: machine.platform().id(), cpu, core });
-        machine.online().expect("the seat was free, so the CPU is offline and this thread is in no call");
+        machine
+            .pinned()
+            .online()
+            .expect("the seat was free, so the CPU is offline and this thread is in no call");
         Ok(Self { machine, cpu, not_send: PhantomData })
     }
 

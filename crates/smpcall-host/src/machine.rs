@@ -10,7 +10,9 @@ use crate::pin_this_thread;
 use crate::port::Host;
 use crate::spin::short_pause;
 use crate::trace::Trace;
+use pin_project_lite::pin_project;
 use smpcall::{Budget, Flushed, PerCpu, Platform, Sleep, Smp};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -21,18 +23,22 @@ use std::time::Instant;
 /// Dropping it shuts it down.
 #[derive(Debug)]
 pub struct Machine<T: Trace = ()> {
-    shared: Arc<Shared<T>>,
+    shared: Pin<Arc<Shared<T>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     seats: Seats,
 }
 
-/// What the machine's own threads hold on to.
-#[derive(Debug)]
-pub(crate) struct Shared<T> {
-    smp: Smp<Host<T>, Box<[PerCpu]>>,
-    idle: Idle,
-    /// Set once: its own threads go offline and end.
-    stop: AtomicBool,
+pin_project! {
+    /// What the machine's own threads hold on to.
+    #[derive(Debug)]
+    pub(crate) struct Shared<T> {
+        // CPUs come online in a machine that stays where it is.
+        #[pin]
+        smp: Smp<Host<T>, Box<[PerCpu]>>,
+        idle: Idle,
+        // Set once: its own threads go offline and end.
+        stop: AtomicBool,
+    }
 }
 
 /// Why a machine did not shut down.
@@ -58,7 +64,7 @@ pub struct Counts {
     pub rings: u64,
     /// System calls that it took to wake CPUs.
     pub wakes: u64,
-    /// Panics in functions that nobody waited for.
+    /// Panics in functions that nobody waited for, in tracers, and in handlers of reports.
     pub panics: u64,
     /// Stall reports.
     pub stalls: u64,
@@ -145,6 +151,10 @@ impl<T: Trace> Machine<T> {
     pub(crate) fn seats(&self) -> &Seats {
         &self.seats
     }
+
+    pub(crate) fn pinned(&self) -> Pin<&Smp<Host<T>, Box<[PerCpu]>>> {
+        self.shared.as_ref().project_ref().smp
+    }
 }
 
 impl<T: Trace> Drop for Machine<T> {
@@ -204,7 +214,7 @@ impl Seats {
 
 impl<T: Trace> Shared<T> {
     /// What one of the machine's own threads does, from its start to its end.
-    fn run_cpu(&self, cpu: u32, core: Option<usize>, started: impl FnOnce(std::io::Result<()>)) {
+    fn run_cpu(self: Pin<&Self>, cpu: u32, core: Option<usize>, started: impl FnOnce(std::io::Result<()>)) {
         let host = self.smp.platform();
         if let Some(core) = core
             && let Err(error) = pin_this_thread(core)
@@ -213,7 +223,7 @@ impl<T: Trace> Shared<T> {
             return;
         }
         here::set(Here { machine: host.id(), cpu, core: host.settle(cpu, core) });
-        self.smp.online().expect("a new machine's CPUs are offline");
+        self.project_ref().smp.online().expect("a new machine's CPUs are offline");
         started(Ok(()));
         while !self.stopping() {
             if self.idle != Idle::Sleep {

@@ -142,6 +142,24 @@ impl<T> Host<T> {
         Pause::Park
     }
 
+    /// Calls a listener or a handler, which is the user's: a panic ends there, since the core's frames below cannot be left (P11).
+    #[inline(always)]
+    fn listen(&self, cpu: u32, listener: impl FnOnce()) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(listener)) {
+            self.count_panic(cpu, panic);
+        }
+    }
+
+    #[cold]
+    fn count_panic(&self, cpu: u32, panic: Box<dyn Any + Send>) {
+        // Relaxed: a statistic.
+        self.cpu(cpu).counts.panics.fetch_add(1, Ordering::Relaxed);
+        if let Err(worse) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+            // The payload's own drop panicked. There is nothing left to do with it.
+            std::mem::forget(worse);
+        }
+    }
+
     fn ring_doorbell(&self, cpu: u32) {
         if self.cpu(cpu).doorbell.ring() == Rang::Woke {
             // Relaxed: a statistic.
@@ -154,7 +172,8 @@ impl<T> Host<T> {
 // nothing moves it. 2. Nothing flushes but the thread itself: there are no interrupts. 3. The CPU's thread looks at its
 // queue whenever its doorbell rang (`machine`); the latch is as asked for (`doorbell`). For an attached thread that is
 // the user's promise, which safety does not rest on: a lost ring only delays. 4. `catch_unwind`. 5. The sleep's latch is
-// the one that `wake` sets, and it lives as long as the machine, or for ever (`callers`).
+// the one that `wake` sets, and it lives as long as the machine, or for ever (`callers`). 6. Listeners and handlers are called in
+// `listen`, payloads dropped in `count_panic`; the doorbells have no code that unwinds.
 unsafe impl<T: Trace> Platform for Host<T> {
     type IrqState = ();
     type Panic = Box<dyn Any + Send>;
@@ -217,14 +236,7 @@ unsafe impl<T: Trace> Platform for Host<T> {
     }
 
     fn caught(&self, panic: Self::Panic) {
-        if let Some(cpu) = self.current_cpu() {
-            // Relaxed: a statistic.
-            self.cpu(cpu).counts.panics.fetch_add(1, Ordering::Relaxed);
-        }
-        if let Err(worse) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
-            // The payload's own drop panicked. There is nothing left to do with it.
-            std::mem::forget(worse);
-        }
+        self.count_panic(self.current_cpu().unwrap_or(0), panic);
     }
 
     #[cfg(target_arch = "x86_64")]
@@ -280,7 +292,7 @@ unsafe impl<T: Trace> Platform for Host<T> {
 
     #[inline(always)]
     fn trace(&self, event: &Event) {
-        self.trace.trace(event);
+        self.listen(event.by.unwrap_or(0), || self.trace.trace(event));
     }
 
     fn stall_timeout_ns(&self) -> u64 {
@@ -299,15 +311,15 @@ unsafe impl<T: Trace> Platform for Host<T> {
     fn stalled(&self, stall: &Stall) {
         // Relaxed: a statistic.
         self.cpu(stall.target).counts.stalls.fetch_add(1, Ordering::Relaxed);
-        (self.stalls.on_stall)(stall);
+        self.listen(stall.target, || (self.stalls.on_stall)(stall));
     }
 
     fn unstuck(&self, stall: &Stall) {
-        (self.stalls.on_unstuck)(stall);
+        self.listen(stall.target, || (self.stalls.on_unstuck)(stall));
     }
 
     fn overdue(&self, overdue: &Overdue) {
-        (self.stalls.on_overdue)(overdue);
+        self.listen(overdue.cpu, || (self.stalls.on_overdue)(overdue));
     }
 }
 

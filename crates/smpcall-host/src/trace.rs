@@ -17,8 +17,8 @@ pub trait Trace: Send + Sync + 'static {
 
     /// Is told what happened.
     ///
-    /// Context: the machine's threads and all that call or post, in any context, signal handlers included. Must not post,
-    /// wait, or panic.
+    /// Context: the machine's threads and all that call or post, in any context, signal handlers included; on a CPU, call context.
+    /// Must not post to the same machine, nor wait. A panic is caught and [counted](crate::Counts::panics).
     fn trace(&self, event: &Event);
 }
 

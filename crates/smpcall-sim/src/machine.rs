@@ -6,6 +6,7 @@ use smpcall_instrumented::{
     Budget, CallError, Chain, CpuMask, Csd, DetachedError, Flushed, HotplugError, ManyError, PerCpu,
     Platform, PostError, Reached, Sleep, Smp, To, WaitError,
 };
+use std::pin::Pin;
 use std::sync::Arc;
 
 /// What a csd of the simulator runs.
@@ -15,10 +16,10 @@ type Of<const PARKS: bool, const COUNTS: bool> = Smp<Faulty<PARKS, COUNTS>, Box<
 
 /// A machine whose callers park, or one whose callers spin; with a port that counts, or one that does not.
 pub(crate) enum Machine {
-    Parks(Of<true, false>),
-    Spins(Of<false, false>),
-    ParksCounted(Of<true, true>),
-    SpinsCounted(Of<false, true>),
+    Parks(Pin<Box<Of<true, false>>>),
+    Spins(Pin<Box<Of<false, false>>>),
+    ParksCounted(Pin<Box<Of<true, true>>>),
+    SpinsCounted(Pin<Box<Of<false, true>>>),
 }
 
 macro_rules! on {
@@ -34,10 +35,10 @@ macro_rules! on {
 
 impl Machine {
     pub(crate) fn new(scenario: &Scenario) -> Self {
-        fn made<const PARKS: bool, const COUNTS: bool>(scenario: &Scenario) -> Of<PARKS, COUNTS> {
+        fn made<const PARKS: bool, const COUNTS: bool>(scenario: &Scenario) -> Pin<Box<Of<PARKS, COUNTS>>> {
             let storage: Box<[PerCpu]> = (0..scenario.cpus).map(|_| PerCpu::new()).collect();
             let port = Faulty::new(scenario.faults.clone(), scenario.seed);
-            Smp::with_storage(port, storage).expect("a scenario has 1 to 8192 CPUs")
+            Box::pin(Smp::with_storage(port, storage).expect("a scenario has 1 to 8192 CPUs"))
         }
         match (scenario.parks, scenario.counts) {
             (true, false) => Self::Parks(made(scenario)),
@@ -140,7 +141,7 @@ impl Machine {
     }
 
     pub(crate) fn online(&self) -> Result<(), HotplugError> {
-        on!(self, smp => smp.online())
+        on!(self, smp => smp.as_ref().online())
     }
 
     pub(crate) fn offline(&self) -> Result<u32, HotplugError> {

@@ -95,7 +95,7 @@ fn race_ours(search: &Search) -> Found {
     // SAFETY: `is_bad` keeps the machine and the data.
     unsafe {
         TWO.explore(search, || {
-            let machine = Rc::new(Smp::new(Virtual::<false>, [const { PerCpu::new() }; 2]));
+            let machine = Rc::pin(Smp::new(Virtual::<false>, [const { PerCpu::new() }; 2]));
             let (data, seen) = (Arc::new(AtomicU32::new(0)), Arc::new(Plain::new(0)));
             let (busy, queued) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(false)));
             let csd = {
@@ -105,9 +105,9 @@ fn race_ours(search: &Search) -> Found {
                     _ = seen.fetch_max(data.load(Ordering::Relaxed), Ordering::Relaxed)
                 }))
             };
-            let kept = (Rc::clone(&machine), Arc::clone(&data));
+            let kept = (machine.clone(), Arc::clone(&data));
             let poster = {
-                let (machine, csd) = (Rc::clone(&machine), Arc::clone(&csd));
+                let (machine, csd) = (machine.clone(), Arc::clone(&csd));
                 let (busy, queued) = (Rc::clone(&busy), Rc::clone(&queued));
                 move || {
                     while !queued.get() {
@@ -118,7 +118,7 @@ fn race_ours(search: &Search) -> Found {
                 }
             };
             let target = move || {
-                machine.online().unwrap();
+                machine.as_ref().online().unwrap();
                 machine.post(1, &csd).unwrap();
                 queued.set(true);
                 let _ = machine.flush(Budget::DEFAULT);

@@ -109,7 +109,7 @@ pub fn flush() -> Flushed {
 pub fn main() {
     assert_eq!(call(1, 1), Err(CallError::Offline));
     assert_eq!(call_large(1, [1; 4]), Err(CallError::Offline));
-    SMP.online().expect("it was offline");
+    SMP.pinned().online().expect("it was offline");
     post(0).expect("a free csd");
     assert_eq!(post_all(0).map(|chain| chain.busy), Ok(1));
     assert_eq!(post_many().map(|reached| reached.offline), Ok(1));

@@ -11,7 +11,7 @@
 //!   target's. Nobody else reads or writes it. The header is never cancelled, and nobody is told Busy by it: only
 //!   [`State::claim_unshared`](crate::state::State::claim_unshared) claims it.
 //!
-//! A place is part of the CPU's memory, so it stays where it is as long as that does: see I13 of [`crate::percpu`].
+//! A place is part of the CPU's memory, which stays where it is once the CPU has come online: see I13 of [`crate::percpu`].
 
 use crate::csd::{Header, Work};
 use crate::luggage::Luggage;
@@ -76,8 +76,7 @@ pub(crate) struct Places([Place; DETACHED_MAX]);
 // SAFETY: a place is reached by one side at a time (I12), and what travels in it is `Send` by the bounds of
 // `Smp::post_detached`.
 unsafe impl Sync for Places {}
-// SAFETY: as above; where nothing is queued the headers' pointers are dead values, and where something is, the owner refuses
-// to follow them (I13).
+// SAFETY: as above; what can be moved was never online, or its machine is pinned (I13): the headers' pointers are dead values.
 unsafe impl Send for Places {}
 
 impl Places {

@@ -150,7 +150,9 @@ pub enum HotplugError {
     NotACpu,
     /// It is online, or offline, already.
     Already,
-    /// The caller is in call context; the CPU changes its state from its own thread, or start-up, code.
+    /// The caller runs in call context, or under a frame of this crate that uses the CPU: in a function of
+    /// [`Smp::call_blocking`](crate::Smp::call_blocking), a condition, a handler of reports. The CPU changes its state from its own
+    /// thread's, or start-up, code.
     InCall,
 }
 
@@ -159,7 +161,7 @@ impl fmt::Display for HotplugError {
         f.write_str(match self {
             Self::NotACpu => "the caller is no CPU of this machine",
             Self::Already => "the CPU is in that state already",
-            Self::InCall => "not from inside a call",
+            Self::InCall => "not from inside a call, a condition or a handler",
         })
     }
 }

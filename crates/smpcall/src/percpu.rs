@@ -13,9 +13,12 @@
 //!
 //! # Invariants
 //!
-//! - **I13** What is linked in a CPU's queue may lie in the CPU's own memory here (a detached call's place), and safe code can
-//!   move an array of [`PerCpu`] with its machine. So a CPU remembers where it was when it came online, and whoever is going
-//!   to walk its lists first asks [`Own::demand_home`].
+//! - **I13** What is linked in a CPU's queue may lie in the CPU's own memory here (a detached call's place). So a CPU comes online
+//!   only in a machine that is pinned: [`Smp::online`](crate::Smp::online) takes a `Pin`, and a machine is `!Unpin`. Neither an
+//!   array nor a box of [`PerCpu`] is moved from then on.
+//! - **I20** While a frame of this crate that uses a CPU's memory as its owner lies on that CPU's stack below code of the user's,
+//!   that CPU neither comes online nor goes offline: the code runs in call context, or is counted in [`Own::frames`]
+//!   ([`crate::smp`]'s `context`). So a thread that is asked to stop being that CPU, and asks the machine first, is refused.
 
 mod storage;
 
@@ -89,8 +92,8 @@ pub(crate) struct Own {
     left_slots: OwnUsize,
     /// Whether any of these holds anything: one look for all.
     left: OwnBool,
-    /// Where this was when the CPU came online (I13).
-    home: OwnUsize,
+    /// How many frames of this crate are below code of the user's that runs outside call context (I20).
+    frames: OwnUsize,
     /// Blocking calls that were taken off the queue, for the CPU's thread to run: the oldest, and the newest.
     blocking: OwnPtr<Header>,
     blocking_newest: OwnPtr<Header>,
@@ -110,7 +113,7 @@ impl Own {
                 left_async: OwnPtr::new(null_mut()),
                 left_slots: OwnUsize::new(0),
                 left: OwnBool::new(false),
-                home: OwnUsize::new(0),
+                frames: OwnUsize::new(0),
                 blocking: OwnPtr::new(null_mut()),
                 blocking_newest: OwnPtr::new(null_mut()),
                 sleeper: OwnUsize::new(0),
@@ -119,28 +122,15 @@ impl Own {
         }
     }
 
-    /// The CPU comes online here.
-    pub(crate) fn settle(&self) {
+    /// How many frames of this crate are below the code that runs outside call context (I20).
+    pub(crate) fn frames(&self) -> usize {
         // Relaxed: the owner's own.
-        self.home.store(core::ptr::from_ref(self).addr(), Ordering::Relaxed);
+        self.frames.load(Ordering::Relaxed)
     }
 
-    /// Refuses to go on if the CPU was moved since it came online: its lists may lead to where it was (I13).
-    ///
-    /// # Panics
-    ///
-    /// If it was.
-    #[inline]
-    pub(crate) fn demand_home<S: Storage>(&self) {
-        if !S::MOVES {
-            return;
-        }
+    pub(crate) fn set_frames(&self, frames: usize) {
         // Relaxed: the owner's own.
-        let home = self.home.load(Ordering::Relaxed);
-        assert!(
-            home == core::ptr::from_ref(self).addr(),
-            "a machine was moved while one of its CPUs was online"
-        );
+        self.frames.store(frames, Ordering::Relaxed);
     }
 
     pub(crate) fn in_call(&self) -> bool {
@@ -230,7 +220,7 @@ impl Own {
     }
 
     /// Takes what was left over.
-    pub(crate) fn take_left_over<S: Storage>(&self) -> Batch {
+    pub(crate) fn take_left_over(&self) -> Batch {
         let batch = Batch {
             // Relaxed: the owner's own lists; the headers were published to us when we took them off the head.
             sync: self.left_sync.load(Ordering::Relaxed),
@@ -240,7 +230,6 @@ impl Own {
             slots: self.left_slots.load(Ordering::Relaxed),
         };
         if !batch.is_empty() {
-            self.demand_home::<S>();
             self.leave_over(Batch::EMPTY);
         }
         batch

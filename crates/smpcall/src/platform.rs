@@ -25,6 +25,9 @@ use crate::trace::Event;
 /// 4. [`catch`](Self::catch) calls its function once, and does not unwind.
 /// 5. After [`wake`](Self::wake), a [`park`](Self::park) of the same waiter that is under way or begins later returns.
 ///    `wake` may come after the call that it is for has returned, and must not touch anything that ends with it.
+/// 6. [`ring`](Self::ring), [`ring_many`](Self::ring_many), [`wake`](Self::wake), [`caught`](Self::caught), [`trace`](Self::trace),
+///    [`stalled`](Self::stalled) and [`unstuck`](Self::unstuck) do not unwind: they are called between a push and its end. A port that
+///    calls code of its users' there catches what that throws.
 pub unsafe trait Platform {
     /// What `irq_save` hands to `irq_restore`.
     type IrqState;
@@ -117,7 +120,7 @@ pub unsafe trait Platform {
 
     /// Takes note of a panic in a function that nobody waits for.
     ///
-    /// Context: call context.
+    /// Context: call context; must not unwind, as a payload that is dropped might.
     fn caught(&self, panic: Self::Panic) {
         drop(panic);
     }
@@ -206,7 +209,7 @@ pub unsafe trait Platform {
 
     /// Is told of what happens (P12), if [`TRACES`](Self::TRACES). [`Stats`](crate::Stats) counts.
     ///
-    /// Context: any, an NMI included, mostly with interrupts off; must not post, wait, or panic.
+    /// Context: any, an NMI included, with interrupts off, and on a CPU in call context; must not post, wait, or panic.
     #[inline(always)]
     fn trace(&self, event: &Event) {
         let _ = event;

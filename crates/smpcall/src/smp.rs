@@ -2,10 +2,12 @@
 //!
 //! The way of a call: [`post`] or [`call`] puts a header into the target's queue and rings; [`flush`], on the target,
 //! takes the list and runs it; [`many`] calls several at once; [`wait`] is how a caller passes the time until then. [`hotplug`] opens and closes
-//! queues, and says who polls; [`watchdog`] looks for CPUs that do not come forward.
+//! queues, and says who polls; [`watchdog`] looks for CPUs that do not come forward. [`context`] says what code of the user's may
+//! do in between.
 
 mod blocking;
 mod call;
+mod context;
 mod detached;
 mod flush;
 mod foreign;
@@ -22,12 +24,15 @@ pub use self::many::{Reached, To};
 pub use self::post::Chain;
 pub use self::watchdog::Watch;
 
+use self::context::{InCall, NoUnwind};
 use crate::error::CpuCountError;
 use crate::multicast::Slots;
 use crate::percpu::{PerCpu, Storage};
-use crate::platform::Platform;
+use crate::platform::{IrqGuard, Platform};
 use crate::sync::AtomicUsize;
 use crate::trace::{Event, What};
+use core::marker::PhantomPinned;
+use core::pin::Pin;
 
 /// The most CPUs that a machine can have.
 pub const CPUS_MAX: usize = 8192;
@@ -37,6 +42,8 @@ pub const CPUS_MAX: usize = 8192;
 /// `P` is the port, `S` the memory that the user hands in. All functions take `&self` and may be called by any number
 /// of threads, interrupts and CPUs at once; each says from which context.
 ///
+/// Its CPUs come online once it is pinned (I13): in a `static` ([`Smp::pinned`]), or by `Box::pin`, `Arc::pin`, `pin!`.
+///
 /// A machine that is dropped while CPUs are online takes with it what is queued: such a csd stays locked for ever.
 #[derive(Debug)]
 pub struct Smp<P, S> {
@@ -45,6 +52,7 @@ pub struct Smp<P, S> {
     /// How many waits were reported as stalled and are not over.
     stalled: AtomicUsize,
     storage: S,
+    _pinned: PhantomPinned,
 }
 
 impl<P: Platform, const N: usize> Smp<P, [PerCpu; N]> {
@@ -56,7 +64,7 @@ impl<P: Platform, const N: usize> Smp<P, [PerCpu; N]> {
         /// If `N` is 0 or more than [`CPUS_MAX`]; for a `static`, when it is compiled.
         pub fn new(platform: P, storage: [PerCpu; N]) -> Self {
             assert!(N >= 1 && N <= CPUS_MAX, "a machine has 1 to 8192 CPUs");
-            Self { platform, slots: Slots::new(), stalled: AtomicUsize::new(0), storage }
+            Self { platform, slots: Slots::new(), stalled: AtomicUsize::new(0), storage, _pinned: PhantomPinned }
         }
     }
 }
@@ -69,9 +77,27 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// [`CpuCountError`] if that is 0 or more than [`CPUS_MAX`].
     pub fn with_storage(platform: P, storage: S) -> Result<Self, CpuCountError> {
         match storage.cpus().len() {
-            1..=CPUS_MAX => Ok(Self { platform, slots: Slots::new(), stalled: AtomicUsize::new(0), storage }),
+            1..=CPUS_MAX => Ok(Self {
+                platform,
+                slots: Slots::new(),
+                stalled: AtomicUsize::new(0),
+                storage,
+                _pinned: PhantomPinned,
+            }),
             asked => Err(CpuCountError { asked }),
         }
+    }
+
+    /// Returns the machine as pinned, which one in a `static` is.
+    ///
+    /// ```
+    /// # use smpcall::{PerCpu, Platform, Smp};
+    /// fn come_online<P: Platform>(smp: &'static Smp<P, [PerCpu; 4]>) {
+    ///     smp.pinned().online().expect("this CPU was offline");
+    /// }
+    /// ```
+    pub fn pinned(&'static self) -> Pin<&'static Self> {
+        Pin::static_ref(self)
     }
 
     /// Returns how many CPUs the machine has, online or not.
@@ -94,10 +120,13 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         self.cpus().get(cpu as usize)
     }
 
-    /// Behind `told!`.
+    /// Behind `told!`. The listener is in call context, so that it changes nothing of the CPU's in the middle of a step.
     #[inline]
     fn tell(&self, what: What) {
-        self.platform.trace(&Event { by: self.platform.current_cpu(), what });
+        let _irq = IrqGuard::new(&self.platform);
+        let by = self.platform.current_cpu();
+        let _call = self.here().map(|(_, here)| InCall::enter(here));
+        NoUnwind::around(|| self.platform.trace(&Event { by, what }));
     }
 
     /// The CPU that runs the caller. The port's word is taken for granted, its number is not.

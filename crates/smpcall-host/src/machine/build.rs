@@ -138,7 +138,8 @@ impl<T: Trace> Builder<T> {
         self
     }
 
-    /// Who is told of a silent target: standard error, unless told. Called by the waiting thread; must not panic.
+    /// Who is told of a silent target: standard error, unless told. Called by the waiting thread, which a panic in there
+    /// does not stop: it is [counted](crate::Counts::panics). It may call and post; it cannot take its own CPU away.
     pub fn on_stall(mut self, on_stall: impl Fn(&Stall) + Send + Sync + 'static) -> Self {
         self.stalls.on_stall = Box::new(on_stall);
         self
@@ -211,7 +212,7 @@ impl<T: Trace> Builder<T> {
             idle => idle,
         };
         let machine = Machine {
-            shared: Arc::new(Shared { smp, idle, stop: AtomicBool::new(false) }),
+            shared: Arc::pin(Shared { smp, idle, stop: AtomicBool::new(false) }),
             threads: Mutex::new(Vec::new()),
             seats: Seats::new(self.owned as u32, self.attachable),
         };
@@ -235,11 +236,11 @@ fn start<T: Trace>(machine: &Machine<T>, owned: u32, cores: &[usize]) -> Result<
     let (started, starts) = mpsc::channel();
     for cpu in 0..owned {
         let core = (!cores.is_empty()).then(|| cores[cpu as usize % cores.len()]);
-        let (shared, started) = (Arc::clone(&machine.shared), started.clone());
+        let (shared, started) = (machine.shared.clone(), started.clone());
         let thread = std::thread::Builder::new()
             .name(format!("smpcall-{cpu}"))
             .spawn(move || {
-                shared.run_cpu(cpu, core, |result| {
+                shared.as_ref().run_cpu(cpu, core, |result| {
                     // The receiver is gone only if another CPU failed to start.
                     let _ = started.send((core, result));
                 });

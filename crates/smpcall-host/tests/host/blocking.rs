@@ -4,7 +4,8 @@ use crate::site::{Count, Flag, IDLES, Site, beside, bounded, counted, eventually
 use smpcall_host::smpcall::{
     Budget, CallError, DetachedError, Flushed, Phase, Platform, PostError, Stall, Told,
 };
-use smpcall_host::{Idle, Machine};
+use smpcall_host::{AttachError, Attached, Idle, Machine};
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -222,4 +223,46 @@ fn p11_a_detached_panic_is_counted() {
     drop(held);
     eventually(|| site.counts().panics == 1);
     assert_eq!(site.call(0, || 5), Ok(5));
+}
+
+thread_local! {
+    static HERE: RefCell<Option<Attached<'static>>> = const { RefCell::new(None) };
+}
+
+#[test]
+fn p11_a_thread_does_not_stop_being_a_cpu_inside_a_function_that_may_block() {
+    let _bounded = bounded();
+    // The machine outlives its handle in the thread's storage.
+    let machine: &'static Machine = Box::leak(Box::new(Machine::builder().attachable(1).build().unwrap()));
+    let (out, go) = (&*Box::leak(Box::new(Flag::default())), &*Box::leak(Box::new(Flag::default())));
+    let cpu = thread::spawn(move || {
+        HERE.set(Some(machine.attach(0).unwrap()));
+        while !go.is_set() {
+            let _ = machine.flush(Budget::DEFAULT);
+            machine.run_blocking();
+        }
+        machine.offline()
+    });
+    eventually(|| machine.is_online_racy(0));
+    let inside = thread::spawn(move || {
+        let leaves = move || {
+            let dropped = catch_unwind(AssertUnwindSafe(|| drop(HERE.take())));
+            out.set();
+            go.wait();
+            dropped.is_err()
+        };
+        machine.call_blocking(0, leaves)
+    });
+    out.wait();
+    // A second thread that were CPU 0 would run what is queued for the first.
+    assert!(matches!(machine.attach(0), Err(AttachError::Taken)));
+    let ran = thread::spawn(move || machine.call_blocking(0, || thread::current().id()));
+    go.set();
+    let thread = cpu.thread().id();
+    assert_eq!(inside.join().unwrap(), Ok(true), "it is refused");
+    match ran.join().unwrap() {
+        Ok(id) => assert_eq!(id, thread, "accepted, it runs in the thread that is the CPU"),
+        Err(error) => assert_eq!(error, CallError::Offline),
+    }
+    assert!(cpu.join().unwrap().is_ok());
 }

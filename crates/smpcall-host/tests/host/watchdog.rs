@@ -76,19 +76,6 @@ fn child_that_waits_for_ever() {
     });
 }
 
-/// Another: what its reports panic with must not unwind past frames that CPU 0 may still reach.
-#[test]
-#[ignore = "ends its process, as it should"]
-fn child_whose_report_panics() {
-    let builder = Machine::builder().attachable(1).stall_timeout(Duration::from_millis(5));
-    let machine = builder.on_stall(|_| panic!("it does")).build().unwrap();
-    let _here = machine.attach(0).unwrap();
-    std::thread::scope(|scope| {
-        scope.spawn(|| machine.call_many(To::All, || ()));
-        std::thread::sleep(Duration::from_secs(3600));
-    });
-}
-
 /// Runs such a child; it must not end by itself, or as a test that failed. Returns what it said.
 fn aborts(child: &str) -> String {
     let itself = std::env::current_exe().unwrap();
@@ -99,10 +86,24 @@ fn aborts(child: &str) -> String {
     said
 }
 
+/// What a report panics with must not unwind past frames that CPU 0 may still reach.
 #[test]
-fn p11_a_report_that_panics_aborts() {
+fn p11_reports_that_panic_are_counted_and_the_wait_goes_on() {
     let _bounded = bounded();
-    assert!(aborts("child_whose_report_panics").contains("whose frame cannot be left"));
+    let builder = Machine::builder().attachable(1).stall_timeout(Duration::from_millis(5));
+    let builder = builder.on_stall(|_| panic!("meant")).on_unstuck(|_| panic!("meant too"));
+    let site = Site::new(builder);
+    let here = site.attach(0).unwrap();
+    std::thread::scope(|scope| {
+        let many = scope.spawn(|| site.call_many(To::All, || ()).map(|reached| reached.ran));
+        let one = scope.spawn(|| site.call(0, || 7));
+        eventually(|| site.counts().panics >= 2);
+        while !(many.is_finished() && one.is_finished()) {
+            here.park(Some(Duration::from_millis(1)));
+        }
+        assert_eq!((many.join().unwrap(), one.join().unwrap()), (Ok(1), Ok(7)));
+    });
+    assert!(site.counts().panics >= 4, "both reports' ends panicked as well");
 }
 
 #[test]

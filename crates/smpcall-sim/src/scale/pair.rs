@@ -6,6 +6,7 @@ use super::ours::{Machine as Core, core};
 use smpcall_instrumented::{Budget, Csd, Flushed, Sleep, To};
 use smpcall_sim_atomics::{self as memory, AtomicU32, Kind, Ordering};
 use std::cell::Cell;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -135,7 +136,7 @@ pub fn oneself(cost: &Cost) -> f64 {
     let body = move || {
         let runs = Arc::new(Line(AtomicU32::new(0)));
         let csd = Arc::new(Csd::new(move || count(&runs)));
-        smp.online().expect("once");
+        smp.as_ref().online().expect("once");
         smp.poll_begin();
         trips(&time, || {
             assert_eq!(smp.post(0, &csd), Ok(()));
@@ -172,10 +173,8 @@ const FALLS: u32 = 64;
 fn one_fall(pair: Pair, cost: &Cost) -> f64 {
     let smp = core(2);
     let (took, stop) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(false)));
-    let bodies: Vec<Body> = vec![
-        caller(pair, Rc::clone(&smp), Rc::clone(&took), Rc::clone(&stop)),
-        polling(Rc::clone(&smp), stop),
-    ];
+    let bodies: Vec<Body> =
+        vec![caller(pair, smp.clone(), Rc::clone(&took), Rc::clone(&stop)), polling(smp.clone(), stop)];
     machine().run(cost, bodies, Rc::new(move || _ = smp.flush(Budget::DEFAULT)));
     per_trip(took.get())
 }
@@ -199,9 +198,9 @@ fn count(runs: &Line<AtomicU32>) {
 }
 
 /// A CPU that looks at its queue all the time.
-fn polling(smp: Rc<Core>, stop: Rc<Cell<bool>>) -> Body {
+fn polling(smp: Pin<Rc<Core>>, stop: Rc<Cell<bool>>) -> Body {
     Box::new(move || {
-        smp.online().expect("once");
+        smp.as_ref().online().expect("once");
         smp.poll_begin();
         // As a host's thread does.
         while !stop.get() {
@@ -218,9 +217,9 @@ fn polling(smp: Rc<Core>, stop: Rc<Cell<bool>>) -> Body {
     })
 }
 
-fn caller(pair: Pair, smp: Rc<Core>, took: Rc<Cell<u64>>, stop: Rc<Cell<bool>>) -> Body {
+fn caller(pair: Pair, smp: Pin<Rc<Core>>, took: Rc<Cell<u64>>, stop: Rc<Cell<bool>>) -> Body {
     Box::new(move || {
-        smp.online().expect("once");
+        smp.as_ref().online().expect("once");
         machine().idle_until(super::workload::START);
         match pair {
             Pair::Call => trips(&took, || assert_eq!(smp.call(1, || 42), Ok(42))),

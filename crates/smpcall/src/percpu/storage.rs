@@ -2,7 +2,8 @@
 
 use super::PerCpu;
 
-/// Memory for a machine's CPUs, handed in by the user. Sealed: it must be the machine's alone, and stay in place.
+/// Memory for a machine's CPUs, handed in by the user. Sealed: it must be the machine's alone, and stay in place as long as the
+/// machine is pinned (I13).
 ///
 /// `[PerCpu; N]` (a count chosen at compile time), `&'static mut [PerCpu]` (chosen at start, without an allocator), or
 /// `Box<[PerCpu]>` (feature `alloc`).
@@ -12,15 +13,10 @@ pub trait Storage: sealed::Sealed {
 }
 
 mod sealed {
-    pub trait Sealed {
-        /// Whether the CPUs lie in the value itself, so that safe code can move them (I13).
-        const MOVES: bool;
-    }
+    pub trait Sealed {}
 }
 
-impl<const N: usize> sealed::Sealed for [PerCpu; N] {
-    const MOVES: bool = true;
-}
+impl<const N: usize> sealed::Sealed for [PerCpu; N] {}
 impl<const N: usize> Storage for [PerCpu; N] {
     #[inline(always)]
     fn cpus(&self) -> &[PerCpu] {
@@ -28,9 +24,7 @@ impl<const N: usize> Storage for [PerCpu; N] {
     }
 }
 
-impl sealed::Sealed for &'static mut [PerCpu] {
-    const MOVES: bool = false;
-}
+impl sealed::Sealed for &'static mut [PerCpu] {}
 impl Storage for &'static mut [PerCpu] {
     #[inline(always)]
     fn cpus(&self) -> &[PerCpu] {
@@ -39,9 +33,7 @@ impl Storage for &'static mut [PerCpu] {
 }
 
 #[cfg(feature = "alloc")]
-impl sealed::Sealed for alloc::boxed::Box<[PerCpu]> {
-    const MOVES: bool = false;
-}
+impl sealed::Sealed for alloc::boxed::Box<[PerCpu]> {}
 #[cfg(feature = "alloc")]
 impl Storage for alloc::boxed::Box<[PerCpu]> {
     #[inline(always)]

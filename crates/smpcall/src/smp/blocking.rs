@@ -18,6 +18,7 @@
 use super::Budget;
 use super::Smp;
 use super::call::Trip;
+use super::context::InFrame;
 use super::wait::Serve;
 use crate::csd::{Header, Op};
 use crate::error::CallError;
@@ -110,7 +111,6 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             unsafe { self.run_one_blocking(here, at, irq) };
             ran += 1;
         }
-        // Unless a function took the CPU offline.
         if polled && here.door.0.head.look() != Seen::Offline {
             let _irq = IrqGuard::new(&self.platform);
             self.start_polling(here);
@@ -130,9 +130,17 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let work = unsafe { header.work() };
         let entered = self.enter(at.addr(), work.func as usize, &header.stamp);
         let outer = here.running.0.begin_blocking(at);
+        let own = &here.own.0;
         drop(irq);
+        let frame = InFrame::enter(Some(here));
         // SAFETY: by I6. A waiting call's function catches its own panics.
         unsafe { (work.func)(work.arg, Op::Run) };
+        drop(frame);
+        if own.polling() {
+            // The function polled, and left the mark behind: nobody would look, and nobody ring.
+            own.set_polling(false);
+            let _ = self.flush(Budget::DEFAULT);
+        }
         let _irq = IrqGuard::new(&self.platform);
         here.running.0.begin_blocking(outer);
         self.exit(at.addr(), work.func as usize, entered);

@@ -5,6 +5,7 @@
 //! the caller's again (I4). The caller does not leave them before (I5).
 
 use super::Smp;
+use super::context::{InCall, NoUnwind};
 use super::wait::Serve;
 use crate::csd::{Header, Op, Work};
 use crate::door::{Luggage, Place};
@@ -57,15 +58,6 @@ pub(super) struct Trip<'a> {
     pub(super) target: &'a PerCpu,
     pub(super) waiter: Option<u16>,
     pub(super) serve: Serve,
-}
-
-/// Aborts if the stack unwinds past a call that the target may still reach (I5): a panic while panicking does.
-pub(super) struct NoUnwind;
-
-impl Drop for NoUnwind {
-    fn drop(&mut self) {
-        panic!("a panic inside a waiting caller, whose frame cannot be left");
-    }
 }
 
 impl<P: Platform, S: Storage> Smp<P, S> {
@@ -200,16 +192,18 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         // SAFETY: not pushed yet.
         unsafe { header.set_work(work) };
         header.stamp.set(&self.platform);
+        // From the push on the target may reach what is in our frame.
+        let guard = NoUnwind;
         let pushed = self.push_waiting(trip.cpu, trip.target, header, kind);
         drop(irq);
         if !pushed {
+            core::mem::forget(guard);
             // SAFETY: it was not queued, so the closure is still there, and still ours.
             cargo.with_mut(|room| unsafe {
                 ManuallyDrop::drop(&mut (*room.cast::<Cargo<F, Answer<P, R>>>()).function);
             });
             return Err(CallError::Offline);
         }
-        let guard = NoUnwind;
         self.await_call(trip, header, core::any::type_name::<F>());
         core::mem::forget(guard);
         // SAFETY: the word says done, so `run_cargo` has written the answer, and the room is ours again (I4).
@@ -229,18 +223,11 @@ impl<P: Platform, S: Storage> Smp<P, S> {
 
     /// A call to one's own CPU: in call context like any other, so that what it may do does not depend on where it runs.
     pub(super) fn call_self<R>(&self, here: &PerCpu, function: impl FnOnce() -> R) -> Result<R, CallError> {
-        struct Leave<'a>(&'a PerCpu, bool);
-        impl Drop for Leave<'_> {
-            fn drop(&mut self) {
-                self.0.own.0.set_in_call(self.1);
-            }
-        }
         if here.door.0.head.look() == Seen::Offline && !here.own.0.in_call() {
             return Err(CallError::Offline);
         }
         let _irq = IrqGuard::new(&self.platform);
-        let _leave = Leave(here, here.own.0.in_call());
-        here.own.0.set_in_call(true);
+        let _call = InCall::enter(here);
         Ok(function())
     }
 }

@@ -64,7 +64,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             }
         );
         header.stamp.set(&self.platform);
-        // SAFETY: it is ours; a place stays where it is, or its owner does not follow the list (I13).
+        // SAFETY: it is ours, and stays where it is: the CPU has come online in a pinned machine (I13), or refuses.
         if unsafe { self.push_one(cpu, target, header, false, guess) } {
             return Ok(());
         }
@@ -90,7 +90,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let _ = header.state.unlock(cpu);
         // SAFETY: by I6; it takes the copy for what it is.
         if let Err(panic) = P::catch(|| unsafe { (work.func)(luggage.as_ptr().cast(), Op::Run) }) {
-            self.platform.caught(panic);
+            self.note_panic(panic);
         }
         self.exit(csd, func, entered);
         here.running.0.end();

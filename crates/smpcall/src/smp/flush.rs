@@ -87,7 +87,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     fn run_queue(&self, cpu: u32, here: &PerCpu, left: &mut u32) -> bool {
         let own = &here.own.0;
         if own.polling() || own.has_left_over() {
-            return self.run_batches(cpu, here, left, own.take_left_over::<S>(), true);
+            return self.run_batches(cpu, here, left, own.take_left_over(), true);
         }
         match self.run_singly(cpu, here, left) {
             Singly::All => true,
@@ -154,7 +154,6 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// called, the lazy ones.
     #[inline]
     pub(super) fn unfold(&self, here: &PerCpu, list: List) -> Batch {
-        here.own.0.demand_home::<S>();
         let mut batch = self.turn_round(list.newest());
         if list.is_called() {
             batch.slots = here.door.0.callers.take(&here.running.0.taken);
@@ -295,7 +294,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let op = if header.state.unlock_seen(cpu, seen).is_cancelled() { Op::Discard } else { Op::Run };
         // SAFETY: by I6, this claim's one call.
         if let Err(panic) = P::catch(|| unsafe { (work.func)(work.arg, op) }) {
-            self.platform.caught(panic);
+            self.note_panic(panic);
         }
         self.exit(at.addr(), work.func as usize, entered);
         here.running.0.end();
@@ -381,7 +380,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         here.running.0.begin(slot.as_header(), run as *const ());
         // SAFETY: by I10 it finds in the slot what it was filled for, until we answer.
         if let Err(panic) = P::catch(|| unsafe { run(slot) }) {
-            self.platform.caught(panic);
+            self.note_panic(panic);
         }
         self.exit(csd, func, entered);
         slot

@@ -5,6 +5,7 @@ use crate::error::HotplugError;
 use crate::percpu::{PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
 use crate::queue::{Rest, Seen};
+use core::pin::Pin;
 
 /// What a CPU that means to sleep is told.
 #[must_use = "a CPU that has work must not sleep"]
@@ -14,30 +15,25 @@ pub enum Sleep {
     Ready,
     /// There is work: flush, and run what may block, first.
     Work,
+    /// Not from call context: nothing has changed, and who sleeps there may sleep for ever.
+    InCall,
 }
 
 impl<P: Platform, S: Storage> Smp<P, S> {
     /// Opens the queue of the CPU that runs the caller: from now on posts to it are accepted.
     ///
-    /// From now until it has gone offline the machine's memory must stay where it is. (An array of `PerCpu` moves with its
-    /// machine; then the CPU's next flush that has work panics, and so does its going offline.)
+    /// The machine is pinned, since what is queued may lie in it: one in a `static` by [`Smp::pinned`].
     ///
-    /// Context: thread or start-up code of the CPU. Progress: wait-free.
+    /// Context: thread or start-up code of the CPU, outside call context, and not under a frame of this crate: not in a function of
+    /// [`Smp::call_blocking`], a condition, or a handler of reports. Progress: wait-free.
     ///
     /// # Errors
     ///
     /// [`HotplugError`].
-    pub fn online(&self) -> Result<(), HotplugError> {
+    pub fn online(self: Pin<&Self>) -> Result<(), HotplugError> {
         let _irq = IrqGuard::new(&self.platform);
         let (_, here) = self.here().ok_or(HotplugError::NotACpu)?;
-        if here.own.0.in_call() {
-            return Err(HotplugError::InCall);
-        }
-        if here.door.0.head.look() != Seen::Offline {
-            return Err(HotplugError::Already);
-        }
-        // Before the first post can be accepted.
-        here.own.0.settle();
+        demand_no_frame(here)?;
         if !here.door.0.head.open() {
             return Err(HotplugError::Already);
         }
@@ -52,7 +48,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// Blocking calls run last, outside call context, with interrupts as the caller has them; their functions may still wait
     /// for others.
     ///
-    /// Context: thread or shut-down code of the CPU. Progress: runs every accepted call, without a budget.
+    /// Context: as for [`Smp::online`]. Progress: runs every accepted call, without a budget.
     ///
     /// # Errors
     ///
@@ -61,9 +57,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let irq = IrqGuard::new(&self.platform);
         let (cpu, here) = self.here().ok_or(HotplugError::NotACpu)?;
         let own = &here.own.0;
-        if own.in_call() {
-            return Err(HotplugError::InCall);
-        }
+        demand_no_frame(here)?;
         if here.door.0.head.look() == Seen::Offline {
             return Err(HotplugError::Already);
         }
@@ -71,7 +65,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let list = here.door.0.head.close();
         let mut left = u32::MAX;
         // What a flush left over is older than anything in the head.
-        for batch in [own.take_left_over::<S>(), self.unfold(here, list)] {
+        for batch in [own.take_left_over(), self.unfold(here, list)] {
             let rest = self.run_batch(cpu, here, batch, &mut left);
             debug_assert!(rest.is_empty(), "no machine has 2^32 csds");
         }
@@ -92,7 +86,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// Says that the CPU that runs the caller looks at its queue by itself from now on, so that posts to it need not
     /// ring (P7). It must then call [`Smp::flush`] again and again, until [`Smp::poll_end`].
     ///
-    /// Context: idle or event loop of a CPU. Progress: wait-free.
+    /// Context: idle or event loop of a CPU; in call context it does nothing. A function of [`Smp::call_blocking`] may poll for as
+    /// long as it runs; what it leaves behind is taken back. Progress: wait-free.
     ///
     /// # Panics
     ///
@@ -100,7 +95,9 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     pub fn poll_begin(&self) {
         let _irq = IrqGuard::new(&self.platform);
         let (_, here) = self.here().expect("poll_begin is for a CPU of this machine");
-        self.start_polling(here);
+        if !here.own.0.in_call() {
+            self.start_polling(here);
+        }
     }
 
     /// Says that the CPU that runs the caller no longer looks by itself. If that is [`Sleep::Ready`] it may sleep, and the
@@ -116,7 +113,11 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     pub fn poll_end(&self) -> Sleep {
         let _irq = IrqGuard::new(&self.platform);
         let (_, here) = self.here().expect("poll_end is for a CPU of this machine");
-        if here.own.0.has_blocking() { Sleep::Work } else { self.stop_polling(here) }
+        match () {
+            () if here.own.0.in_call() => Sleep::InCall,
+            () if here.own.0.has_blocking() => Sleep::Work,
+            () => self.stop_polling(here),
+        }
     }
 
     /// Returns whether there is something to flush on the CPU that runs the caller. Two loads; writes nothing. Lazy posts do
@@ -147,4 +148,10 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         own.set_polling(false);
         Sleep::Ready
     }
+}
+
+/// Refuses where a flush is under way, or a frame below uses the CPU (I20).
+fn demand_no_frame(here: &PerCpu) -> Result<(), HotplugError> {
+    let own = &here.own.0;
+    if own.in_call() || own.frames() != 0 { Err(HotplugError::InCall) } else { Ok(()) }
 }

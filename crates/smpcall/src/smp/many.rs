@@ -9,12 +9,13 @@ mod summon;
 
 use self::flight::Flight;
 use super::Smp;
+use super::context::NoUnwind;
 use crate::error::{CallError, ManyError};
 use crate::luggage::demand_room;
 use crate::mask::CpuMask;
 use crate::multicast::{Keep, Run, SLOTS, Slot};
 use crate::percpu::{PerCpu, Storage};
-use crate::platform::Platform;
+use crate::platform::{IrqGuard, Platform};
 use crate::queue::Seen;
 use crate::sync::{AtomicU32, Ordering, SharedCell};
 
@@ -70,7 +71,8 @@ impl<P: Platform, F: Fn()> Shared<'_, P, F> {
         let Err(panic) = P::catch(self.function) else { return };
         // Relaxed: decides who is first; the panic itself is published by the answer.
         if self.panicked.swap(1, Ordering::Relaxed) != 0 {
-            self.platform.caught(panic);
+            // Those who are called after this one are still to answer.
+            NoUnwind::around(|| self.platform.caught(panic));
         } else {
             // SAFETY: only the first comes here, and the caller reads it after all have answered.
             self.panic.with_mut(|place| unsafe { *place = Some(panic) });
@@ -222,7 +224,11 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     pub fn wake_idle_cpus(&self) -> u32 {
         let own = self.platform.current_cpu();
         let idle = |cpu: &u32| Some(*cpu) != own && self.head_of(*cpu) == Some(Seen::Idle);
-        (0..self.cpus_len()).filter(idle).map(|cpu| self.ring(cpu)).count() as u32
+        let ring = |cpu| {
+            let _irq = IrqGuard::new(&self.platform);
+            self.ring(cpu);
+        };
+        (0..self.cpus_len()).filter(idle).map(ring).count() as u32
     }
 
     /// Returns whether any CPU of `mask` has calls that it has not looked at yet. Racy: the answer may be old by the time it is

@@ -1,6 +1,7 @@
 //! Asynchronous posts: claim, push, ring; and what a refused poster owes.
 
 use super::Smp;
+use super::context::InCall;
 use crate::csd::{Header, Op, Post, Told};
 use crate::error::PostError;
 use crate::percpu::{PerCpu, Storage};
@@ -147,7 +148,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// A csd in the chain that is queued already is counted as busy, and left where it is. The irq guard is held over
     /// the whole chain, so its length bounds how long interrupts are off.
     ///
-    /// Context and progress: as for [`Smp::post`]; the iterator runs with interrupts off.
+    /// Context and progress: as for [`Smp::post`]; the iterator runs with interrupts off and, on a CPU, in call context: what
+    /// would wait or flush there is refused.
     ///
     /// # Errors
     ///
@@ -162,7 +164,13 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         }
         let mut links = Links { smp: self, target, cpu, ends: None, len: 0 };
         let mut chain = Chain::default();
-        for csd in csds {
+        let mut csds = csds.into_iter();
+        // What the user's iterator does, it does in call context: claims are open.
+        let mut next = || {
+            let _call = self.here().map(|(_, here)| InCall::enter(here));
+            csds.next()
+        };
+        while let Some(csd) = next() {
             let header = csd.header();
             match header.state.claim(cpu, Haste::Now) {
                 Claim::Won => {

@@ -1,6 +1,6 @@
 //! Calls that may block: in the target's thread, outside call context.
 
-use crate::port::{as_cpu, csd, flush, log, logged, logs, machine, on, start};
+use crate::port::{as_cpu, csd, flush, log, logged, logs, machine, on, pinned, start};
 use smpcall::{Budget, CallError, Flushed, HotplugError, Phase, Platform, Sleep, WaitError};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -163,7 +163,8 @@ fn p8_what_runs_last_may_still_wait() {
     });
     let result = machine.call_blocking(1, || {
         let machine = crate::port::machine();
-        assert_eq!(machine.offline(), Err(HotplugError::Already));
+        assert_eq!(machine.offline(), Err(HotplugError::InCall));
+        assert_eq!(pinned(&machine).online(), Err(HotplugError::InCall), "nobody would look at its queue");
         (machine.call(0, || 7), machine.post(1, logs(1)).is_err())
     });
     assert_eq!(result, Ok((Ok(7), true)));

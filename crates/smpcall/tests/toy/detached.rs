@@ -1,10 +1,7 @@
 //! Detached calls: no csd, nobody waits, and the place is free before the function starts.
 
-use crate::port::{Toy, as_cpu, csd, flush, log, logged, logs, machine, on, rings, start};
-use smpcall::{
-    Budget, CallError, DETACHED_MAX, DetachedError, Flushed, HotplugError, PerCpu, Platform, Smp, Storage,
-};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use crate::port::{as_cpu, csd, flush, log, logged, logs, machine, on, pinned, rings, start};
+use smpcall::{CallError, DETACHED_MAX, DetachedError, Flushed, HotplugError, Platform};
 
 /// Fills the places of a CPU, with functions that log 0 and so on.
 fn fill(cpu: u32) {
@@ -109,7 +106,7 @@ fn p8_offline_refuses_and_gives_the_place_back() {
             assert_eq!(on(1, || crate::port::machine().offline()), Ok(0));
         }));
         assert_eq!(on(0, || machine.post_detached(1, || log(1))), Err(DetachedError::Offline));
-        on(1, || machine.online()).unwrap();
+        on(1, || pinned(&machine).online()).unwrap();
     }
     fill(1);
     assert_eq!(on(1, || machine.offline()), Ok(DETACHED_MAX as u32), "what was accepted runs");
@@ -165,69 +162,4 @@ fn p10_waiting_inside_one_is_refused() {
         .unwrap();
     let _ = flush(1);
     assert_eq!((logged(), machine.platform().caught.get()), (vec![1], 0));
-}
-
-/// A machine whose CPU 0 is online and has a detached call queued.
-fn with_one_queued() -> Smp<Toy, [PerCpu; 1]> {
-    // The functions of this thread's test log without a machine.
-    start(0);
-    let machine = Smp::new(Toy::new(), [PerCpu::new()]);
-    machine.platform().cpu.set(Some(0));
-    machine
-}
-
-/// Says what a panic said.
-fn refusal<S: Storage, R>(machine: &Smp<Toy, S>, f: impl FnOnce(&Smp<Toy, S>) -> R) -> String {
-    let panic = catch_unwind(AssertUnwindSafe(|| f(machine))).err().expect("it refuses");
-    (*panic.downcast::<&str>().expect("a text")).to_owned()
-}
-
-#[test]
-fn p11_a_machine_that_moved_while_a_cpu_was_online_refuses_to_walk_its_lists() {
-    let machine = with_one_queued();
-    machine.online().unwrap();
-    machine.post_detached(0, || log(1)).unwrap();
-    let moved = Box::new(machine);
-    let text = refusal(&moved, |machine| machine.flush(Budget::DEFAULT));
-    assert_eq!(text, "a machine was moved while one of its CPUs was online");
-    moved.post_detached(0, || log(1)).unwrap();
-    let text = refusal(&moved, |machine| machine.offline());
-    assert_eq!(text, "a machine was moved while one of its CPUs was online");
-    assert_eq!(logged(), []);
-}
-
-#[test]
-fn p11_what_a_budget_left_over_is_not_followed_after_a_move_either() {
-    let machine = with_one_queued();
-    machine.online().unwrap();
-    machine.post_detached(0, || log(1)).unwrap();
-    machine.post_detached(0, || log(2)).unwrap();
-    assert_eq!(machine.flush(crate::port::budget(1)), Flushed::More(1));
-    let moved = Box::new(machine);
-    refusal(&moved, |machine| machine.flush(Budget::DEFAULT));
-    assert_eq!(logged(), [1]);
-}
-
-#[test]
-fn p11_a_machine_may_move_while_its_cpus_are_offline_or_its_memory_stays() {
-    let machine = with_one_queued();
-    machine.online().unwrap();
-    machine.post_detached(0, || log(1)).unwrap();
-    assert_eq!(machine.offline(), Ok(1));
-    let moved = Box::new(machine);
-    moved.online().unwrap();
-    moved.post_detached(0, || log(2)).unwrap();
-    assert_eq!(moved.flush(Budget::DEFAULT), Flushed::All(1));
-
-    #[cfg(feature = "alloc")]
-    {
-        let storage: Box<[PerCpu]> = Box::new([PerCpu::new()]);
-        let machine = Smp::with_storage(Toy::new(), storage).unwrap();
-        machine.platform().cpu.set(Some(0));
-        machine.online().unwrap();
-        machine.post_detached(0, || log(3)).unwrap();
-        let moved = Box::new(machine);
-        assert_eq!(moved.flush(Budget::DEFAULT), Flushed::All(1), "only the machine moved");
-        assert_eq!(logged(), [1, 2, 3]);
-    }
 }

@@ -1,6 +1,6 @@
 //! P7: exactly one ring when a target that is not looking gets its first entry, and none otherwise.
 
-use crate::port::{budget, csd, flush, log, logged, logs, on, rings, start};
+use crate::port::{budget, csd, flush, log, logged, logs, on, pinned, rings, start};
 use smpcall::{Budget, Flushed, Sleep};
 
 #[test]
@@ -144,14 +144,14 @@ fn p7_a_polling_cpu_that_stops_at_its_budget_rings_nobody() {
 #[test]
 fn p7_coming_online_polling_or_not() {
     let machine = start(1);
-    on(1, || machine.online()).unwrap();
+    on(1, || pinned(&machine).online()).unwrap();
     machine.post(1, logs(1)).unwrap();
     assert_eq!(rings(), [1], "not before it says that it polls");
     on(1, || machine.offline()).unwrap();
-    on(1, || machine.online()).unwrap();
+    on(1, || pinned(&machine).online()).unwrap();
     on(1, || machine.poll_begin());
     on(1, || machine.offline()).unwrap();
-    on(1, || machine.online()).unwrap();
+    on(1, || pinned(&machine).online()).unwrap();
     machine.post(1, logs(2)).unwrap();
     assert_eq!(rings(), [1], "going offline ends the polling");
     let _ = flush(1);
@@ -163,7 +163,7 @@ fn p7_going_offline_ends_the_polling_for_good() {
     let machine = start(1);
     on(0, || machine.poll_begin());
     on(0, || machine.offline()).unwrap();
-    on(0, || machine.online()).unwrap();
+    on(0, || pinned(&machine).online()).unwrap();
     let csd = logs(1);
     for _ in 0..2 {
         machine.post(0, csd).unwrap();

@@ -1,6 +1,6 @@
 //! Lazy posts: no doorbell, along with the next flush, and hurried by those who rely on them.
 
-use crate::port::{as_cpu, budget, csd, flush, log, logged, logs, machine, on, rings, start};
+use crate::port::{as_cpu, budget, csd, flush, log, logged, logs, machine, on, pinned, rings, start};
 use smpcall::{Cancel, Csd, Flushed, PostError, Sleep, Told, WaitError};
 use std::rc::Rc;
 
@@ -138,7 +138,7 @@ fn p8_going_offline_runs_what_was_accepted_and_refuses_the_rest() {
     }
     assert_eq!(machine.post_lazy(4, csd), Err(PostError::NoSuchCpu));
     assert!(!csd.is_pending());
-    on(1, || machine.online()).unwrap();
+    on(1, || pinned(&machine).online()).unwrap();
     assert_eq!((machine.post_lazy(1, csd), flush(1)), (Ok(()), Flushed::All(1)));
 }
 

@@ -67,11 +67,11 @@ fn p13_as_many_cpus_as_allowed_and_one_more() {
         assert_eq!(Smp::with_storage(Toy::new(), storage(asked)).err(), Some(CpuCountError { asked }));
     }
     for cpus in [1, CPUS_MAX] {
-        let machine = Smp::with_storage(Toy::new(), storage(cpus)).unwrap();
+        let machine = Box::pin(Smp::with_storage(Toy::new(), storage(cpus)).unwrap());
         assert_eq!(machine.cpus_len() as usize, cpus);
         let last = machine.cpus_len() - 1;
         machine.platform().cpu.set(Some(last));
-        machine.online().unwrap();
+        machine.as_ref().online().unwrap();
         let csd = crate::port::csd(|| ());
         machine.post(last, csd).unwrap();
         assert_eq!(

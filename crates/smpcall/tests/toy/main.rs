@@ -13,6 +13,7 @@ mod detached;
 mod doorbell;
 mod flush;
 mod foreign;
+mod frames;
 mod hotplug;
 mod lazy;
 mod machine;

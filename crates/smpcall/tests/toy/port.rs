@@ -8,6 +8,7 @@ use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::num::NonZeroU32;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Mutex;
 
@@ -18,6 +19,7 @@ pub(crate) const PAUSE_NS: u64 = 1_000;
 pub(crate) type Machine = Smp<Toy, [PerCpu; CPUS]>;
 type Hook = Option<Box<dyn FnOnce()>>;
 type Told = Option<Rc<dyn Fn(&Event)>>;
+type OnStall = Option<Rc<dyn Fn(&Stall)>>;
 
 /// One thread that is every CPU in turn.
 pub(crate) struct Toy {
@@ -33,6 +35,8 @@ pub(crate) struct Toy {
     pub(crate) stall_timeout_ns: Cell<u64>,
     pub(crate) stall_stop_ns: Cell<u64>,
     pub(crate) stalls: RefCell<Vec<Stall>>,
+    /// Is called at every report, and at its end.
+    pub(crate) on_stall: RefCell<OnStall>,
     pub(crate) unstuck: RefCell<Vec<Stall>>,
     pub(crate) overdue: RefCell<Vec<Overdue>>,
     /// The addresses of the entries that were handed over.
@@ -64,6 +68,7 @@ impl Toy {
             stall_timeout_ns: Cell::new(0),
             stall_stop_ns: Cell::new(0),
             stalls: RefCell::default(),
+            on_stall: RefCell::default(),
             unstuck: RefCell::default(),
             overdue: RefCell::default(),
             taken: RefCell::default(),
@@ -75,6 +80,13 @@ impl Toy {
             on_pause: RefCell::default(),
             nearest: Cell::new(None),
             among: RefCell::default(),
+        }
+    }
+
+    fn call_on_stall(&self, stall: &Stall) {
+        let hook = self.on_stall.borrow().clone();
+        if let Some(hook) = hook {
+            hook(stall);
         }
     }
 
@@ -92,7 +104,8 @@ fn call_once(hook: &RefCell<Hook>) {
 
 // SAFETY: 1. `Toy` is not `Sync`, so a machine stays on one thread, which is one CPU at a time; a hook that becomes
 // another CPU returns before the CPU that it came in on goes on. 2. No test flushes a CPU whose interrupts are off.
-// 3. Tests flush by themselves. 4. `catch_unwind`. 5. It does not park.
+// 3. Tests flush by themselves. 4. `catch_unwind`. 5. It does not park. 6. No hook panics, but for
+// those of tests that are to abort.
 unsafe impl Platform for Toy {
     type IrqState = ();
     type Panic = Box<dyn Any + Send>;
@@ -162,6 +175,7 @@ unsafe impl Platform for Toy {
 
     fn stalled(&self, stall: &Stall) {
         self.stalls.borrow_mut().push(*stall);
+        self.call_on_stall(stall);
     }
 
     fn stall_stop_ns(&self) -> u64 {
@@ -170,6 +184,7 @@ unsafe impl Platform for Toy {
 
     fn unstuck(&self, stall: &Stall) {
         self.unstuck.borrow_mut().push(*stall);
+        self.call_on_stall(stall);
     }
 
     unsafe fn run_foreign(&self, function: *const (), argument: *const (), _csd: *const ()) {
@@ -216,9 +231,15 @@ pub(crate) fn start(online: u32) -> Rc<Machine> {
     MACHINE.set(Some(Rc::clone(&machine)));
     LOG.take();
     for cpu in 0..online {
-        on(cpu, || machine.online()).unwrap();
+        on(cpu, || pinned(&machine).online()).unwrap();
     }
     machine
+}
+
+/// A machine's CPUs come online where it stays.
+pub(crate) fn pinned<P, S>(machine: &Rc<Smp<P, S>>) -> Pin<&Smp<P, S>> {
+    // SAFETY: what an `Rc` holds stays where it is, and no test takes it out again.
+    unsafe { Pin::new_unchecked(&**machine) }
 }
 
 /// Runs `f` as that CPU.

@@ -1,5 +1,6 @@
 //! Relayed multicasts: machines of two full groups of 64 CPUs and two CPUs more, which one thread is in turn.
 
+use crate::port::pinned;
 use smpcall::{Backoff, Budget, CpuMask, Pause, PerCpu, Phase, Platform, Reached, Smp, Stall, To};
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
@@ -116,7 +117,7 @@ fn machine(offline: &[u32]) -> Rc<Machine> {
     let machine = Rc::new(Machine::with_storage(Groups::default(), storage).unwrap());
     machine.platform().machine.replace(Some(Rc::clone(&machine)));
     for cpu in (0..CPUS).filter(|cpu| !offline.contains(cpu)) {
-        on(&machine, cpu, || machine.online()).unwrap();
+        on(&machine, cpu, || pinned(&machine).online()).unwrap();
     }
     machine
 }
@@ -203,7 +204,7 @@ fn p8_a_group_of_which_one_or_none_is_online_is_called_all_the_same() {
         assert_eq!(runs, times(|cpu| !(GROUP..2 * GROUP).contains(&cpu)));
         // They come back, and the relay is as new.
         for cpu in GROUP..2 * GROUP {
-            on(&one, cpu, || one.online()).unwrap();
+            on(&one, cpu, || pinned(&one).online()).unwrap();
         }
         assert_eq!(counts(call(&one, 0, To::All).0), (CPUS, 0, 0));
         end(&one);

@@ -75,7 +75,7 @@ fn on<R>(cpu: u32, f: impl FnOnce(&Machine) -> R) -> R {
 #[test]
 fn p7_p10_a_cpu_that_waits_is_rung_and_its_interrupt_runs_what_came() {
     for cpu in 0..2 {
-        on(cpu, Smp::online).unwrap();
+        on(cpu, |_| crate::port::pinned(&machine()).online()).unwrap();
     }
     let steps = Rc::new(Cell::new(0));
     let hook: Rc<dyn Fn()> = {

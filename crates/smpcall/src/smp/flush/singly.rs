@@ -58,7 +58,6 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             // SAFETY: we took its bit, so this is its one answer (I11).
             unsafe { self.run_slot(cpu, here, slots.trailing_zeros()) };
         } else {
-            here.own.0.demand_home::<S>();
             // SAFETY: whatever is linked in a queue is alive (I5), and `take` made its fields ours (I2).
             if list.is_called() || !unsafe { (*at).next() }.is_null() {
                 return Err(self.unfold(here, list));

@@ -8,6 +8,7 @@ use crate::percpu::{PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
 use crate::relay::{Relay, Relaying};
 use crate::smp::Smp;
+use crate::smp::context::{InFrame, NoUnwind};
 
 /// A multicast under way. Whatever ends it, it does not leave a target with a bit and without a slot.
 pub(super) struct Flight<'a, P: Platform, S: Storage> {
@@ -55,7 +56,8 @@ impl<'a, P: Platform, S: Storage> Flight<'a, P, S> {
                 self.reached.busy += (meant ^ idle).count_ones();
                 meant = idle;
             }
-            self.send_to_group(first, meant);
+            // A target that has our bit, and that we have not counted yet, answers a slot that is gone.
+            NoUnwind::around(|| self.send_to_group(first, meant));
         }
         own_is_meant
     }
@@ -70,6 +72,7 @@ impl<'a, P: Platform, S: Storage> Flight<'a, P, S> {
             // It names nobody that the machine has not: that was demanded.
             To::Mask(mask) => mask.word(first) & usize::MAX >> (usize::BITS - Relaying::<P>::GROUP),
             To::If(condition) => {
+                let _frame = InFrame::enter(self.here.map(|(_, here)| here));
                 (0..len).filter(|bit| condition(first + bit)).fold(0, |word, bit| word | 1 << bit)
             }
         }

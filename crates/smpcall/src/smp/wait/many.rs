@@ -4,7 +4,7 @@ use super::{ALL_SLOTS, Serve, Wait};
 use crate::percpu::{PerCpu, Storage};
 use crate::platform::Platform;
 use crate::smp::Smp;
-use crate::smp::call::NoUnwind;
+use crate::smp::context::NoUnwind;
 use core::cell::Cell;
 
 impl<P: Platform, S: Storage> Smp<P, S> {
@@ -38,9 +38,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         };
         let ask = || if waiter.is_some() { Some(slot.park()) } else { None };
         // What the function borrows is in the caller's frame, and the targets may still reach it.
-        let guard = NoUnwind;
-        let done = self.pass_time(&wait, || slot.answered(), ask);
-        core::mem::forget(guard);
+        let done = NoUnwind::around(|| self.pass_time(&wait, || slot.answered(), ask));
         debug_assert!(done.is_ok(), "there is no deadline");
     }
 

@@ -4,7 +4,7 @@ use super::{Serve, Wait};
 use crate::percpu::{PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
 use crate::smp::Smp;
-use crate::smp::call::NoUnwind;
+use crate::smp::context::{InFrame, NoUnwind};
 use crate::stall::{NAMED_MAX, Phase, Stall};
 use crate::sync::Ordering;
 use crate::trace::{What, told};
@@ -21,13 +21,14 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             let stall = Stall { owing, ..tells(wait.target(self)) };
             // A wait cannot be left like this: its frame, or the mark of a CPU that polls, would stay behind.
             let _guard = NoUnwind;
+            let _frame = InFrame::enter(wait.here.map(|(_, here)| here));
             self.platform.stop(&stall);
         }
         let mut named = 0;
         for target in wait.owing(self) {
             let stall = Stall { owing: owing.max(1), ..tells(target) };
             if named < NAMED_MAX {
-                self.name(&stall, stalls, named);
+                self.name(wait, &stall, stalls, named);
                 named += 1;
             }
             if stall.phase == Phase::Queued {
@@ -38,7 +39,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         if named == 0 && wait.is_for_a_slot() {
             // Whoever holds the slots has still to send, or to let go.
             let nobody = Stall { owing: 0, ..tells((wait.target_cpu, wait.target)) };
-            self.name(&nobody, stalls, 0);
+            self.name(wait, &nobody, stalls, 0);
             named = 1;
         }
         stalls.reports += u32::from(named != 0);
@@ -57,7 +58,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     }
 
     /// Names one target, after `named` others of the same report, and keeps in mind the first.
-    fn name(&self, stall: &Stall, stalls: &mut Stalls, named: u32) {
+    fn name(&self, wait: &Wait<'_>, stall: &Stall, stalls: &mut Stalls, named: u32) {
         if named == 0 {
             stalls.named = stall.target;
             if stall.reports == 0 {
@@ -66,7 +67,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             }
         }
         told!(self, What::Stalled { cpu: stall.target });
-        self.platform.stalled(stall);
+        Self::hand_to(wait, || self.platform.stalled(stall));
     }
 
     /// Returns how many waits are stalled: reported, and not over. Whoever watches something else as well may hold its own
@@ -92,8 +93,15 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         if passed.is_ok() {
             let target = (stalls.named, &self.cpus()[stalls.named as usize]);
             let stall = self.stall(wait, target, waited_ns, stalls.reports);
-            self.platform.unstuck(&Stall { phase: Phase::Over, owing: 0, ..stall });
+            let stall = Stall { phase: Phase::Over, owing: 0, ..stall };
+            Self::hand_to(wait, || self.platform.unstuck(&stall));
         }
+    }
+
+    /// Calls a handler, which may do what code in thread context may, but for changing the CPU that waits (I20).
+    fn hand_to(wait: &Wait<'_>, handler: impl FnOnce()) {
+        let _frame = InFrame::enter(wait.here.map(|(_, here)| here));
+        NoUnwind::around(handler);
     }
 
     /// What is to be said of one target.

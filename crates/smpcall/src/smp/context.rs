@@ -1,0 +1,86 @@
+//! What code of the user's may do while a frame of this crate lies below it on its CPU's stack (I20).
+//!
+//! | where the core calls code of the user's, or of the port's that may be the user's | guard | refused there |
+//! |---|---|---|
+//! | functions of posts, calls, multicasts; a call to one's own CPU | [`InCall`] | flush, waits, coming online, going offline, polling |
+//! | tracers; the iterator of [`Smp::post_all`] | [`InCall`] | the same |
+//! | functions of blocking calls ([`Smp::run_blocking`]) | [`InFrame`] | coming online, going offline |
+//! | conditions of [`To::If`](super::To::If); handlers of reports on stalls | [`InFrame`] | the same |
+//! | the drop of a function that was refused; the iterator of [`Platform::nearest`] | none: no frame below uses the CPU any more, or yet | nothing |
+//!
+//! What unwinds out of them (P11): functions are called by [`Platform::catch`]; an iterator's, a condition's and a drop's panic goes
+//! to the caller, once what was begun is finished; a tracer, a report handler, `caught`, `ring` and `wake` do not unwind, which the
+//! port promises, and [`NoUnwind`] aborts where a frame could not be left.
+
+use super::Smp;
+use crate::percpu::{PerCpu, Storage};
+use crate::platform::Platform;
+
+/// Call context, until it is dropped. The irq guard is held: a flush that is refused meanwhile would otherwise lose a doorbell.
+pub(super) struct InCall<'a> {
+    here: &'a PerCpu,
+    before: bool,
+}
+
+impl<'a> InCall<'a> {
+    pub(super) fn enter(here: &'a PerCpu) -> Self {
+        let before = here.own.0.in_call();
+        here.own.0.set_in_call(true);
+        Self { here, before }
+    }
+}
+
+impl Drop for InCall<'_> {
+    fn drop(&mut self) {
+        self.here.own.0.set_in_call(self.before);
+    }
+}
+
+/// A frame of this crate below code of the user's that runs in thread context, until it is dropped.
+pub(super) struct InFrame<'a>(Option<&'a PerCpu>);
+
+impl<'a> InFrame<'a> {
+    /// `here`: the CPU that the frame uses as its owner; none for a thread that is no CPU.
+    pub(super) fn enter(here: Option<&'a PerCpu>) -> Self {
+        if let Some(here) = here {
+            here.own.0.set_frames(here.own.0.frames() + 1);
+        }
+        Self(here)
+    }
+}
+
+impl Drop for InFrame<'_> {
+    fn drop(&mut self) {
+        if let Some(here) = self.0 {
+            here.own.0.set_frames(here.own.0.frames() - 1);
+        }
+    }
+}
+
+/// Aborts if the stack unwinds past it: a panic while panicking does. Stands where a frame cannot be left, since a target may still
+/// reach it (I5), or a CPU's own state would stay half changed.
+pub(super) struct NoUnwind;
+
+impl NoUnwind {
+    /// Runs what does not unwind, or ends the process.
+    pub(super) fn around<R>(f: impl FnOnce() -> R) -> R {
+        let guard = Self;
+        let result = f();
+        core::mem::forget(guard);
+        result
+    }
+}
+
+impl Drop for NoUnwind {
+    fn drop(&mut self) {
+        panic!("a panic where a frame of smpcall cannot be left");
+    }
+}
+
+impl<P: Platform, S: Storage> Smp<P, S> {
+    /// Hands a panic that nobody waits for to the port.
+    pub(super) fn note_panic(&self, panic: P::Panic) {
+        // In the middle of a batch: those behind it are still to be run.
+        NoUnwind::around(|| self.platform.caught(panic));
+    }
+}
