@@ -6,7 +6,7 @@ use crate::rig::Rig;
 use crate::suite::{Suite, Verdict, fail};
 use crate::words::Count;
 use core::fmt::{Debug, Display};
-use smpcall::{Budget, Csd, Platform, Post, Sleep, Smp, WaitError};
+use smpcall::{Budget, Csd, Platform, Post, Posted, Sleep, Smp, WaitError};
 
 /// The case is over for this CPU: it failed, here or elsewhere, or it is skipped. What and why is on record.
 #[must_use]
@@ -298,7 +298,7 @@ impl<R: Rig> Ctx<R> {
     #[track_caller]
     pub(crate) fn post<T: Post>(self, cpu: u32, csd: T) -> Done {
         self.unless_over()?;
-        self.same(self.smp().post(cpu, csd), Ok(()), "a post of a free csd")
+        self.same(self.smp().post(cpu, csd), Ok(Posted::Queued), "a post of a free csd")
     }
 
     /// Calls a CPU that is online.

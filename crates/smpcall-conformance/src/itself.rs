@@ -3,18 +3,18 @@
 use crate::ctx::{Ctx, Over};
 use crate::once::WriteOnce;
 use crate::rig::Rig;
-use smpcall::{Cancel, Csd, PostError, WaitError};
+use smpcall::{Cancel, Csd, PostError, Posted, WaitError};
 
 /// A csd of whatever closure.
 trait AnyCsd<R: Rig>: Sync {
-    fn post(&'static self, ctx: Ctx<R>, cpu: u32) -> Result<(), PostError>;
+    fn post(&'static self, ctx: Ctx<R>, cpu: u32) -> Result<Posted, PostError>;
     fn is_pending(&self) -> bool;
     fn cancel(&self) -> Cancel;
     fn wait(&'static self, ctx: Ctx<R>) -> Result<(), WaitError>;
 }
 
 impl<R: Rig, F: Fn() + Sync + 'static> AnyCsd<R> for Csd<F> {
-    fn post(&'static self, ctx: Ctx<R>, cpu: u32) -> Result<(), PostError> {
+    fn post(&'static self, ctx: Ctx<R>, cpu: u32) -> Result<Posted, PostError> {
         ctx.smp().post(cpu, self)
     }
 
@@ -47,7 +47,7 @@ impl<R: Rig> Itself<R> {
         *self.1.get().expect("a csd knows itself before anybody else knows it")
     }
 
-    pub(crate) fn post(self, cpu: u32) -> Result<(), PostError> {
+    pub(crate) fn post(self, cpu: u32) -> Result<Posted, PostError> {
         self.csd().post(self.0, cpu)
     }
 

@@ -2,8 +2,8 @@
 //! allocator counts for all threads: between two looks at the count nothing else may be going on.
 
 use smpcall_host::smpcall::{
-    Budget, CallError, Cancel, CpuSet, Csd, DETACHED_MAX, DetachedError, Flushed, Platform, PostError, To,
-    Told, WaitError,
+    Budget, CallError, Cancel, CpuSet, Csd, DETACHED_MAX, DetachedError, Flushed, Platform, PostError,
+    Posted, To, Told, WaitError,
 };
 use smpcall_host::{Idle, Machine};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -84,17 +84,17 @@ fn call_and_post(machine: &Machine, counted: &Arc<Csd<impl Fn() + Send + Sync + 
     assert_eq!(machine.call_blocking(0, || std::thread::sleep(Duration::from_micros(300))), Ok(()));
     assert_eq!(machine.call_blocking(2, || ()), Err(CallError::Offline));
     with_held(machine, || {
-        assert_eq!(machine.post(0, &HIT), Ok(()));
-        assert_eq!(machine.post(0, &HIT), Err(PostError::Busy { cpu: 0 }));
-        assert_eq!(machine.post_lazy(0, &LAZY), Ok(()));
-        assert_eq!(machine.post_lazy(0, &LAZY), Err(PostError::Busy { cpu: 0 }));
-        assert_eq!(machine.post(0, &LAZY), Err(PostError::Busy { cpu: 0 }));
+        assert_eq!(machine.post(0, &HIT), Ok(Posted::Queued));
+        assert_eq!(machine.post(0, &HIT), Ok(Posted::Busy { cpu: 0 }));
+        assert_eq!(machine.post_lazy(0, &LAZY), Ok(Posted::Queued));
+        assert_eq!(machine.post_lazy(0, &LAZY), Ok(Posted::Busy { cpu: 0 }));
+        assert_eq!(machine.post(0, &LAZY), Ok(Posted::Busy { cpu: 0 }));
         for _ in 0..DETACHED_MAX {
             assert_eq!(machine.post_detached(0, hit), Ok(()));
         }
         assert_eq!(machine.post_detached(0, hit), Err(DetachedError::Busy));
-        assert_eq!(machine.post(0, counted), Ok(()));
-        assert_eq!(machine.post(0, counted), Err(PostError::Busy { cpu: 0 }));
+        assert_eq!(machine.post(0, counted), Ok(Posted::Queued));
+        assert_eq!(machine.post(0, counted), Ok(Posted::Busy { cpu: 0 }));
         assert_eq!(machine.post_all(0, &CHAIN).map(|chain| chain.queued), Ok(4));
         assert_eq!(CHAIN[0].cancel(), Cancel::Removed { told: Told::No });
         let deadline_ns = machine.platform().now_ns() + 300_000;
@@ -102,7 +102,7 @@ fn call_and_post(machine: &Machine, counted: &Arc<Csd<impl Fn() + Send + Sync + 
     });
     machine.wait(&HIT).unwrap();
     machine.wait(&LAZY).unwrap();
-    assert_eq!(machine.post_lazy(0, &LAZY), Ok(()));
+    assert_eq!(machine.post_lazy(0, &LAZY), Ok(Posted::Queued));
     machine.wait(&LAZY).unwrap();
     assert_eq!(machine.post_lazy(2, &LAZY), Err(PostError::Offline { told: Told::No }));
     assert_eq!(machine.post_detached(2, hit), Err(DetachedError::Offline));

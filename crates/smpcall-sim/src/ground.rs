@@ -5,7 +5,7 @@ use crate::engine::{PORT, engine};
 use crate::history::{Act, Came, LEVELS, Level, Of, What};
 use crate::kinds::calls::refused_wait;
 use crate::kinds::many::scatter_to_all;
-use crate::kinds::posts::came_of;
+use crate::kinds::posts::{came_of, came_of_posted};
 use crate::machine::{Function, Machine};
 use crate::port::{Counters, counters_for};
 use crate::scenario::{Plan, Scenario};
@@ -180,7 +180,7 @@ impl Ground {
         let came = self.op(Act::Post { csd, target, value, lazy }, |_| {
             let (machine, csd) = (&self.machine, &self.csds[csd]);
             let posted = if lazy { machine.post_lazy(target, csd) } else { machine.post(target, csd) };
-            posted.map_or_else(came_of, |()| Came::Ok)
+            posted.map_or_else(came_of, came_of_posted)
         });
         if came == (Came::Offline { told: true }) {
             self.pay(csd);

@@ -4,7 +4,7 @@ use crate::faults::Faulty;
 use crate::scenario::Scenario;
 use smpcall_instrumented::{
     Budget, CallError, Chain, CpuMask, Csd, DetachedError, Flushed, HotplugError, ManyError, PerCpu,
-    Platform, PostError, Reached, Sleep, Smp, To, WaitError,
+    Platform, PostError, Posted, Reached, Sleep, Smp, To, WaitError,
 };
 use std::pin::Pin;
 use std::sync::Arc;
@@ -48,11 +48,11 @@ impl Machine {
         }
     }
 
-    pub(crate) fn post(&self, cpu: u32, csd: &'static Csd<Function>) -> Result<(), PostError> {
+    pub(crate) fn post(&self, cpu: u32, csd: &'static Csd<Function>) -> Result<Posted, PostError> {
         on!(self, smp => smp.post(cpu, csd))
     }
 
-    pub(crate) fn post_lazy(&self, cpu: u32, csd: &'static Csd<Function>) -> Result<(), PostError> {
+    pub(crate) fn post_lazy(&self, cpu: u32, csd: &'static Csd<Function>) -> Result<Posted, PostError> {
         on!(self, smp => smp.post_lazy(cpu, csd))
     }
 
@@ -64,7 +64,7 @@ impl Machine {
         on!(self, smp => smp.post_detached(cpu, function))
     }
 
-    pub(crate) fn post_counted(&self, cpu: u32, csd: &Arc<Csd<Function>>) -> Result<(), PostError> {
+    pub(crate) fn post_counted(&self, cpu: u32, csd: &Arc<Csd<Function>>) -> Result<Posted, PostError> {
         on!(self, smp => smp.post(cpu, csd))
     }
 

@@ -1,7 +1,7 @@
 //! Store buffers make a difference: Linux's protocol loses a poster's write here, on every kind of search, and smpcall's does
 //! not. The protocol is that of kernel/smp.c and of its asynchronous call, in a few lines.
 
-use smpcall_instrumented::{Budget, Csd, PerCpu, PostError, Smp};
+use smpcall_instrumented::{Budget, Csd, PerCpu, Posted, Smp};
 use smpcall_sim::Virtual;
 use smpcall_sim::explore::{Found, Run, Search, Tiny, here};
 use smpcall_sim_atomics::{AtomicU32, Ordering, fence};
@@ -114,7 +114,7 @@ fn race_ours(search: &Search) -> Found {
                         here::pause();
                     }
                     data.store(1, Ordering::Relaxed); // Relaxed: to publish it is the post's business.
-                    busy.set(machine.post(1, &csd) == Err(PostError::Busy { cpu: 1 }));
+                    busy.set(machine.post(1, &csd) == Ok(Posted::Busy { cpu: 1 }));
                 }
             };
             let target = move || {

@@ -2,7 +2,8 @@
 //! the core's sources, and compares. Not meant to be run for its own sake; it runs all the same.
 
 use smpcall::{
-    Budget, CallError, Chain, Csd, Event, Flushed, ManyError, PerCpu, Platform, PostError, Reached, Smp, To,
+    Budget, CallError, Chain, Csd, Event, Flushed, ManyError, PerCpu, Platform, PostError, Posted, Reached,
+    Smp, To,
 };
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -71,7 +72,7 @@ static CSD: Csd<fn()> = Csd::new(|| ());
 
 /// A post.
 #[inline(never)]
-pub fn post(cpu: u32) -> Result<(), PostError> {
+pub fn post(cpu: u32) -> Result<Posted, PostError> {
     SMP.post(cpu, &CSD)
 }
 

@@ -201,7 +201,7 @@ impl Header {
 ///
 /// It is made once, owned by the caller, and posted as often as one likes with [`Smp::post`](crate::Smp::post): as
 /// `&'static Csd<F>`, or counted (`&Arc<Csd<F>>`, feature `alloc`). While it is queued, a further post is told
-/// [`Busy`](crate::PostError::Busy), and that is as good as a post of one's own (P2). It is free again before `F`
+/// [`Busy`](crate::Posted::Busy), and that is as good as a post of one's own (P2). It is free again before `F`
 /// starts (P5), so `F` may post it again, and may run on two CPUs at once if it was posted to two: hence `Fn + Sync`.
 ///
 /// With a closure of two words a csd takes 64 bytes.
@@ -259,7 +259,7 @@ impl<F> Csd<F> {
     ///
     /// After [`Cancel::Removed`] the run does not happen, and the csd stays linked in its target's queue until that
     /// CPU's next flush, which skips it. Until then a post to the *same* CPU gives it its run back (and is told
-    /// [`Busy`](crate::PostError::Busy)), and a post to *another* CPU is told
+    /// [`Busy`](crate::Posted::Busy)), and a post to *another* CPU is told
     /// [`Cancelled`](crate::PostError::Cancelled).
     ///
     /// Context: any, an NMI included. Progress: lock-free.

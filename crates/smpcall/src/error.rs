@@ -4,15 +4,16 @@ use crate::csd::Told;
 use crate::stall::Stall;
 use core::fmt;
 
-/// Why a post was not queued.
+/// Why no run is to come of a post. (That the csd is queued already is no error: [`Posted::Busy`](crate::Posted::Busy).)
+///
+/// | error | what it means | who relies on what | what to do |
+/// |---|---|---|---|
+/// | [`Offline`](Self::Offline), `told: No` | the CPU takes nothing; nothing was queued (P8) | nobody | post to another CPU, or again when it is online |
+/// | [`Offline`](Self::Offline), `told: Yes` | the same, and meanwhile others were told Busy | they on this post: the caller owes them the run (P2) | the same, now, or the work itself |
+/// | [`Cancelled`](Self::Cancelled) | cancelled, and another CPU's queue still has it | nobody | post to that CPU, or again once it has flushed |
+/// | [`NoSuchCpu`](Self::NoSuchCpu) | the machine has no CPU of that number | nobody | mend the caller |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PostError {
-    /// The csd is queued already: a run on `cpu` is still to begin, and it will see everything that the caller wrote
-    /// before this post (P2). As good as a post of one's own: carry on, or [`wait`](crate::Smp::wait) for that run.
-    Busy {
-        /// The CPU that the csd is queued for, which need not be the one asked for.
-        cpu: u32,
-    },
     /// The CPU is offline, and nothing was queued (P8). Post to another CPU, or again when it is online.
     Offline {
         /// Whether others were told Busy meanwhile on the strength of this post: then the caller sees what they wrote,
@@ -32,9 +33,6 @@ pub enum PostError {
 impl fmt::Display for PostError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Busy { cpu } => {
-                write!(f, "busy: a run on CPU {cpu} is still to begin, and sees your writes")
-            }
             Self::Offline { told: Told::No } => write!(f, "the CPU is offline"),
             Self::Offline { told: Told::Yes } => {
                 write!(f, "the CPU is offline, and others relied on this post")
@@ -75,7 +73,7 @@ impl core::error::Error for CallError {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DetachedError {
     /// As many detached calls to that CPU are on their way as the machine has places for: there is no room. Unlike
-    /// [`PostError::Busy`] this promises nothing: no run of this function is to come. Try again when the CPU has flushed, or
+    /// [`Posted::Busy`](crate::Posted::Busy) this promises nothing: no run of this function is to come. Try again when the CPU has flushed, or
     /// post a csd of your own, which needs no place.
     Busy,
     /// The CPU is offline, and nothing was queued (P8). Call another CPU, or again when it is online.

@@ -2,7 +2,7 @@
 //!
 //! A caller owns a small object, the [`Csd`] (call single data), [posts](Smp::post) it to a CPU, and that CPU runs its
 //! function in call context (local interrupts off). A post allocates nothing, takes no lock and waits for nobody; while
-//! the object is still queued, a further post returns [`Busy`](PostError::Busy) at once, and that is a promise: the run
+//! the object is still queued, a further post returns [`Busy`](Posted::Busy) at once, and that is a promise: the run
 //! that is still to begin sees everything the caller wrote before. [`Smp::call`] waits, borrows from the caller's stack,
 //! and gives back a result; [`Smp::call_blocking`] does so in the CPU's thread, where the function may wait in turn.
 //! [`Smp::post_detached`] needs no csd, and [`Smp::post_lazy`] rings nobody.
@@ -32,6 +32,7 @@ mod mask;
 mod multicast;
 mod percpu;
 mod platform;
+mod posted;
 mod queue;
 mod relay;
 mod smp;
@@ -49,6 +50,7 @@ pub use foreign::{Entry, ForeignCsd};
 pub use mask::{CpuMask, CpuSet};
 pub use percpu::{PerCpu, Storage};
 pub use platform::{Backoff, Pause, Platform};
+pub use posted::Posted;
 pub use smp::{Budget, CPUS_MAX, Chain, Flushed, Reached, Sleep, Smp, To, Watch};
 pub use stall::{Late, Overdue, Phase, Stall};
 pub use stats::{Counted, CpuStats, Histogram, Stats};

@@ -11,7 +11,7 @@ use core::fmt::Arguments;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use ostd::cpu::{CpuId, CpuSet};
 use ostd::smp::inter_processor_call;
-use smpcall::Csd;
+use smpcall::{Csd, Posted};
 
 const SAMPLES: usize = 101;
 const QUEUED: usize = 1_000;
@@ -168,7 +168,7 @@ fn busy(report: &mut Report) {
     let before = ran();
     let (ns, busy) = while_held(0, || {
         let mut busy = 0;
-        let ns = timed_ns(|| busy = (0..FLOOD).filter(|_| SMP.post(1, &CALLS[0]).is_err()).count());
+        let ns = timed_ns(|| busy = (0..FLOOD).filter(|_| SMP.post(1, &CALLS[0]) == Ok(Posted::Busy { cpu: 1 })).count());
         (ns, busy)
     });
     SMP.wait(&CALLS[0]).expect("thread context");

@@ -8,7 +8,7 @@ use crate::idle;
 use crate::machine::QUIET;
 use crate::report::{Outcome, Report};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use smpcall::{Budget, Csd, PostError, Sleep, To};
+use smpcall::{Budget, Csd, Posted, Sleep, To};
 
 const SAMPLES: usize = 101;
 /// How many calls make a sample of what is too short for the clock.
@@ -185,7 +185,7 @@ fn busy() -> u64 {
     }
     QUIET.post(1, &CSD).expect("it is free, and the CPU is online");
     let before_ns = arch::now_ns();
-    let all = (0..AT_ONCE).all(|_| QUIET.post(1, &CSD) == Err(PostError::Busy { cpu: 1 }));
+    let all = (0..AT_ONCE).all(|_| QUIET.post(1, &CSD) == Ok(Posted::Busy { cpu: 1 }));
     let ns = arch::now_ns() - before_ns;
     assert!(all, "a queued csd is busy");
     // Release, Acquire: as above.

@@ -6,10 +6,7 @@ use crate::port::{Linux, machine, put};
 use core::ffi::{c_char, c_int, c_void};
 use core::num::NonZeroU32;
 use core::sync::atomic::Ordering;
-use smpcall::{
-    Budget, CallError, CpuMask, DetachedError, Entry, ForeignCsd, ManyError, PerCpu, Platform, PostError,
-    Smp, To,
-};
+use smpcall::{Budget, CallError, CpuMask, DetachedError, Entry, ForeignCsd, ManyError, PerCpu, Platform, Posted, PostError, Smp, To};
 
 /// Linux's errno of what we say in our own words.
 const EBUSY: c_int = -16;
@@ -123,7 +120,7 @@ unsafe extern "C" fn smpcall_send(cpu: u32, func: *const (), info: *const ()) ->
     let mut room = Room::new(cpu);
     loop {
         match machine().post_detached(cpu, move || call.run()) {
-            Ok(()) => return 0,
+            Ok(Posted::Queued) => return 0,
             Err(DetachedError::Busy) => room.wait(),
             Err(DetachedError::Offline | DetachedError::NoSuchCpu) => return ENXIO,
         }
@@ -140,8 +137,8 @@ unsafe extern "C" fn smpcall_send(cpu: u32, func: *const (), info: *const ()) ->
 unsafe extern "C" fn smpcall_post(cpu: u32, csd: *const ForeignCsd) -> c_int {
     // SAFETY: the caller's promise; preemption is off.
     match unsafe { machine().post_foreign_or_run(cpu, &*csd) } {
-        Ok(()) => 0,
-        Err(PostError::Busy { .. }) => EBUSY,
+        Ok(Posted::Queued) => 0,
+        Ok(Posted::Busy { .. }) => EBUSY,
         Err(PostError::Offline { .. } | PostError::NoSuchCpu) => ENXIO,
         Err(PostError::Cancelled { .. }) => unreachable!("nobody cancels these"),
     }

@@ -9,10 +9,11 @@
 //!
 //! Each side stores to one place and then loads from the other, and nothing keeps the load behind the store.
 
-use super::race::{self, Outcome, Posted, Protocol, Site};
+use super::race::{self, Outcome, Protocol, Site};
 use crate::pace::{Line, Pace, Place, linger_until, pin};
 use anyhow::Result;
 use indicatif::ProgressBar;
+use smpcall_host::smpcall::Posted;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 
@@ -33,7 +34,7 @@ impl Protocol for Linux {
     fn post(&self) -> Result<Posted> {
         // Relaxed: `if (csd->node.u_flags & CSD_FLAG_LOCK) return -EBUSY`, a plain load.
         if self.flags.0.load(Ordering::Relaxed) & LOCK != 0 {
-            return Ok(Posted::Busy);
+            return Ok(Posted::Busy { cpu: 0 });
         }
         // Relaxed: `csd->node.u_flags = CSD_FLAG_LOCK`, a plain store; the push publishes it.
         self.flags.0.store(LOCK, Ordering::Relaxed);

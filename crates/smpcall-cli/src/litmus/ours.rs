@@ -1,10 +1,10 @@
 //! Our protocol, the real thing: a csd that is posted to a machine's CPU.
 
-use super::race::{self, Outcome, Posted, Protocol, Site};
+use super::race::{self, Outcome, Protocol, Site};
 use crate::pace::{Pace, Place, pin};
-use anyhow::{Result, bail};
+use anyhow::{Context, Result};
 use indicatif::ProgressBar;
-use smpcall_host::smpcall::{Csd, PostError};
+use smpcall_host::smpcall::{Csd, Posted};
 use smpcall_host::{Idle, Machine};
 
 struct Ours<'m, F: 'static> {
@@ -15,11 +15,7 @@ struct Ours<'m, F: 'static> {
 impl<F: Fn() + Sync + 'static> Protocol for Ours<'_, F> {
     #[inline]
     fn post(&self) -> Result<Posted> {
-        match self.machine.post(0, self.csd) {
-            Ok(()) => Ok(Posted::Queued),
-            Err(PostError::Busy { .. }) => Ok(Posted::Busy),
-            Err(error) => bail!("a post was refused: {error}"),
-        }
+        self.machine.post(0, self.csd).context("a post was refused")
     }
 }
 

@@ -4,6 +4,7 @@ use crate::pace::{Line, Pace};
 use anyhow::{Result, bail, ensure};
 use indicatif::ProgressBar;
 use serde::Serialize;
+use smpcall_host::smpcall::Posted;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -18,16 +19,9 @@ const DELAY_MAX: u32 = 1 << 14;
 /// The raced post comes up to this much later than the steering says.
 const JITTER: u32 = 64;
 
-/// How a protocol answers a post.
-pub(super) enum Posted {
-    /// A run of its own is to come.
-    Queued,
-    /// A run that was pending already is to see what the caller wrote.
-    Busy,
-}
-
 /// One side of a protocol: the poster's.
 pub(super) trait Protocol {
+    /// Posts, and gives the protocol's answer.
     fn post(&self) -> Result<Posted>;
 }
 
@@ -113,7 +107,7 @@ pub(super) fn race(
         // The first post: its target will unlock the csd in a moment. Every run has ended, so it is free.
         match protocol.post()? {
             Posted::Queued => queued += 1,
-            Posted::Busy => bail!("a csd that is free was said to be busy"),
+            Posted::Busy { .. } => bail!("a csd that is free was said to be busy"),
         }
         // Every other time the csd has been found busy before: a protocol must not think that once was enough.
         if value % 2 == 0 && matches!(protocol.post()?, Posted::Queued) {
@@ -132,7 +126,7 @@ pub(super) fn race(
                 aim.sooner();
                 ensure!(seen == value, "a post that was queued ran, and did not see its caller's write");
             }
-            Posted::Busy => {
+            Posted::Busy { .. } => {
                 aim.later();
                 outcome.busy += 1;
                 outcome.lost += u64::from(seen != value);

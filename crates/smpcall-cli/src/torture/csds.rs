@@ -24,7 +24,7 @@ pub(super) use self::shared::Shared;
 use super::ground::{Ground, Order};
 use super::tally::{Check, Event};
 use super::words::{Count, Plain, Signal};
-use smpcall_host::smpcall::{Cancel, Csd, PostError, Told};
+use smpcall_host::smpcall::{Cancel, Csd, PostError, Posted, Told};
 
 /// The function of a csd, whatever it captures.
 pub(super) type Function = Box<dyn Fn() + Send + Sync>;
@@ -37,7 +37,7 @@ pub(super) fn leak_csd(function: impl Fn() + Send + Sync + 'static) -> &'static 
 
 /// What a post came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Posted {
+pub(super) enum Outcome {
     /// A run is to come, by this post or by an earlier one.
     Due,
     /// Nothing was queued.
@@ -142,12 +142,12 @@ impl Own {
     }
 
     /// Writes the next data, and posts. To another CPU than before only if it is settled.
-    pub(super) fn post_next(&self, target: u32) -> Posted {
+    pub(super) fn post_next(&self, target: u32) -> Outcome {
         self.post(target, self.body.written.read() + 1)
     }
 
     /// Writes the data, and posts. Fit for signal handlers.
-    pub(super) fn post(&self, target: u32, value: u64) -> Posted {
+    pub(super) fn post(&self, target: u32, value: u64) -> Outcome {
         // Settled, and no cancelled run left in a queue: then it must be free.
         let is_free = self.is_settled() && self.body.cancelled_on.read() == 0;
         self.write(target, value);
@@ -156,39 +156,39 @@ impl Own {
     }
 
     /// As [`Self::post_next`], without a doorbell: until somebody hurries it, its run need not come.
-    pub(super) fn post_lazily(&self, target: u32) -> Posted {
+    pub(super) fn post_lazily(&self, target: u32) -> Outcome {
         let is_free = self.is_settled() && self.body.cancelled_on.read() == 0;
         self.write(target, self.body.written.read() + 1);
         let answer = self.body.ground.machine.post_lazy(target, self.csd);
         self.take_note(target, answer, is_free)
     }
 
-    fn take_note(&self, target: u32, answer: Result<(), PostError>, is_free: bool) -> Posted {
+    fn take_note(&self, target: u32, answer: Result<Posted, PostError>, is_free: bool) -> Outcome {
         let (body, tally) = (self.body, &self.body.ground.tally);
         let (posted, right) = match answer {
-            Ok(()) => {
+            Ok(Posted::Queued) => {
                 self.is_due();
-                (Posted::Due, true)
+                (Outcome::Due, true)
             }
-            Err(PostError::Busy { cpu }) => {
+            Ok(Posted::Busy { cpu }) => {
                 tally.event(body.row, Event::Busy, 1);
                 // After a cancel, Busy means that the post gave the csd its run back.
                 let revived = body.cancelled_on.replace(0) != 0;
                 body.due.add(revived.into());
                 body.told.write(1);
                 body.owed.write(body.written.read());
-                (Posted::Due, cpu == target && !is_free)
+                (Outcome::Due, cpu == target && !is_free)
             }
             Err(PostError::Offline { told }) => {
                 tally.event(body.row, Event::Offline, 1);
-                (Posted::Refused, told == Told::No)
+                (Outcome::Refused, told == Told::No)
             }
             Err(PostError::Cancelled { cpu }) => {
-                (Posted::Refused, cpu != target && body.cancelled_on.read() == u64::from(cpu) + 1)
+                (Outcome::Refused, cpu != target && body.cancelled_on.read() == u64::from(cpu) + 1)
             }
-            Err(PostError::NoSuchCpu) => (Posted::Refused, false),
+            Err(PostError::NoSuchCpu) => (Outcome::Refused, false),
         };
-        if tally.check(body.row, Check::Answer, right) { posted } else { Posted::Wrong }
+        if tally.check(body.row, Check::Answer, right) { posted } else { Outcome::Wrong }
     }
 
     /// A post was accepted: one run more is due, which sees what is written now.
@@ -202,15 +202,15 @@ impl Own {
 
     /// Cancels the run that is pending, if it has not begun: then it is `Refused`. `Wrong` if the answer does not say
     /// rightly whether this poster was told Busy before.
-    pub(super) fn cancel(&self) -> Posted {
+    pub(super) fn cancel(&self) -> Outcome {
         let (body, tally) = (self.body, &self.body.ground.tally);
-        let Cancel::Removed { told } = self.csd.cancel() else { return Posted::Due };
+        let Cancel::Removed { told } = self.csd.cancel() else { return Outcome::Due };
         tally.event(body.row, Event::Cancelled, 1);
         body.due.take_back(1);
         body.cancelled_on.write(body.target.read() + 1);
         // What the cancelled run was to see, nobody will see.
         body.owed.write(0);
         let expected = if body.told.replace(0) == 0 { Told::No } else { Told::Yes };
-        if tally.check(body.row, Check::Answer, told == expected) { Posted::Refused } else { Posted::Wrong }
+        if tally.check(body.row, Check::Answer, told == expected) { Outcome::Refused } else { Outcome::Wrong }
     }
 }

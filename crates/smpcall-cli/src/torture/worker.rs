@@ -3,7 +3,7 @@
 
 mod hotplug;
 
-use super::csds::{Own, Posted};
+use super::csds::{Outcome, Own};
 use super::ground::Ground;
 use super::interrupt;
 use super::kinds::{Aim, KINDS};
@@ -221,8 +221,8 @@ impl Worker {
     }
 
     /// Describes an answer that was counted as wrong.
-    pub(super) fn complain_if_wrong(&self, posted: Posted, own: &Own, target: u32) {
-        if posted == Posted::Wrong {
+    pub(super) fn complain_if_wrong(&self, posted: Outcome, own: &Own, target: u32) {
+        if posted == Outcome::Wrong {
             self.ground().tally.complain(format!(
                 "{}: CPU {target} was sent a csd ({}) that only one thread posts, and that thread was told what \
                  cannot be (Busy though it was free, another CPU, or that others relied on it)",

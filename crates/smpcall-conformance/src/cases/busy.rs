@@ -3,7 +3,7 @@
 use crate::ctx::{Ctx, Done, Pairs};
 use crate::rig::Rig;
 use crate::words::{Count, Plain};
-use smpcall::{Cancel, Csd, PostError, Told};
+use smpcall::{Cancel, Csd, Posted, Told};
 
 pub(super) fn p3_busy_names_the_cpu_it_is_queued_for<R: Rig>(ctx: Ctx<R>) -> Done {
     let ran = ctx.place(Count::new())?;
@@ -12,7 +12,7 @@ pub(super) fn p3_busy_names_the_cpu_it_is_queued_for<R: Rig>(ctx: Ctx<R>) -> Don
     ctx.held(Pairs::All, |target| {
         rounds = 1;
         ctx.post(target, csd)?;
-        let busy = Err(PostError::Busy { cpu: target });
+        let busy = Ok(Posted::Busy { cpu: target });
         for cpu in [target, ctx.cpu(), 0, ctx.cpus() - 1] {
             ctx.same(ctx.smp().post(cpu, csd), busy, "a post of a queued csd")?;
         }
@@ -38,11 +38,11 @@ pub(super) fn p3_one_of_many_posters_wins<R: Rig>(ctx: Ctx<R>) -> Done {
     })?;
     let csd = ctx.share(move || Csd::new(move || _ = round.ran.add(1)))?;
     let post = || match ctx.smp().post(0, csd) {
-        Ok(()) => {
+        Ok(Posted::Queued) => {
             round.won.add(1);
             Ok(())
         }
-        other => ctx.same(other, Err(PostError::Busy { cpu: 0 }), "a post that did not win"),
+        other => ctx.same(other, Ok(Posted::Busy { cpu: 0 }), "a post that did not win"),
     };
     for number in 1..=ctx.rounds().min(10) {
         if ctx.cpu() == 0 {
@@ -90,7 +90,7 @@ pub(super) fn p2_what_was_written_before_a_busy_post_is_seen<R: Rig>(ctx: Ctx<R>
         ctx.post(target, csd)?;
         for value in 2..=9 {
             written.write(value);
-            let busy = Err(PostError::Busy { cpu: target });
+            let busy = Ok(Posted::Busy { cpu: target });
             ctx.same(ctx.smp().post(target, csd), busy, "a post of a queued csd")?;
         }
         want = 9;
@@ -106,7 +106,7 @@ pub(super) fn p2_told_does_not_outlive_the_run<R: Rig>(ctx: Ctx<R>) -> Done {
     let csd = ctx.csd(|| ())?;
     ctx.held(Pairs::All, |target| {
         ctx.post(target, csd)?;
-        let busy = Err(PostError::Busy { cpu: target });
+        let busy = Ok(Posted::Busy { cpu: target });
         ctx.same(ctx.smp().post(target, csd), busy, "a post of a queued csd")
     })?;
     ctx.wait(csd)?;

@@ -3,7 +3,7 @@
 use crate::ctx::{Ctx, Done};
 use crate::rig::Rig;
 use crate::words::{Count, Plain};
-use smpcall::CallError;
+use smpcall::{CallError, Posted};
 
 pub(super) fn p4_a_call_borrows_and_gives_back_a_result<R: Rig>(ctx: Ctx<R>) -> Done {
     let target = ctx.next();
@@ -105,7 +105,7 @@ pub(super) fn p10_a_waiting_caller_serves_its_queue<R: Rig>(ctx: Ctx<R>) -> Done
             continue;
         }
         let served = ctx.call(target, || {
-            ctx.smp().post(me, csd).is_ok()
+            ctx.smp().post(me, csd).is_ok_and(Posted::is_queued)
                 && ctx.spin(|| ran.get() == 1, "a waiting caller did not serve its queue").is_ok()
         })?;
         ctx.check(served, "a post to a waiting caller runs while it waits")?;

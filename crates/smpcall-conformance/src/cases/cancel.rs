@@ -3,7 +3,7 @@
 use crate::ctx::{Ctx, Done, Pairs};
 use crate::rig::Rig;
 use crate::words::Count;
-use smpcall::{Cancel, PostError, Told};
+use smpcall::{Cancel, PostError, Posted, Told};
 
 const REMOVED: Cancel = Cancel::Removed { told: Told::No };
 
@@ -109,7 +109,7 @@ pub(super) fn p2_a_post_to_the_same_cpu_gives_the_run_back<R: Rig>(ctx: Ctx<R>) 
         posted = 1;
         ctx.post(target, csd)?;
         ctx.same(csd.cancel(), REMOVED, "cancel of a queued csd")?;
-        let busy = Err(PostError::Busy { cpu: target });
+        let busy = Ok(Posted::Busy { cpu: target });
         ctx.same(ctx.smp().post(target, csd), busy, "a post that gives the run back")?;
         ctx.check(csd.is_pending(), "the run is to come again")
     })?;
@@ -122,7 +122,7 @@ pub(super) fn p2_cancel_says_whether_others_relied<R: Rig>(ctx: Ctx<R>) -> Done 
     let ran = ctx.place(Count::new())?;
     let csd = ctx.csd(move || _ = ran.add(1))?;
     ctx.held(Pairs::All, |target| {
-        let busy = Err(PostError::Busy { cpu: target });
+        let busy = Ok(Posted::Busy { cpu: target });
         let told = Cancel::Removed { told: Told::Yes };
         ctx.post(target, csd)?;
         ctx.same(ctx.smp().post(target, csd), busy, "a post of a queued csd")?;

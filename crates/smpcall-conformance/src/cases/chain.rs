@@ -3,7 +3,7 @@
 use crate::ctx::{Ctx, Done, Pairs};
 use crate::rig::Rig;
 use crate::words::{Count, Plain};
-use smpcall::{Cancel, Csd, PostError, Told};
+use smpcall::{Cancel, Csd, PostError, Posted, Told};
 
 pub(super) fn p2_a_chain_counts_busy_and_cancelled_ones<R: Rig>(ctx: Ctx<R>) -> Done {
     let ran = ctx.place([const { Count::new() }; 3])?;
@@ -78,7 +78,7 @@ fn refused<R: Rig>(ctx: Ctx<R>, meanwhile: Meanwhile, told: Told) -> Done {
             ctx.until(|| stage.get() == 1, "CPU 0 did not come to its push")?;
             if meanwhile != Meanwhile::Nothing {
                 written.write(7);
-                let busy = Err(PostError::Busy { cpu: 1 });
+                let busy = Ok(Posted::Busy { cpu: 1 });
                 ctx.same(ctx.smp().post(1, csd), busy, "a post of a claimed csd")?;
             }
             if meanwhile == Meanwhile::PostsAndCancels {

@@ -3,7 +3,7 @@
 use crate::ctx::{Ctx, Done, Pairs};
 use crate::rig::Rig;
 use crate::words::Count;
-use smpcall::{Counted, Platform, PostError};
+use smpcall::{Counted, Platform, PostError, Posted};
 
 /// What the port has counted; the case is skipped if it does not count.
 fn counted<R: Rig>(ctx: Ctx<R>) -> Result<Counted, crate::ctx::Over> {
@@ -18,8 +18,8 @@ pub(super) fn p12_what_was_queued_was_counted_and_has_run<R: Rig>(ctx: Ctx<R>) -
     let csd = ctx.csd(|| ())?;
     for round in 0..ctx.rounds() {
         match ctx.smp().post(ctx.next(), csd) {
-            Ok(()) => _ = queued.add(1),
-            Err(PostError::Busy { .. }) => _ = busy.add(1),
+            Ok(Posted::Queued) => _ = queued.add(1),
+            Ok(Posted::Busy { .. }) => _ = busy.add(1),
             Err(other) => return Err(ctx.fail("a post to an online CPU", &other)),
         }
         if ctx.next() != ctx.cpu() && round % 2 == 0 {
@@ -57,7 +57,7 @@ pub(super) fn p12_busy_and_refused_posts_are_counted<R: Rig>(ctx: Ctx<R>) -> Don
         ctx.post(target, csd)?;
         for _ in 0..times {
             let again = ctx.smp().post(target, csd);
-            ctx.same(again, Err(PostError::Busy { cpu: target }), "a post of a queued csd")?;
+            ctx.same(again, Ok(Posted::Busy { cpu: target }), "a post of a queued csd")?;
         }
         let after = counted(ctx)?;
         ctx.same(after.busy - before.busy, times.into(), "posts that were told Busy")?;

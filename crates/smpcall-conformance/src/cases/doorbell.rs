@@ -6,7 +6,7 @@ use crate::ctx::{Ctx, Done, Over, Pairs};
 use crate::rig::Rig;
 use crate::words::Count;
 use core::num::NonZeroU32;
-use smpcall::{Budget, Flushed, Platform, PostError, Sleep};
+use smpcall::{Budget, Flushed, Platform, PostError, Posted, Sleep};
 
 const ONE: Budget = Budget::calls(NonZeroU32::MIN);
 
@@ -80,7 +80,7 @@ pub(super) fn p7_busy_and_cancel_do_not_ring<R: Rig>(ctx: Ctx<R>) -> Done {
     let csd = ctx.csd(|| ())?;
     ctx.held(Pairs::First, |target| {
         rings(ctx, 1, || ctx.post(target, csd))?;
-        let busy = Err(PostError::Busy { cpu: target });
+        let busy = Ok(Posted::Busy { cpu: target });
         rings(ctx, 0, || {
             ctx.same(ctx.smp().post(target, csd), busy, "a post of a queued csd")?;
             let _ = csd.cancel();
@@ -156,7 +156,11 @@ pub(super) fn p7_a_cpu_in_its_flush_is_not_rung<R: Rig>(ctx: Ctx<R>) -> Done {
     let late = || ctx.csd(move || _ = ran.add(1));
     let (from_inside, from_outside) = (late()?, late()?);
     let first = ctx.csd(move || {
-        ctx.note_same(ctx.smp().post(target, from_inside), Ok(()), "a post from a function to its own CPU");
+        ctx.note_same(
+            ctx.smp().post(target, from_inside),
+            Ok(Posted::Queued),
+            "a post from a function to its own CPU",
+        );
         begun.set(1);
         if target != 0 {
             let _ = ctx.spin(|| posted.get() >= 1, "CPU 0 did not post");

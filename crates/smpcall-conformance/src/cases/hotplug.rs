@@ -4,7 +4,7 @@ use super::call::Dropped;
 use crate::ctx::{Ctx, Done, Pairs};
 use crate::rig::Rig;
 use crate::words::Count;
-use smpcall::{CallError, HotplugError, PostError, Told};
+use smpcall::{CallError, HotplugError, PostError, Posted, Told};
 
 const OFFLINE: PostError = PostError::Offline { told: Told::No };
 
@@ -70,7 +70,11 @@ pub(super) fn p8_posts_of_the_last_functions_are_refused<R: Rig>(ctx: Ctx<R>) ->
         let me = ctx.cpu();
         ctx.note_same(ctx.smp().post(me, late), Err(OFFLINE), "a post of a last function to its own CPU");
         if me != poster {
-            ctx.note_same(ctx.smp().post(poster, late), Ok(()), "a post of a last function to another CPU");
+            ctx.note_same(
+                ctx.smp().post(poster, late),
+                Ok(Posted::Queued),
+                "a post of a last function to another CPU",
+            );
         }
         last_ran.add(1);
     })?;
@@ -162,11 +166,11 @@ pub(super) fn p8_posts_to_a_cpu_that_comes_and_goes_are_counted<R: Rig>(ctx: Ctx
     let (stop, accepted, ran) = (ctx.share(Count::new)?, ctx.share(Count::new)?, ctx.share(Count::new)?);
     let csd = ctx.csd(move || _ = ran.add(1))?;
     while_it_comes_and_goes(ctx, stop, |goer| match ctx.smp().post(goer, csd) {
-        Ok(()) => {
+        Ok(Posted::Queued) => {
             accepted.add(1);
             Ok(())
         }
-        Err(PostError::Busy { cpu }) => ctx.same(cpu, goer, "the CPU that it is busy for"),
+        Ok(Posted::Busy { cpu }) => ctx.same(cpu, goer, "the CPU that it is busy for"),
         other => ctx.same(other, Err(OFFLINE), "a refused post that nobody else relied on"),
     })?;
     ctx.barrier()?;

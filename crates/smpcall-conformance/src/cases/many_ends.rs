@@ -6,7 +6,7 @@ use super::panics::unwind;
 use crate::ctx::{Ctx, Done, Pairs};
 use crate::rig::Rig;
 use crate::words::{Count, Plain};
-use smpcall::{CallError, ManyError, Platform, Reached, To};
+use smpcall::{CallError, ManyError, Platform, Posted, Reached, To};
 
 /// Each multicast that waits is refused, and runs nowhere.
 fn is_refused<R: Rig>(ctx: Ctx<R>) {
@@ -263,7 +263,11 @@ pub(super) fn p10_many_a_waiting_caller_serves_its_queue<R: Rig>(ctx: Ctx<R>) ->
         })?;
         let called = ctx.smp().call_many(To::Others, || {
             if ctx.cpu() == 1 {
-                ctx.note_same(ctx.smp().post(0, csd), Ok(()), "a post from a multicast's function");
+                ctx.note_same(
+                    ctx.smp().post(0, csd),
+                    Ok(Posted::Queued),
+                    "a post from a multicast's function",
+                );
                 let _ = ctx.spin(|| served.get() == 1, "a waiting caller did not serve its queue");
             }
             outer.add(ctx);

@@ -3,7 +3,7 @@
 use crate::ctx::{Ctx, Done};
 use crate::rig::Rig;
 use crate::words::{Count, Plain};
-use smpcall::{CallError, Csd, Platform, PostError};
+use smpcall::{CallError, Csd, Platform, Posted};
 
 pub(super) fn p3_posted_by_a_thread_that_is_no_cpu<R: Rig>(ctx: Ctx<R>) -> Done {
     let (won, ran, done) = (ctx.share(Count::new)?, ctx.share(Count::new)?, ctx.share(Count::new)?);
@@ -21,9 +21,9 @@ pub(super) fn p3_posted_by_a_thread_that_is_no_cpu<R: Rig>(ctx: Ctx<R>) -> Done 
             for value in 1..=posts {
                 words[0].write(value);
                 match ctx.smp().post(target, csd) {
-                    Ok(()) => _ = won.add(1),
+                    Ok(Posted::Queued) => _ = won.add(1),
                     other => {
-                        ctx.note_same(other, Err(PostError::Busy { cpu: target }), "a post that did not win")
+                        ctx.note_same(other, Ok(Posted::Busy { cpu: target }), "a post that did not win")
                     }
                 }
                 ctx.pause(value % 4);
@@ -57,7 +57,7 @@ pub(super) fn p4_called_by_a_thread_that_is_no_cpu<R: Rig>(ctx: Ctx<R>) -> Done 
                     ctx.cpu()
                 });
                 ctx.note_same((got, local), (Ok(target), round + 1), "where a call from no CPU ran");
-                ctx.note_same(ctx.smp().post(target, csd), Ok(()), "a post from no CPU");
+                ctx.note_same(ctx.smp().post(target, csd), Ok(Posted::Queued), "a post from no CPU");
                 ctx.note(ctx.wait(csd).is_ok(), "a wait from no CPU");
                 ctx.note_same(data.read(), round + 1, "what the run wrote");
             }
@@ -75,7 +75,8 @@ pub(super) fn p9_posted_from_an_interrupt<R: Rig>(ctx: Ctx<R>) -> Done {
     let ran = ctx.place(Count::new())?;
     let csd = ctx.csd(move || _ = ran.add(1))?;
     for round in 1..=ctx.rounds().min(20) {
-        let post = || ctx.note_same(ctx.smp().post(target, csd), Ok(()), "a post from an interrupt");
+        let post =
+            || ctx.note_same(ctx.smp().post(target, csd), Ok(Posted::Queued), "a post from an interrupt");
         if !ctx.rig().interrupt(&post) {
             return Err(ctx.skip("there is no interrupt to post from"));
         }
@@ -89,7 +90,7 @@ pub(super) fn p9_posted_from_an_nmi<R: Rig>(ctx: Ctx<R>) -> Done {
     let target = ctx.next();
     let ran = ctx.place([const { Count::new() }; 2])?;
     let csd = ctx.csd(move || _ = ran[0].add(1))?;
-    let post = move || ctx.note_same(ctx.smp().post(target, csd), Ok(()), "a post from an NMI");
+    let post = move || ctx.note_same(ctx.smp().post(target, csd), Ok(Posted::Queued), "a post from an NMI");
     // One that comes in while a function runs, interrupts off.
     let interrupted = ctx.csd(move || {
         ctx.note(ctx.rig().nmi(&post), "there is an NMI in thread context, but none in a function");

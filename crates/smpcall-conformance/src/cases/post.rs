@@ -3,7 +3,7 @@
 use crate::ctx::{Ctx, Done};
 use crate::rig::Rig;
 use crate::words::Count;
-use smpcall::{CallError, Csd, PostError};
+use smpcall::{CallError, Csd, PostError, Posted};
 
 pub(super) fn p1_a_post_runs_once_on_the_cpu_it_names<R: Rig>(ctx: Ctx<R>) -> Done {
     let target = ctx.next();
@@ -90,8 +90,8 @@ pub(super) fn p5_posted_from_inside_it_runs_again<R: Rig>(ctx: Ctx<R>) -> Done {
         move || {
             ctx.note(!itself.is_pending(), "free before its function starts");
             if ran.add(1) + 1 < runs {
-                ctx.note_same(itself.post(target), Ok(()), "a post from inside");
-                let busy = Err(PostError::Busy { cpu: target });
+                ctx.note_same(itself.post(target), Ok(Posted::Queued), "a post from inside");
+                let busy = Ok(Posted::Busy { cpu: target });
                 ctx.note_same(itself.post(target), busy, "a second post from inside");
             }
         }
@@ -112,7 +112,11 @@ pub(super) fn p5_posted_from_inside_round_the_ring<R: Rig>(ctx: Ctx<R>) -> Done 
                 ctx.note(me < cpus, "it runs on a CPU of the ring");
                 let lap = ran_on[(me % cpus) as usize].add(1) + 1;
                 if lap < laps || me + 1 < cpus {
-                    ctx.note_same(itself.post((me + 1) % cpus), Ok(()), "a post to the next CPU from inside");
+                    ctx.note_same(
+                        itself.post((me + 1) % cpus),
+                        Ok(Posted::Queued),
+                        "a post to the next CPU from inside",
+                    );
                 }
             }
         })?;
@@ -168,7 +172,7 @@ pub(super) fn p9_posted_from_call_context<R: Rig>(ctx: Ctx<R>) -> Done {
         ran.add(1);
     })?;
     let question = ctx.csd(move || {
-        ctx.note_same(ctx.smp().post(me, answer), Ok(()), "a post from a function");
+        ctx.note_same(ctx.smp().post(me, answer), Ok(Posted::Queued), "a post from a function");
     })?;
     for round in 1..=ctx.rounds() {
         ctx.post(target, question)?;

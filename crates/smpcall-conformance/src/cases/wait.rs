@@ -3,7 +3,7 @@
 use crate::ctx::{Ctx, Done, Pairs};
 use crate::rig::Rig;
 use crate::words::{Count, Plain};
-use smpcall::{Cancel, Csd, Phase, Platform, WaitError};
+use smpcall::{Cancel, Csd, Phase, Platform, Posted, WaitError};
 
 pub(super) fn p4_wait_ends_with_the_pending_run<R: Rig>(ctx: Ctx<R>) -> Done {
     let target = ctx.next();
@@ -75,7 +75,7 @@ pub(super) fn p4_wait_while_it_is_posted_again_and_again<R: Rig>(ctx: Ctx<R>) ->
             move || {
                 begun.add(1);
                 if stop.get() == 0 {
-                    ctx.note_same(itself.post(1), Ok(()), "a post from inside");
+                    ctx.note_same(itself.post(1), Ok(Posted::Queued), "a post from inside");
                 }
                 ended.add(1);
             }

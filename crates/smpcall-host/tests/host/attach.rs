@@ -85,7 +85,7 @@ fn p8_detaching_runs_what_was_accepted() {
     let site = Site::new(Machine::builder().attachable(1));
     let csds: Vec<_> = (0..600).map(|_| counting()).collect();
     let here = site.attach(0).unwrap();
-    csds.iter().for_each(|(csd, _)| site.post(0, csd).unwrap());
+    csds.iter().for_each(|(csd, _)| _ = site.post(0, csd).unwrap());
     // Some of it is left over by a flush, and some is still in the queue.
     assert_eq!(here.poll(Budget::calls(NonZeroU32::new(5).unwrap())), Flushed::More(5));
     drop(here);
@@ -300,7 +300,7 @@ fn p9_a_budget_is_kept() {
     let site = Site::new(Machine::builder().owned(1).idle(Idle::Sleep).attachable(1));
     let here = site.attach(1).unwrap();
     let csds: Vec<_> = (0..10).map(|_| counting()).collect();
-    csds.iter().for_each(|(csd, _)| site.post(1, csd).unwrap());
+    csds.iter().for_each(|(csd, _)| _ = site.post(1, csd).unwrap());
     let four = Budget::calls(NonZeroU32::new(4).unwrap());
     assert_eq!(here.poll(four), Flushed::More(4));
     assert_eq!(here.poll(four), Flushed::More(4));

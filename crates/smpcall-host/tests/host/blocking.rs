@@ -2,7 +2,7 @@
 
 use crate::site::{Count, Flag, IDLES, Site, beside, bounded, counted, eventually, hold, rounds, sites};
 use smpcall_host::smpcall::{
-    Budget, CallError, DetachedError, Flushed, Phase, Platform, PostError, Stall, Told,
+    Budget, CallError, DetachedError, Flushed, Phase, Platform, PostError, Posted, Stall, Told,
 };
 use smpcall_host::{AttachError, Attached, Idle, Machine};
 use std::cell::RefCell;
@@ -174,11 +174,11 @@ fn p1_lazy_posts_wake_nobody_and_come_with_whatever_does() {
         let csd = counted(move || _ = count.up());
         for round in 0..rounds(50) {
             let rings = site.counts().rings;
-            assert_eq!(site.post_lazy(0, &csd), Ok(()));
+            assert_eq!(site.post_lazy(0, &csd), Ok(Posted::Queued));
             assert_eq!(site.counts().rings, rings);
             match round % 3 {
                 0 => assert_eq!(site.call(0, || ()), Ok(())),
-                1 => assert!(matches!(site.post(0, &csd), Ok(()) | Err(PostError::Busy { cpu: 0 }))),
+                1 => assert!(matches!(site.post(0, &csd), Ok(Posted::Queued) | Ok(Posted::Busy { cpu: 0 }))),
                 _ => {}
             }
             site.wait(&csd).unwrap();

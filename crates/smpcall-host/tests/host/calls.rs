@@ -1,7 +1,7 @@
 //! P4 and P10: waiting calls, and callers that sleep.
 
 use crate::site::{Count, Flag, IDLES, Site, bounded, counted, eventually, hold, rounds, sites};
-use smpcall_host::smpcall::{Budget, CallError, Csd, Flushed, Platform, WaitError};
+use smpcall_host::smpcall::{Budget, CallError, Csd, Flushed, Platform, Posted, WaitError};
 use smpcall_host::{Cores, Idle, Machine};
 use std::cell::RefCell;
 use std::sync::{Arc, Barrier, Mutex, mpsc};
@@ -181,7 +181,7 @@ fn p10_from_inside_a_function_only_a_self_call_is_allowed() {
     let (other, own, wait) = site
         .call(0, || {
             let held = site.post(1, &never);
-            assert_eq!(held, Ok(()));
+            assert_eq!(held, Ok(Posted::Queued));
             (site.call(1, || 1), site.call(0, || 2), site.call(0, || site.call(1, || 3)))
         })
         .unwrap();
@@ -221,7 +221,7 @@ fn p10_with_soft_interrupts_off_a_post_is_allowed_and_a_wait_is_not() {
     site.platform().irq_save();
     site.platform().irq_save();
     site.platform().irq_restore(());
-    assert_eq!(site.post(0, &csd), Ok(()));
+    assert_eq!(site.post(0, &csd), Ok(Posted::Queued));
     assert_eq!(site.call(0, || ()), Err(CallError::WouldDeadlock));
     assert_eq!(site.wait(&csd), Err(WaitError::WouldDeadlock));
     site.platform().irq_restore(());
@@ -298,7 +298,7 @@ fn p4_two_machines_do_not_mix() {
         // To the other machine this thread is no CPU, but it is in call context all the same.
         (other.platform().current_cpu(), other.call(1, || ()), other.post(1, &counted(|| ())))
     });
-    assert_eq!(inner, Ok((None, Err(CallError::WouldDeadlock), Ok(()))));
+    assert_eq!(inner, Ok((None, Err(CallError::WouldDeadlock), Ok(Posted::Queued))));
     assert_eq!((one.call(0, || 1), other.call(0, || 2)), (Ok(1), Ok(2)));
     let flag = Flag::default();
     assert_eq!(other.call(1, || flag.set()), Ok(()));

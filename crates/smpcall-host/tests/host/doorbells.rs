@@ -29,7 +29,7 @@ fn p7_the_first_entry_rings_and_the_others_do_not() {
     let (csds, runs) = csds(8);
     for batch in 1..=20 {
         // From another thread, which is no CPU, and from the CPU itself, in turn.
-        let post = || csds.iter().for_each(|csd| site.post(0, csd).unwrap());
+        let post = || csds.iter().for_each(|csd| _ = site.post(0, csd).unwrap());
         if batch % 2 == 0 {
             post()
         } else {
@@ -53,7 +53,7 @@ fn p7_a_cpu_that_polls_is_not_rung_until_it_parks() {
     let (csds, _) = csds(8);
     here.poll_begin();
     for _ in 0..10 {
-        csds.iter().for_each(|csd| site.post(0, csd).unwrap());
+        csds.iter().for_each(|csd| _ = site.post(0, csd).unwrap());
         assert_eq!(here.poll(Budget::DEFAULT), Flushed::All(8));
     }
     assert_eq!(site.counts().rings, 0);
@@ -72,7 +72,7 @@ fn p7_a_cpu_in_a_flush_is_not_rung() {
     let held = hold(&site, 0);
     let before = site.counts().rings;
     let (csds, runs) = csds(300);
-    csds.iter().for_each(|csd| site.post(0, csd).unwrap());
+    csds.iter().for_each(|csd| _ = site.post(0, csd).unwrap());
     assert_eq!(site.counts().rings, before);
     drop(held);
     eventually(|| runs.get() == 300);
@@ -86,14 +86,14 @@ fn p7_a_flush_that_stops_at_its_budget_rings_itself_once() {
     let site = Site::new(Machine::builder().attachable(1));
     let here = site.attach(0).unwrap();
     let (csds, runs) = csds(10);
-    csds.iter().for_each(|csd| site.post(0, csd).unwrap());
+    csds.iter().for_each(|csd| _ = site.post(0, csd).unwrap());
     assert_eq!(site.counts().rings, 1);
     assert_eq!(here.poll(budget(3)), Flushed::More(3));
     assert_eq!(site.counts().rings, 2);
     // The latch is set: no park may sleep on what was left over.
     assert_eq!((here.park(None), runs.get()), (7, 10));
     here.poll_begin();
-    csds.iter().for_each(|csd| site.post(0, csd).unwrap());
+    csds.iter().for_each(|csd| _ = site.post(0, csd).unwrap());
     assert_eq!(here.poll(budget(3)), Flushed::More(3), "which tells a loop that polls");
     assert_eq!(site.counts().rings, 2);
     assert_eq!(here.poll(Budget::DEFAULT), Flushed::All(7));
@@ -108,7 +108,7 @@ fn p7_an_owned_cpu_that_polls_for_ever_is_never_rung() {
     let before = site.counts();
     let (csds, runs) = csds(4);
     for round in 1..=rounds(2_000) {
-        csds.iter().for_each(|csd| site.post(0, csd).unwrap());
+        csds.iter().for_each(|csd| _ = site.post(0, csd).unwrap());
         eventually(|| runs.get() == 4 * round);
     }
     assert_eq!(site.counts(), before);
@@ -121,7 +121,7 @@ fn p7_an_owned_cpu_is_rung_at_most_once_for_each_time_it_slept() {
         let site = Site::owned(1, idle);
         let (csds, runs) = csds(4);
         for round in 1..=rounds(2_000) {
-            csds.iter().for_each(|csd| site.post(0, csd).unwrap());
+            csds.iter().for_each(|csd| _ = site.post(0, csd).unwrap());
             eventually(|| runs.get() == 4 * round);
         }
         let counts = site.counts();
@@ -150,7 +150,7 @@ fn p7_no_more_rings_than_parks_and_no_entry_without_one() {
     beside(park, || {
         online.wait();
         for round in 1..=rounds(3_000) {
-            csds.iter().for_each(|csd| site.post(0, csd).unwrap());
+            csds.iter().for_each(|csd| _ = site.post(0, csd).unwrap());
             eventually(|| runs.get() == 6 * round);
         }
         let rings = site.counts().rings;

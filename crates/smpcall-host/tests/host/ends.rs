@@ -1,7 +1,7 @@
 //! P8: how a machine ends, by whomever and whenever.
 
 use crate::site::{Count, Flag, IDLES, Site, Witness, bounded, counted, cyclic, eventually, hold};
-use smpcall_host::smpcall::{CallError, PostError, Told};
+use smpcall_host::smpcall::{CallError, PostError, Posted, Told};
 use smpcall_host::{Machine, ShutdownError};
 use std::sync::{Arc, Barrier};
 use std::thread;
@@ -22,7 +22,7 @@ fn p8_what_was_accepted_has_run_when_the_shutdown_returns() {
             })
             .collect();
         let held = [hold(&site, 0), hold(&site, 1)];
-        (0..).zip(&csds).for_each(|(nth, csd)| site.post(nth % 2, csd).unwrap());
+        (0..).zip(&csds).for_each(|(nth, csd)| _ = site.post(nth % 2, csd).unwrap());
         assert_eq!(runs.get(), 0);
         thread::scope(|scope| {
             let ends = scope.spawn(|| site.shutdown());
@@ -92,7 +92,7 @@ fn p8_an_attached_thread_shuts_the_machine_down_and_stays_a_cpu() {
     assert_eq!(site.shutdown(), Ok(()));
     assert_eq!(site.call(0, || ()), Err(CallError::Offline));
     let csd = counted(|| ());
-    assert_eq!(site.post(2, &csd), Ok(()));
+    assert_eq!(site.post(2, &csd), Ok(Posted::Queued));
     assert_eq!(here.park(None), 1);
     // From inside a function of its own as well: it is not one of the threads that end.
     assert_eq!(site.call(2, || site.shutdown()), Ok(Ok(())));
@@ -147,7 +147,7 @@ fn p8_functions_that_run_last_are_refused_by_their_own_cpu() {
             move || {
                 let itself = itself.upgrade().expect("a run holds a count");
                 if handle.is_online_racy(0) {
-                    assert_eq!(handle.post(0, &itself), Ok(()));
+                    assert_eq!(handle.post(0, &itself), Ok(Posted::Queued));
                 } else {
                     assert_eq!(handle.post(0, &itself), Err(OFFLINE));
                     assert_eq!(handle.call(0, || 3), Ok(3), "a self call is part of the function");

@@ -124,7 +124,7 @@ fn p11_what_is_queued_behind_a_panic_runs() {
         })
         .collect();
     let held = hold(&site, 0);
-    csds.iter().for_each(|csd| site.post(0, csd).unwrap());
+    csds.iter().for_each(|csd| _ = site.post(0, csd).unwrap());
     std::thread::scope(|scope| {
         let throws = scope.spawn(|| thrown(|| site.call(0, || throw(5_u8))).downcast_ref() == Some(&5_u8));
         let returns = scope.spawn(|| site.call(0, || 6_u8));
@@ -157,7 +157,7 @@ fn p11_panics_while_a_machine_ends_are_caught_too() {
     let site = Site::owned(1, Idle::Sleep);
     let csds: Vec<_> = (0..10).map(|number| counted(move || throw(number))).collect();
     let held = hold(&site, 0);
-    csds.iter().for_each(|csd| site.post(0, csd).unwrap());
+    csds.iter().for_each(|csd| _ = site.post(0, csd).unwrap());
     let key = held.key();
     crate::site::beside(
         || {

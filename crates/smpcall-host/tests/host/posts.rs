@@ -1,7 +1,7 @@
 //! P1, P3, P5, P6 and `cancel`, one poster at a time.
 
 use crate::site::{Count, Flag, Site, bounded, counted, cyclic, eventually, hold, rounds, sites};
-use smpcall_host::smpcall::{Cancel, Chain, Csd, Platform, PostError, Told};
+use smpcall_host::smpcall::{Cancel, Chain, Csd, Platform, PostError, Posted, Told};
 use smpcall_host::{Idle, Machine};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -18,7 +18,7 @@ fn p1_a_post_runs_once_on_the_cpu_it_named() {
                 counted(move || ran_on.lock().unwrap().push(handle.platform().current_cpu()))
             };
             for _ in 0..3 {
-                assert_eq!(site.post(cpu, &csd), Ok(()));
+                assert_eq!(site.post(cpu, &csd), Ok(Posted::Queued));
                 site.wait(&csd).unwrap();
             }
             assert_eq!(*ran_on.lock().unwrap(), [Some(cpu); 3]);
@@ -37,7 +37,7 @@ fn p1_every_cpu_posts_to_every_other_and_to_itself() {
                     let runs = Arc::clone(&runs);
                     counted(move || _ = runs.up())
                 };
-                assert_eq!(site.call(from, || site.post(to, &csd)), Ok(Ok(())));
+                assert_eq!(site.call(from, || site.post(to, &csd)), Ok(Ok(Posted::Queued)));
                 site.wait(&csd).unwrap();
             }
         }
@@ -57,9 +57,9 @@ fn p3_busy_names_the_cpu_to_every_poster() {
     let held = hold(&site, 2);
     site.post(2, &csd).unwrap();
     for to in 0..4 {
-        assert_eq!(site.post(to, &csd), Err(PostError::Busy { cpu: 2 }), "a thread that is no CPU");
+        assert_eq!(site.post(to, &csd), Ok(Posted::Busy { cpu: 2 }), "a thread that is no CPU");
         for from in [0, 1, 3] {
-            assert_eq!(site.call(from, || site.post(to, &csd)), Ok(Err(PostError::Busy { cpu: 2 })));
+            assert_eq!(site.call(from, || site.post(to, &csd)), Ok(Ok(Posted::Busy { cpu: 2 })));
         }
     }
     drop(held);
@@ -85,7 +85,11 @@ fn p5_a_function_posts_itself_to_its_own_and_to_the_next_cpu() {
                         if runs.up() < last {
                             let here = handle.platform().current_cpu().expect("functions run on CPUs");
                             let itself = itself.upgrade().expect("a run holds a count");
-                            assert_eq!(handle.post((here + step) % cpus, &itself), Ok(()), "free inside");
+                            assert_eq!(
+                                handle.post((here + step) % cpus, &itself),
+                                Ok(Posted::Queued),
+                                "free inside"
+                            );
                         }
                     }
                 })
@@ -111,7 +115,7 @@ fn p6_calls_of_one_sender_run_in_their_order_also_past_a_budget() {
         let csds: Vec<_> = (0..CSDS).map(csd).collect();
         let held = hold(&site, 1);
         let (singly, chained) = csds.split_at(CSDS / 2);
-        singly.iter().for_each(|csd| site.post(1, csd).unwrap());
+        singly.iter().for_each(|csd| _ = site.post(1, csd).unwrap());
         drop(held);
         let chain = site.post_all(1, chained).unwrap();
         assert_eq!(chain.queued as usize, chained.len());
@@ -135,7 +139,7 @@ fn p6_each_senders_calls_keep_their_order_among_others() {
                     counted(move || order.lock().unwrap().push((sender, number)))
                 };
                 let csds: Vec<_> = (0..rounds(2_000)).map(csd).collect();
-                csds.iter().for_each(|csd| site.post(1, csd).unwrap());
+                csds.iter().for_each(|csd| _ = site.post(1, csd).unwrap());
                 csds.iter().for_each(|csd| site.wait(csd).unwrap());
             });
         }
@@ -186,7 +190,7 @@ fn p1_a_chain_counts_what_it_queued_and_what_was_queued_before() {
         })
         .collect();
     let (first, second) = (hold(&site, 0), hold(&site, 1));
-    csds[..3].iter().for_each(|csd| site.post(0, csd).unwrap());
+    csds[..3].iter().for_each(|csd| _ = site.post(0, csd).unwrap());
     assert!(matches!(csds[2].cancel(), Cancel::Removed { told: Told::No }));
     let Chain { queued, busy, cancelled, .. } = site.post_all(1, &csds).unwrap();
     assert_eq!((queued, busy, cancelled), (5, 2, 1));
@@ -206,19 +210,19 @@ fn p1_a_cancelled_run_does_not_happen_and_a_revived_one_does() {
     };
     let held = hold(&site, 1);
     site.post(1, &csd).unwrap();
-    assert_eq!(site.post(1, &csd), Err(PostError::Busy { cpu: 1 }));
+    assert_eq!(site.post(1, &csd), Ok(Posted::Busy { cpu: 1 }));
     assert_eq!(csd.cancel(), Cancel::Removed { told: Told::Yes }, "the canceller owes the second poster");
     assert_eq!(csd.cancel(), Cancel::NotPending);
     assert_eq!(site.post(0, &csd), Err(PostError::Cancelled { cpu: 1 }));
     drop(held);
     // It is let go of when that CPU has flushed.
-    eventually(|| site.post(0, &csd) == Ok(()));
+    eventually(|| site.post(0, &csd) == Ok(Posted::Queued));
     site.wait(&csd).unwrap();
     assert_eq!(runs.get(), 1);
     let held = hold(&site, 1);
     site.post(1, &csd).unwrap();
     assert_eq!(csd.cancel(), Cancel::Removed { told: Told::No });
-    assert_eq!(site.post(1, &csd), Err(PostError::Busy { cpu: 1 }), "which gives it its run back");
+    assert_eq!(site.post(1, &csd), Ok(Posted::Busy { cpu: 1 }), "which gives it its run back");
     drop(held);
     site.wait(&csd).unwrap();
     assert_eq!(runs.get(), 2);

@@ -2,7 +2,7 @@
 
 use crate::site::{Count, Site, bounded, counted, eventually, hold, rounds, sites};
 use smpcall_host::Idle;
-use smpcall_host::smpcall::{Platform, PostError};
+use smpcall_host::smpcall::{Platform, Posted};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -34,8 +34,8 @@ fn p1_raced_posts_run_as_often_as_they_were_accepted() {
                     for round in 0..rounds(3_000) as usize {
                         let cpu = (round + poster) % csds.len();
                         match site.post(cpu as u32, &csds[cpu]) {
-                            Ok(()) => _ = counts[cpu][2].up(),
-                            busy => assert_eq!(busy, Err(PostError::Busy { cpu: cpu as u32 })),
+                            Ok(Posted::Queued) => _ = counts[cpu][2].up(),
+                            busy => assert_eq!(busy, Ok(Posted::Busy { cpu: cpu as u32 })),
                         }
                     }
                 });
@@ -85,7 +85,7 @@ fn p2_whoever_is_told_busy_is_seen_by_the_run_to_come() {
                     for value in 1..=rounds(3_000) {
                         poster.write(value);
                         let answer = site.post(1, csd);
-                        assert!(matches!(answer, Ok(()) | Err(PostError::Busy { cpu: 1 })), "{answer:?}");
+                        assert!(matches!(answer, Ok(Posted::Queued | Posted::Busy { cpu: 1 })), "{answer:?}");
                         // Ok or Busy: a run was to begin, and it is over now, whoever's it was.
                         site.wait(csd).unwrap();
                         assert!(poster.seen() >= value, "saw {}, not {value}", poster.seen());
@@ -107,12 +107,12 @@ fn p2_whoever_is_told_busy_while_the_target_is_held_is_seen_when_it_goes_on() {
     };
     for value in 1..=rounds(300) {
         let held = hold(&site, 1);
-        assert_eq!(site.post(1, &csd), Ok(()));
+        assert_eq!(site.post(1, &csd), Ok(Posted::Queued));
         thread::scope(|scope| {
             for poster in posters.iter() {
                 scope.spawn(|| {
                     poster.write(value);
-                    assert_eq!(site.post(1, &csd), Err(PostError::Busy { cpu: 1 }));
+                    assert_eq!(site.post(1, &csd), Ok(Posted::Busy { cpu: 1 }));
                 });
             }
         });
@@ -140,8 +140,8 @@ fn p2_the_last_of_a_burst_is_seen_on_whichever_cpu_it_runs() {
                         for round in 0..100 {
                             poster.write(burst * 1_000 + round);
                             match site.post((number + round) % cpus, csd) {
-                                Ok(()) => {}
-                                Err(PostError::Busy { cpu }) => assert!(cpu < cpus),
+                                Ok(Posted::Queued) => {}
+                                Ok(Posted::Busy { cpu }) => assert!(cpu < cpus),
                                 other => panic!("{other:?}"),
                             }
                         }
@@ -168,16 +168,16 @@ fn p3_cpus_and_other_threads_post_one_csd() {
             let (handle, csd, accepted) = (site.handle(), Arc::clone(&csd), Arc::clone(&accepted));
             counted(move || {
                 for _ in 0..rounds(2_000) {
-                    if handle.post(3, &csd).is_ok() {
+                    if handle.post(3, &csd).is_ok_and(Posted::is_queued) {
                         accepted.up();
                     }
                 }
             })
         })
         .collect();
-    (0..).zip(&from_cpus).for_each(|(cpu, csd)| site.post(cpu, csd).unwrap());
+    (0..).zip(&from_cpus).for_each(|(cpu, csd)| _ = site.post(cpu, csd).unwrap());
     for _ in 0..rounds(2_000) {
-        if site.post(3, &csd).is_ok() {
+        if site.post(3, &csd).is_ok_and(Posted::is_queued) {
             accepted.up();
         }
     }

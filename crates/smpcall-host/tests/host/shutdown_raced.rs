@@ -1,7 +1,7 @@
 //! P8 under load: every answer is counted against what ran.
 
 use crate::site::{Count, IDLES, Site, bounded, counted, rounds};
-use smpcall_host::smpcall::{CallError, PostError};
+use smpcall_host::smpcall::{CallError, PostError, Posted};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -29,11 +29,11 @@ impl Books {
         let mut refused = 0;
         for csd in csds.iter().cycle() {
             match site.post(cpu, csd) {
-                Ok(()) => {
+                Ok(Posted::Queued) => {
                     assert_eq!(refused, 0, "a CPU that was offline accepts no more");
                     self.posts_accepted.up();
                 }
-                Err(PostError::Busy { .. }) => thread::yield_now(),
+                Ok(Posted::Busy { .. }) => thread::yield_now(),
                 Err(PostError::Offline { .. }) => refused += 1,
                 other => panic!("{other:?}"),
             }
@@ -125,8 +125,8 @@ fn p8_an_attached_cpu_that_comes_and_goes_loses_nothing() {
                 .collect();
             for csd in csds.iter().cycle() {
                 match site.post(0, csd) {
-                    Ok(()) => _ = accepted.up(),
-                    Err(PostError::Busy { cpu: 0 } | PostError::Offline { .. }) => thread::yield_now(),
+                    Ok(Posted::Queued) => _ = accepted.up(),
+                    Ok(Posted::Busy { cpu: 0 }) | Err(PostError::Offline { .. }) => thread::yield_now(),
                     other => panic!("{other:?}"),
                 }
                 if stop.is_set() {

@@ -1,7 +1,7 @@
 //! P12: machines that somebody listens to.
 
 use crate::site::{bounded, counted, eventually, rounds};
-use smpcall_host::smpcall::{Event, PostError, To, What};
+use smpcall_host::smpcall::{Event, Posted, To, What};
 use smpcall_host::{Counters, Idle, Latencies, Machine, Trace};
 use std::sync::Mutex;
 use std::thread;
@@ -17,8 +17,8 @@ fn p12_counts_agree_when_nothing_is_under_way() {
             let (mut queued, mut busy) = (0, 0);
             for round in 0..rounds(2000) {
                 match machine.post(round % 3, &csd) {
-                    Ok(()) => queued += 1,
-                    Err(PostError::Busy { .. }) => busy += 1,
+                    Ok(Posted::Queued) => queued += 1,
+                    Ok(Posted::Busy { .. }) => busy += 1,
                     Err(other) => panic!("{other}"),
                 }
                 machine.call(round % 3, || ()).unwrap();

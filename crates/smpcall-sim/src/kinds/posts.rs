@@ -3,7 +3,7 @@
 use crate::ground::{Ground, Haste};
 use crate::history::{Act, Came};
 use crate::scenario::{Draw, Op, Plan};
-use smpcall_instrumented::{Cancel, Chain, PostError, Told};
+use smpcall_instrumented::{Cancel, Chain, PostError, Posted, Told};
 
 pub(super) fn draw_shared(draw: &mut Draw, _thread: usize) -> Op {
     let csd = *draw.rng.pick(&draw.shared);
@@ -78,10 +78,17 @@ pub(super) fn lull(ground: &'static Ground, op: &Op) {
     }
 }
 
+/// What a poster was answered whose run is to come.
+pub(crate) fn came_of_posted(posted: Posted) -> Came {
+    match posted {
+        Posted::Queued => Came::Ok,
+        Posted::Busy { cpu } => Came::Busy(cpu),
+    }
+}
+
 /// What a refused poster was told.
 pub(crate) fn came_of(error: PostError) -> Came {
     match error {
-        PostError::Busy { cpu } => Came::Busy(cpu),
         PostError::Offline { told } => Came::Offline { told: told == Told::Yes },
         PostError::Cancelled { cpu } => Came::Cancelled(cpu),
         PostError::NoSuchCpu => Came::Unexpected,
@@ -108,7 +115,7 @@ pub(super) fn counted(ground: &'static Ground, op: &Op) {
     let target = op.cpus[0];
     ground.op(Act::Counted { target }, |number| {
         let csd = ground.counted_csd(number, op.flag);
-        ground.machine.post_counted(target, &csd).map_or_else(came_of, |()| Came::Ok)
+        ground.machine.post_counted(target, &csd).map_or_else(came_of, came_of_posted)
     });
 }
 

@@ -3,7 +3,7 @@
 use super::cost::{Cost, Ps, ps};
 use super::machine::{Body, machine};
 use super::ours::{Machine as Core, core};
-use smpcall_instrumented::{Budget, Csd, Flushed, Sleep, To};
+use smpcall_instrumented::{Budget, Csd, Flushed, Posted, Sleep, To};
 use smpcall_sim_atomics::{self as memory, AtomicU32, Kind, Ordering};
 use std::cell::Cell;
 use std::pin::Pin;
@@ -139,7 +139,7 @@ pub fn oneself(cost: &Cost) -> f64 {
         smp.as_ref().online().expect("once");
         smp.poll_begin();
         trips(&time, || {
-            assert_eq!(smp.post(0, &csd), Ok(()));
+            assert_eq!(smp.post(0, &csd), Ok(Posted::Queued));
             assert_eq!(smp.flush(Budget::DEFAULT), Flushed::All(1));
         });
     };
@@ -262,7 +262,7 @@ fn caller(pair: Pair, smp: Pin<Rc<Core>>, took: Rc<Cell<u64>>, stop: Rc<Cell<boo
                 trips(&took, || {
                     // Acquire: pairs with the function.
                     let before = seen.0.load(Ordering::Acquire);
-                    assert_eq!(smp.post(1, &csd), Ok(()));
+                    assert_eq!(smp.post(1, &csd), Ok(Posted::Queued));
                     // Acquire: as above.
                     while seen.0.load(Ordering::Acquire) == before {
                         machine().relax();

@@ -6,6 +6,7 @@ use crate::error::PostError;
 use crate::foreign::{Entry, ForeignCsd};
 use crate::percpu::{PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
+use crate::posted::Posted;
 use crate::queue::Seen;
 use crate::state::{Claim, Haste, Kind, Snapshot};
 use crate::trace::{CallKind, What, told};
@@ -18,13 +19,13 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// # Safety
     ///
     /// 1. From an `Ok` until its function begins, the csd stays alive and in place, and nobody writes to it but by this
-    ///    function. Whoever is told [`Busy`](PostError::Busy) has not changed it either.
+    ///    function. Whoever is told [`Busy`](Posted::Busy) has not changed it either.
     /// 2. The port's [`run_foreign`](Platform::run_foreign) may call its function with its argument on any CPU, as often as
     ///    it is posted, and at the same time on several if it is posted to several.
     #[inline]
-    pub unsafe fn post_foreign(&self, cpu: u32, csd: &ForeignCsd) -> Result<(), PostError> {
+    pub unsafe fn post_foreign(&self, cpu: u32, csd: &ForeignCsd) -> Result<Posted, PostError> {
         match csd.0.state.rely(cpu, Haste::Now) {
-            Some(lost) => Err(self.refuse(&csd.0, lost)),
+            Some(lost) => self.answer_lost(&csd.0, lost),
             // SAFETY: the caller's promise.
             None => unsafe { self.post_foreign_free(cpu, &csd.0) },
         }
@@ -36,7 +37,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     ///
     /// As for [`Smp::post_foreign`].
     #[inline(never)]
-    unsafe fn post_foreign_free(&self, cpu: u32, header: &Header) -> Result<(), PostError> {
+    unsafe fn post_foreign_free(&self, cpu: u32, header: &Header) -> Result<Posted, PostError> {
         let target = self.cpu(cpu).ok_or(PostError::NoSuchCpu)?;
         let guess = target.door.0.head.look();
         if guess == Seen::Offline {
@@ -45,13 +46,15 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         }
         // From the claim to the ring nobody on this CPU may wait for us, as in `post`.
         let _irq = IrqGuard::new(&self.platform);
-        self.claim_foreign(cpu, header)?;
+        if let Err(lost) = self.claim_foreign(cpu, header) {
+            return lost;
+        }
         // SAFETY: the claim is ours, and nothing is pushed yet.
         told!(self, unsafe { queue_foreign(cpu, header) });
         header.stamp.set(&self.platform);
         // SAFETY: its claim is ours, and the caller keeps it alive and in place (I5).
         if unsafe { self.push_one(cpu, target, header, false, guess) } {
-            return Ok(());
+            return Ok(Posted::Queued);
         }
         let told = if header.state.unlock(cpu).is_told() { Told::Yes } else { Told::No };
         Err(PostError::Offline { told })
@@ -64,9 +67,9 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     ///
     /// As for [`Smp::post_foreign`]; and the caller stays on its CPU.
     #[inline]
-    pub unsafe fn post_foreign_or_run(&self, cpu: u32, csd: &ForeignCsd) -> Result<(), PostError> {
+    pub unsafe fn post_foreign_or_run(&self, cpu: u32, csd: &ForeignCsd) -> Result<Posted, PostError> {
         match csd.0.state.rely(cpu, Haste::Now) {
-            Some(lost) => Err(self.refuse(&csd.0, lost)),
+            Some(lost) => self.answer_lost(&csd.0, lost),
             None => match self.here().filter(|(here, _)| *here == cpu) {
                 // SAFETY: the caller's promise.
                 Some((_, here)) => unsafe { self.run_foreign_here(cpu, here, &csd.0) },
@@ -80,7 +83,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     ///
     /// As for [`Smp::post_foreign_or_run`]; and `here` is the caller's CPU.
     #[inline(never)]
-    unsafe fn run_foreign_here(&self, cpu: u32, here: &PerCpu, header: &Header) -> Result<(), PostError> {
+    unsafe fn run_foreign_here(&self, cpu: u32, here: &PerCpu, header: &Header) -> Result<Posted, PostError> {
         // Before the looks: an interrupt's flush between them would take the list, and leave some of it over.
         let _irq = IrqGuard::new(&self.platform);
         let own = &here.own.0;
@@ -88,19 +91,21 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             // SAFETY: the caller's promise.
             return unsafe { self.post_foreign_free(cpu, header) };
         }
-        self.claim_foreign(cpu, header)?;
+        if let Err(lost) = self.claim_foreign(cpu, header) {
+            return lost;
+        }
         own.set_in_call(true);
         // SAFETY: the claim is ours, and so the run.
         unsafe { self.run_foreign(cpu, here, header, header.state.look_racy()) };
         own.set_in_call(false);
-        Ok(())
+        Ok(Posted::Queued)
     }
 
     #[inline]
-    fn claim_foreign(&self, cpu: u32, header: &Header) -> Result<(), PostError> {
+    fn claim_foreign(&self, cpu: u32, header: &Header) -> Result<(), Result<Posted, PostError>> {
         match header.state.claim_as(Kind::Foreign, cpu, Haste::Now) {
             Claim::Won => Ok(()),
-            lost => Err(self.refuse(header, lost)),
+            lost => Err(self.answer_lost(header, lost)),
         }
     }
 

@@ -14,6 +14,7 @@ use crate::csd::{Header, Post, Told};
 use crate::error::PostError;
 use crate::percpu::{Batch, PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
+use crate::posted::Posted;
 use crate::queue::{List, Pushed, Seen};
 use crate::state::{Claim, Haste, Linked};
 use crate::trace::{CallKind, What, queue, told};
@@ -35,11 +36,11 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// # Errors
     ///
     /// As for [`Smp::post`]; the run that `Busy` promises may be a lazy one.
-    pub fn post_lazy<T: Post>(&self, cpu: u32, csd: T) -> Result<(), PostError> {
+    pub fn post_lazy<T: Post>(&self, cpu: u32, csd: T) -> Result<Posted, PostError> {
         let target = self.cpu(cpu).ok_or(PostError::NoSuchCpu)?;
         let header = csd.header();
         if let Some(lost) = header.state.rely(cpu, Haste::Lazy) {
-            return Err(self.refuse(header, lost));
+            return self.answer_lost(header, lost);
         }
         let guess = target.own.0.lazy.look();
         if guess == Seen::Offline {
@@ -51,7 +52,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let _irq = IrqGuard::new(&self.platform);
         let claim = header.state.claim(cpu, Haste::Lazy);
         if claim != Claim::Won {
-            return Err(self.refuse(header, claim));
+            return self.answer_lost(header, claim);
         }
         let runs = header.state.look_racy().runs();
         let work = csd.work();
@@ -71,7 +72,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         if header.state.link(runs) == Linked::Hurried {
             self.summon_for_lazy(cpu);
         }
-        Ok(())
+        Ok(Posted::Queued)
     }
 
     /// Summons the CPU of a csd that was lazy until the caller's claim was lost to it ([`Claim::Hurried`]).

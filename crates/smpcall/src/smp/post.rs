@@ -6,6 +6,7 @@ use crate::csd::{Header, Op, Post, Told};
 use crate::error::PostError;
 use crate::percpu::{PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
+use crate::posted::Posted;
 use crate::queue::{Pushed, Seen};
 use crate::state::{Claim, Haste};
 use crate::trace::{CallKind, What, queue, told};
@@ -31,21 +32,23 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// Context: any; interrupts off, call context and NMI included. Progress: lock-free; takes no lock, allocates
     /// nothing, waits for no other CPU (P9).
     ///
+    /// Both answers are of success: [`Queued`](Posted::Queued), and [`Busy`](Posted::Busy), which is a promise (P2). So `?` is right.
+    ///
     /// # Errors
     ///
-    /// [`PostError`]; each variant says what to do. [`Busy`](PostError::Busy) is a promise, not a failure (P2).
+    /// [`PostError`]: what is not going to run. Each variant says what to do.
     #[inline]
-    pub fn post<T: Post>(&self, cpu: u32, csd: T) -> Result<(), PostError> {
+    pub fn post<T: Post>(&self, cpu: u32, csd: T) -> Result<Posted, PostError> {
         let target = self.cpu(cpu).ok_or(PostError::NoSuchCpu)?;
         match csd.header().state.rely(cpu, Haste::Now) {
-            Some(lost) => Err(self.refuse(csd.header(), lost)),
+            Some(lost) => self.answer_lost(csd.header(), lost),
             None => self.post_free(cpu, target, csd),
         }
     }
 
     /// Posts a csd that was seen free. Apart from `post`, so that a Busy answer is only a few instructions.
     #[inline(never)]
-    fn post_free<T: Post>(&self, cpu: u32, target: &PerCpu, csd: T) -> Result<(), PostError> {
+    fn post_free<T: Post>(&self, cpu: u32, target: &PerCpu, csd: T) -> Result<Posted, PostError> {
         let guess = target.door.0.head.look();
         if guess == Seen::Offline {
             // Without a claim: nobody can have been told Busy.
@@ -58,7 +61,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let _irq = IrqGuard::new(&self.platform);
         let claim = header.state.claim(cpu, Haste::Now);
         if claim != Claim::Won {
-            return Err(self.refuse_late(header, claim));
+            return self.answer_lost_late(header, claim);
         }
         let work = csd.work();
         told!(self, queue(cpu, header, &work, CallKind::Posted));
@@ -67,7 +70,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         header.stamp.set(&self.platform);
         // SAFETY: its claim is ours, and `T: Post` keeps it alive and in place (I5).
         if unsafe { self.push_one(cpu, target, header, false, guess) } {
-            return Ok(());
+            return Ok(Posted::Queued);
         }
         // SAFETY: the push was refused, so the claim is still ours.
         Err(PostError::Offline { told: unsafe { let_go(header, cpu) } })
@@ -119,27 +122,27 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         self.platform.ring(cpu);
     }
 
-    /// As [`Self::refuse`], after a look that found the csd free.
+    /// As [`Self::answer_lost`], after a look that found the csd free.
     #[cold]
     #[inline(never)]
-    fn refuse_late(&self, header: &Header, lost: Claim) -> PostError {
-        self.refuse(header, lost)
+    fn answer_lost_late(&self, header: &Header, lost: Claim) -> Result<Posted, PostError> {
+        self.answer_lost(header, lost)
     }
 
     /// What a poster is told that has not won the claim.
     #[inline(always)]
-    pub(super) fn refuse(&self, header: &Header, lost: Claim) -> PostError {
+    pub(super) fn answer_lost(&self, header: &Header, lost: Claim) -> Result<Posted, PostError> {
         match lost {
             Claim::Busy(cpu) => {
                 told!(self, What::Busy { cpu, csd: header.name() });
-                PostError::Busy { cpu }
+                Ok(Posted::Busy { cpu })
             }
             Claim::Hurried(cpu) => {
                 self.hurry_linked(header, cpu);
-                PostError::Busy { cpu }
+                Ok(Posted::Busy { cpu })
             }
-            Claim::Cancelled(cpu) => PostError::Cancelled { cpu },
-            Claim::Won => unreachable!("a claim that is won is not refused"),
+            Claim::Cancelled(cpu) => Err(PostError::Cancelled { cpu }),
+            Claim::Won => unreachable!("a claim that is won is not lost"),
         }
     }
 

@@ -93,7 +93,7 @@ fn a_post_to_a_cpu_that_ends_its_wait() {
             m.post(0, csd)
         });
         assert_eq!(m.on(0, || m.call(1, || called.add())), Ok(()));
-        assert_eq!(other.join().unwrap(), Ok(()));
+        assert_eq!(other.join().unwrap(), Ok(smpcall::Posted::Queued));
         m.finish(0);
         assert_eq!(posted.get(), 1);
     });

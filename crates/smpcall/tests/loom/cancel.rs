@@ -1,7 +1,7 @@
 //! `cancel` against the flush, and what it owes (P1, P2).
 
 use crate::port::{model, model_within};
-use smpcall::{Cancel, PostError::Busy, Told};
+use smpcall::{Cancel, Posted, Told};
 
 const REMOVED: Cancel = Cancel::Removed { told: Told::No };
 
@@ -50,7 +50,7 @@ fn a_canceller_sees_those_told_busy() {
         if cancel == (Cancel::Removed { told: Told::Yes }) {
             assert_eq!(data.get(), 1, "P2: told, and does not see what it owes");
         }
-        assert_eq!(loser.join().unwrap(), Err(Busy { cpu: 1 }));
+        assert_eq!(loser.join().unwrap(), Ok(Posted::Busy { cpu: 1 }));
         m.finish(1);
         assert_eq!(seen.get() == 0, cancel == (Cancel::Removed { told: Told::Yes }), "{cancel:?}");
     });
@@ -96,7 +96,7 @@ fn post_cancel_and_flush() {
             (cancel, cancel != (Cancel::Removed { told: Told::Yes }) || data.get() == 1)
         });
         let _ = m.answer(1);
-        let busy = poster.join().unwrap().is_err();
+        let busy = poster.join().unwrap() == Ok(Posted::Busy { cpu: 1 });
         let (cancel, sees) = canceller.join().unwrap();
         m.finish(1);
         assert!(sees, "P2: told, and does not see what it owes");

@@ -1,8 +1,8 @@
 //! `post_all`: a chain of csds with one push (P1, P2, P6, P7, P8).
 
 use crate::port::{model, model_within};
-use smpcall::PostError::{Busy, Offline};
-use smpcall::{Csd, Told};
+use smpcall::PostError::Offline;
+use smpcall::{Csd, Posted, Told};
 
 /// P6, P7: a chain against a flush. All of it is taken, in the order given, or none; and it rings once at most. Bounds: a
 /// chain of two, behind one entry.
@@ -52,7 +52,7 @@ fn a_refused_chain_answers_for_those_told_busy() {
         });
         let loser = m.thread(None, move || {
             data.set(1);
-            m.post(1, &csds[0]) == Err(Busy { cpu: 1 })
+            m.post(1, &csds[0]) == Ok(Posted::Busy { cpu: 1 })
         });
         let _ = m.on(1, || m.offline()).unwrap();
         let (told, busy) = (chain.join().unwrap(), loser.join().unwrap());

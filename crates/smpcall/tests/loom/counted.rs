@@ -1,7 +1,7 @@
 //! P11: counted csds. The counts are std's, which loom does not see; the orders in which the steps come are its own.
 
 use crate::port::{Tally, Word, model};
-use smpcall::Csd;
+use smpcall::{Csd, Posted};
 use std::sync::Arc;
 
 /// What a csd's function owns.
@@ -35,7 +35,7 @@ fn freed_once_and_not_while_it_runs() {
             let (freed, step) = (m.tally(), m.word());
             let inside = Inside { freed, running: Tally::default(), step };
             let csd = Arc::new(Csd::new(move || inside.run()));
-            let poster = m.thread(None, move || m.post(1, &csd).is_ok());
+            let poster = m.thread(None, move || m.post(1, &csd).is_ok_and(Posted::is_queued));
             if offline {
                 let _ = m.on(1, || m.offline()).unwrap();
             } else {
@@ -60,7 +60,7 @@ fn each_run_gives_back_its_own_count() {
             inside.run();
         }));
         m.post(1, &csd).unwrap();
-        let poster = m.thread(None, move || u32::from(m.post(1, &csd).is_ok()));
+        let poster = m.thread(None, move || u32::from(m.post(1, &csd).is_ok_and(Posted::is_queued)));
         let _ = m.answer(1);
         let oks = 1 + poster.join().unwrap();
         m.finish(1);

@@ -1,7 +1,7 @@
 //! P7: a post against a target that looks, rests, polls, or stops at its budget.
 
 use crate::port::{budget, model, model_within};
-use smpcall::{Budget, Flushed, Sleep};
+use smpcall::{Budget, Flushed, Posted, Sleep};
 
 /// P7: a push against a flush that leaves. If the push comes first, the flush finds a list in place of its mark, goes
 /// round again, and nobody rings. If the mark is back at `IDLE` first, the push owes the ring. Bounds: one push.
@@ -13,7 +13,7 @@ fn a_push_against_a_flush_that_leaves() {
         m.post(1, first).unwrap();
         let poster = m.thread(None, move || m.post(1, second));
         let _ = m.answer(1);
-        assert_eq!(poster.join().unwrap(), Ok(()));
+        assert_eq!(poster.join().unwrap(), Ok(Posted::Queued));
         let rings = m.rings(1);
         assert_eq!(rings, 1 + u32::from(m.finish(1)), "P7: one ring for each sleep that ends");
         assert_eq!(runs.get(), 2);
@@ -30,7 +30,7 @@ fn a_push_against_a_flush_of_several_that_leaves() {
         m.post(1, second).unwrap();
         let poster = m.thread(None, move || m.post(1, third));
         let _ = m.answer(1);
-        assert_eq!(poster.join().unwrap(), Ok(()));
+        assert_eq!(poster.join().unwrap(), Ok(Posted::Queued));
         let rings = m.rings(1);
         assert_eq!(rings, 1 + u32::from(m.finish(1)), "P7: one ring for each sleep that ends");
         assert_eq!(runs.get(), 3);
@@ -45,7 +45,7 @@ fn of_two_pushes_one_rings() {
         let csds = [(); 2].map(|()| m.csd(move || runs.add()));
         let poster = m.thread(None, move || m.post(1, csds[0]));
         m.post(1, csds[1]).unwrap();
-        assert_eq!(poster.join().unwrap(), Ok(()));
+        assert_eq!(poster.join().unwrap(), Ok(Posted::Queued));
         assert_eq!(m.rings(1), 1);
         assert!(m.finish(1));
         assert_eq!(runs.get(), 2);
@@ -68,7 +68,7 @@ fn a_polling_cpu_is_not_rung_and_sleeps_over_nothing() {
                 assert_eq!(m.poll_end(), Sleep::Ready);
             }
         });
-        assert_eq!(poster.join().unwrap(), Ok(()));
+        assert_eq!(poster.join().unwrap(), Ok(Posted::Queued));
         let rings = m.rings(1);
         assert_eq!(rings, u32::from(m.finish(1)), "P7: rung if and only if it slept");
         assert_eq!(runs.get(), 1);
@@ -86,7 +86,7 @@ fn a_push_against_poll_begin() {
             m.poll_begin();
             let _ = m.flush(Budget::DEFAULT);
         });
-        assert_eq!(poster.join().unwrap(), Ok(()));
+        assert_eq!(poster.join().unwrap(), Ok(Posted::Queued));
         let _ = m.on(1, || m.flush(Budget::DEFAULT));
         assert_eq!(runs.get(), 1);
         assert!(m.rings(1) <= 1 && m.on(1, || m.poll_end()) == Sleep::Ready);
@@ -106,7 +106,7 @@ fn a_merged_ring_is_not_missed() {
         let _ = m.on(1, || m.flush(Budget::DEFAULT));
         let poster = m.thread(None, move || m.post(1, second));
         let _ = m.answer(1);
-        assert_eq!(poster.join().unwrap(), Ok(()));
+        assert_eq!(poster.join().unwrap(), Ok(Posted::Queued));
         m.finish(1);
         assert_eq!((runs.get(), m.rings(1)), (2, 2));
     });
@@ -123,7 +123,7 @@ fn a_late_ring_does_not_hide_another() {
         let posters = csds.map(|csd| m.thread(None, move || m.post(1, csd)));
         let _ = m.on(1, || m.flush(Budget::DEFAULT));
         let _ = m.answer(1);
-        assert_eq!(posters.map(|poster| poster.join().unwrap()), [Ok(()), Ok(())]);
+        assert_eq!(posters.map(|poster| poster.join().unwrap()), [Ok(Posted::Queued); 2]);
         m.finish(1);
         assert_eq!(runs.get(), 2);
     });
@@ -141,7 +141,7 @@ fn a_budget_that_is_used_up_rings_its_own_cpu() {
         let poster = m.thread(None, move || m.post(1, csds[2]));
         assert!(m.acknowledge(1));
         assert_eq!(m.on(1, || m.flush(budget(1))), Flushed::More(1));
-        assert_eq!(poster.join().unwrap(), Ok(()));
+        assert_eq!(poster.join().unwrap(), Ok(Posted::Queued));
         while m.acknowledge(1) {
             let _ = m.on(1, || m.flush(budget(1)));
         }

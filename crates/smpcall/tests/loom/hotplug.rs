@@ -1,8 +1,8 @@
 //! P8, and P2's exception: posts against a CPU that goes offline.
 
 use crate::port::{Machine, Run, model, model_within};
-use smpcall::PostError::{self, Busy, Offline};
-use smpcall::{Csd, Told};
+use smpcall::PostError::{self, Offline};
+use smpcall::{Csd, Posted, Told};
 
 /// P8: a push against a CPU that goes offline. If the push comes first, it is run; if the mark does, it is refused, and
 /// nothing is queued. Bounds: one post.
@@ -14,12 +14,12 @@ fn accepted_runs_and_refused_is_told() {
 /// CPU 1 goes offline while `post` posts to it.
 pub(crate) fn run_or_told(
     m: &'static Machine<false>,
-    post: impl FnOnce(&'static Csd<Run>) -> Result<(), PostError> + 'static,
+    post: impl FnOnce(&'static Csd<Run>) -> Result<Posted, PostError> + 'static,
 ) {
     let (csd, runs, poster) = m.post_what_was_written(post);
     let ran = m.on(1, || m.offline()).unwrap();
     match poster.join().unwrap() {
-        Ok(()) => assert_eq!((ran, runs.get()), (1, 1), "P8: accepted, and lost"),
+        Ok(Posted::Queued) => assert_eq!((ran, runs.get()), (1, 1), "P8: accepted, and lost"),
         refused => assert_eq!((refused, ran, runs.get()), (Err(Offline { told: Told::No }), 0, 0)),
     }
     assert!(!csd.is_pending());
@@ -60,7 +60,7 @@ fn a_refused_post_answers_for_those_told_busy() {
         let _ = m.on(1, || m.offline()).unwrap();
         let answers = posters.map(|poster| poster.join().unwrap());
         for who in [0, 1] {
-            let relied = answers[who] == Err(Busy { cpu: 1 }) && seen.get() >> who & 1 == 0;
+            let relied = answers[who] == Ok(Posted::Busy { cpu: 1 }) && seen.get() >> who & 1 == 0;
             let owed = answers[1 - who] == Err(Offline { told: Told::Yes });
             assert!(relied == owed, "P2: {answers:?}, seen {}", seen.get());
         }
@@ -82,7 +82,7 @@ fn a_refused_post_answers_for_one_that_revived_it() {
         let reviver = m.thread(None, move || {
             let _ = csd.cancel();
             data.set(1);
-            m.post(1, csd) == Err(Busy { cpu: 1 })
+            m.post(1, csd) == Ok(Posted::Busy { cpu: 1 })
         });
         let _ = m.on(1, || m.offline()).unwrap();
         let (told, busy) = (owner.join().unwrap(), reviver.join().unwrap());

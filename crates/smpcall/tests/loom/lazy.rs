@@ -1,8 +1,8 @@
 //! P2, P8: lazy posts against those who hurry them, and against flushes.
 
 use crate::port::{model, model_within};
-use smpcall::PostError::{Busy, Offline};
-use smpcall::Told;
+use smpcall::PostError::Offline;
+use smpcall::{Posted, Told};
 
 /// P2: a lazy post against a plain one of the same csd, and the target's flushes, which come only when it is rung. Whoever is
 /// told Busy has its run: if the link comes first, the plain post summons; if taking `LAZY` off does, the lazy poster. Bounds:
@@ -30,11 +30,12 @@ fn a_lazy_post_against_one_that_hurries_it() {
             let _ = m.answer(1);
         }
         match (lazy, hurried) {
-            (Ok(()), Err(Busy { cpu: 1 })) | (Err(Busy { cpu: 1 }), Ok(())) => {
+            (Ok(Posted::Queued), Ok(Posted::Busy { cpu: 1 }))
+            | (Ok(Posted::Busy { cpu: 1 }), Ok(Posted::Queued)) => {
                 assert_eq!((runs.get(), seen.get()), (1, 1), "P2: told Busy, and nobody rang");
             }
             // The plain one has run before: the lazy one need not.
-            both => assert!(both == (Ok(()), Ok(())) && seen.get() == 1, "{both:?}"),
+            both => assert!(both == (Ok(Posted::Queued), Ok(Posted::Queued)) && seen.get() == 1, "{both:?}"),
         }
     });
 }
@@ -46,7 +47,7 @@ fn a_lazy_post_against_a_flush() {
     model(|m| {
         let (csd, runs, poster) = m.post_what_was_written(|csd| m.post_lazy(1, csd));
         let _ = m.answer(1);
-        assert_eq!(poster.join().unwrap(), Ok(()));
+        assert_eq!(poster.join().unwrap(), Ok(Posted::Queued));
         assert_eq!(m.rings(1), 0);
         let _ = m.answer(1);
         assert_eq!((runs.get(), csd.is_pending()), (1, false));
@@ -98,7 +99,7 @@ fn a_refused_lazy_post_answers_for_those_told_busy() {
         });
         let hurried = m.thread(None, move || {
             data.set(1);
-            m.post(1, csd) == Err(Busy { cpu: 1 })
+            m.post(1, csd) == Ok(Posted::Busy { cpu: 1 })
         });
         let _ = m.on(1, || m.offline()).unwrap();
         let (told, busy) = (lazy.join().unwrap(), hurried.join().unwrap());
@@ -124,7 +125,7 @@ fn a_wait_hurries_what_is_being_posted_lazily() {
         if m.acknowledge(1) {
             let _ = m.answer(1);
         }
-        assert_eq!(poster.join().unwrap(), Ok(()));
+        assert_eq!(poster.join().unwrap(), Ok(Posted::Queued));
         if m.acknowledge(1) {
             let _ = m.answer(1);
         }
@@ -149,7 +150,8 @@ fn hurried_while_its_cpu_comes_online() {
             let _ = m.answer(1);
         }
         match both {
-            (Ok(()), Err(Busy { cpu: 1 })) | (Err(Offline { told: Told::No }), Ok(())) => {
+            (Ok(Posted::Queued), Ok(Posted::Busy { cpu: 1 }))
+            | (Err(Offline { told: Told::No }), Ok(Posted::Queued)) => {
                 assert_eq!(runs.get(), 1, "P2: told Busy, and nobody rang");
             }
             both => {

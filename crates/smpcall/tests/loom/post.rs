@@ -1,7 +1,7 @@
 //! P1, P2, P3, P5, P6: asynchronous posts against one another and against a flush.
 
 use crate::port::{Alone, model, model_within};
-use smpcall::PostError::Busy;
+use smpcall::Posted;
 
 /// P1: a post against the flush that runs it. If the push comes first, the flush runs the csd and sees all that its
 /// poster wrote. If the flush's look does, it finds nothing, and the bell is for the next. Bounds: one post.
@@ -10,7 +10,7 @@ fn push_publishes_the_headers() {
     model(|m| {
         let (_, runs, poster) = m.post_what_was_written(|csd| m.post(1, csd));
         let _ = m.answer(1);
-        assert_eq!(poster.join().unwrap(), Ok(()));
+        assert_eq!(poster.join().unwrap(), Ok(Posted::Queued));
         m.finish(1);
         assert_eq!(runs.get(), 1);
     });
@@ -33,8 +33,8 @@ fn two_posters_one_wins_and_busy_names_its_cpu() {
         let other = m.thread(None, move || post(1));
         let ours = post(0);
         let winner = match (ours, other.join().unwrap()) {
-            (Ok(()), Err(Busy { cpu: 0 })) => 0,
-            (Err(Busy { cpu: 1 }), Ok(())) => 1,
+            (Ok(Posted::Queued), Ok(Posted::Busy { cpu: 0 })) => 0,
+            (Ok(Posted::Busy { cpu: 1 }), Ok(Posted::Queued)) => 1,
             both => panic!("P3: {both:?}"),
         };
         assert!(m.finish(winner) && !m.finish(1 - winner));
@@ -50,9 +50,9 @@ fn three_posters_one_wins() {
         let runs = m.tally();
         let csd = m.csd(move || runs.add());
         let post = move || match m.post(1, csd) {
-            Ok(()) => 1,
+            Ok(Posted::Queued) => 1,
             lost => {
-                assert_eq!(lost, Err(Busy { cpu: 1 }));
+                assert_eq!(lost, Ok(Posted::Busy { cpu: 1 }));
                 0
             }
         };
@@ -76,12 +76,13 @@ fn two_losers_are_both_seen() {
         let losers = [0, 1].map(|who| {
             m.thread(None, move || {
                 data[who].set(1);
-                m.post(1, csd).unwrap_err()
+                m.post(1, csd)
             })
         });
         assert_eq!(m.on(1, || m.offline()), Ok(1));
         let answers = losers.map(|loser| loser.join().unwrap());
-        if answers == [Busy { cpu: 1 }; 2] {
+        assert!(!answers.contains(&Ok(Posted::Queued)), "it is queued, or the CPU is offline");
+        if answers == [Ok(Posted::Busy { cpu: 1 }); 2] {
             assert_eq!(seen.get(), 3, "P2: told Busy, and the run has not seen it");
         }
     });
@@ -100,7 +101,7 @@ fn busy_means_that_the_run_sees_it() {
             m.post(1, csd)
         });
         let _ = m.answer(1);
-        let lost = poster.join().unwrap().is_err();
+        let lost = poster.join().unwrap() == Ok(Posted::Busy { cpu: 1 });
         assert!(!lost || seen.get() == 1, "P2: told Busy, and the run is over and has not seen it");
         m.finish(1);
         assert_eq!(seen.get(), 1);
@@ -124,9 +125,9 @@ fn a_post_against_two_runs() {
             m.post(1, csd)
         });
         let _ = m.answer(1);
-        let mut oks = 1 + u32::from(m.post(1, csd).is_ok());
+        let mut oks = 1 + u32::from(m.post(1, csd).is_ok_and(Posted::is_queued));
         let _ = m.answer(1);
-        oks += u32::from(poster.join().unwrap().is_ok());
+        oks += u32::from(poster.join().unwrap() == Ok(Posted::Queued));
         m.finish(1);
         assert_eq!((runs.get(), seen.get()), (oks, 1));
     });
@@ -149,8 +150,8 @@ fn posted_again_from_inside() {
             }
         });
         let again = move || match m.post(1, csd) {
-            Ok(()) => oks.add(),
-            lost => assert_eq!(lost, Err(Busy { cpu: 1 })),
+            Ok(Posted::Queued) => oks.add(),
+            lost => assert_eq!(lost, Ok(Posted::Busy { cpu: 1 })),
         };
         assert!(post.set(Box::new(again)).is_ok());
         again();
@@ -174,7 +175,7 @@ fn posts_of_one_sender_run_in_order() {
         let csds = m.keep([1, 2].map(|digit| smpcall::Csd::new(move || log.log(digit))));
         let sender = m.thread(None, move || csds.each_ref().map(|csd| m.post(1, csd)));
         let _ = m.answer(1);
-        assert_eq!(sender.join().unwrap(), [Ok(()), Ok(())]);
+        assert_eq!(sender.join().unwrap(), [Ok(Posted::Queued); 2]);
         m.finish(1);
         assert_eq!(log.get(), 12);
     });

@@ -2,6 +2,7 @@
 //! wake-up what its caller prepared before it parked.
 
 use crate::port::{model, model_parking};
+use smpcall::Posted;
 
 /// P7: whoever replaces `IDLE` has read it from the flush that put it there, and sees what that CPU wrote before. Bounds:
 /// one push. Leaves out what a CPU prepares while it rests already: nothing publishes that.
@@ -14,7 +15,7 @@ fn the_ring_sees_what_was_prepared_before_the_rest() {
         let poster = m.thread(None, move || m.post(1, second));
         m.platform().prepared.set(1);
         let _ = m.answer(1);
-        assert_eq!(poster.join().unwrap(), Ok(()));
+        assert_eq!(poster.join().unwrap(), Ok(Posted::Queued));
         assert_eq!(m.platform().missing.get(), 0, "the ring came from an IDLE that the flush put there");
     });
 }

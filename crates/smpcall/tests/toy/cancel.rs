@@ -1,7 +1,7 @@
 //! P1 and P2: taking a run away, giving it back, and who owes what then.
 
 use crate::port::{csd, flush, log, logged, logs, machine, on, start};
-use smpcall::{Cancel, Csd, PostError, Told};
+use smpcall::{Cancel, Csd, PostError, Posted, Told};
 
 #[test]
 fn p1_a_cancelled_run_does_not_happen() {
@@ -41,7 +41,7 @@ fn p1_after_cancel_and_flush_it_is_posted_anew() {
     machine.post(0, csd).unwrap();
     let _ = csd.cancel();
     let _ = flush(0);
-    assert_eq!(machine.post(1, csd), Ok(()));
+    assert_eq!(machine.post(1, csd), Ok(Posted::Queued));
     let _ = flush(1);
     assert_eq!(logged(), [1]);
 }
@@ -58,7 +58,7 @@ fn p1_cancelled_is_not_posted_to_another_cpu() {
     let _ = flush(2);
     let _ = flush(1);
     assert_eq!(logged(), []);
-    assert_eq!(machine.post(2, csd), Ok(()));
+    assert_eq!(machine.post(2, csd), Ok(Posted::Queued));
     let _ = flush(2);
     assert_eq!(logged(), [1]);
 }
@@ -69,7 +69,7 @@ fn p2_a_post_to_the_same_cpu_gives_the_run_back() {
     let csd = logs(1);
     machine.post(1, csd).unwrap();
     let _ = csd.cancel();
-    assert_eq!(machine.post(1, csd), Err(PostError::Busy { cpu: 1 }));
+    assert_eq!(machine.post(1, csd), Ok(Posted::Busy { cpu: 1 }));
     assert!(csd.is_pending());
     let _ = flush(1);
     assert_eq!(logged(), [1], "once, not twice");
@@ -80,10 +80,10 @@ fn p2_cancel_says_whether_others_relied_on_the_run() {
     let machine = start(2);
     let csd = logs(1);
     machine.post(1, csd).unwrap();
-    assert_eq!(machine.post(1, csd), Err(PostError::Busy { cpu: 1 }));
+    assert_eq!(machine.post(1, csd), Ok(Posted::Busy { cpu: 1 }));
     assert_eq!(csd.cancel(), Cancel::Removed { told: Told::Yes });
     // Given back by a second poster, and cancelled again: that poster is owed, and nobody else any more.
-    assert_eq!(machine.post(1, csd), Err(PostError::Busy { cpu: 1 }));
+    assert_eq!(machine.post(1, csd), Ok(Posted::Busy { cpu: 1 }));
     assert_eq!(csd.cancel(), Cancel::Removed { told: Told::Yes });
     let _ = flush(1);
     // The next round starts with nobody told.
@@ -114,7 +114,7 @@ fn p8_going_offline_lets_go_of_a_cancelled_csd() {
     let _ = first.cancel();
     on(1, || machine.offline()).unwrap();
     assert_eq!(logged(), [2]);
-    assert_eq!(machine.post(0, first), Ok(()));
+    assert_eq!(machine.post(0, first), Ok(Posted::Queued));
     let _ = flush(0);
     assert_eq!(logged(), [1]);
 }
@@ -137,7 +137,7 @@ fn p1_cancelled_from_a_function_of_the_same_batch() {
     let victim = logs(1);
     let killer = csd(move || assert_eq!(victim.cancel(), Cancel::Removed { told: Told::No }));
     let reviver = csd(move || {
-        assert_eq!(crate::port::machine().post(0, victim), Err(PostError::Busy { cpu: 0 }));
+        assert_eq!(crate::port::machine().post(0, victim), Ok(Posted::Busy { cpu: 0 }));
     });
     machine.post(0, killer).unwrap();
     machine.post(0, victim).unwrap();

@@ -1,7 +1,7 @@
 //! P1, P2, P6, P7: `post_all`, and order in general.
 
 use crate::port::{flush, log, logged, logs, machine, on, rings, start};
-use smpcall::{Cancel, Chain, Csd, Flushed, PostError, Told};
+use smpcall::{Cancel, Chain, Csd, Flushed, PostError, Posted, Told};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 fn chain(queued: u32, busy: u32, cancelled: u32) -> Chain {
@@ -122,7 +122,7 @@ fn refused_after_busy(
         let next = walk.next();
         if next.is_none() {
             let told = on(1, || crate::port::machine().post(1, all[which]));
-            assert_eq!(told, Err(PostError::Busy { cpu: 1 }));
+            assert_eq!(told, Ok(Posted::Busy { cpu: 1 }));
             on(1, || crate::port::machine().offline()).unwrap();
         }
         next.copied()
@@ -136,7 +136,7 @@ fn p2_an_interrupted_poster_that_is_refused_owes_those_told_busy() {
         let (refused, all) = refused_after_busy(which);
         assert_eq!(refused, Err(PostError::Offline { told: Told::Yes }), "csd {which} of the chain");
         // What it owes: the run, on a CPU that there is.
-        assert_eq!(machine().post(0, all[which]), Ok(()));
+        assert_eq!(machine().post(0, all[which]), Ok(Posted::Queued));
         let _ = flush(0);
         assert_eq!(logged(), [which as u32 + 1]);
     }
@@ -150,7 +150,7 @@ fn p2_a_canceller_before_the_push_takes_the_debt_over() {
     let chained = std::iter::from_fn(|| {
         let next = walk.take();
         if next.is_none() {
-            on(1, || crate::port::machine().post(1, csd)).unwrap_err();
+            assert_eq!(on(1, || crate::port::machine().post(1, csd)), Ok(Posted::Busy { cpu: 1 }));
             assert_eq!(csd.cancel(), Cancel::Removed { told: Told::Yes });
             on(1, || crate::port::machine().offline()).unwrap();
         }
@@ -162,7 +162,7 @@ fn p2_a_canceller_before_the_push_takes_the_debt_over() {
         Err(PostError::Offline { told: Told::No }),
         "the canceller owes them, not the poster"
     );
-    assert_eq!(machine.post(0, csd), Ok(()));
+    assert_eq!(machine.post(0, csd), Ok(Posted::Queued));
     let _ = flush(0);
 }
 
@@ -214,6 +214,6 @@ fn p2_an_iterator_that_panics_after_the_cpu_went_lets_all_go() {
     });
     catch_unwind(AssertUnwindSafe(|| on(0, || machine.post_all(1, walk)))).unwrap_err();
     assert!(!all[0].is_pending());
-    assert_eq!(machine.post(0, all[0]), Ok(()));
+    assert_eq!(machine.post(0, all[0]), Ok(Posted::Queued));
     let _ = flush(0);
 }

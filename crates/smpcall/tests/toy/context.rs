@@ -1,7 +1,7 @@
 //! P4, P10, P11: waiting calls, and the contexts in which they are refused.
 
 use crate::port::{as_cpu, csd, flush, log, logged, logs, on, start};
-use smpcall::{Budget, CallError, Flushed, Platform, WaitError};
+use smpcall::{Budget, CallError, Flushed, Platform, Posted, WaitError};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -135,7 +135,7 @@ fn p10_with_interrupts_off_waiting_is_refused_and_posting_is_not() {
     on(0, || {
         machine.platform().irq_save();
         assert_eq!(machine.call(1, || ()), Err(CallError::WouldDeadlock));
-        assert_eq!(machine.post(1, csd), Ok(()));
+        assert_eq!(machine.post(1, csd), Ok(Posted::Queued));
         assert_eq!(machine.wait(csd), Err(WaitError::WouldDeadlock));
         assert_eq!(machine.call(0, || 3), Ok(3), "a self call waits for nobody");
         machine.platform().irq_restore(());

@@ -1,7 +1,7 @@
 //! Csds of another language, and entries that are no csds: what is promised of a csd holds of these.
 
 use crate::port::{budget, counted_in_all, flush, log, logged, logs, machine, on, rings, start};
-use smpcall::{Entry, Flushed, ForeignCsd, PostError, Told, What};
+use smpcall::{Entry, Flushed, ForeignCsd, PostError, Posted, Told, What};
 use std::mem::{align_of, offset_of, size_of};
 use std::rc::Rc;
 
@@ -29,12 +29,12 @@ fn linux(func: extern "C" fn(usize), info: usize) -> &'static ForeignCsd {
     unsafe { &*std::ptr::from_ref(csd).cast::<ForeignCsd>() }
 }
 
-fn post(cpu: u32, csd: &'static ForeignCsd) -> Result<(), PostError> {
+fn post(cpu: u32, csd: &'static ForeignCsd) -> Result<Posted, PostError> {
     // SAFETY: it is never freed or changed, and its function takes what it has.
     unsafe { machine().post_foreign(cpu, csd) }
 }
 
-fn post_or_run(cpu: u32, csd: &'static ForeignCsd) -> Result<(), PostError> {
+fn post_or_run(cpu: u32, csd: &'static ForeignCsd) -> Result<Posted, PostError> {
     // SAFETY: as above.
     unsafe { machine().post_foreign_or_run(cpu, csd) }
 }
@@ -73,11 +73,11 @@ fn p2_p3_the_second_poster_is_told_where_it_is_queued() {
     post(1, csd).unwrap();
     assert!(csd.is_pending());
     for cpu in [1, 2] {
-        assert_eq!(post(cpu, csd), Err(PostError::Busy { cpu: 1 }));
-        assert_eq!(on(cpu, || post_or_run(cpu, csd)), Err(PostError::Busy { cpu: 1 }));
+        assert_eq!(post(cpu, csd), Ok(Posted::Busy { cpu: 1 }));
+        assert_eq!(on(cpu, || post_or_run(cpu, csd)), Ok(Posted::Busy { cpu: 1 }));
     }
     assert_eq!((flush(2), flush(1), logged()), (Flushed::All(0), Flushed::All(1), vec![7]));
-    assert_eq!((post(2, csd), flush(2), logged()), (Ok(()), Flushed::All(1), vec![7]));
+    assert_eq!((post(2, csd), flush(2), logged()), (Ok(Posted::Queued), Flushed::All(1), vec![7]));
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn p5_a_foreign_csd_posts_itself_from_inside() {
         log(info as u32);
         if LEFT.fetch_sub(1, std::sync::atomic::Ordering::Relaxed) > 0 {
             // To its own CPU, and from within a call: it is queued, and does not recurse.
-            assert_eq!(post_or_run(1, AGAIN.get().unwrap()), Ok(()));
+            assert_eq!(post_or_run(1, AGAIN.get().unwrap()), Ok(Posted::Queued));
             log(100);
         }
     }
@@ -102,14 +102,14 @@ fn p5_a_foreign_csd_posts_itself_from_inside() {
 fn p6_to_ones_own_cpu_it_runs_at_once_unless_something_is_queued() {
     let machine = start(1);
     let csd = linux(logs_info, 1);
-    assert_eq!((on(0, || post_or_run(0, csd)), logged(), rings()), (Ok(()), vec![1], vec![]));
+    assert_eq!((on(0, || post_or_run(0, csd)), logged(), rings()), (Ok(Posted::Queued), vec![1], vec![]));
     on(0, || machine.post(0, logs(2))).unwrap();
-    assert_eq!((on(0, || post_or_run(0, csd)), logged()), (Ok(()), vec![]));
+    assert_eq!((on(0, || post_or_run(0, csd)), logged()), (Ok(Posted::Queued), vec![]));
     assert_eq!((flush(0), logged()), (Flushed::All(2), vec![2, 1]));
     // Nor what a flush left over.
     on(0, || machine.post_all(0, [logs(3), logs(4)])).unwrap();
     assert_eq!(on(0, || machine.flush(budget(1))), Flushed::More(1));
-    assert_eq!((on(0, || post_or_run(0, csd)), logged()), (Ok(()), vec![3]));
+    assert_eq!((on(0, || post_or_run(0, csd)), logged()), (Ok(Posted::Queued), vec![3]));
     assert_eq!((flush(0), logged()), (Flushed::All(2), vec![4, 1]));
 }
 
@@ -120,7 +120,7 @@ fn p10_a_function_that_runs_at_once_is_in_call_context() {
         log(1);
     }
     start(2);
-    assert_eq!((on(0, || post_or_run(0, linux(calls, 0))), logged()), (Ok(()), vec![1]));
+    assert_eq!((on(0, || post_or_run(0, linux(calls, 0))), logged()), (Ok(Posted::Queued), vec![1]));
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn p8_a_refused_post_hears_of_those_who_relied_on_it() {
     // Between the claim and the push another is told Busy, and the CPU goes.
     *machine.platform().on_event.borrow_mut() = Some(Rc::new(move |event| {
         if matches!(event.what, What::Queue { .. }) {
-            assert_eq!(post(1, csd), Err(PostError::Busy { cpu: 1 }));
+            assert_eq!(post(1, csd), Ok(Posted::Busy { cpu: 1 }));
             on(1, || crate::port::machine().offline()).unwrap();
         }
     }));

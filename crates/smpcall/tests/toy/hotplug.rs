@@ -1,7 +1,7 @@
 //! P8: coming and going.
 
 use crate::port::{csd, flush, log, logged, logs, on, pinned, rings, start};
-use smpcall::{CallError, Flushed, HotplugError, PostError, Told};
+use smpcall::{CallError, Flushed, HotplugError, PostError, Posted, Told};
 
 const OFFLINE: PostError = PostError::Offline { told: Told::No };
 
@@ -14,7 +14,7 @@ fn p8_a_cpu_is_offline_until_it_comes_online() {
         assert_eq!(machine.call(cpu, || ()), Err(CallError::Offline));
         on(cpu, || pinned(&machine).online()).unwrap();
         assert!(machine.is_online_racy(cpu));
-        assert_eq!(machine.post(cpu, logs(1)), Ok(()));
+        assert_eq!(machine.post(cpu, logs(1)), Ok(Posted::Queued));
         assert_eq!(flush(cpu), Flushed::All(1));
     }
     assert!(!machine.is_online_racy(4));
@@ -57,7 +57,7 @@ fn p8_posts_of_the_last_functions_are_refused() {
     let late = logs(2);
     let last = csd(move || {
         assert_eq!(crate::port::machine().post(1, late), Err(OFFLINE));
-        assert_eq!(crate::port::machine().post(0, late), Ok(()), "to another CPU it goes");
+        assert_eq!(crate::port::machine().post(0, late), Ok(Posted::Queued), "to another CPU it goes");
         log(1);
     });
     machine.post(1, last).unwrap();

@@ -1,16 +1,16 @@
 //! Lazy posts: no doorbell, along with the next flush, and hurried by those who rely on them.
 
 use crate::port::{as_cpu, budget, csd, flush, log, logged, logs, machine, on, pinned, rings, start};
-use smpcall::{Cancel, Csd, Flushed, PostError, Sleep, Told, WaitError};
+use smpcall::{Cancel, Csd, Flushed, PostError, Posted, Sleep, Told, WaitError};
 use std::rc::Rc;
 
-const BUSY: Result<(), PostError> = Err(PostError::Busy { cpu: 1 });
+const BUSY: Result<Posted, PostError> = Ok(Posted::Busy { cpu: 1 });
 
 #[test]
 fn p1_it_rides_along_with_the_next_flush_and_rings_nobody() {
     let machine = start(2);
     let csd = logs(1);
-    assert_eq!(machine.post_lazy(1, csd), Ok(()));
+    assert_eq!(machine.post_lazy(1, csd), Ok(Posted::Queued));
     assert!(csd.is_pending() && !on(1, || machine.has_work()));
     assert_eq!(on(1, || machine.poll_end()), Sleep::Ready, "a CPU may sleep over it");
     assert_eq!(rings(), []);
@@ -81,7 +81,7 @@ fn p2_hurried_in_the_middle_of_a_flush_it_runs_in_that_flush() {
 }
 
 fn machine_posts_lazily(csd: &'static Csd<impl Fn() + Sync + 'static>) {
-    assert_eq!(machine().post_lazy(1, csd), Ok(()));
+    assert_eq!(machine().post_lazy(1, csd), Ok(Posted::Queued));
 }
 
 static FOR_EVER: Csd<fn()> = Csd::new(|| {
@@ -126,7 +126,7 @@ fn p8_going_offline_runs_what_was_accepted_and_refuses_the_rest() {
     let machine = start(2);
     let (csd, late) = (logs(1), logs(2));
     let last = crate::port::csd(move || {
-        assert_eq!(machine_posts(1, late), Ok(()), "the lazy list is closed last of all");
+        assert_eq!(machine_posts(1, late), Ok(Posted::Queued), "the lazy list is closed last of all");
         log(3);
     });
     machine.post_lazy(1, csd).unwrap();
@@ -139,10 +139,10 @@ fn p8_going_offline_runs_what_was_accepted_and_refuses_the_rest() {
     assert_eq!(machine.post_lazy(4, csd), Err(PostError::NoSuchCpu));
     assert!(!csd.is_pending());
     on(1, || pinned(&machine).online()).unwrap();
-    assert_eq!((machine.post_lazy(1, csd), flush(1)), (Ok(()), Flushed::All(1)));
+    assert_eq!((machine.post_lazy(1, csd), flush(1)), (Ok(Posted::Queued), Flushed::All(1)));
 }
 
-fn machine_posts(cpu: u32, csd: &'static Csd<impl Fn() + Sync + 'static>) -> Result<(), PostError> {
+fn machine_posts(cpu: u32, csd: &'static Csd<impl Fn() + Sync + 'static>) -> Result<Posted, PostError> {
     machine().post_lazy(cpu, csd)
 }
 
@@ -154,7 +154,11 @@ fn p8_a_refused_lazy_post_answers_for_those_told_busy() {
         on(1, || crate::port::machine().offline()).unwrap();
     }));
     assert_eq!(on(0, || machine.post_lazy(1, csd)), Err(PostError::Offline { told: Told::No }));
-    assert_eq!((machine.post_lazy(0, csd), flush(0)), (Ok(()), Flushed::All(1)), "the claim was let go");
+    assert_eq!(
+        (machine.post_lazy(0, csd), flush(0)),
+        (Ok(Posted::Queued), Flushed::All(1)),
+        "the claim was let go"
+    );
 }
 
 #[test]
@@ -163,7 +167,7 @@ fn p3_hurried_by_an_nmi_before_and_after_the_push() {
     let csd = logs(1);
     // Before the claim: the NMI's is the run, and the lazy post is Busy.
     *machine.platform().on_save.borrow_mut() = Some(Box::new(move || {
-        assert_eq!(crate::port::machine().post(1, csd), Ok(()));
+        assert_eq!(crate::port::machine().post(1, csd), Ok(Posted::Queued));
     }));
     assert_eq!(on(0, || machine.post_lazy(1, csd)), BUSY);
     assert_eq!((rings(), flush(1)), (vec![1], Flushed::All(1)));

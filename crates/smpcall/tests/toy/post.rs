@@ -1,7 +1,7 @@
 //! P1, P2, P3, P5, P8: what becomes of one post.
 
 use crate::port::{as_cpu, csd, flush, log, logged, logs, machine, on, pinned, rings, start};
-use smpcall::{Csd, Flushed, PostError, Told};
+use smpcall::{Csd, Flushed, PostError, Posted, Told};
 use std::cell::Cell;
 
 #[test]
@@ -9,7 +9,7 @@ fn p1_a_post_runs_once_on_the_cpu_it_named() {
     let machine = start(3);
     let csd = csd(|| log(crate::port::machine().platform().cpu.get().unwrap()));
     assert!(!csd.is_pending());
-    assert_eq!(machine.post(2, csd), Ok(()));
+    assert_eq!(machine.post(2, csd), Ok(Posted::Queued));
     assert!(csd.is_pending());
     assert_eq!(flush(1), Flushed::All(0), "it is in no other CPU's queue");
     assert_eq!(flush(2), Flushed::All(1));
@@ -22,7 +22,7 @@ fn p1_a_post_runs_once_on_the_cpu_it_named() {
 fn p1_a_static_function_pointer_runs() {
     static HIT: Csd<fn()> = Csd::new(|| log(7));
     let machine = start(1);
-    assert_eq!(machine.post(0, &HIT), Ok(()));
+    assert_eq!(machine.post(0, &HIT), Ok(Posted::Queued));
     assert_eq!(flush(0), Flushed::All(1));
     assert_eq!(logged(), [7]);
 }
@@ -33,7 +33,7 @@ fn p1_every_round_of_a_reused_csd_runs() {
     let csd = logs(1);
     // More rounds than the word's count of runs can tell apart, and to CPUs in turn.
     for round in 0..70 {
-        assert_eq!(machine.post(round % 2, csd), Ok(()));
+        assert_eq!(machine.post(round % 2, csd), Ok(Posted::Queued));
         assert_eq!(flush(round % 2), Flushed::All(1));
     }
     assert_eq!(logged().len(), 70);
@@ -61,14 +61,14 @@ fn p3_busy_names_the_cpu_it_is_queued_for() {
     let csd = logs(1);
     machine.post(2, csd).unwrap();
     for cpu in 0..4 {
-        assert_eq!(on(cpu, || machine.post(cpu, csd)), Err(PostError::Busy { cpu: 2 }));
+        assert_eq!(on(cpu, || machine.post(cpu, csd)), Ok(Posted::Busy { cpu: 2 }));
     }
     let _ = flush(2);
     assert_eq!(logged(), [1]);
     machine.post(3, csd).unwrap();
     assert_eq!(
         machine.post(2, csd),
-        Err(PostError::Busy { cpu: 3 }),
+        Ok(Posted::Busy { cpu: 3 }),
         "its place after the last run is forgotten"
     );
     let _ = flush(3);
@@ -79,7 +79,7 @@ fn p3_busy_also_when_the_cpu_asked_for_is_offline() {
     let machine = start(2);
     let csd = logs(1);
     machine.post(1, csd).unwrap();
-    assert_eq!(machine.post(3, csd), Err(PostError::Busy { cpu: 1 }));
+    assert_eq!(machine.post(3, csd), Ok(Posted::Busy { cpu: 1 }));
     let _ = flush(1);
     assert_eq!(logged(), [1]);
 }
@@ -89,9 +89,9 @@ fn p3_an_interrupt_before_the_claim_wins_and_the_interrupted_is_busy() {
     let machine = start(3);
     let csd = logs(1);
     *machine.platform().on_save.borrow_mut() = Some(Box::new(move || {
-        assert_eq!(crate::port::machine().post(2, csd), Ok(()));
+        assert_eq!(crate::port::machine().post(2, csd), Ok(Posted::Queued));
     }));
-    assert_eq!(on(0, || machine.post(1, csd)), Err(PostError::Busy { cpu: 2 }));
+    assert_eq!(on(0, || machine.post(1, csd)), Ok(Posted::Busy { cpu: 2 }));
     assert_eq!((flush(1), flush(2)), (Flushed::All(0), Flushed::All(1)));
 }
 
@@ -100,10 +100,10 @@ fn p3_an_nmi_between_push_and_return_is_busy() {
     let machine = start(2);
     let csd = logs(1);
     *machine.platform().on_ring.borrow_mut() = Some(Box::new(move || {
-        assert_eq!(crate::port::machine().post(1, csd), Err(PostError::Busy { cpu: 1 }));
+        assert_eq!(crate::port::machine().post(1, csd), Ok(Posted::Busy { cpu: 1 }));
         log(9);
     }));
-    assert_eq!(on(0, || machine.post(1, csd)), Ok(()));
+    assert_eq!(on(0, || machine.post(1, csd)), Ok(Posted::Queued));
     let _ = flush(1);
     assert_eq!(logged(), [9, 1]);
 }
@@ -118,7 +118,7 @@ fn p3_the_target_may_run_it_before_the_post_returns() {
         // And somebody else may have it queued again by then.
         as_cpu(None, || crate::port::machine().post(0, csd)).unwrap();
     }));
-    assert_eq!(on(0, || machine.post(1, csd)), Ok(()));
+    assert_eq!(on(0, || machine.post(1, csd)), Ok(Posted::Queued));
     assert!(csd.is_pending());
     let _ = flush(0);
     assert_eq!(logged(), [1, 1]);
@@ -134,8 +134,8 @@ static AGAIN_HERE: Csd<fn()> = Csd::new(|| {
     if AGAIN.get() > 0 {
         AGAIN.set(AGAIN.get() - 1);
         let me = machine().platform().cpu.get().unwrap();
-        assert_eq!(machine().post(me, &AGAIN_HERE), Ok(()));
-        assert_eq!(machine().post(me, &AGAIN_HERE), Err(PostError::Busy { cpu: me }));
+        assert_eq!(machine().post(me, &AGAIN_HERE), Ok(Posted::Queued));
+        assert_eq!(machine().post(me, &AGAIN_HERE), Ok(Posted::Busy { cpu: me }));
     }
 });
 
@@ -178,7 +178,7 @@ fn p5_free_after_a_panic_in_its_function() {
     machine.post(0, good).unwrap();
     assert_eq!(flush(0), Flushed::All(2));
     assert_eq!((logged(), machine.platform().caught.get()), (vec![1], 1));
-    assert_eq!(machine.post(0, bad), Ok(()));
+    assert_eq!(machine.post(0, bad), Ok(Posted::Queued));
     let _ = flush(0);
     assert_eq!(machine.platform().caught.get(), 2);
 }
@@ -204,7 +204,7 @@ fn p8_going_offline_between_look_and_push_refuses() {
     }));
     assert_eq!(on(0, || machine.post(1, csd)), Err(PostError::Offline { told: Told::No }));
     assert!(!csd.is_pending());
-    assert_eq!(machine.post(0, csd), Ok(()), "the claim was let go");
+    assert_eq!(machine.post(0, csd), Ok(Posted::Queued), "the claim was let go");
     let _ = flush(0);
     assert_eq!(logged(), [1]);
 }

@@ -1,6 +1,6 @@
 //! A port whose functions run in interrupts only: a CPU that waits leaves its queue to them.
 
-use smpcall::{Backoff, Budget, Csd, Flushed, Pause, PerCpu, Platform, Smp};
+use smpcall::{Backoff, Budget, Csd, Flushed, Pause, PerCpu, Platform, Posted, Smp};
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::rc::Rc;
@@ -84,7 +84,7 @@ fn p7_p10_a_cpu_that_waits_is_rung_and_its_interrupt_runs_what_came() {
             steps.set(steps.get() + 1);
             match steps.get() {
                 // Another CPU posts to the one that waits: it is not polling, so that this rings.
-                1 => on(1, |machine| machine.post(0, &RUNS)).unwrap(),
+                1 => assert_eq!(on(1, |machine| machine.post(0, &RUNS)), Ok(Posted::Queued)),
                 2 => assert_eq!((RAN.get(), machine().platform().rings.take()), (0, vec![1, 0])),
                 // Its interrupt comes.
                 3 => assert_eq!(machine().flush(Budget::DEFAULT), Flushed::All(1)),
@@ -96,6 +96,6 @@ fn p7_p10_a_cpu_that_waits_is_rung_and_its_interrupt_runs_what_came() {
     *machine().platform().on_pause.borrow_mut() = Some(hook);
     assert_eq!(on(0, |machine| machine.call(1, || 5)), Ok(5));
     assert_eq!((RAN.get(), steps.get()), (1, 4));
-    assert_eq!(on(1, |machine| machine.post(0, &RUNS)), Ok(()));
+    assert_eq!(on(1, |machine| machine.post(0, &RUNS)), Ok(Posted::Queued));
     assert_eq!(machine().platform().rings.take(), [0], "and it is at rest after the wait");
 }

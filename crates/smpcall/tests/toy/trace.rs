@@ -1,7 +1,7 @@
 //! P12: what a port is told, in which order, and by whom.
 
 use crate::port::{PAUSE_NS, budget, csd, events, flush, log, logs, machine, on, start};
-use smpcall::{CpuMask, Csd, Event, PostError, To, What};
+use smpcall::{CpuMask, Csd, Event, Posted, To, What};
 use std::rc::Rc;
 
 /// An event without its addresses and times, which no test can know.
@@ -38,7 +38,7 @@ fn p12_a_post_is_told_from_its_queueing_to_its_end() {
     let csd = logs(1);
     machine.post(1, csd).unwrap();
     told(&[(ME, "queue 1 Posted"), (ME, "pushed 1 1"), (ME, "ring 1 1")]);
-    assert_eq!(on(0, || machine.post(0, csd)), Err(PostError::Busy { cpu: 1 }));
+    assert_eq!(on(0, || machine.post(0, csd)), Ok(Posted::Busy { cpu: 1 }));
     told(&[(Some(0), "busy 1")]);
     machine.post(1, logs(2)).unwrap();
     told(&[(ME, "queue 1 Posted"), (ME, "pushed 1 1"), (ME, "saved 1")]);

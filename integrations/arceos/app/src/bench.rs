@@ -2,7 +2,7 @@
 
 use axipi::machine;
 use core::sync::atomic::{AtomicU64, Ordering};
-use smpcall::{Csd, PostError, To};
+use smpcall::{Csd, Posted, To};
 use smpcall_arceos_common::report::Report;
 use smpcall_arceos_common::side::{self, Layer, heap_bytes, median_ns, timed_ns};
 use smpcall_arceos_common::{held, now_ns, sleep_until};
@@ -40,7 +40,7 @@ pub(crate) fn run() -> bool {
     report.well("csd:_post_to_entry", format_args!("{ns} ns"));
     let ns = held::while_held(0, || {
         machine().post(1, &CSD).expect("it is free");
-        median_ns(|| timed_ns(|| assert_eq!(machine().post(1, &CSD), Err(PostError::Busy { cpu: 1 }))))
+        median_ns(|| timed_ns(|| assert_eq!(machine().post(1, &CSD), Ok(Posted::Busy { cpu: 1 }))))
     });
     report.well("csd:_post_told_Busy", format_args!("{ns} ns"));
     flood(&mut report);
@@ -67,7 +67,7 @@ fn flood(report: &mut Report) {
     let (ns, bytes, busy) = held::while_held(0, || {
         let before = heap_bytes();
         let mut busy = 0;
-        let ns = timed_ns(|| busy = (0..FLOOD).filter(|_| machine().post(1, &CSD).is_err()).count());
+        let ns = timed_ns(|| busy = (0..FLOOD).filter(|_| machine().post(1, &CSD) == Ok(Posted::Busy { cpu: 1 })).count());
         (ns, heap_bytes() - before, busy)
     });
     machine().wait(&CSD).expect("thread context");

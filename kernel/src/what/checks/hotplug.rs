@@ -5,7 +5,7 @@ use crate::cpus;
 use crate::idle;
 use crate::machine::SMP;
 use core::sync::atomic::{AtomicU64, Ordering};
-use smpcall::{CallError, Csd, PostError};
+use smpcall::{CallError, Csd, Posted, PostError};
 
 const ROUNDS: u32 = 12;
 
@@ -68,8 +68,8 @@ pub(super) fn run(text: &mut Text) -> Result<(), Wrong> {
 /// One post and one call.
 fn load(text: &mut Text, tally: &mut Tally, cpu: u32) -> Result<(), Wrong> {
     match SMP.post(cpu, &CSD) {
-        Ok(()) => tally.accepted += 1,
-        Err(PostError::Busy { .. }) => {}
+        Ok(Posted::Queued) => tally.accepted += 1,
+        Ok(Posted::Busy { .. }) => {}
         Err(PostError::Offline { .. }) => tally.refused += 1,
         Err(other) => return Err(text.wrong(format_args!("a post to CPU {cpu}: {other}"))),
     }

@@ -6,7 +6,7 @@ use crate::cpus;
 use crate::idle;
 use crate::machine::SMP;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use smpcall::{Csd, PostError};
+use smpcall::{Csd, Posted};
 
 const INTERRUPTS: u32 = 300;
 
@@ -37,8 +37,8 @@ fn post() {
     // Relaxed: what is written, the post publishes; the rest are figures.
     WRITTEN.fetch_add(1, Ordering::Relaxed);
     match SMP.post(TARGET.load(Ordering::Relaxed), &CSD) {
-        Ok(()) => _ = ACCEPTED.fetch_add(1, Ordering::Relaxed),
-        Err(PostError::Busy { .. }) => {}
+        Ok(Posted::Queued) => _ = ACCEPTED.fetch_add(1, Ordering::Relaxed),
+        Ok(Posted::Busy { .. }) => {}
         Err(_) => _ = REFUSED.fetch_add(1, Ordering::Relaxed),
     }
 }

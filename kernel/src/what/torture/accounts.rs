@@ -12,7 +12,7 @@ use crate::console::println;
 use crate::cpus::{CPUS_MAX, count};
 use crate::machine::SMP;
 use core::sync::atomic::{AtomicU64, Ordering};
-use smpcall::{Cancel, Csd, PostError, Told};
+use smpcall::{Cancel, Csd, Posted, PostError, Told};
 
 /// How many csds of a kind there are.
 pub(super) const CSDS: usize = 8;
@@ -81,42 +81,42 @@ fn sum(bodies: &[Body], of: fn(&Body) -> &AtomicU64) -> u64 {
 
 /// What a post came to.
 #[derive(PartialEq, Eq)]
-pub(super) enum Posted {
+pub(super) enum Outcome {
     Due,
     Refused,
 }
 
 /// Posts, and books what it came to.
-fn book(body: &Body, post: impl FnOnce() -> Result<(), PostError>, owes_accepted: bool) -> Posted {
+fn book(body: &Body, post: impl FnOnce() -> Result<Posted, PostError>, owes_accepted: bool) -> Outcome {
     // Relaxed: the post publishes what is written; the rest is compared at rest.
     let value = body.written.fetch_add(1, Ordering::Relaxed) + 1;
     match post() {
-        Ok(()) => {
+        Ok(Posted::Queued) => {
             body.accepted.fetch_add(1, Ordering::Relaxed);
             if owes_accepted {
                 body.owed.fetch_max(value, Ordering::Relaxed);
             }
-            Posted::Due
+            Outcome::Due
         }
-        Err(PostError::Busy { cpu }) => {
+        Ok(Posted::Busy { cpu }) => {
             // Relaxed: as above.
             body.owed.fetch_max(value, Ordering::Relaxed);
             if cpu >= count() {
                 wrong(format_args!("busy on CPU {cpu}, which there is not"));
             }
-            Posted::Due
+            Outcome::Due
         }
         Err(PostError::Offline { told }) => {
             // Others relied on a run that is not going to be: what they wrote is visible here, and this is their run.
             if told == Told::Yes {
                 body.see();
             }
-            Posted::Refused
+            Outcome::Refused
         }
-        Err(PostError::Cancelled { .. }) => Posted::Refused,
+        Err(PostError::Cancelled { .. }) => Outcome::Refused,
         Err(PostError::NoSuchCpu) => {
             wrong(format_args!("no such CPU"));
-            Posted::Refused
+            Outcome::Refused
         }
     }
 }
@@ -147,11 +147,11 @@ impl Shared {
         &SHARED_CSDS[which]
     }
 
-    pub(super) fn post(which: usize, cpu: u32) -> Posted {
+    pub(super) fn post(which: usize, cpu: u32) -> Outcome {
         book(&SHARED[which], || SMP.post(cpu, &SHARED_CSDS[which]), true)
     }
 
-    pub(super) fn post_lazy(which: usize, cpu: u32) -> Posted {
+    pub(super) fn post_lazy(which: usize, cpu: u32) -> Outcome {
         book(&SHARED[which], || SMP.post_lazy(cpu, &SHARED_CSDS[which]), true)
     }
 
@@ -163,7 +163,7 @@ impl Shared {
 
 impl Contested {
     /// An accepted run may be taken away by another, who then only owes what others were told: so those are booked alone.
-    pub(super) fn post(which: usize, cpu: u32) -> Posted {
+    pub(super) fn post(which: usize, cpu: u32) -> Outcome {
         book(&CONTESTED[which], || SMP.post(cpu, &CONTESTED_CSDS[which]), false)
     }
 

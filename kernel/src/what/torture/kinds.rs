@@ -1,6 +1,6 @@
 //! The kinds of calls: a function each, and a row of [`KINDS`].
 
-use super::accounts::{CSDS, Contested, Lane, Posted, Shared, wrong};
+use super::accounts::{CSDS, Contested, Lane, Outcome, Shared, wrong};
 use crate::cpus;
 use crate::machine::SMP;
 use crate::traps;
@@ -74,8 +74,8 @@ fn which(rng: &mut Rng) -> usize {
     rng.usize(..CSDS)
 }
 
-fn posted(posted: Posted) -> Came {
-    if posted == Posted::Due { Came::Done } else { Came::Refused }
+fn posted(posted: Outcome) -> Came {
+    if posted == Outcome::Due { Came::Done } else { Came::Refused }
 }
 
 fn contested(_me: u32, to: u32, rng: &mut Rng) -> Came {
@@ -189,7 +189,7 @@ fn detached(me: u32, to: u32, _rng: &mut Rng) -> Came {
 
 fn wait(_me: u32, to: u32, rng: &mut Rng) -> Came {
     let which = which(rng);
-    if Shared::post(which, to) == Posted::Refused {
+    if Shared::post(which, to) == Outcome::Refused {
         return Came::Refused;
     }
     match SMP.wait(Shared::csd(which)) {

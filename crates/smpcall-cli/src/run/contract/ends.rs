@@ -4,13 +4,13 @@ use super::super::checks::Checks;
 use super::counted;
 use crate::pace::{Line, Pace, Place, linger_until};
 use anyhow::Result;
-use smpcall_host::smpcall::{PostError, Told};
+use smpcall_host::smpcall::{PostError, Posted, Told};
 use smpcall_host::{Attached, Machine};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;
 
-const OFFLINE: Result<(), PostError> = Err(PostError::Offline { told: Told::No });
+const OFFLINE: Result<Posted, PostError> = Err(PostError::Offline { told: Told::No });
 
 /// This CPU, then the machine's own, go offline with calls in their queues.
 pub(super) fn goes_offline(machine: &Arc<Machine>, here: Attached<'_>, checks: &mut Checks) {
@@ -25,7 +25,8 @@ pub(super) fn goes_offline(machine: &Arc<Machine>, here: Attached<'_>, checks: &
         .collect();
     let own = here.cpu();
     let mut leave = |cpu, end: &mut dyn FnMut()| {
-        let accepted = csds.iter().filter(|csd| machine.post(cpu, *csd).is_ok()).count() as u64;
+        let accepted =
+            csds.iter().filter(|csd| machine.post(cpu, *csd).is_ok_and(Posted::is_queued)).count() as u64;
         end();
         checks.all("P1", "a CPU that is online accepts posts", accepted, CSDS);
         // Relaxed: as above.
@@ -77,7 +78,8 @@ pub(super) fn doorbells(place: &Place, checks: &mut Checks) -> Result<()> {
         let mut accepted = 0;
         let mut came = true;
         for burst in 0..BURSTS {
-            accepted += csds.iter().filter(|csd| machine.post(0, *csd).is_ok()).count() as u64;
+            accepted +=
+                csds.iter().filter(|csd| machine.post(0, *csd).is_ok_and(Posted::is_queued)).count() as u64;
             if burst % 4 == 0 {
                 // Acquire: pairs with the functions.
                 came &= linger_until(|| ran.0.load(Ordering::Acquire) == accepted);
@@ -90,7 +92,7 @@ pub(super) fn doorbells(place: &Place, checks: &mut Checks) -> Result<()> {
         // Release: nothing is published with it.
         parks.stop.store(true, Ordering::Release);
         // One more post wakes it, so that it sees the stop; refused if it was awake and did.
-        accepted += u64::from(machine.post(0, &csds[0]).is_ok());
+        accepted += u64::from(machine.post(0, &csds[0]).is_ok_and(Posted::is_queued));
         target.join().expect("the target does not panic")?;
         // Relaxed: the target has ended.
         let sleeps = parks.ran_something.load(Ordering::Relaxed) + parks.budgets.load(Ordering::Relaxed);

@@ -3,7 +3,7 @@
 use super::super::checks::Checks;
 use super::{Counted, Site, counted};
 use crate::pace::linger_until;
-use smpcall_host::smpcall::{Cancel, Csd, Platform, PostError, Told};
+use smpcall_host::smpcall::{Cancel, Csd, Platform, Posted, Told};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -47,8 +47,11 @@ fn pairs(site: &Site<'_>, checks: &mut Checks) {
             })
             .collect();
         let machine = site.machine;
-        let post_all =
-            || csds.iter().filter(|(target, csd)| machine.post(*target, csd).is_ok()).count() as u64;
+        let post_all = || {
+            csds.iter()
+                .filter(|(target, csd)| machine.post(*target, csd).is_ok_and(Posted::is_queued))
+                .count() as u64
+        };
         let accepted = machine.call(source, post_all);
         let came = csds.iter().filter(|(_, csd)| site.settled(csd)).count() as u64;
         let all = csds.len() as u64;
@@ -93,13 +96,14 @@ fn one_csd_many_posters(site: &Site<'_>, checks: &mut Checks) {
                 poster.written.store(value, Ordering::Relaxed);
                 let answer = machine.post(target, &shared);
                 poster.accepted.add(answer.is_ok());
-                poster.misnamed.add(!matches!(answer, Ok(()) | Err(PostError::Busy { .. })));
-                poster.misnamed.add(matches!(answer, Err(PostError::Busy { cpu }) if cpu != target));
+                poster.misnamed.add(!matches!(answer, Ok(_)));
+                poster.misnamed.add(matches!(answer, Ok(Posted::Busy { cpu }) if cpu != target));
             }
         })
     };
     let csds: Vec<_> = site.partners(target).enumerate().map(|(poster, cpu)| (cpu, post(poster))).collect();
-    let begun = csds.iter().filter(|(cpu, csd)| site.machine.post(*cpu, csd).is_ok()).count();
+    let begun =
+        csds.iter().filter(|(cpu, csd)| site.machine.post(*cpu, csd).is_ok_and(Posted::is_queued)).count();
     let ended = csds.iter().filter(|(_, csd)| site.settled(csd)).count();
     checks.that("P1", "every poster runs", begun == csds.len() && ended == csds.len());
     checks.that("P2", "the run that Busy promised comes", site.settled(&shared));
@@ -125,11 +129,11 @@ fn from_inside(site: &Site<'_>, checks: &mut Checks) {
             if runs.get() < RUNS
                 && let Some(itself) = itself.upgrade()
             {
-                accepted.add(machine.post(target, &itself).is_ok());
+                accepted.add(machine.post(target, &itself).is_ok_and(Posted::is_queued));
             }
         }))
     });
-    let first = site.machine.post(target, &csd).is_ok();
+    let first = site.machine.post(target, &csd).is_ok_and(Posted::is_queued);
     let came = site.serve_until(|| runs.get() >= RUNS) && site.settled(&csd);
     checks.that("P5", "a csd that posts itself runs again", first && came);
     checks.all("P5", "it is free inside its own function", accepted.get(), RUNS - 1);
@@ -150,7 +154,9 @@ fn in_order(site: &Site<'_>, checks: &mut Checks) {
         };
         let csds: Vec<_> = (0..CSDS).map(csd).collect();
         let (singly, chained) = csds.split_at(csds.len() / 2);
-        let mut accepted = singly.iter().filter(|csd| site.machine.post(target, *csd).is_ok()).count() as u64;
+        let mut accepted =
+            singly.iter().filter(|csd| site.machine.post(target, *csd).is_ok_and(Posted::is_queued)).count()
+                as u64;
         accepted += site.machine.post_all(target, chained).map_or(0, |chain| chain.queued.into());
         let came = csds.iter().filter(|csd| site.settled(csd)).count() as u64;
         checks.all("P1", "each of many posts is accepted, and runs", accepted.min(came), CSDS);
@@ -177,11 +183,12 @@ fn cancelled(site: &Site<'_>, checks: &mut Checks) {
     };
     // This CPU runs nothing unless it looks, and needs not be held.
     let held = target == site.own()
-        || (site.machine.post(target, &holds).is_ok() && site.serve_until(|| inside.get() == 1));
+        || (site.machine.post(target, &holds).is_ok_and(Posted::is_queued)
+            && site.serve_until(|| inside.get() == 1));
     checks.that("P1", "a post runs", held);
-    let busy = Err(PostError::Busy { cpu: target });
+    let busy = Ok(Posted::Busy { cpu: target });
     let post = || site.machine.post(target, &csd);
-    checks.that("P1", "a post is accepted", post() == Ok(()));
+    checks.that("P1", "a post is accepted", post() == Ok(Posted::Queued));
     checks.that("P1", "cancel takes it away", csd.cancel() == Cancel::Removed { told: Told::No });
     checks.that("P1", "there is nothing to cancel twice", csd.cancel() == Cancel::NotPending);
     checks.that("P2", "a post to the same CPU revives it", post() == busy && csd.is_pending());
@@ -195,9 +202,9 @@ fn cancelled(site: &Site<'_>, checks: &mut Checks) {
     let_go.store(true, Ordering::Release);
     // Runs after the cancelled one was skipped (P6).
     let after = counted(|| ());
-    let passed = site.machine.post(target, &after).is_ok() && site.settled(&after);
+    let passed = site.machine.post(target, &after).is_ok_and(Posted::is_queued) && site.settled(&after);
     checks.that("P1", "the queue goes on past a cancelled csd", passed);
     checks.same("P1", "a cancelled run does not begin", runs.get(), 0);
-    let again = post().is_ok() && site.settled(&csd);
+    let again = post() == Ok(Posted::Queued) && site.settled(&csd);
     checks.that("P1", "a csd that was cancelled can be posted again", again && runs.get() == 1);
 }

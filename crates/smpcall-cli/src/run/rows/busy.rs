@@ -6,7 +6,7 @@ use super::super::stage::{Stage, TARGET};
 use super::posts::posts;
 use crate::pace::{Line, linger_until};
 use anyhow::{Result, ensure};
-use smpcall_host::smpcall::{Cancel, Csd, PostError, Told};
+use smpcall_host::smpcall::{Cancel, Csd, Posted, Told};
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -85,9 +85,9 @@ pub(super) fn told(stage: &Stage<'_>, checks: &mut Checks) -> Result<Sample> {
     // Relaxed: nothing runs now.
     let (written, ran) = (WRITTEN.0.load(Ordering::Relaxed) + 1, SAW.0.1.load(Ordering::Relaxed));
     occupy(stage, &HOLDS)?;
-    let queued = stage.machine.post(TARGET, &SEES).is_ok();
+    let queued = stage.machine.post(TARGET, &SEES).is_ok_and(Posted::is_queued);
     let mut busy = 0;
-    let post = || stage.machine.post(TARGET, &SEES) == Err(PostError::Busy { cpu: TARGET });
+    let post = || stage.machine.post(TARGET, &SEES) == Ok(Posted::Busy { cpu: TARGET });
     let mut sample = Sample::time(BUSY_POSTS, || {
         for _ in 0..BUSY_POSTS {
             busy += u32::from(post());
@@ -125,7 +125,7 @@ pub(super) fn cancel(stage: &Stage<'_>, checks: &mut Checks) -> Result<Sample> {
     occupy(stage, &HOLDS)?;
     let mut queued = 0;
     for csd in &CANCELLED {
-        queued += u64::from(stage.machine.post(TARGET, csd).is_ok());
+        queued += u64::from(stage.machine.post(TARGET, csd).is_ok_and(Posted::is_queued));
     }
     let mut removed = 0;
     let sample = Sample::time(CANCELS as u32, || {

@@ -3,8 +3,8 @@
 use super::super::ground::Ground;
 use super::super::tally::{Check, Event};
 use super::super::words::{Count, Plain, Signal};
-use super::{Function, Posted, leak_csd};
-use smpcall_host::smpcall::{Cancel, Csd, PostError, Told};
+use super::{Function, Outcome, leak_csd};
+use smpcall_host::smpcall::{Cancel, Csd, PostError, Posted, Told};
 
 pub(in super::super) struct Contested {
     pub(in super::super) csd: &'static Csd<Function>,
@@ -53,31 +53,31 @@ impl Contested {
         Self { csd: leak_csd(move || body.run()), body }
     }
 
-    pub(in super::super) fn post(&self, row: usize, target: u32) -> Posted {
+    pub(in super::super) fn post(&self, row: usize, target: u32) -> Outcome {
         let (body, tally) = (self.body, &self.body.ground.tally);
         let value = body.written.write_next();
         let (posted, right) = match body.ground.machine.post(target, self.csd) {
-            Ok(()) => {
+            Ok(Posted::Queued) => {
                 tally.event(row, Event::Post, 1);
                 body.accepted.add(1);
-                (Posted::Due, true)
+                (Outcome::Due, true)
             }
-            Err(PostError::Busy { cpu }) => {
+            Ok(Posted::Busy { cpu }) => {
                 tally.event(row, Event::Busy, 1);
                 body.owed.raise(value);
-                (Posted::Due, cpu < body.ground.cpus_len())
+                (Outcome::Due, cpu < body.ground.cpus_len())
             }
             Err(PostError::Offline { told }) => {
                 tally.event(row, Event::Offline, 1);
                 if told == Told::Yes {
                     body.pay(row);
                 }
-                (Posted::Refused, true)
+                (Outcome::Refused, true)
             }
-            Err(PostError::Cancelled { cpu }) => (Posted::Refused, cpu != target),
-            Err(PostError::NoSuchCpu) => (Posted::Refused, false),
+            Err(PostError::Cancelled { cpu }) => (Outcome::Refused, cpu != target),
+            Err(PostError::NoSuchCpu) => (Outcome::Refused, false),
         };
-        if tally.check(row, Check::Answer, right) { posted } else { Posted::Wrong }
+        if tally.check(row, Check::Answer, right) { posted } else { Outcome::Wrong }
     }
 
     pub(in super::super) fn cancel(&self, row: usize) {

@@ -3,8 +3,8 @@
 use super::super::ground::Ground;
 use super::super::tally::{Check, Event};
 use super::super::words::{Count, Plain, Signal};
-use super::{Function, Haste, Posted, leak_csd};
-use smpcall_host::smpcall::{Csd, PostError, Told};
+use super::{Function, Haste, Outcome, leak_csd};
+use smpcall_host::smpcall::{Csd, PostError, Posted, Told};
 
 pub(in super::super) struct Shared {
     pub(in super::super) csd: &'static Csd<Function>,
@@ -49,7 +49,7 @@ impl Shared {
     }
 
     /// Writes, and posts; the data that a run will see is in the answer's second part. Fit for signal handlers.
-    pub(in super::super) fn post(&self, row: usize, haste: Haste) -> (Posted, u64) {
+    pub(in super::super) fn post(&self, row: usize, haste: Haste) -> (Outcome, u64) {
         let (body, tally) = (self.body, &self.body.ground.tally);
         let value = body.written.write_next();
         let answer = match haste {
@@ -57,14 +57,14 @@ impl Shared {
             Haste::Lazy => body.ground.machine.post_lazy(body.target, self.csd),
         };
         let (posted, right) = match answer {
-            Ok(()) => {
+            Ok(Posted::Queued) => {
                 tally.event(row, Event::Post, 1);
                 body.accepted.add(1);
-                (Posted::Due, true)
+                (Outcome::Due, true)
             }
-            Err(PostError::Busy { cpu }) => {
+            Ok(Posted::Busy { cpu }) => {
                 tally.event(row, Event::Busy, 1);
-                (Posted::Due, cpu == body.target)
+                (Outcome::Due, cpu == body.target)
             }
             Err(PostError::Offline { told }) => {
                 tally.event(row, Event::Offline, 1);
@@ -73,13 +73,13 @@ impl Shared {
                     tally.event(row, Event::Told, 1);
                     body.seen.raise(body.written.read());
                 }
-                (Posted::Refused, true)
+                (Outcome::Refused, true)
             }
-            Err(PostError::Cancelled { .. } | PostError::NoSuchCpu) => (Posted::Refused, false),
+            Err(PostError::Cancelled { .. } | PostError::NoSuchCpu) => (Outcome::Refused, false),
         };
-        if posted == Posted::Due {
+        if posted == Outcome::Due {
             body.owed.raise(value);
         }
-        (if tally.check(row, Check::Answer, right) { posted } else { Posted::Wrong }, value)
+        (if tally.check(row, Check::Answer, right) { posted } else { Outcome::Wrong }, value)
     }
 }

@@ -1,6 +1,6 @@
 //! Waiting calls.
 
-use super::super::csds::Posted;
+use super::super::csds::Outcome;
 use super::super::tally::{Check, Event};
 use super::super::worker::Worker;
 use smpcall_host::smpcall::{Budget, CallError};
@@ -79,13 +79,13 @@ pub(super) fn own(worker: &mut Worker) {
     let posted = own.post_next(cpu);
     worker.complain_if_wrong(posted, own, cpu);
     let mut ran = 0;
-    while posted == Posted::Due && !own.is_settled() {
+    while posted == Outcome::Due && !own.is_settled() {
         // A flush that runs nothing has nothing to run: then the csd is lost.
         let Some(attached) = &worker.attached else { return };
         let Some(more) = worker.poll(attached, Budget::DEFAULT) else { break };
         ran += more;
     }
-    let done = posted != Posted::Due || own.is_settled();
+    let done = posted != Outcome::Due || own.is_settled();
     worker.expect(Check::ExactlyOnce, done, || {
         format!("a post of CPU {cpu} to itself did not run in its own flush, {ran} others did")
     });

@@ -1,12 +1,12 @@
 //! Kinds that post and go on.
 
-use super::super::csds::{Function, Haste, Posted};
+use super::super::csds::{Function, Haste, Outcome};
 use super::super::ground::Ground;
 use super::super::interrupt;
 use super::super::tally::{Check, Event};
 use super::super::words::Plain;
 use super::super::worker::Worker;
-use smpcall_host::smpcall::{Csd, PostError, Told};
+use smpcall_host::smpcall::{Csd, PostError, Posted, Told};
 use std::sync::Arc;
 
 /// The longest chain.
@@ -73,11 +73,11 @@ pub(super) fn counted(worker: &mut Worker) {
     for number in 1..=2 {
         data.write(number);
         match ground.machine.post(target, &csd) {
-            Ok(()) => {
+            Ok(Posted::Queued) => {
                 worker.event(Event::Post);
                 ground.counted.due.add(1);
             }
-            Err(PostError::Busy { cpu }) => {
+            Ok(Posted::Busy { cpu }) => {
                 worker.event(Event::Busy);
                 worker.expect(Check::Answer, cpu == target && number == 2, || {
                     format!("a counted csd that CPU {target} was sent is said to be busy on CPU {cpu}")
@@ -95,9 +95,9 @@ pub(super) fn shared(worker: &mut Worker) {
     let shared = &worker.world.shared[target as usize];
     let (posted, value) = shared.post(worker.kit.sender.row, Haste::Now);
     match posted {
-        Posted::Wrong => worker.wrong(format!("a shared csd of CPU {target} is busy elsewhere")),
+        Outcome::Wrong => worker.wrong(format!("a shared csd of CPU {target} is busy elsewhere")),
         // With hotplug the promised run can be taken away, and whoever owes it may still be about to pay.
-        Posted::Due if !worker.hotplug && worker.may_wait && worker.rng.u8(..) < 16 => {
+        Outcome::Due if !worker.hotplug && worker.may_wait && worker.rng.u8(..) < 16 => {
             worker.kit.with.set(u64::from(target) + 1);
             let waited = worker.ground().machine.wait(shared.csd);
             worker.kit.with.set(0);
@@ -117,7 +117,7 @@ pub(super) fn contested(worker: &mut Worker) {
     let contested = &worker.world.contested[which];
     for _ in 0..worker.rng.u32(1..4) {
         let target = worker.partner();
-        if contested.post(worker.kit.sender.row, target) == Posted::Wrong {
+        if contested.post(worker.kit.sender.row, target) == Outcome::Wrong {
             worker.wrong(format!("a contested csd for CPU {target} was refused where it must not be"));
         }
         if worker.rng.bool() {
@@ -139,7 +139,7 @@ pub(super) fn cancel(worker: &mut Worker) {
         worker.linger();
         let cancelled = own.cancel();
         worker.complain_if_wrong(cancelled, own, target);
-        if cancelled == Posted::Refused && own.is_settled() && worker.rng.u8(..) < 32 {
+        if cancelled == Outcome::Refused && own.is_settled() && worker.rng.u8(..) < 32 {
             // To another CPU meanwhile: accepted, or told which CPU has not let go of it yet.
             let elsewhere = worker.partner();
             let posted = own.post_next(elsewhere);
@@ -176,7 +176,7 @@ pub(super) fn detached(worker: &mut Worker) {
 pub(super) fn lazy(worker: &mut Worker) {
     let (target, row) = (worker.partner(), worker.kit.sender.row);
     let shared = &worker.world.shared[target as usize];
-    if shared.post(row, Haste::Lazy).0 == Posted::Wrong {
+    if shared.post(row, Haste::Lazy).0 == Outcome::Wrong {
         worker.wrong(format!("a lazy post of a shared csd of CPU {target} is busy elsewhere"));
     }
     let own = &worker.kit.lazy;
@@ -189,7 +189,7 @@ pub(super) fn lazy(worker: &mut Worker) {
         worker.complain_if_wrong(hurried, own, target);
     }
     worker.linger();
-    if shared.post(row, Haste::Now).0 == Posted::Wrong {
+    if shared.post(row, Haste::Now).0 == Outcome::Wrong {
         worker.wrong(format!("a shared csd of CPU {target} is busy elsewhere"));
     }
 }

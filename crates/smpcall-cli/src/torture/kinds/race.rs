@@ -4,7 +4,7 @@
 //! promised run away. The moment of the second post is steered to where about half of them come too late to be told
 //! Busy. Every other time it is a cancel that comes at that moment: then either the run is removed or it runs.
 
-use super::super::csds::{Own, Posted};
+use super::super::csds::{Outcome, Own};
 use super::super::tally::Check;
 use super::super::worker::Worker;
 use smpcall_host::smpcall::Budget;
@@ -58,7 +58,7 @@ pub(super) fn race(worker: &mut Worker) {
 fn once(worker: &mut Worker, own: &Own, target: u32, with_post: bool) -> bool {
     let first = own.post_next(target);
     worker.complain_if_wrong(first, own, target);
-    if first != Posted::Due {
+    if first != Outcome::Due {
         return false;
     }
     worker.aim.wait(worker.rng.u32(..JITTER));
@@ -66,7 +66,7 @@ fn once(worker: &mut Worker, own: &Own, target: u32, with_post: bool) -> bool {
     let second = if with_post { own.post_next(target) } else { own.cancel() };
     worker.complain_if_wrong(second, own, target);
     // Told Busy, or the run removed.
-    let in_time = if with_post { own.body.due.get() == due } else { second == Posted::Refused };
+    let in_time = if with_post { own.body.due.get() == due } else { second == Outcome::Refused };
     worker.aim.learn(in_time);
     let settled = settles(worker, own);
     if settled {

@@ -1,6 +1,6 @@
 //! Waits for asynchronous csds.
 
-use super::super::csds::{Own, Posted};
+use super::super::csds::{Outcome, Own};
 use super::super::tally::{Check, Event};
 use super::super::worker::Worker;
 use smpcall_host::smpcall::{Platform, WaitError};
@@ -46,7 +46,7 @@ fn posted(worker: &mut Worker) -> Option<(&'static Own, u32)> {
     let target = worker.partner();
     let posted = own.post_next(target);
     worker.complain_if_wrong(posted, own, target);
-    (posted == Posted::Due).then_some((own, target))
+    (posted == Outcome::Due).then_some((own, target))
 }
 
 /// After a wait: the run has ended, and what it wrote is visible without any other look.

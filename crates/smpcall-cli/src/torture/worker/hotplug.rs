@@ -1,6 +1,6 @@
 //! CPUs that come and go: the CPU's own thread does it, when control wants it to (P8).
 
-use super::super::csds::{Own, Posted};
+use super::super::csds::{Outcome, Own};
 use super::super::tally::{Check, Event};
 use super::Worker;
 use crate::pace::Place;
@@ -31,7 +31,7 @@ impl Worker {
         ground.cpu(cpu).online.set(1);
         self.event(Event::Hotplug);
         let posted = self.post_to_itself(cpu).map(|(_, posted)| posted);
-        self.expect(Check::Hotplug, matches!(posted, None | Some(Posted::Due)), || {
+        self.expect(Check::Hotplug, matches!(posted, None | Some(Outcome::Due)), || {
             format!("CPU {cpu} came online, and refused its first post")
         });
         Ok(())
@@ -49,13 +49,13 @@ impl Worker {
         ground.cpu(cpu).online.set(0);
         self.event(Event::Hotplug);
         for (own, posted) in posted {
-            self.expect(Check::Hotplug, posted == Posted::Due && own.is_settled(), || {
+            self.expect(Check::Hotplug, posted == Outcome::Due && own.is_settled(), || {
                 format!("CPU {cpu} went offline, and left what it had accepted ({posted:?})")
             });
         }
         // Only this thread can bring the CPU back, so now it must refuse.
         if let Some((own, posted)) = self.post_to_itself(cpu) {
-            self.expect(Check::Hotplug, posted == Posted::Refused && !own.csd.is_pending(), || {
+            self.expect(Check::Hotplug, posted == Outcome::Refused && !own.csd.is_pending(), || {
                 format!("CPU {cpu} is offline, and accepted a post")
             });
         }
@@ -67,7 +67,7 @@ impl Worker {
     }
 
     /// Posts one of its own csds, if one is free, to the CPU that it is, or was.
-    fn post_to_itself(&self, cpu: u32) -> Option<(&'static Own, Posted)> {
+    fn post_to_itself(&self, cpu: u32) -> Option<(&'static Own, Outcome)> {
         let sender = &self.kit.sender;
         let own = sender.free().next()?;
         self.check_seen(own);

@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use axipi::{CPUS, machine, run_on_cpu, run_on_each_cpu};
 use core::sync::atomic::{AtomicU32, Ordering};
-use smpcall::{Csd, PostError};
+use smpcall::{Csd, Posted};
 use smpcall_arceos_common::report::Report;
 use smpcall_arceos_common::{held, sleep_until};
 
@@ -60,6 +60,6 @@ fn busy(report: &mut Report) {
     machine().wait(&SHOW).expect("a task may wait");
     // Relaxed: the wait has seen the run.
     let seen = SEEN.load(Ordering::Relaxed);
-    let holds = first == Ok(()) && second == Err(PostError::Busy { cpu: 1 }) && seen == 2;
+    let holds = first == Ok(()) && second == Ok(Posted::Busy { cpu: 1 }) && seen == 2;
     report.check("busy_is_a_promise", holds, format_args!("{first:?}, {second:?}; the run saw {seen}"));
 }
