@@ -68,12 +68,17 @@ impl Running {
         Self(command.spawn().expect("the command starts"))
     }
 
-    /// Its first line on standard output, which is closed then.
+    /// Its first line on standard output, of which nothing else is read.
     fn first_line(&mut self) -> String {
         let mut line = String::new();
-        let stdout = self.0.stdout.take().expect("it is a pipe");
+        let stdout = self.0.stdout.as_mut().expect("it is a pipe");
         BufReader::new(stdout).read_line(&mut line).expect("a line");
         line
+    }
+
+    /// Nobody reads its standard output any more.
+    fn close(&mut self) {
+        drop(self.0.stdout.take());
     }
 
     /// Waits until it has started a thread.
@@ -162,6 +167,7 @@ fn results_are_written_before_they_are_printed() {
 fn a_failure_is_told_also_where_nobody_reads_the_rest() {
     let mut sim = Running::start(&mut smpcall("sim --seed 5 --seeds 100 --steps-max 50"));
     assert!(sim.first_line().starts_with("first seed 5; "));
+    sim.close();
     let (status, stderr) = sim.end();
     assert_eq!(status.code(), Some(1), "{stderr}");
     assert!(stderr.contains("seed ") && !stderr.contains("panicked"), "{stderr}");
@@ -172,6 +178,7 @@ fn a_failure_is_told_also_where_nobody_reads_the_rest() {
 fn a_long_torture_ends_when_nobody_reads_it_any_more() {
     let mut torture = Running::start(&mut smpcall("torture --seconds 3600 --cpus 2"));
     assert!(torture.first_line().starts_with("seed "));
+    torture.close();
     let (status, stderr) = torture.end();
     assert_eq!((status.code(), stderr.as_str()), (Some(CLOSED_PIPE), ""));
 }
