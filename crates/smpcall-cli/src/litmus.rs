@@ -18,7 +18,7 @@ mod linux;
 mod ours;
 mod race;
 
-use crate::output::{JsonFile, progress};
+use crate::output::{JsonFile, count_of, progress, say};
 use crate::pace::{Pace, Place};
 use anyhow::{Result, bail};
 use race::Outcome;
@@ -55,43 +55,43 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let smpcall = ours::race(&place, args.posts, &bar)?;
     bar.finish_and_clear();
     let report = Report { posts: args.posts, linux_protocol, smpcall };
-    print(&report, place.pace());
     if let Some(json) = json {
         json.write(&report)?;
     }
+    let printed = print(&report, place.pace());
     match report.smpcall.lost {
-        0 => Ok(()),
-        lost => bail!("P2 is broken: smpcall lost {lost} posts that were told Busy"),
+        0 => printed,
+        lost => bail!("P2 is broken: smpcall lost {} that had been told Busy", count_of(lost, "post")),
     }
 }
 
-fn print(report: &Report, pace: Pace) {
-    println!("{} raced posts under each protocol", report.posts);
+fn print(report: &Report, pace: Pace) -> Result<()> {
+    say!("{} under each protocol", count_of(report.posts, "raced post"))?;
     if pace == Pace::Shared {
-        println!("Both threads share the one core that this process may use, so next to nothing races here.");
+        say!("Both threads share the one core that this process may use, so next to nothing races here.")?;
     }
-    line("Linux's protocol (plain load, release store):", &report.linux_protocol);
+    line("Linux's protocol (plain load, release store):", &report.linux_protocol)?;
     match report.linux_protocol.lost {
-        0 => println!(
+        0 => say!(
             "  None was lost here and now. The memory model of this machine allows it all the same; more posts may \
              show it."
         ),
-        _ => println!(
+        _ => say!(
             "  Each of these callers was told that a run was still to come, and that run did not see what the caller \
              had written: the update is lost, and nobody knows."
         ),
-    }
-    line("smpcall (both sides read-modify-write one word):", &report.smpcall);
+    }?;
+    line("smpcall (both sides read-modify-write one word):", &report.smpcall)?;
     match report.smpcall.lost {
-        0 => println!("  Whoever was told Busy was seen by the run that was still to come, every time."),
-        _ => println!(
-            "  P2 IS BROKEN: callers were told Busy, and the run that they relied on did not see them."
-        ),
+        0 => say!("  Whoever was told Busy was seen by the run that was still to come, every time."),
+        _ => {
+            say!("  P2 IS BROKEN: callers were told Busy, and the run that they relied on did not see them.")
+        }
     }
 }
 
-fn line(name: &str, outcome: &Outcome) {
+fn line(name: &str, outcome: &Outcome) -> Result<()> {
     let percent = 100.0 * outcome.lost as f64 / (outcome.busy.max(1)) as f64;
-    println!("{name}");
-    println!("  {} told Busy, {} of those not seen ({percent:.3} %)", outcome.busy, outcome.lost);
+    say!("{name}")?;
+    say!("  {} told Busy, {} of those not seen ({percent:.3} %)", outcome.busy, outcome.lost)
 }

@@ -8,26 +8,45 @@
 //! | [`litmus`] | P2 raced: how often Busy is not kept by Linux's protocol, and by ours |
 //! | [`trace`] | a short mix of calls, as a file that Perfetto shows |
 //! | [`pace`] | which cores, and how to wait where threads share one |
-//! | [`output`] | the JSON file, opened before the work, and the progress bar |
+//! | [`threads`] | threads that may fail to start |
+//! | [`output`] | what is printed, files, and the progress bar |
 //!
-//! Exit codes: 0, all is well; 1, a check failed or the run could not be made; 2, the flags make no sense.
+//! Exit codes are in [`EXIT_CODES`], which the help shows.
 
 #![deny(unsafe_code)]
+// They panic where nobody reads; `output` has what does not.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod litmus;
 mod output;
 mod pace;
 mod run;
 mod sim;
+mod threads;
 mod torture;
 mod trace;
 
 use clap::{Parser, Subcommand};
+use output::{ClosedPipe, complain};
 use std::process::ExitCode;
+
+/// A check failed, or the run could not be made or told of. `clap` itself ends with 2.
+const FAILURE: u8 = 1;
+/// Nobody reads standard output any more: what a shell says of a program that SIGPIPE has ended.
+const CLOSED_PIPE: u8 = 141;
+
+/// The end of every help text.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    every check passed
+  1    a check failed, or the run could not be made or its results not be written; the last line says why
+  2    the flags make no sense
+  141  standard output was closed before the end, as by `| head`, and nothing had failed by then
+Ctrl-C ends a run at once, as SIGINT does: 130 in a shell. A file that is written at the end is then as it was before.";
 
 /// Runs functions on other CPUs, and shows what that costs and that its promises hold.
 #[derive(Parser)]
-#[command(name = "smpcall", version, args_conflicts_with_subcommands = true)]
+#[command(name = "smpcall", version, args_conflicts_with_subcommands = true, after_help = EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -38,19 +57,27 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Runs every kind of call, checks each result, and prints what it cost (the default).
+    #[command(after_help = EXIT_CODES)]
     Run(run::Args),
     /// Makes every kind of call at once, from everywhere, while CPUs come and go, and checks every promise.
+    #[command(after_help = EXIT_CODES)]
     Torture(torture::Args),
     /// Runs the core on simulated machines, seed after seed, on good hardware and bad.
+    #[command(after_help = EXIT_CODES)]
     Sim(Box<sim::Args>),
     /// Races posts against the unlock: is whoever was told Busy also seen?
+    #[command(after_help = EXIT_CODES)]
     Litmus(litmus::Args),
     /// Records a short mix of calls, for Perfetto or Chrome to show.
+    #[command(after_help = EXIT_CODES)]
     Trace(trace::Args),
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(message) => return ended(show(&message).map(|()| message.exit_code())),
+    };
     let outcome = match cli.command {
         None => run::run(&cli.run),
         Some(Command::Run(args)) => run::run(&args),
@@ -59,11 +86,24 @@ fn main() -> ExitCode {
         Some(Command::Litmus(args)) => litmus::run(&args),
         Some(Command::Trace(args)) => trace::run(&args),
     };
+    ended(outcome.map(|()| 0))
+}
+
+/// Prints what `clap` has to say: help, a version, or what is wrong with the flags.
+fn show(message: &clap::Error) -> anyhow::Result<()> {
+    let printed = output::printed(message.print());
+    // The code says what standard error could not.
+    if message.use_stderr() { Ok(()) } else { printed }
+}
+
+/// Says what went wrong, and with which code the command ends.
+fn ended(outcome: anyhow::Result<i32>) -> ExitCode {
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => ExitCode::from(u8::try_from(code).unwrap_or(FAILURE)),
+        Err(error) if error.is::<ClosedPipe>() => ExitCode::from(CLOSED_PIPE),
         Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            complain!("error: {error:#}");
+            ExitCode::from(FAILURE)
         }
     }
 }

@@ -1,55 +1,19 @@
-//! Where the numbers go: a JSON file that is opened before the work starts, and a bar that is drawn only on a terminal.
+//! Where results go: lines to standard output, complaints to standard error, JSON files, and a bar.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`text`] | a line on standard output or standard error; what becomes of it where nobody reads |
+//! | [`file`] | a file that is written whole or not at all |
+//!
+//! Nothing else in the command prints: `println!` panics where its reader has gone, and clippy refuses it here.
 
-use anyhow::{Context, Result};
+mod file;
+mod text;
+
+pub(crate) use file::{Folder, JsonFile};
+pub(crate) use text::{ClosedPipe, complain, complain_line, line, printed, say};
+
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde::Serialize;
-use std::fs::File;
-use std::io::{Seek, Write};
-use std::path::{Path, PathBuf};
-
-/// A file that the results are written to at the end. It is opened at the start, so that a path which cannot be written
-/// is an error then, and not after the run. What it held stays until the results replace it.
-pub(crate) struct JsonFile {
-    path: PathBuf,
-    file: File,
-}
-
-impl JsonFile {
-    /// Opens the file, if one was asked for.
-    pub(crate) fn open(path: Option<&Path>) -> Result<Option<Self>> {
-        let Some(path) = path else { return Ok(None) };
-        let file = File::options()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)
-            .with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(Some(Self { path: path.to_owned(), file }))
-    }
-
-    /// Replaces what the file holds.
-    pub(crate) fn write(self, results: &impl Serialize) -> Result<()> {
-        self.write_text(serde_json::to_string_pretty(results)?)
-    }
-
-    /// The same without line breaks: for what only programs read.
-    pub(crate) fn write_compact(self, results: &impl Serialize) -> Result<()> {
-        self.write_text(serde_json::to_string(results)?)
-    }
-
-    fn write_text(mut self, mut text: String) -> Result<()> {
-        text.push('\n');
-        // A pipe or a terminal has no length to cut and no place to go back to.
-        if self.file.metadata().is_ok_and(|meta| meta.is_file()) {
-            self.file.set_len(0).and_then(|()| self.file.rewind()).with_context(|| self.complaint())?;
-        }
-        self.file.write_all(text.as_bytes()).with_context(|| self.complaint())
-    }
-
-    fn complaint(&self) -> String {
-        format!("cannot write {}", self.path.display())
-    }
-}
 
 /// A bar on standard error; hidden where that is no terminal. It has no thread of its own, which would disturb what is
 /// measured: it is drawn when it is moved.
@@ -60,4 +24,22 @@ pub(crate) fn progress(len: u64, what: &str) -> ProgressBar {
     bar.set_style(style.progress_chars("=> "));
     bar.set_message(what.to_owned());
     bar
+}
+
+/// `1 CPU`, `2 CPUs`.
+pub(crate) fn count_of(number: impl Into<u64>, one: &str) -> String {
+    match number.into() {
+        1 => format!("1 {one}"),
+        number => format!("{number} {one}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_not_several() {
+        assert_eq!([0_u64, 1, 2].map(|number| count_of(number, "CPU")), ["0 CPUs", "1 CPU", "2 CPUs"]);
+    }
 }

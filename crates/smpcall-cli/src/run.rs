@@ -27,7 +27,7 @@ mod rows;
 mod samples;
 mod stage;
 
-use crate::output::{JsonFile, progress};
+use crate::output::{JsonFile, count_of, progress, say};
 use crate::pace::{Pace, Place};
 use anyhow::{Result, bail};
 use checks::Checks;
@@ -49,7 +49,8 @@ pub(crate) struct Args {
     /// For about how long.
     #[arg(long, default_value = "5", value_parser = seconds, allow_negative_numbers = true)]
     seconds: Duration,
-    /// How many CPUs the machine has whose contract is checked [default: as many as the process may use, but two].
+    /// How many CPUs the machine has whose contract is checked [default: as many as the process has cores, two at
+    /// least].
     /// Timing is always between two.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=CPUS_MAX as i64))]
     cpus: Option<u32>,
@@ -77,14 +78,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let bench = measure(&place, cpus, args.seconds, &bar, &mut checks)?;
     bar.finish_and_clear();
     let report = Report::new(&bench, &checks);
-    println!("{}", heading(&place, cpus));
-    report.print(&checks);
     if let Some(json) = json {
         json.write(&report)?;
     }
+    let printed = say!("{}", heading(&place, cpus)).and_then(|()| report.print(&place, &checks));
     match report.failed() {
-        0 => Ok(()),
-        failed => bail!("{failed} checks failed"),
+        0 => printed,
+        failed => bail!("{} failed", count_of(failed, "check")),
     }
 }
 
@@ -120,11 +120,9 @@ fn heading(place: &Place, cpus: u32) -> String {
     let timed = match (place.cores.len(), place.pace()) {
         (0, _) => "timed between two threads that are not pinned".to_owned(),
         (_, Pace::Apart) => format!("timed from core {caller} to core {target}"),
-        (_, Pace::Shared) => {
-            format!("timed between two threads that share core {caller}, one call at a time")
-        }
+        (_, Pace::Shared) => format!("timed between two threads that share core {caller}"),
     };
-    format!("{cpus} CPUs checked; {timed}; ns per call")
+    format!("{} checked; {timed}; ns per call", count_of(cpus, "CPU"))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ mod failure;
 mod flags;
 mod scale;
 
-use crate::output::{JsonFile, progress};
+use crate::output::{JsonFile, complain, count_of, progress, say};
 use crate::run::seconds;
 use anyhow::{Result, bail};
 use flags::{Cpus, FaultFlag, Partition, Seed};
@@ -91,18 +91,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         (None, None, Some(_)) => 1,
         (None, None, None) => SEEDS,
     };
+    // At once: whoever ends this before it does wants to know.
+    say!("first seed {first}; to see the same again: {}", again(args, first))?;
     let began = Instant::now();
     let bar = bar(args, seeds);
     let tally = simulate(args, &options, first, seeds, &bar);
     bar.finish_and_clear();
     let seconds = began.elapsed().as_secs_f64();
     let per_second = tally.seeds as f64 / seconds.max(1e-9);
-    println!(
-        "smpcall sim: first_seed={first} seeds={} seeds_per_second={per_second:.0} steps={} violations={}",
-        tally.seeds,
-        tally.steps,
-        tally.violations()
-    );
     if let Some(json) = json {
         json.write(&json!({
             "first_seed": first,
@@ -113,7 +109,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             "failed": tally.failed,
         }))?;
     }
-    verdict(args, &options, &tally, trace)
+    let printed = say!(
+        "smpcall sim: first_seed={first} seeds={} seeds_per_second={per_second:.0} steps={} violations={}",
+        tally.seeds,
+        tally.steps,
+        tally.violations()
+    );
+    verdict(args, &options, &tally, trace)?;
+    printed
 }
 
 fn options(args: &Args) -> Options {
@@ -150,8 +153,12 @@ fn simulate(args: &Args, options: &Options, first: u64, seeds: u64, bar: &Progre
         let outcome = play(&scenario);
         tally.seeds += 1;
         tally.steps += outcome.steps;
-        if outcome.violation.is_some() {
+        if let Some(violation) = &outcome.violation {
             tally.failed.push(seed);
+            if args.keep_going {
+                // At once, as the first seed. Without the flag this is the last, and told of below.
+                bar.suspend(|| complain!("seed {seed}: {violation}"));
+            }
         } else if args.twice {
             let again = play(&scenario);
             if (again.hash, again.steps) != (outcome.hash, outcome.steps) {
@@ -177,20 +184,39 @@ fn simulate(args: &Args, options: &Options, first: u64, seeds: u64, bar: &Progre
 
 fn verdict(args: &Args, options: &Options, tally: &Tally, trace: Option<JsonFile>) -> Result<()> {
     if let Some(seed) = tally.unstable.first() {
-        eprintln!("seed {seed}: its second run was another than its first");
+        complain!("seed {seed}: its second run was another than its first");
     }
     if let Some(seed) = tally.failed.first() {
         failure::tell(*seed, options, trace)?;
-        eprintln!("to see it again: {}", repeat(args, *seed));
+        complain!("to see it again: {}", repeat(args, *seed));
     }
     match tally.violations() {
         0 => Ok(()),
-        violations => bail!("{violations} of {} seeds failed: {:?}", tally.seeds, first_few(tally)),
+        violations => {
+            bail!("{violations} of {} failed: {:?}", count_of(tally.seeds, "seed"), first_few(tally))
+        }
     }
 }
 
 fn first_few(tally: &Tally) -> Vec<u64> {
     tally.failed.iter().chain(&tally.unstable).copied().take(20).collect()
+}
+
+/// The command line of the whole run.
+fn again(args: &Args, first: u64) -> String {
+    let mut line = repeat(args, first);
+    let mut add = |flag: &str, value: Option<String>| {
+        if let Some(value) = value {
+            line.push_str(&format!(" {flag} {value}"));
+        }
+    };
+    let alone = args.seed.is_some() || args.seconds.is_some();
+    add("--seeds", args.seeds.or((!alone).then_some(SEEDS)).map(|seeds| seeds.to_string()));
+    add("--seconds", args.seconds.map(|limit| limit.as_secs_f64().to_string()));
+    add("--partition", (args.partition != Partition::WHOLE).then(|| args.partition.to_string()));
+    let switches = [(args.twice, " --twice"), (args.keep_going, " --keep-going")];
+    line.extend(switches.into_iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| flag));
+    line
 }
 
 /// The command line that plays that seed again.

@@ -35,10 +35,10 @@ mod words;
 mod worker;
 mod world;
 
-use crate::output::{JsonFile, progress};
+use crate::output::{ClosedPipe, JsonFile, complain, count_of, progress, say};
 use crate::pace::Place;
 use crate::run::seconds;
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use control::{Control, LastStall, millis};
 use ground::Ground;
 use kinds::KINDS;
@@ -62,7 +62,7 @@ pub(crate) struct Args {
     /// For how long.
     #[arg(long, default_value = "10", value_parser = seconds, allow_negative_numbers = true)]
     seconds: Duration,
-    /// How many CPUs, each a thread [default: as many as the process may use, but two].
+    /// How many CPUs, each a thread [default: as many as the process has cores, two at least].
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=CPUS_MAX as i64))]
     cpus: Option<u32>,
     /// How many threads that are no CPUs and only call.
@@ -107,24 +107,36 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let world = world(args, cpus, Arc::clone(&last_stall))?;
     let report = Report::new(world, args, seed, cpus);
     let repeat = report::repeat(args, seed, cpus);
+    // At once: whoever ends this before it does wants to know.
+    say!("seed {seed}; to make the same draws again: {repeat}")?;
     let bar = progress(millis(args.seconds), "torture");
-    let outcome = Control::new(world, args, seed, &bar, last_stall).run(&report);
+    let mut control = Control::new(world, args, seed, &bar, last_stall);
+    let outcome = match control.start() {
+        Ok(()) => control.run(&report),
+        // Nothing has been tortured: there is nothing to say but why.
+        Err(error) if world.ground.tally.errors() == 0 => return Err(error),
+        Err(error) => Err(error),
+    };
     bar.finish_and_clear();
-    println!("{}", report.status_line());
     if let Some(json) = json {
         json.write(&report.json(&repeat))?;
     }
-    let errors = world.ground.tally.errors();
-    if let (0, Ok(_)) = (errors, &outcome) {
-        return Ok(());
-    }
+    let printed = say!("{}", report.status_line());
     for complaint in world.ground.tally.complaints() {
-        eprintln!("{complaint}");
+        complain!("{complaint}");
     }
-    if let Err(error) = outcome {
-        eprintln!("the run ended early: {error:#}");
+    let again = || format!("to make the same draws again: {repeat}");
+    match (world.ground.tally.errors(), outcome) {
+        (0, Ok(())) => printed,
+        (0, Err(error)) if error.is::<ClosedPipe>() => Err(error),
+        (0, Err(error)) => Err(error).with_context(|| format!("the run ended early ({})", again())),
+        (errors, outcome) => {
+            if let Err(error) = outcome {
+                complain!("the run ended early: {error:#}");
+            }
+            bail!("{}; {}", count_of(errors, "error"), again())
+        }
     }
-    bail!("{errors} errors; to make the same draws again: {repeat}");
 }
 
 /// Makes all that the threads share. It is never freed: nor are the csds, which point to it.

@@ -14,7 +14,7 @@ mod chrome;
 mod recorder;
 mod workload;
 
-use crate::output::JsonFile;
+use crate::output::{JsonFile, count_of, say};
 use anyhow::Result;
 use recorder::Recorder;
 use smpcall_host::smpcall::CPUS_MAX;
@@ -49,7 +49,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let trace = chrome::trace(recorder.tracks());
     let (slices, arrows, lost) = trace.counts();
     file.write_compact(&trace)?;
-    println!("{slices} slices, {arrows} arrows from post to run, {lost} events lost");
-    println!("Open {} in https://ui.perfetto.dev, or in a browser's chrome://tracing.", args.out.display());
-    Ok(())
+    say!(
+        "{}, {} from post to run, {} lost",
+        count_of(slices, "slice"),
+        count_of(arrows, "arrow"),
+        count_of(lost, "event")
+    )?;
+    say!("Open {} in https://ui.perfetto.dev, or in a browser's chrome://tracing.", args.out.display())
 }

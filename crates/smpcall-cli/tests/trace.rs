@@ -1,5 +1,7 @@
 //! `smpcall trace`: the file is read by a strict schema of the trace event format, and what a viewer relies on is checked:
-//! slices nest, each arrow has both ends, in order and inside slices, and every track has a name.
+//! slices nest, no two events of a track are at one time, each arrow has both ends, in order, the one inside the slice of its
+//! post and the other inside that of its function, and every track has a name and a number that is not 0 and no process's.
+//! `cargo xtask perfetto` asks Perfetto itself.
 
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -114,6 +116,9 @@ struct Slice {
     to_ns: u64,
 }
 
+/// Functions of which the trace knows where they were queued.
+const FUNCTIONS: [&str; 3] = ["waited-for", "posted", "multicast"];
+
 /// What the file holds, by track and by arrow.
 #[derive(Default)]
 struct Read {
@@ -122,7 +127,10 @@ struct Read {
     ends: BTreeMap<u64, (u32, u64)>,
     names: BTreeMap<u32, String>,
     instants: BTreeMap<String, u32>,
+    /// When slices begin and end and instants are, by track.
+    moments: BTreeMap<u32, Vec<u64>>,
     tracks: BTreeSet<u32>,
+    pids: BTreeSet<u32>,
     lost: u64,
 }
 
@@ -163,6 +171,7 @@ impl Read {
                     assert!(args.queued_ns.is_none_or(|ns| ns >= 0), "{name}");
                 }
                 let slice = Slice { name: name.clone(), from_ns: ns(ts), to_ns: ns(ts) + ns(dur) };
+                self.moments.entry(tid).or_default().extend([slice.from_ns, slice.to_ns]);
                 self.slices.entry(tid).or_default().push(slice);
                 (name, cat, pid, tid, ts)
             }
@@ -171,6 +180,7 @@ impl Read {
                 assert_eq!(calls.is_some(), name == "batch", "{name}");
                 assert_eq!((cpu.is_some(), cpus.is_some()), (name != "batch", name == "doorbell"), "{name}");
                 *self.instants.entry(name.clone()).or_default() += 1;
+                self.moments.entry(tid).or_default().push(ns(ts));
                 (name, cat, pid, tid, ts)
             }
             Event::Start { name, cat, pid, tid, ts, id } => {
@@ -191,8 +201,9 @@ impl Read {
                 (name, cat, pid, tid, ts)
             }
         };
-        assert!(!name.is_empty() && !cat.is_empty() && pid == 1, "{name}");
+        assert!(!name.is_empty() && !cat.is_empty(), "{name}");
         let _ = ns(ts);
+        self.pids.insert(pid);
         self.tracks.insert(tid);
     }
 
@@ -203,18 +214,30 @@ impl Read {
         }
         let ids = |arrows: &BTreeMap<u64, _>| arrows.keys().copied().collect::<Vec<_>>();
         assert_eq!(ids(&self.starts), ids(&self.ends), "each arrow has both ends");
+        for (tid, moments) in &self.moments {
+            let times: BTreeSet<_> = moments.iter().collect();
+            assert_eq!(times.len(), moments.len(), "two events of track {tid} are at one time");
+        }
         for (id, (from, from_ns)) in &self.starts {
             let (to, to_ns) = self.ends[id];
-            assert!(*from_ns <= to_ns, "arrow {id} goes back in time");
-            let around = |tid: &u32, ns: u64| {
-                self.slices.get(tid).is_some_and(|all| all.iter().any(|s| s.from_ns <= ns && ns <= s.to_ns))
-            };
-            assert!(around(from, *from_ns), "arrow {id} starts in a slice");
-            let begins =
-                self.slices.get(&to).is_some_and(|all| all.iter().any(|slice| slice.from_ns == to_ns));
-            assert!(begins, "arrow {id} ends where a function starts");
+            assert!(*from_ns < to_ns, "arrow {id} goes back in time");
+            assert_eq!(self.bound_to(*from, *from_ns), "queue", "arrow {id} leaves the slice of its post");
+            let function = self.bound_to(to, to_ns);
+            assert!(FUNCTIONS.contains(&function), "arrow {id} ends in {function}");
         }
         assert!(self.tracks.iter().all(|tid| self.names.contains_key(tid)), "each track has a name");
+        assert!(!self.tracks.contains(&0), "that is what a viewer takes for the process itself");
+        assert!(self.pids.len() == 1 && self.pids.is_disjoint(&self.tracks), "{:?}", self.pids);
+    }
+
+    /// The slice that Perfetto binds an arrow to: what began last on its track, which must be around it.
+    fn bound_to(&self, tid: u32, ns: u64) -> &str {
+        let last =
+            self.moments[&tid].iter().filter(|moment| **moment < ns).max().expect("something is before");
+        let slice = self.slices[&tid].iter().find(|slice| slice.from_ns == *last);
+        let slice = slice.unwrap_or_else(|| panic!("what is before {ns} on track {tid} is no beginning"));
+        assert!(ns < slice.to_ns && !self.moments[&tid].contains(&ns), "{slice:?} is not around {ns}");
+        &slice.name
     }
 
     fn names_of_slices(&self) -> BTreeSet<&str> {
@@ -259,16 +282,26 @@ fn a_trace_is_whole_and_shows_every_kind_of_call() {
     read.check();
     assert_eq!(read.lost, 0);
     let names = ["CPU 0", "CPU 1", "CPU 2", "CPU 3", "calls", "posts"];
+    assert!(read.names.keys().copied().eq(1..=6), "{:?}", read.names);
     assert_eq!(read.names.values().map(String::as_str).collect::<Vec<_>>(), names);
     let slices = read.names_of_slices();
-    let wanted =
-        ["call", "call_many", "post", "post_all", "flush", "wait", "waited-for", "posted", "multicast"];
+    let wanted = [
+        "call",
+        "call_many",
+        "post",
+        "post_all",
+        "flush",
+        "wait",
+        "queue",
+        "waited-for",
+        "posted",
+        "multicast",
+    ];
     assert!(wanted.iter().all(|name| slices.contains(name)), "{slices:?}");
     assert!(!slices.contains("function"), "nothing was lost, so each function has its post");
     assert!(read.instants["batch"] > 0);
     // With nothing lost, each function has its arrow.
-    let functions = ["waited-for", "posted", "multicast"];
-    let ran = read.slices.values().flatten().filter(|slice| functions.contains(&slice.name.as_str())).count();
+    let ran = read.slices.values().flatten().filter(|slice| FUNCTIONS.contains(&slice.name.as_str())).count();
     assert_eq!(ran, read.starts.len());
     assert!(stdout.contains(&format!("{ran} arrows")) && stdout.contains("0 events lost"), "{stdout}");
 }

@@ -45,20 +45,28 @@ fn name(scenario: &Scenario, thread: usize) -> String {
     }
 }
 
+/// The process of a trace. A viewer takes a thread of that number, or of number 0, for the process's first: no track has either.
+const PID: u64 = 1 << 30;
+
 /// The run as Chrome's trace event format, which Perfetto opens too: a row for each virtual CPU, a microsecond for a step.
 pub fn chrome_trace(scenario: &Scenario, history: &History) -> Value {
+    let tid = |thread: usize| thread + 1;
     let mut events: Vec<Value> = (0..=scenario.threads())
         .map(|thread| {
-            json!({"ph": "M", "pid": 1, "tid": thread, "name": "thread_name", "args": {"name": name(scenario, thread)}})
+            json!({"ph": "M", "pid": PID, "tid": tid(thread), "name": "thread_name", "args": {"name": name(scenario, thread)}})
         })
         .collect();
-    // Steps pass in leaps when nobody does anything; the number of the event keeps the order of those in one step.
-    for (number, event) in history.iter().enumerate() {
+    let (mut step, mut ns) = (0, 0);
+    for event in history {
+        // Steps pass in leaps when nobody does anything; the events of one step are a nanosecond apart, or a viewer, which
+        // counts in those, has them all at one time.
+        ns = if event.step == step { ns + 1 } else { event.step.saturating_mul(1000).max(ns + 1) };
+        step = event.step;
         let (phase, title) = phase(&event.what);
         let args = json!({"step": event.step, "context": format!("{:?}", event.level), "what": event.what.to_string()});
-        let ts = event.step as f64 + number as f64 * 1e-6;
+        let ts = ns as f64 / 1000.0;
         let mut one =
-            json!({"ph": phase, "pid": 1, "tid": event.thread, "ts": ts, "name": title, "args": args});
+            json!({"ph": phase, "pid": PID, "tid": tid(event.thread), "ts": ts, "name": title, "args": args});
         if phase == "i" {
             one["s"] = json!("t");
         }
@@ -94,12 +102,16 @@ mod tests {
         let (_, history) = play_and_tell(&scenario);
         let trace = chrome_trace(&scenario, &history);
         let events = trace["traceEvents"].as_array().unwrap();
-        for thread in 0..=scenario.threads() {
+        for tid in 1..=scenario.threads() + 1 {
             let of =
-                |phase: &str| events.iter().filter(|one| one["tid"] == thread && one["ph"] == phase).count();
-            assert_eq!(of("B"), of("E"), "thread {thread}");
+                |phase: &str| events.iter().filter(|one| one["tid"] == tid && one["ph"] == phase).count();
+            assert_eq!(of("B"), of("E"), "track {tid}");
             assert_eq!(of("M"), 1);
         }
+        assert!(events.iter().all(|one| one["tid"] != 0 && one["tid"] != one["pid"]));
+        let moments =
+            events.iter().filter_map(|one| one["ts"].as_f64()).map(|ts| (ts * 1000.0).round() as u64);
+        assert!(moments.collect::<Vec<_>>().windows(2).all(|pair| pair[0] < pair[1]), "no two at one time");
         let text = timeline(&scenario, &history);
         let ops = history.iter().filter(|event| matches!(event.what, What::Begin { .. })).count();
         assert!(

@@ -11,6 +11,7 @@
 
 use super::race::{self, Outcome, Protocol, Site};
 use crate::pace::{Line, Pace, Place, linger_until, pin};
+use crate::threads::spawn;
 use anyhow::Result;
 use indicatif::ProgressBar;
 use smpcall_host::smpcall::Posted;
@@ -86,12 +87,12 @@ pub(super) fn race(place: &Place, posts: u64, bar: &ProgressBar) -> Result<Outco
     let started = AtomicBool::new(false);
     thread::scope(|scope| {
         let stop = Stop(&linux);
-        let target = scope.spawn(|| {
+        let target = spawn(scope, || {
             let pinned = pin(place.target());
             // Relaxed: only says that it looks at its queue by now.
             started.store(true, Ordering::Relaxed);
             pinned.map(|()| linux.flush_untilstopped(&site))
-        });
+        })?;
         pin(place.caller())?;
         // Relaxed: as above.
         linger_until(|| started.load(Ordering::Relaxed));

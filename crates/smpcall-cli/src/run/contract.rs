@@ -46,7 +46,7 @@ pub(super) fn check(place: &Place, cpus: u32, round: u32, checks: &mut Checks) -
     let machine = Arc::new(builder.cores(place.owned()).idle(idle).build()?);
     let here = Place::attach(&machine, owned, place.caller())?;
     let site = Site { machine: &machine, here: &here };
-    calls::check(&site, checks);
+    calls::check(&site, checks)?;
     posts::check(&site, checks);
     ends::goes_offline(&machine, here, checks);
     ends::doorbells(place, checks)

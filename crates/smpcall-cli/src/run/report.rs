@@ -4,6 +4,9 @@ use super::checks::Checks;
 use super::floor::Against;
 use super::samples::round;
 use super::stage::{Bench, Row};
+use crate::output::say;
+use crate::pace::{Pace, Place};
+use anyhow::Result;
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
@@ -69,32 +72,35 @@ impl Report {
         self.checks.failed
     }
 
-    pub(super) fn print(&self, checks: &Checks) {
-        println!("{}", self.table());
-        println!(
+    pub(super) fn print(&self, place: &Place, checks: &Checks) -> Result<()> {
+        say!("{}", self.table())?;
+        say!(
             "A sample is the mean of `calls/sample` calls back to back; min, p50 and p99 are over samples."
-        );
-        println!("Floors, medians measured between the rows:");
+        )?;
+        say!("Floors, medians measured between the rows:")?;
         let floor = &self.floor;
-        println!(
-            "  line     {:>8} ns  a cache line there and back between the same two cores",
-            floor.cache_line_rtt_ns
-        );
-        println!(
+        let between = match (place.cores.len(), place.pace()) {
+            (0, _) => "between two threads that are not pinned",
+            (_, Pace::Apart) => "between the same two cores",
+            (_, Pace::Shared) => "between the same two threads, which share a core: changes of threads too",
+        };
+        say!("  line     {:>8} ns  a cache line there and back {between}", floor.cache_line_rtt_ns)?;
+        say!(
             "  looked at{:>8} ns  the same where each side lets the other look before it swaps",
             floor.looked_at_line_rtt_ns
-        );
-        println!(
+        )?;
+        say!(
             "  futex    {:>8} ns  there and back through the kernel, both sides asleep",
             floor.futex_rtt_ns
-        );
-        println!("  fetch_or {:>8} ns  one on a line that nobody else uses", floor.fetch_or_ns);
-        println!("  pause    {:>8} ns  between two looks of a waiting caller", floor.pause_ns);
+        )?;
+        say!("  fetch_or {:>8} ns  one on a line that nobody else uses", floor.fetch_or_ns)?;
+        say!("  pause    {:>8} ns  between two looks of a waiting caller", floor.pause_ns)?;
         let ChecksReport { passed, failed } = self.checks;
-        println!("Checks of {}: {passed} passed, {failed} failed", checks.promises().join(", "));
+        say!("Checks of {}: {passed} passed, {failed} failed", checks.promises().join(", "))?;
         for (promise, what, tally) in checks.failures() {
-            println!("  {promise} FAILED {} of {}: {what}", tally.failed, tally.passed + tally.failed);
+            say!("  {promise} FAILED {} of {}: {what}", tally.failed, tally.passed + tally.failed)?;
         }
+        Ok(())
     }
 
     fn table(&self) -> Table {

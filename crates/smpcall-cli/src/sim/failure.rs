@@ -1,6 +1,6 @@
 //! A seed that failed: what it broke, the smallest scenario that still does, its timeline, its trace.
 
-use crate::output::JsonFile;
+use crate::output::{JsonFile, complain, count_of};
 use anyhow::Result;
 use smpcall_sim::{Options, Scenario, chrome_trace, play_and_tell, shrink, timeline};
 
@@ -12,27 +12,27 @@ pub(super) fn tell(seed: u64, options: &Options, trace: Option<JsonFile>) -> Res
     let scenario = Scenario::draw(seed, options);
     let (outcome, _) = play_and_tell(&scenario);
     if let Some(violation) = &outcome.violation {
-        eprintln!("seed {seed}: {violation}");
+        complain!("seed {seed}: {violation}");
     }
     let small = shrink(&scenario, SHRINK_STEPS);
     let (outcome, history) = play_and_tell(&small);
-    eprintln!(
-        "made small: {} CPUs of {}, {} ops of {}, the schedule of seed {}:",
-        small.cpus,
+    complain!(
+        "made small: {} of {}, {} of {}, the schedule of seed {}:",
+        count_of(small.cpus as u64, "CPU"),
         scenario.cpus,
-        small.ops(),
+        count_of(small.ops() as u64, "op"),
         scenario.ops(),
         small.seed
     );
-    eprint!("{small}{}", timeline(&small, &history));
+    complain!("{}", format!("{small}{}", timeline(&small, &history)).trim_end());
     if let Some(violation) = &outcome.violation {
-        eprintln!("{violation}");
+        complain!("{violation}");
     }
     let trace = match trace {
         Some(file) => file,
         None => {
             let path = std::env::temp_dir().join(format!("smpcall-sim-{seed}.json"));
-            eprintln!("its trace, for Perfetto or chrome://tracing: {}", path.display());
+            complain!("its trace, for Perfetto or chrome://tracing: {}", path.display());
             let Some(file) = JsonFile::open(Some(&path))? else { return Ok(()) };
             file
         }

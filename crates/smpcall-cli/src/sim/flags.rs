@@ -96,8 +96,17 @@ pub(super) struct Partition {
 }
 
 impl Partition {
+    /// All of them.
+    pub(super) const WHOLE: Self = Self { part: 1, of: 1 };
+
     pub(super) fn has(self, nth: u64) -> bool {
         nth % self.of == self.part - 1
+    }
+}
+
+impl fmt::Display for Partition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.part, self.of)
     }
 }
 

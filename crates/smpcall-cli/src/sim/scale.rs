@@ -1,7 +1,7 @@
 //! `smpcall sim --scale`: what calls cost on machines of 2 to 8192 CPUs, by the simulator's cost model; the core's calls beside
 //! Linux's algorithm, as a table, as JSON, and as plots.
 
-use crate::output::{JsonFile, progress};
+use crate::output::{Folder, JsonFile, progress, say};
 use anyhow::{Context, Result};
 use comfy_table::{CellAlignment, Table, presets};
 use plotters::prelude::*;
@@ -44,22 +44,14 @@ struct Curve {
 
 /// Prices, prints, writes.
 pub(super) fn run(args: &Scaling, cpus_max: u32, json: Option<JsonFile>) -> Result<()> {
-    if let Some(dir) = &args.plots {
-        fs::create_dir_all(dir).with_context(|| format!("cannot write to {}", dir.display()))?;
-    }
+    let plots = args.plots.as_deref().map(Plots::open).transpose()?;
     let measured = args.calibrate.as_deref().map(Measured::read).transpose()?;
     let near = measured.as_ref().map_or_else(Cost::default, |run| run.floors.calibrate());
     let cost = Cost { ipi: args.ipi, ..near };
     let predictions = measured.as_ref().map(|run| run.predictions(&cost)).unwrap_or_default();
-    if let Some(run) = &measured {
-        run.print(&cost, &predictions);
-    }
     let curves = curves(cpus_max, &cost);
-    for curve in &curves {
-        println!("\n{}: {}\n{}", curve.workload.name(), curve.workload.description(), curve.table());
-        if let Some(dir) = &args.plots {
-            curve.plot(&dir.join(format!("{}.svg", curve.workload.name())))?;
-        }
+    if let Some(plots) = &plots {
+        curves.iter().try_for_each(|curve| plots.write(curve))?;
     }
     if let Some(json) = json {
         let predicted: Vec<Value> = predictions.iter().map(PredictedRow::json).collect();
@@ -68,7 +60,36 @@ pub(super) fn run(args: &Scaling, cpus_max: u32, json: Option<JsonFile>) -> Resu
             "upgrade_ns": cost.upgrade_ns, "hit_ns": cost.hit_ns, "rmw_ns": cost.rmw_ns, "pause_ns": cost.pause_ns,
             "predictions": predicted, "rows": rows }))?;
     }
-    Ok(())
+    if let Some(run) = &measured {
+        run.print(&cost, &predictions)?;
+    }
+    curves.iter().try_for_each(|curve| {
+        say!("\n{}: {}\n{}", curve.workload.name(), curve.workload.description(), curve.table())
+    })
+}
+
+/// The folder of the plots.
+struct Plots<'a> {
+    path: &'a Path,
+    folder: Folder,
+}
+
+impl<'a> Plots<'a> {
+    fn open(path: &'a Path) -> Result<Self> {
+        let open = || -> Result<Folder> {
+            fs::create_dir_all(path)?;
+            Folder::open(path)
+        };
+        let folder = open().with_context(|| format!("cannot write to {}", path.display()))?;
+        Ok(Self { path, folder })
+    }
+
+    fn write(&self, curve: &Curve) -> Result<()> {
+        let place = self.path.join(format!("{}.svg", curve.workload.name()));
+        let plot = curve.plot().map_err(|error| anyhow::anyhow!("cannot draw: {error}"));
+        plot.and_then(|plot| self.folder.replace(&place, plot.as_bytes()))
+            .with_context(|| format!("cannot write {}", place.display()))
+    }
 }
 
 fn curves(cpus_max: u32, cost: &Cost) -> Vec<Curve> {
@@ -136,16 +157,19 @@ impl Curve {
         ours.chain(self.linux.iter().map(|price| row(Algorithm::Linux, price))).collect()
     }
 
-    fn plot(&self, path: &Path) -> Result<()> {
-        self.draw(path).map_err(|error| anyhow::anyhow!("cannot write {}: {error}", path.display()))
+    /// As SVG.
+    fn plot(&self) -> Result<String, Box<dyn std::error::Error>> {
+        let mut plot = String::new();
+        self.draw(&mut plot)?;
+        Ok(plot)
     }
 
-    fn draw(&self, path: &Path) -> Result<(), Box<dyn std::error::Error + '_>> {
+    fn draw(&self, plot: &mut String) -> Result<(), Box<dyn std::error::Error>> {
         let all = || self.ours.iter().chain(&self.linux);
         let (low, high) =
             all().fold((f64::MAX, 0.0_f64), |(low, high), price| (low.min(price.ns), high.max(price.ns)));
         let cpus_max = all().map(|price| price.cpus).max().unwrap_or(2);
-        let root = SVGBackend::new(path, (640, 420)).into_drawing_area();
+        let root = SVGBackend::with_string(plot, (640, 420)).into_drawing_area();
         root.fill(&WHITE)?;
         let mut chart = ChartBuilder::on(&root)
             .caption(format!("{}: ns by number of CPUs (model)", self.workload.name()), ("sans-serif", 18))
@@ -236,16 +260,18 @@ impl Measured {
     }
 
     /// What was taken over, and what comes of it.
-    fn print(&self, cost: &Cost, predictions: &[PredictedRow]) {
+    fn print(&self, cost: &Cost, predictions: &[PredictedRow]) -> Result<()> {
         let Floors { line_ns, looked_at_ns, fetch_or_ns, pause_ns, oneself_ns } = self.floors;
-        println!(
+        say!(
             "Measured: a line's round trip {line_ns:.1} ns, looked at {looked_at_ns:.1} ns, fetch_or {fetch_or_ns:.1} ns, a \
              pause {pause_ns:.1} ns, a post to oneself {oneself_ns:.1} ns"
-        );
-        println!(
+        )?;
+        say!(
             "so that a line is fetched in {:.1} ns and taken from who looks in {:.1} ns, and an access at hand takes {:.2} ns",
-            cost.near_ns, cost.upgrade_ns, cost.hit_ns
-        );
+            cost.near_ns,
+            cost.upgrade_ns,
+            cost.hit_ns
+        )?;
         let mut table = Table::new();
         table.load_preset(presets::NOTHING);
         table.set_header(["row", "predicted ns", "from", "to", "measured ns", "off by", ""]);
@@ -260,6 +286,6 @@ impl Measured {
                 if prediction.is_far_off() { "beyond 30 %".to_owned() } else { String::new() },
             ]);
         }
-        println!("{table}");
+        say!("{table}")
     }
 }

@@ -9,6 +9,7 @@ use super::tally::Check;
 use super::worker::Worker;
 use super::world::World;
 use super::{Args, interrupt, verdict};
+use crate::output::say;
 use crate::pace::Place;
 use anyhow::{Context, Result, anyhow, bail};
 use fastrand::Rng;
@@ -78,21 +79,21 @@ impl<'a> Control<'a> {
         Self { world, args, bar, last_stall, threads, rng, started: now, rested: now, rest_every: REST_EVERY }
     }
 
-    /// The whole run. What was found is in the tally; an error means that it had to end early.
-    pub(super) fn run(&mut self, report: &Report) -> Result<Duration> {
-        self.start()?;
+    /// The whole run, of threads that are at rest. What was found is in the tally; an error means that it had to end early.
+    pub(super) fn run(&mut self, report: &Report) -> Result<()> {
         self.started = Instant::now();
         let outcome = self.drive(report);
-        let elapsed = self.started.elapsed();
-        report.ran_for(elapsed);
-        outcome.and_then(|()| self.end()).map(|()| elapsed)
+        report.ran_for(self.started.elapsed());
+        outcome.and_then(|()| self.end())
     }
 
-    /// Starts the threads, and waits until all are at rest, the CPUs online.
-    fn start(&mut self) -> Result<()> {
+    /// Starts the threads, and waits until all are at rest, the CPUs online. After an error some threads are there, and do
+    /// nothing: who cannot start them all ends the process.
+    pub(super) fn start(&mut self) -> Result<()> {
         interrupt::install()?;
         let cores = Place::find().cores;
-        for number in 0..self.world.kits.len() {
+        let threads = self.world.kits.len();
+        for number in 0..threads {
             // Every other CPU is kept on a core, the others run where the scheduler wants them.
             let core = match self.world.kits[number].cpu {
                 Some(cpu) if cpu % 2 == 0 && !cores.is_empty() => Some(cores[number / 2 % cores.len()]),
@@ -106,7 +107,9 @@ impl<'a> Control<'a> {
             let world = self.world;
             let body = move || Worker::new(world, number, rng, weights, core, hotplug).run();
             let builder = thread::Builder::new().name(format!("torture-{number}")).stack_size(STACK_SIZE);
-            self.threads.push(builder.spawn(body).context("cannot start a thread")?);
+            let started = builder.spawn(body);
+            let why = || format!("cannot start thread {} of {threads}", number + 1);
+            self.threads.push(started.with_context(why)?);
         }
         self.come_to_rest()
     }
@@ -125,7 +128,7 @@ impl<'a> Control<'a> {
             }
             if status.is_due() {
                 report.ran_for(self.started.elapsed());
-                self.bar.suspend(|| println!("{}", report.status_line()));
+                self.bar.suspend(|| say!("{}", report.status_line()))?;
             }
             let pause = stutter.is_due();
             if pause || self.rested.elapsed() >= self.rest_every {

@@ -3,6 +3,14 @@
 //!
 //! Only pairs are written: a slice whose beginning or end was overwritten in its ring, or an arrow of which one end was,
 //! is left out.
+//!
+//! # What a viewer takes an arrow to mean
+//!
+//! Perfetto binds either end of an arrow to what began last on its track, also to an instant that is long past, and of two
+//! that began at one time to either. So a post has a slice of its own, its arrow leaves inside of it and arrives inside its
+//! function's, and the events of a track are so far apart ([`APART_NS`]) that nothing else can come between. And a thread
+//! whose number is 0, or its process's, is that process's first thread there: tracks are numbered from 1, and the process
+//! has a number that no track has.
 
 use super::recorder::{Happened, STEPS, Track};
 use serde::Serialize;
@@ -10,7 +18,15 @@ use smpcall_host::smpcall::{CallKind, What};
 use std::collections::HashMap;
 
 /// All is in one process.
-const PID: u32 = 1;
+const PID: u32 = 1 << 30;
+/// The track of CPU 0.
+const FIRST_TID: usize = 1;
+/// The least distance of two events of a track. Two that were nearer, on a coarse clock, are moved apart.
+const APART_NS: u64 = 8;
+/// How far inside its slices an arrow begins and ends. More than what is lost when µs are read.
+const INSIDE_NS: u64 = 3;
+/// The slice of a post, until its track's next event, is at most that long.
+const POST_NS_MAX: u64 = 500;
 
 #[derive(Serialize)]
 pub(super) struct ChromeTrace {
@@ -92,9 +108,19 @@ impl ChromeTrace {
 
 /// Where and when a call was queued.
 struct Queued {
-    tid: usize,
+    track: usize,
     ns: u64,
     kind: CallKind,
+}
+
+/// A track, as far as it is written.
+#[derive(Default)]
+struct Written {
+    /// When its last event was.
+    last_ns: u64,
+    open: Vec<Open>,
+    /// The post that was its last event.
+    post: Option<Open>,
 }
 
 /// A slice that has begun.
@@ -109,9 +135,7 @@ struct Builder {
     other: Other,
     /// What is queued, by call object and target: only one at a time.
     queued: HashMap<(usize, u32), Queued>,
-    open: Vec<Vec<Open>>,
-    /// Of each track, since when nothing is missing.
-    whole_since: Vec<u64>,
+    tracks: Vec<Written>,
 }
 
 /// Makes a trace of the tracks; those of CPUs come first, by number.
@@ -120,117 +144,165 @@ pub(super) fn trace(tracks: Vec<Track>) -> ChromeTrace {
         events: Vec::new(),
         other: Other { slices: 0, arrows: 0, events_lost: tracks.iter().map(|track| track.lost).sum() },
         queued: HashMap::new(),
-        open: tracks.iter().map(|_| Vec::new()).collect(),
-        whole_since: Vec::new(),
+        tracks: tracks.iter().map(|_| Written::default()).collect(),
     };
     builder.name("process_name", 0, "smpcall trace".to_owned());
     let mut all = Vec::new();
-    for (tid, track) in tracks.into_iter().enumerate() {
-        builder.name("thread_name", tid, track.name);
-        let since = if track.lost == 0 { 0 } else { track.events.first().map_or(u64::MAX, |(ns, _)| *ns) };
-        builder.whole_since.push(since);
-        all.extend(track.events.into_iter().map(|(ns, happened)| (ns, tid, happened)));
-    }
-    // Stable, so that each track stays in its order; of two tracks, queueing comes before what it leads to.
-    all.sort_by_key(|(ns, _, happened)| (*ns, !matches!(happened, Happened::Core(What::Queue { .. }))));
     // Before that, a queueing may be missing whose run is there, and an arrow would come from another call.
-    let whole = builder.whole_since.iter().copied().max().unwrap_or(0);
-    for (ns, tid, happened) in all {
+    let mut whole_since = 0;
+    for (number, track) in tracks.into_iter().enumerate() {
+        builder.name("thread_name", number, track.name);
+        let events = in_order(track.events);
+        let since = if track.lost == 0 { 0 } else { events.first().map_or(u64::MAX, |(ns, _)| *ns) };
+        whole_since = whole_since.max(since);
+        all.extend(events.into_iter().map(|(ns, happened)| (ns, number, happened)));
+    }
+    // Of two tracks, queueing comes before what it leads to. In one, no two are at the same time.
+    all.sort_by_key(|(ns, _, happened)| (*ns, !matches!(happened, Happened::Core(What::Queue { .. }))));
+    for (ns, track, happened) in all {
         match happened {
-            Happened::Begin(step) => builder.begin(tid, ns, STEPS[step], Details::default()),
-            Happened::End => builder.end(tid, ns, "step"),
-            Happened::Core(what) => builder.core(tid, ns, what, whole),
+            Happened::Begin(step) => builder.step(track, ns, STEPS[step]),
+            Happened::End => builder.end(track, ns, "step"),
+            Happened::Core(what) => builder.core(track, ns, what, ns >= whole_since),
         }
     }
+    (0..builder.tracks.len()).for_each(|track| builder.end_post(track, u64::MAX));
     ChromeTrace { events: builder.events, unit: "ns", other: builder.other }
 }
 
+/// A track's events one after another, also where the clock says that they were at one time.
+fn in_order(mut events: Vec<(u64, Happened)>) -> Vec<(u64, Happened)> {
+    let mut next_ns = 0;
+    for (ns, _) in &mut events {
+        *ns = next_ns.max(*ns);
+        next_ns = *ns + 1;
+    }
+    events
+}
+
 impl Builder {
-    fn core(&mut self, tid: usize, ns: u64, what: What, whole: u64) {
+    /// When the next event of the track is: at `ns`, or as soon as it may.
+    fn moment(&mut self, track: usize, ns: u64) -> u64 {
+        let ns = ns.max(self.tracks[track].last_ns + APART_NS);
+        self.tracks[track].last_ns = ns;
+        self.end_post(track, ns);
+        ns
+    }
+
+    fn core(&mut self, track: usize, ns: u64, what: What, is_whole: bool) {
         match what {
-            // Also not if the slice around it was lost, from which the arrow would come.
-            What::Queue { cpu, csd, kind, .. } if ns >= whole && !self.open[tid].is_empty() => {
-                self.queued.insert((csd, cpu), Queued { tid, ns, kind });
-            }
-            What::Entry { csd, func, .. } => {
-                let queued = u32::try_from(tid).ok().and_then(|cpu| self.queued.remove(&(csd, cpu)));
-                let name = match queued.as_ref().map(|queued| queued.kind) {
-                    Some(CallKind::Waiting) => "waited-for",
-                    Some(CallKind::Many) => "multicast",
-                    Some(_) => "posted",
-                    None => "function",
-                };
-                let details = Details {
-                    csd: Some(format!("{csd:#x}")),
-                    func: Some(format!("{func:#x}")),
-                    queued_ns: queued.as_ref().map(|queued| ns - queued.ns),
-                    ..Details::default()
-                };
-                if let Some(queued) = queued {
-                    self.arrow(&queued, tid, ns);
+            What::Queue { cpu, csd, func, kind } => {
+                let ns = self.moment(track, ns);
+                let details = Details { cpu: Some(cpu), ..addresses(csd, func) };
+                self.tracks[track].post = Some(Open { ns, name: "queue", details });
+                if is_whole {
+                    self.queued.insert((csd, cpu), Queued { track, ns, kind });
                 }
-                self.begin(tid, ns, name, details);
             }
-            What::Exit { .. } => self.end(tid, ns, "function"),
+            What::Entry { csd, func, .. } => self.entry(track, ns, (csd, func)),
+            What::Exit { .. } => self.end(track, ns, "function"),
             What::Refused { cpu, csd } => {
                 self.queued.retain(|(queued, target), by| {
-                    *target != cpu || by.tid != tid || (csd != 0 && *queued != csd)
+                    *target != cpu || by.track != track || (csd != 0 && *queued != csd)
                 });
-                self.instant(tid, ns, "refused", Details { cpu: Some(cpu), ..Details::default() });
+                self.instant(track, ns, "refused", Details { cpu: Some(cpu), ..Details::default() });
             }
             What::Busy { cpu, .. } => {
-                self.instant(tid, ns, "busy", Details { cpu: Some(cpu), ..Details::default() });
+                self.instant(track, ns, "busy", Details { cpu: Some(cpu), ..Details::default() });
             }
             What::Ring { first, cpus } => {
                 let details =
                     Details { cpu: Some(first), cpus: Some(format!("{cpus:#b}")), ..Details::default() };
-                self.instant(tid, ns, "doorbell", details);
+                self.instant(track, ns, "doorbell", details);
             }
             What::Batch { len } => {
-                self.instant(tid, ns, "batch", Details { calls: Some(len), ..Details::default() });
+                self.instant(track, ns, "batch", Details { calls: Some(len), ..Details::default() });
             }
             What::Stalled { cpu } => {
-                self.instant(tid, ns, "stalled", Details { cpu: Some(cpu), ..Details::default() });
+                self.instant(track, ns, "stalled", Details { cpu: Some(cpu), ..Details::default() });
             }
             // Pushes and doorbells that were saved are in the counters; here they would hide the rest.
             _ => {}
         }
     }
 
-    fn begin(&mut self, tid: usize, ns: u64, name: &'static str, details: Details) {
-        self.open[tid].push(Open { ns, name, details });
+    /// A function begins; the arrow to it comes from where it was queued.
+    fn entry(&mut self, track: usize, ns: u64, (csd, func): (usize, usize)) {
+        let queued = u32::try_from(track).ok().and_then(|cpu| self.queued.remove(&(csd, cpu)));
+        let name = match queued.as_ref().map(|queued| queued.kind) {
+            Some(CallKind::Waiting) => "waited-for",
+            Some(CallKind::Many) => "multicast",
+            Some(_) => "posted",
+            None => "function",
+        };
+        // After it was queued, also if that was moved.
+        let ns = self.moment(track, queued.as_ref().map_or(ns, |queued| ns.max(queued.ns + 1)));
+        let queued_ns = queued.as_ref().map(|queued| ns - queued.ns);
+        let details = Details { queued_ns, ..addresses(csd, func) };
+        if let Some(queued) = queued {
+            self.arrow(&queued, track, ns);
+        }
+        self.tracks[track].open.push(Open { ns, name, details });
+    }
+
+    fn step(&mut self, track: usize, ns: u64, name: &'static str) {
+        let ns = self.moment(track, ns);
+        self.tracks[track].open.push(Open { ns, name, details: Details::default() });
     }
 
     /// Ends the slice that began last. If there is none, its beginning was lost.
-    fn end(&mut self, tid: usize, ns: u64, cat: &'static str) {
-        let Some(Open { ns: begun, name, details }) = self.open[tid].pop() else { return };
+    fn end(&mut self, track: usize, ns: u64, cat: &'static str) {
+        let ns = self.moment(track, ns);
+        if let Some(open) = self.tracks[track].open.pop() {
+            self.slice(track, open, ns, cat);
+        }
+    }
+
+    /// Ends the slice of a post, when the next event of its track is at `next_ns`.
+    fn end_post(&mut self, track: usize, next_ns: u64) {
+        if let Some(post) = self.tracks[track].post.take() {
+            let end_ns = (next_ns - 1).min(post.ns + POST_NS_MAX);
+            self.slice(track, post, end_ns, "post");
+        }
+    }
+
+    fn slice(&mut self, track: usize, open: Open, end_ns: u64, cat: &'static str) {
+        let Open { ns, name, details } = open;
         self.other.slices += 1;
-        let dur = Some(micros(ns - begun));
-        self.events.push(Entry { dur, args: details, ..entry("X", name, cat, tid, begun) });
+        let dur = Some(micros(end_ns - ns));
+        self.events.push(Entry { dur, args: details, ..entry("X", name, cat, track, ns) });
     }
 
-    fn instant(&mut self, tid: usize, ns: u64, name: &'static str, args: Details) {
-        self.events.push(Entry { s: Some("t"), args, ..entry("i", name, "event", tid, ns) });
+    fn instant(&mut self, track: usize, ns: u64, name: &'static str, args: Details) {
+        let ns = self.moment(track, ns);
+        self.events.push(Entry { s: Some("t"), args, ..entry("i", name, "event", track, ns) });
     }
 
-    fn arrow(&mut self, from: &Queued, tid: usize, ns: u64) {
+    fn arrow(&mut self, from: &Queued, track: usize, ns: u64) {
         self.other.arrows += 1;
         let id = Some(self.other.arrows);
-        self.events.push(Entry { id, ..entry("s", "call", "arrow", from.tid, from.ns) });
-        self.events.push(Entry { id, bp: Some("e"), ..entry("f", "call", "arrow", tid, ns) });
+        let start = entry("s", "call", "arrow", from.track, from.ns + INSIDE_NS);
+        let finish = entry("f", "call", "arrow", track, ns + INSIDE_NS);
+        self.events.push(Entry { id, ..start });
+        self.events.push(Entry { id, bp: Some("e"), ..finish });
     }
 
-    fn name(&mut self, what: &'static str, tid: usize, name: String) {
+    fn name(&mut self, what: &'static str, track: usize, name: String) {
         let args = Details { name: Some(name), ..Details::default() };
-        self.events.push(Entry { args, ..entry("M", what, "__metadata", tid, 0) });
+        self.events.push(Entry { args, ..entry("M", what, "__metadata", track, 0) });
         if what == "thread_name" {
-            let args = Details { sort_index: Some(tid), ..Details::default() };
-            self.events.push(Entry { args, ..entry("M", "thread_sort_index", "__metadata", tid, 0) });
+            let args = Details { sort_index: Some(track + FIRST_TID), ..Details::default() };
+            self.events.push(Entry { args, ..entry("M", "thread_sort_index", "__metadata", track, 0) });
         }
     }
 }
 
-fn entry(ph: &'static str, name: &'static str, cat: &'static str, tid: usize, ns: u64) -> Entry {
+fn addresses(csd: usize, func: usize) -> Details {
+    Details { csd: Some(format!("{csd:#x}")), func: Some(format!("{func:#x}")), ..Details::default() }
+}
+
+fn entry(ph: &'static str, name: &'static str, cat: &'static str, track: usize, ns: u64) -> Entry {
+    let tid = track + FIRST_TID;
     let (dur, id, bp, s, args) = (None, None, None, None, Details::default());
     Entry { ph, name, cat, pid: PID, tid, ts: micros(ns), dur, id, bp, s, args }
 }
@@ -238,4 +310,40 @@ fn entry(ph: &'static str, name: &'static str, cat: &'static str, tid: usize, ns
 /// Exact to the ns for some 100 days.
 fn micros(ns: u64) -> f64 {
     ns as f64 / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn track(name: &str, events: &[(u64, Happened)]) -> Track {
+        Track { name: name.to_owned(), events: events.to_vec(), lost: 0 }
+    }
+
+    /// On a clock so coarse that all that a thread does happens at once.
+    #[test]
+    fn events_at_one_time_are_moved_apart_and_arrows_keep_to_their_slices() {
+        let (csd, func, cpu) = (0x40, 0x80, 0);
+        let core = Happened::Core;
+        let queue = core(What::Queue { cpu, csd, func, kind: CallKind::Posted });
+        let run = [
+            core(What::Batch { len: 1 }),
+            core(What::Entry { csd, func, queued_ns: None }),
+            core(What::Exit { csd, func, ran_ns: None }),
+        ];
+        let post = [Happened::Begin(2), core(What::Busy { cpu, csd }), queue, Happened::End];
+        let at = |ns: u64, all: &[Happened]| all.iter().map(|one| (ns, *one)).collect::<Vec<_>>();
+        let trace = trace(vec![track("CPU 0", &at(7, &run)), track("posts", &at(5, &post))]);
+        assert_eq!(trace.counts(), (3, 1, 0));
+        let ns = |ph: &str, name: &str| {
+            let found = trace.events.iter().find(|event| event.ph == ph && event.name == name);
+            (found.expect("it is there").ts * 1000.0).round() as u64
+        };
+        let (queued, ran) = (ns("X", "queue"), ns("X", "posted"));
+        assert_eq!((ns("s", "call"), ns("f", "call")), (queued + INSIDE_NS, ran + INSIDE_NS));
+        assert!(queued >= ns("i", "busy") + APART_NS && queued >= ns("X", "post") + 2 * APART_NS);
+        assert!(ran > queued, "not before it was queued: {queued} {ran}");
+        let tids: Vec<_> = trace.events.iter().map(|event| event.tid).collect();
+        assert!(tids.iter().all(|tid| (1..=2).contains(tid)) && !tids.contains(&(PID as usize)));
+    }
 }

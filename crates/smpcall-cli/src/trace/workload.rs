@@ -1,12 +1,14 @@
 //! The mix that is traced: every kind of call, by threads and by a CPU that comes and goes, for a short time.
 
 use super::recorder::Recorder;
+use crate::threads::spawn;
 use anyhow::Result;
 use smpcall_host::smpcall::{Budget, Csd, To};
 use smpcall_host::{Idle, Machine};
 use std::hint::{black_box, spin_loop};
 use std::sync::Arc;
-use std::thread;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 /// The threads that are no CPU.
@@ -31,23 +33,46 @@ fn toil() {
 pub(super) fn run(recorder: &Arc<Recorder>, cpus: u32, time: Duration) -> Result<()> {
     let builder = Machine::builder().owned(cpus as usize).attachable(1).trace(Arc::clone(recorder));
     let machine = builder.idle(Idle::PollThenSleep(Duration::from_micros(50))).build()?;
-    let until = Instant::now() + time;
+    let until = &Until { time: Instant::now() + time, is_cut_short: AtomicBool::new(false) };
     thread::scope(|scope| {
         let threads = [
-            scope.spawn(|| calls(&machine, cpus, until)),
-            scope.spawn(|| posts(&machine, cpus, until)),
-            scope.spawn(|| comes_and_goes(&machine, cpus, until)),
+            spawn(scope, || calls(&machine, cpus, until)),
+            spawn(scope, || posts(&machine, cpus, until)),
+            spawn(scope, || comes_and_goes(&machine, cpus, until)),
         ];
-        threads.into_iter().try_for_each(|thread| thread.join().expect("the workload does not panic"))
+        if threads.iter().any(Result::is_err) {
+            until.cut_short();
+        }
+        let join = |thread: ScopedJoinHandle<'_, _>| thread.join().expect("the workload does not panic");
+        threads.into_iter().try_for_each(|thread| join(thread?))
     })?;
     Ok(machine.shutdown()?)
 }
 
+/// When the threads end.
+struct Until {
+    time: Instant,
+    /// One of them could not be started.
+    is_cut_short: AtomicBool,
+}
+
+impl Until {
+    fn cut_short(&self) {
+        // Relaxed: says when to end, and nothing else.
+        self.is_cut_short.store(true, Ordering::Relaxed);
+    }
+
+    fn is_over(&self) -> bool {
+        // Relaxed: as above.
+        Instant::now() >= self.time || self.is_cut_short.load(Ordering::Relaxed)
+    }
+}
+
 /// Goes round until the time is over, and once at least.
-fn rounds(until: Instant, mut round: impl FnMut(u32) -> Result<()>) -> Result<()> {
+fn rounds(until: &Until, mut round: impl FnMut(u32) -> Result<()>) -> Result<()> {
     for number in 0.. {
         round(number)?;
-        if Instant::now() >= until {
+        if until.is_over() {
             break;
         }
     }
@@ -55,7 +80,7 @@ fn rounds(until: Instant, mut round: impl FnMut(u32) -> Result<()>) -> Result<()
 }
 
 /// A thread that waits for each of its calls.
-fn calls(machine: &Machine<Arc<Recorder>>, cpus: u32, until: Instant) -> Result<()> {
+fn calls(machine: &Machine<Arc<Recorder>>, cpus: u32, until: &Until) -> Result<()> {
     let recorder = machine.tracer();
     recorder.enter(CALLS);
     rounds(until, |round| {
@@ -70,7 +95,7 @@ fn calls(machine: &Machine<Arc<Recorder>>, cpus: u32, until: Instant) -> Result<
 
 /// A thread that posts: csds of its own, some of them told Busy, some posted on by their own function; and to a CPU that
 /// may be offline.
-fn posts(machine: &Machine<Arc<Recorder>>, cpus: u32, until: Instant) -> Result<()> {
+fn posts(machine: &Machine<Arc<Recorder>>, cpus: u32, until: &Until) -> Result<()> {
     let recorder = machine.tracer();
     recorder.enter(POSTS);
     let csds: Vec<Arc<Toil>> = std::iter::repeat_with(|| Arc::new(Toil::new(toil))).take(CSDS).collect();
@@ -93,7 +118,7 @@ fn posts(machine: &Machine<Arc<Recorder>>, cpus: u32, until: Instant) -> Result<
 }
 
 /// A thread that is a CPU for a while, calls others and serves their calls, and goes offline again.
-fn comes_and_goes(machine: &Machine<Arc<Recorder>>, cpus: u32, until: Instant) -> Result<()> {
+fn comes_and_goes(machine: &Machine<Arc<Recorder>>, cpus: u32, until: &Until) -> Result<()> {
     let recorder = machine.tracer();
     rounds(until, |round| {
         let here = machine.attach(cpus)?;

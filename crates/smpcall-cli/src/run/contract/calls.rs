@@ -2,16 +2,19 @@
 
 use super::super::checks::Checks;
 use super::Site;
+use crate::threads::spawn;
+use anyhow::Result;
 use smpcall_host::smpcall::{CallError, Platform, PostError, Posted};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-pub(super) fn check(site: &Site<'_>, checks: &mut Checks) {
+pub(super) fn check(site: &Site<'_>, checks: &mut Checks) -> Result<()> {
     for cpu in site.cpus() {
         results(site, cpu, checks);
     }
-    from_every_cpu(site, checks);
+    from_every_cpu(site, checks)?;
     refusals(site, checks);
     panics(site, checks);
+    Ok(())
 }
 
 fn results(site: &Site<'_>, cpu: u32, checks: &mut Checks) {
@@ -29,24 +32,25 @@ fn results(site: &Site<'_>, cpu: u32, checks: &mut Checks) {
 }
 
 /// Threads that only call, one for each of a few CPUs, all at the same time, while this CPU serves its queue.
-fn from_every_cpu(site: &Site<'_>, checks: &mut Checks) {
+fn from_every_cpu(site: &Site<'_>, checks: &mut Checks) -> Result<()> {
     const CALLS: u64 = 20;
     let machine = &**site.machine;
     let partners = site.partners(0);
-    let right: u64 = std::thread::scope(|scope| {
-        let callers: Vec<_> = partners
+    let right = std::thread::scope(|scope| {
+        let callers: Vec<Result<_>> = partners
             .clone()
             .map(|cpu| {
                 let calls =
                     move || (0..CALLS).filter(|n| machine.call(cpu, || n * 3) == Ok(n * 3)).count() as u64;
-                scope.spawn(calls)
+                spawn(scope, calls)
             })
             .collect();
-        // Calls to this very CPU are among them.
-        site.serve_until(|| callers.iter().all(|caller| caller.is_finished()));
-        callers.into_iter().map(|caller| caller.join().unwrap_or(0)).sum()
-    });
+        // Calls to this very CPU are among them, also where some callers could not be started.
+        site.serve_until(|| callers.iter().flatten().all(|caller| caller.is_finished()));
+        callers.into_iter().map(|caller| Ok(caller?.join().unwrap_or(0))).sum::<Result<u64>>()
+    })?;
     checks.all("P4", "calls of many threads give back their results", right, CALLS * partners.count() as u64);
+    Ok(())
 }
 
 fn refusals(site: &Site<'_>, checks: &mut Checks) {

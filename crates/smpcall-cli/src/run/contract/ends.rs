@@ -3,6 +3,7 @@
 use super::super::checks::Checks;
 use super::counted;
 use crate::pace::{Line, Pace, Place, linger_until};
+use crate::threads::spawn;
 use anyhow::Result;
 use smpcall_host::smpcall::{PostError, Posted, Told};
 use smpcall_host::{Attached, Machine};
@@ -73,7 +74,7 @@ pub(super) fn doorbells(place: &Place, checks: &mut Checks) -> Result<()> {
         })
         .collect();
     let (accepted, came) = thread::scope(|scope| {
-        let target = scope.spawn(|| park_until_stopped(&machine, place, &parks, &online, BUDGET));
+        let target = spawn(scope, || park_until_stopped(&machine, place, &parks, &online, BUDGET))?;
         online.wait();
         let mut accepted = 0;
         let mut came = true;

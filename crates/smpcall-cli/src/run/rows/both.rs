@@ -4,6 +4,7 @@ use super::super::checks::Checks;
 use super::super::samples::Sample;
 use super::super::stage::{CALLER, TARGET};
 use crate::pace::{Line, Pace, Place, linger_until};
+use crate::threads::spawn;
 use anyhow::{Result, ensure};
 use smpcall_host::smpcall::Budget;
 use smpcall_host::{Attached, Machine};
@@ -53,7 +54,7 @@ pub(in super::super) fn measure(
     let pace = place.pace();
     let rounds = Rounds::default();
     thread::scope(|scope| {
-        let other = scope.spawn(|| other(machine, place, &rounds));
+        let other = spawn(scope, || other(machine, place, &rounds))?;
         let stop = Stop(&rounds);
         let here = Place::attach(machine, CALLER, place.caller())?;
         here.poll_begin();
