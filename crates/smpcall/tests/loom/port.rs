@@ -18,6 +18,12 @@ const CPUS: usize = 2;
 
 loom::thread_local! {
     static CPU: Cell<Option<u32>> = Cell::new(None);
+    /// How deep the irq guard is held. There are no interrupts; it is what the core owes its port.
+    static GUARDS: Cell<u32> = Cell::new(0);
+}
+
+fn is_guarded() -> bool {
+    GUARDS.with(Cell::get) != 0
 }
 
 /// A word that is only ever read and written relaxed: whoever reads it new has learnt of it by some other way.
@@ -176,10 +182,11 @@ unsafe impl<const PARKS: bool, const N: usize> Platform for Port<PARKS, N> {
     }
 
     fn can_wait(&self) -> bool {
-        true
+        !is_guarded()
     }
 
     fn ring(&self, cpu: u32) {
+        assert!(is_guarded(), "a ring without the irq guard");
         self.rings[cpu as usize].add();
         if PARKS {
             self.bells[cpu as usize].notify();
@@ -189,9 +196,13 @@ unsafe impl<const PARKS: bool, const N: usize> Platform for Port<PARKS, N> {
         }
     }
 
-    fn irq_save(&self) {}
+    fn irq_save(&self) {
+        GUARDS.with(|guards| guards.set(guards.get() + 1));
+    }
 
-    fn irq_restore(&self, (): ()) {}
+    fn irq_restore(&self, (): ()) {
+        GUARDS.with(|guards| guards.set(guards.get() - 1));
+    }
 
     fn relax(&self) {
         thread::yield_now();
@@ -223,6 +234,7 @@ unsafe impl<const PARKS: bool, const N: usize> Platform for Port<PARKS, N> {
     }
 
     fn pause(&self, _backoff: &Backoff) -> Pause {
+        assert!(!is_guarded(), "a pause with interrupts off");
         self.pauses.add();
         if PARKS {
             if self.watched.get() != 0 {
@@ -239,6 +251,7 @@ unsafe impl<const PARKS: bool, const N: usize> Platform for Port<PARKS, N> {
     }
 
     fn park(&self, waiter: Option<u16>, _timeout_ns: u64) {
+        assert!(!is_guarded(), "a park with interrupts off");
         match waiter {
             Some(waiter) if self.naps.get() == 0 => self.bells[waiter as usize].wait(),
             _ => thread::yield_now(),
@@ -246,6 +259,7 @@ unsafe impl<const PARKS: bool, const N: usize> Platform for Port<PARKS, N> {
     }
 
     fn wake(&self, waiter: u16) {
+        assert!(is_guarded(), "a wake outside of call context and without the irq guard");
         self.look_what_is_prepared();
         self.bells[waiter as usize].notify();
     }
