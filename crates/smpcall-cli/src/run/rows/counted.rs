@@ -55,12 +55,15 @@ fn measure<T: Trace>(
     let (since, mut made) = (Instant::now(), 0);
     // The first sample finds everything cold.
     let mut counts = pace == Pace::Shared;
-    while !counts || since.elapsed() < time {
+    let mut recorded = 0;
+    // One sample at least, also where the first took all of the time.
+    while recorded == 0 || since.elapsed() < time {
         let before = machine.counts().rings;
         let sample = waiting::calls_on(&machine, TARGET, calls, checks);
         made += u64::from(calls);
         if counts {
             record(&sample, machine.counts().rings - before);
+            recorded += 1;
         }
         counts = true;
     }
