@@ -10,6 +10,7 @@ use std::time::Duration;
 
 /// Why a thread could not become a CPU.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum AttachError {
     /// The machine has no CPU of that number that threads may attach to. See [`Builder::attachable`](crate::Builder::attachable).
     NotAttachable,

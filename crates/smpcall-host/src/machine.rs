@@ -11,6 +11,7 @@ use crate::port::Host;
 use crate::spin::short_pause;
 use crate::trace::Trace;
 use smpcall::{Budget, Flushed, PerCpu, Platform, Sleep, Smp};
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -19,6 +20,19 @@ use std::time::Instant;
 /// A machine whose CPUs are threads. Everything of [`Smp`] can be asked of it.
 ///
 /// Dropping it shuts it down.
+///
+/// The panic of a call can be caught without further ado, for the machine is as after any other call (P11):
+///
+/// ```
+/// use smpcall_host::Machine;
+/// use std::panic::{catch_unwind, resume_unwind};
+///
+/// let machine = Machine::builder().owned(1).build()?;
+/// let caught = catch_unwind(|| machine.call(0, || resume_unwind(Box::new("thrown"))));
+/// assert_eq!(caught.unwrap_err().downcast_ref(), Some(&"thrown"));
+/// assert_eq!(machine.call(0, || 5), Ok(5));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Machine<T: Trace = ()> {
     shared: Arc<Shared<T>>,
@@ -37,6 +51,7 @@ pub(crate) struct Shared<T> {
 
 /// Why a machine did not shut down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ShutdownError {
     /// One of its own threads asked for it, and cannot wait for itself. The machine's threads have been told to end.
     OwnThread,
@@ -63,6 +78,11 @@ pub struct Counts {
     /// Stall reports.
     pub stalls: u64,
 }
+
+// The core says why of what it is made of (`Smp`). Listeners and handlers of stalls do not panic, so no unwinding leaves them
+// half-way; the lock on the list of threads is taken whatever happened under it.
+impl<T: Trace> UnwindSafe for Machine<T> {}
+impl<T: Trace> RefUnwindSafe for Machine<T> {}
 
 impl<T: Trace> std::ops::Deref for Machine<T> {
     type Target = Smp<Host<T>, Box<[PerCpu]>>;

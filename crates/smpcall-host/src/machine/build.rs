@@ -35,6 +35,7 @@ pub enum Cores {
 
 /// Why a machine could not be started. Nothing of it is left.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum BuildError {
     /// It would have no CPU, or too many.
     CpuCount(CpuCountError),
