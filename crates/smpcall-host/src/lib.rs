@@ -28,6 +28,7 @@
 //! `affinity`, `topology` (who is near to whom).
 
 mod affinity;
+mod allowance;
 mod attach;
 mod callers;
 #[cfg(doctest)]
@@ -41,9 +42,11 @@ mod stalls;
 mod topology;
 mod trace;
 
-pub use affinity::{allowed_cores, pin_this_thread};
+pub use affinity::{allowed_cores, pin_this_thread, process_cores, unpin_this_thread};
 pub use attach::{AttachError, Attached};
-pub use machine::{BuildError, Builder, Cores, Counts, Idle, Machine, ShutdownError};
+pub use machine::{
+    BuildError, Builder, Cores, Counts, Idle, Machine, Placement, PlacementWarning, ShutdownError,
+};
 pub use port::Host;
 pub use smpcall;
 pub use spin::short_pause;

@@ -1,12 +1,14 @@
 //! A machine of threads: start, what its own threads do, and end.
 
 mod build;
+mod placement;
+mod start;
 
 pub use self::build::{BuildError, Builder, Cores, Idle};
+pub use self::placement::{Placement, PlacementWarning};
 
 use crate::attach::{AttachError, Attached};
 use crate::here::{self, Here};
-use crate::pin_this_thread;
 use crate::port::Host;
 use crate::spin::short_pause;
 use crate::trace::Trace;
@@ -38,6 +40,7 @@ pub struct Machine<T: Trace = ()> {
     shared: Arc<Shared<T>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     seats: Seats,
+    placement: Placement,
 }
 
 /// What the machine's own threads hold on to.
@@ -104,6 +107,11 @@ impl<T: Trace> Machine<T> {
     /// Returns what listens to the machine's tracepoints, as [`Builder::trace`] was given it.
     pub fn tracer(&self) -> &T {
         self.platform().tracer()
+    }
+
+    /// Returns where the machine's own threads run, and what was found out about the cores when it was built.
+    pub fn placement(&self) -> &Placement {
+        &self.placement
     }
 
     /// Makes the calling thread a CPU, wherever the scheduler runs it.
@@ -223,27 +231,27 @@ impl Seats {
 }
 
 impl<T: Trace> Shared<T> {
-    /// What one of the machine's own threads does, from its start to its end.
-    fn run_cpu(&self, cpu: u32, core: Option<usize>, started: impl FnOnce(std::io::Result<()>)) {
+    /// Makes the calling thread, one of the machine's own, that CPU; it may be kept on a core.
+    fn become_cpu(&self, cpu: u32, core: Option<usize>) {
         let host = self.smp.platform();
-        if let Some(core) = core
-            && let Err(error) = pin_this_thread(core)
-        {
-            started(Err(error));
-            return;
-        }
         here::set(Here { machine: host.id(), cpu, core: host.settle(cpu, core) });
+    }
+
+    /// What one of the machine's own threads does, from its coming online to its end.
+    fn run_cpu(&self, cpu: u32, started: impl FnOnce()) {
+        let host = self.smp.platform();
         self.smp.online().expect("a new machine's CPUs are offline");
-        started(Ok(()));
+        started();
         while !self.stopping() {
             if self.idle != Idle::Sleep {
-                self.poll();
+                self.poll(cpu);
             }
             // The doorbell was acknowledged when we woke, before this flush. If it leaves something over, it rings us.
             let _ = self.smp.flush(Budget::DEFAULT);
             self.smp.run_blocking();
             if self.idle != Idle::Poll && !self.stopping() {
                 host.cpu(cpu).doorbell.sleep(None);
+                host.show_core(cpu);
             }
         }
         self.smp.offline().expect("the CPU is online, and its thread in no call");
@@ -251,9 +259,10 @@ impl<T: Trace> Shared<T> {
     }
 
     /// Looks at the queue until nothing has come for a while, or for ever. Leaves with the mark at rest, or to stop.
-    fn poll(&self) {
+    fn poll(&self, cpu: u32) {
         self.smp.poll_begin();
         let mut idle_since = None;
+        let mut looks = 0_u32;
         while !self.stopping() {
             if self.smp.has_work() {
                 idle_since = None;
@@ -262,7 +271,16 @@ impl<T: Trace> Shared<T> {
                 self.smp.run_blocking();
                 continue;
             }
+            if looks & 0x3ff == 0 {
+                // Where a thread that nobody keeps on its core is moved while it polls, callers are to know.
+                self.smp.platform().show_core(cpu);
+            }
+            looks = looks.wrapping_add(1);
+            let wanted = self.smp.platform().core_is_wanted(cpu);
             if let Idle::PollThenSleep(time) = self.idle {
+                if wanted {
+                    break;
+                }
                 // Not at every look: the clock costs more than a look.
                 for _ in 0..32 {
                     short_pause();
@@ -273,6 +291,8 @@ impl<T: Trace> Shared<T> {
                 if idle_since.get_or_insert_with(Instant::now).elapsed() >= time {
                     break;
                 }
+            } else if wanted {
+                std::thread::yield_now();
             } else {
                 short_pause();
             }

@@ -5,15 +5,15 @@
 
 use crate::callers;
 use crate::doorbell::{Doorbell, Rang};
-use crate::here::{self, EVERYONES_CORE, NO_CORE};
-use crate::spin::{Spin, short_pause};
+use crate::here::{self, NO_CORE};
+use crate::spin::{Spin, Waits, short_pause};
 use crate::stalls::Stalls;
 use crate::topology::Topology;
 use crate::trace::Trace;
 use smpcall::{Backoff, Event, Overdue, Pause, Platform, Stall};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Waiter numbers from here on are threads that only call; below, CPUs.
@@ -27,8 +27,10 @@ const GATHER: u32 = 30;
 pub(crate) struct HostCpu {
     pub(crate) doorbell: Doorbell,
     pub(crate) spin: Spin,
-    /// The core that its thread is pinned to, [`NO_CORE`] or [`EVERYONES_CORE`].
+    /// The core that its thread was last seen on, or [`NO_CORE`].
     core: AtomicU32,
+    /// A caller on that core has gone to sleep: while the thread polls there, it keeps the caller from running.
+    wanted: AtomicBool,
     pub(crate) counts: CpuCounts,
 }
 
@@ -49,8 +51,7 @@ pub struct Host<T = ()> {
     id: u64,
     cpus: Box<[HostCpu]>,
     started: Instant,
-    /// The process has one core, so that all threads share it.
-    one_core: bool,
+    waits: Waits,
     topology: &'static Topology,
     stalls: Stalls,
     trace: T,
@@ -63,12 +64,13 @@ impl<T> std::fmt::Debug for Host<T> {
 }
 
 impl<T> Host<T> {
-    pub(crate) fn new(cpus_len: usize, one_core: bool, stalls: Stalls, trace: T) -> Self {
+    pub(crate) fn new(cpus_len: usize, waits: Waits, stalls: Stalls, trace: T) -> Self {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let cpu = || HostCpu {
             doorbell: Doorbell::new(),
             spin: Spin::new(),
             core: AtomicU32::new(NO_CORE),
+            wanted: AtomicBool::new(false),
             counts: CpuCounts::default(),
         };
         Self {
@@ -76,7 +78,7 @@ impl<T> Host<T> {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             cpus: std::iter::repeat_with(cpu).take(cpus_len).collect(),
             started: Instant::now(),
-            one_core,
+            waits,
             topology: Topology::of_this_system(),
             stalls,
             trace,
@@ -100,16 +102,24 @@ impl<T> Host<T> {
         self.cpus.iter().map(|cpu| &cpu.counts)
     }
 
-    /// Takes note of the core that the calling thread, which becomes `cpu`, is kept on; returns its number for `here`.
+    /// Takes note of the core that the calling thread, which becomes `cpu`, is kept on, or is on now; returns its number
+    /// for `here`.
     pub(crate) fn settle(&self, cpu: u32, core: Option<usize>) -> u32 {
-        let core = match core.and_then(|core| u32::try_from(core).ok()) {
-            _ if self.one_core => EVERYONES_CORE,
-            Some(core) => core,
-            None => NO_CORE,
-        };
-        // Relaxed: a hint for those who wait.
-        self.cpu(cpu).core.store(core, Ordering::Relaxed);
+        let core = core.and_then(|core| u32::try_from(core).ok()).unwrap_or_else(here::look);
+        self.saw(cpu, core);
         core
+    }
+
+    /// The calling thread, which is `cpu`, says which core it is on: when it has slept, and now and then while it polls.
+    pub(crate) fn show_core(&self, cpu: u32) {
+        self.saw(cpu, here::look());
+    }
+
+    fn saw(&self, cpu: u32, core: u32) {
+        if self.core_of(cpu) != core {
+            // Relaxed: a hint for those who wait. Only if it is news, since callers read that line.
+            self.cpu(cpu).core.store(core, Ordering::Relaxed);
+        }
     }
 
     fn core_of(&self, cpu: u32) -> u32 {
@@ -117,16 +127,60 @@ impl<T> Host<T> {
         self.cpu(cpu).core.load(Ordering::Relaxed)
     }
 
+    /// Whether the target was last seen on the core on which the caller last saw itself.
     fn shares_a_core_with(&self, target: u32) -> bool {
         let theirs = self.core_of(target);
-        theirs == EVERYONES_CORE || (theirs != NO_CORE && theirs == here::here().core)
+        theirs != NO_CORE && theirs == here::here().core
+    }
+
+    /// The calling thread is `cpu` and has nothing to do: returns whether somebody waits for its core, once.
+    pub(crate) fn core_is_wanted(&self, cpu: u32) -> bool {
+        let wanted = &self.cpu(cpu).wanted;
+        // Relaxed: a hint. Seen late, it costs the caller a part of a poll.
+        let seen = wanted.load(Ordering::Relaxed);
+        if seen {
+            // Relaxed: as above.
+            wanted.store(false, Ordering::Relaxed);
+        }
+        seen
+    }
+
+    /// The caller sleeps on the core that the target was last seen on.
+    fn want_core_of(&self, target: u32) {
+        let wanted = &self.cpu(target).wanted;
+        // Relaxed: as above.
+        if !wanted.load(Ordering::Relaxed) {
+            // Relaxed: as above.
+            wanted.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// The caller looks where it is: masks change, and threads move.
+    fn look_around(&self) {
+        match self.current_cpu_of_this_machine() {
+            Some(cpu) => self.show_core(cpu),
+            None => _ = here::look(),
+        }
+    }
+
+    #[inline]
+    fn current_cpu_of_this_machine(&self) -> Option<u32> {
+        let here = here::here();
+        (here.machine == self.id).then_some(here.cpu)
     }
 
     /// Spins for a moment, as long as that may pay off.
     fn pause_after(&self, target: u32, rounds: u32, waited_ns: u64) -> Pause {
+        if rounds == 0 {
+            self.look_around();
+        }
+        if self.shares_a_core_with(target) {
+            self.want_core_of(target);
+            return Pause::Park;
+        }
         let spin = &self.cpu(target).spin;
         let limit_ns = match rounds {
-            _ if self.shares_a_core_with(target) => 0,
+            _ if self.waits == Waits::Sleep => 0,
             0 => spin.begin(),
             _ => spin.limit_ns(),
         };
@@ -138,6 +192,7 @@ impl<T> Host<T> {
         }
         if limit_ns > 0 {
             spin.in_vain();
+            self.look_around();
         }
         Pause::Park
     }
@@ -165,8 +220,7 @@ unsafe impl<T: Trace> Platform for Host<T> {
 
     #[inline]
     fn current_cpu(&self) -> Option<u32> {
-        let here = here::here();
-        (here.machine == self.id).then_some(here.cpu)
+        self.current_cpu_of_this_machine()
     }
 
     #[inline]
@@ -180,7 +234,7 @@ unsafe impl<T: Trace> Platform for Host<T> {
         self.ring_doorbell(cpu);
     }
 
-    /// By the cores that the threads are kept on, and what the system says of those.
+    /// By the cores that the threads were last seen on, and what the system says of those.
     fn nearest(&self, cpu: u32, among: &mut dyn Iterator<Item = u32>) -> Option<u32> {
         self.topology.nearest(cpu, among, |cpu| self.core_of(cpu))
     }
@@ -263,7 +317,10 @@ unsafe impl<T: Trace> Platform for Host<T> {
     fn park(&self, waiter: Option<u16>, timeout_ns: u64) {
         let timeout = Duration::from_nanos(timeout_ns);
         match (self.current_cpu(), waiter) {
-            (Some(cpu), _) => self.cpu(cpu).doorbell.sleep(Some(timeout)),
+            (Some(cpu), _) => {
+                self.cpu(cpu).doorbell.sleep(Some(timeout));
+                self.show_core(cpu);
+            }
             (None, Some(waiter)) => callers::doorbell(waiter - FIRST_CALLER).sleep(Some(timeout)),
             (None, None) => std::thread::sleep(timeout),
         }
@@ -317,23 +374,23 @@ mod tests {
     use crate::here::Here;
     use crate::spin::SPIN_NS_MAX;
 
-    fn host(one_core: bool) -> Host {
-        Host::new(3, one_core, Stalls::new(), ())
+    fn host(waits: Waits) -> Host {
+        Host::new(3, waits, Stalls::new(), ())
     }
 
-    /// What a thread that is kept on `core` does at its first looks at that CPU, and at its first pause.
+    /// What a thread that last saw itself on `core` does at its first looks at that CPU, and at its first pause after that.
     fn first_steps(host: &Host, core: u32, target: u32) -> (u32, Pause) {
         here::set(Here { machine: u64::MAX, cpu: 0, core });
         let looks = host.looks_first(target);
-        let pause = host.pause_after(target, 0, 0);
+        let pause = host.pause_after(target, 1, 0);
         here::clear();
         (looks, pause)
     }
 
     #[test]
     fn who_shares_a_core_with_its_target_does_not_spin() {
-        let host = host(false);
-        assert_eq!([host.settle(0, Some(5)), host.settle(1, None)], [5, NO_CORE]);
+        let host = host(Waits::Spin);
+        assert_eq!(host.settle(0, Some(5)), 5);
         assert_eq!(first_steps(&host, 5, 0), (0, Pause::Park));
         assert_eq!(first_steps(&host, 4, 0), (64, Pause::Again));
         for target in [0, 1, 2] {
@@ -342,17 +399,68 @@ mod tests {
     }
 
     #[test]
-    fn where_there_is_one_core_nobody_spins() {
-        let host = host(true);
-        assert_eq!([host.settle(0, Some(5)), host.settle(1, None)], [EVERYONES_CORE; 2]);
-        for (target, core) in [(0, EVERYONES_CORE), (1, EVERYONES_CORE), (0, NO_CORE), (1, NO_CORE)] {
-            assert_eq!(first_steps(&host, core, target), (0, Pause::Park));
+    fn where_a_caller_and_its_target_are_is_learnt_from_where_they_run() {
+        crate::affinity::on_one_core(|core| {
+            let (host, core) = (host(Waits::Spin), u32::try_from(core).expect("a core's number"));
+            assert_eq!(host.settle(0, None), core, "it is not kept there, and is there all the same");
+            host.saw(1, core + 1);
+            here::clear();
+            assert_eq!((host.looks_first(0), host.looks_first(1)), (64, 64), "nobody has looked yet");
+            assert!(!host.core_is_wanted(0));
+            assert_eq!(host.pause_after(0, 0, 0), Pause::Park, "before any spin: it could not run meanwhile");
+            assert!(host.core_is_wanted(0) && !host.core_is_wanted(0), "nor may it poll then");
+            assert_eq!((host.looks_first(0), host.looks_first(1)), (0, 64));
+            assert_eq!((host.pause_after(1, 0, 0), host.pause_after(1, 1, 0)), (Pause::Again, Pause::Again));
+            assert!(!host.core_is_wanted(1), "they are apart");
+            // One of them moves. The caller is told by its next look, the target's news it finds.
+            here::set(Here { machine: 0, cpu: 0, core: core + 1 });
+            assert_eq!(host.looks_first(1), 0);
+            assert_eq!((host.pause_after(1, 0, 0), host.looks_first(1)), (Pause::Again, 64));
+            host.saw(0, core + 1);
+            host.saw(1, core);
+            assert_eq!((host.looks_first(0), host.looks_first(1)), (64, 0));
+            here::clear();
+        });
+    }
+
+    #[test]
+    fn a_spin_in_vain_is_followed_by_a_look_at_the_core() {
+        crate::affinity::on_one_core(|core| {
+            let (host, core) = (host(Waits::Spin), u32::try_from(core).expect("a core's number"));
+            host.saw(0, core);
+            here::set(Here { machine: 0, cpu: 0, core: core + 1 });
+            assert_eq!(host.pause_after(0, 1, SPIN_NS_MAX.into()), Pause::Park);
+            assert_eq!(host.looks_first(0), 0);
+            here::clear();
+        });
+    }
+
+    #[test]
+    fn a_cpu_that_waits_says_where_it_is() {
+        crate::affinity::on_one_core(|core| {
+            let (host, core) = (host(Waits::Spin), u32::try_from(core).expect("a core's number"));
+            here::set(Here { machine: host.id(), cpu: 2, core: NO_CORE });
+            assert_eq!(host.pause_after(0, 0, 0), Pause::Again);
+            assert_eq!(host.core_of(2), core);
+            host.saw(2, core + 1);
+            host.park(Some(2), 1);
+            assert_eq!(host.core_of(2), core, "having slept too");
+            here::clear();
+        });
+    }
+
+    #[test]
+    fn where_threads_have_to_share_one_cores_time_nobody_spins() {
+        let host = host(Waits::Sleep);
+        host.settle(0, Some(5));
+        for (target, core) in [(0, 4), (0, NO_CORE), (1, NO_CORE)] {
+            assert_eq!(first_steps(&host, core, target), (64, Pause::Park));
         }
     }
 
     #[test]
     fn a_spin_that_was_long_enough_ends_in_sleep() {
-        let host = host(false);
+        let host = host(Waits::Spin);
         assert_eq!(host.pause_after(0, 0, SPIN_NS_MAX.into()), Pause::Park);
         let learnt_ns = u64::from(host.cpu(0).spin.limit_ns());
         assert!(learnt_ns < u64::from(SPIN_NS_MAX / 2), "and is not tried for as long again");
@@ -362,7 +470,7 @@ mod tests {
 
     #[test]
     fn waiters_numbers_are_of_cpus_or_of_callers() {
-        let host = host(false);
+        let host = host(Waits::Spin);
         let caller = host.waiter().expect("few threads call");
         assert!(caller >= FIRST_CALLER);
         here::set(Here { machine: host.id(), cpu: 2, core: NO_CORE });
@@ -383,7 +491,7 @@ mod tests {
 
     #[test]
     fn only_wake_ups_of_threads_that_sleep_are_counted_as_such() {
-        let host = host(false);
+        let host = host(Waits::Spin);
         host.ring(1);
         host.ring(1);
         let count = |counter: fn(&CpuCounts) -> &AtomicU64| {
