@@ -171,3 +171,28 @@ impl Drop for SignalsBlocked {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::affinity::{allowed_cores, on_one_core, process_cores};
+
+    #[test]
+    fn a_core_that_is_refused_after_all_leaves_the_thread_on_the_others() {
+        on_one_core(|_| {
+            let all: Arc<[usize]> = process_cores().into();
+            let kept = keep(&Place::CoreOr(usize::MAX, Arc::clone(&all)));
+            assert!(matches!(kept, Ok(Kept::Refused(_))));
+            assert_eq!(allowed_cores(), &*all);
+            assert!(matches!(keep(&Place::Core(usize::MAX)), Err(BuildError::Pin { core: usize::MAX, .. })));
+            assert!(
+                matches!(keep(&Place::CoreOr(all[0], Arc::clone(&all))), Ok(Kept::Core(core)) if core == all[0])
+            );
+            assert_eq!(allowed_cores(), [all[0]]);
+            assert!(matches!(keep(&Place::Any(Arc::default())), Ok(Kept::Nowhere)), "if nothing is known");
+            assert_eq!(allowed_cores(), [all[0]], "it stays where it is");
+            assert!(matches!(keep(&Place::Any(Arc::clone(&all))), Ok(Kept::Nowhere)));
+            assert_eq!(allowed_cores(), &*all);
+        });
+    }
+}
