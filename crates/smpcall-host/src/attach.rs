@@ -45,6 +45,9 @@ impl std::error::Error for AttachError {}
 /// Its event loop calls [`poll`](Self::poll) now and then, or [`park`](Self::park)s. While it does neither, calls to it
 /// wait, and are reported as stalled if somebody waits for them.
 ///
+/// While it is in a function of [`call_blocking`](smpcall::Smp::call_blocking), nothing else that was posted to it runs: see
+/// [`Machine`].
+///
 /// If it is leaked instead of dropped, or dropped inside a function that it runs, the CPU stays online with nobody to look
 /// at its queue.
 #[derive(Debug)]

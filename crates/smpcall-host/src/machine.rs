@@ -23,6 +23,25 @@ use std::time::Instant;
 ///
 /// Dropping it shuts it down.
 ///
+/// **Functions that block.** [`Smp::call_blocking`] runs its function in the CPU's own thread, and *that CPU runs nothing else until
+/// the function returns*: a `call` to it waits as long, and so does everything that was posted to it. For a pool of threads that
+/// may block, let the machine own further CPUs that nobody calls otherwise (or have a machine for it), [not
+/// pinned](Cores::Unpinned), and take one that is free:
+///
+/// ```
+/// use smpcall_host::{Cores, Idle, Machine};
+/// use std::{thread, time::Duration};
+///
+/// let cpus = Machine::builder().owned(1).build()?;
+/// let pool = Machine::builder().owned(4).cores(Cores::Unpinned).idle(Idle::Sleep).build()?;
+/// thread::scope(|scope| {
+///     let slow = scope.spawn(|| pool.call_blocking(3, || thread::sleep(Duration::from_millis(20))));
+///     assert_eq!(cpus.call(0, || 5), Ok(5)); // does not wait for it
+///     slow.join().expect("it only calls")
+/// })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// The panic of a call can be caught without further ado, for the machine is as after any other call (P11):
 ///
 /// ```
@@ -123,7 +142,8 @@ impl<T: Trace> Machine<T> {
         Attached::new(self, cpu, None)
     }
 
-    /// Makes the calling thread a CPU, and keeps it on `core`. It stays there after it detached.
+    /// Makes the calling thread a CPU, and keeps it on `core`. It stays there after it detached, and threads that it starts
+    /// inherit that one core, a pool's too: see [`unpin_this_thread`](crate::unpin_this_thread).
     ///
     /// # Errors
     ///
