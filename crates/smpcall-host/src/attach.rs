@@ -5,11 +5,14 @@ use crate::machine::Machine;
 use crate::pin_this_thread;
 use crate::trace::Trace;
 use smpcall::{Budget, Flushed, HotplugError, Platform, Sleep};
+use std::cell::Cell;
 use std::marker::PhantomData;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::Duration;
 
 /// Why a thread could not become a CPU.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum AttachError {
     /// The machine has no CPU of that number that threads may attach to. See [`Builder::attachable`](crate::Builder::attachable).
     NotAttachable,
@@ -42,14 +45,23 @@ impl std::error::Error for AttachError {}
 /// Its event loop calls [`poll`](Self::poll) now and then, or [`park`](Self::park)s. While it does neither, calls to it
 /// wait, and are reported as stalled if somebody waits for them.
 ///
+/// While it is in a function of [`call_blocking`](smpcall::Smp::call_blocking), nothing else that was posted to it runs: see
+/// [`Machine`].
+///
 /// If it is leaked instead of dropped, or dropped inside a function that it runs, the CPU stays online with nobody to look
 /// at its queue.
 #[derive(Debug)]
 pub struct Attached<'m, T: Trace = ()> {
     machine: &'m Machine<T>,
     cpu: u32,
+    /// How many polls found nothing.
+    in_vain: Cell<u8>,
     not_send: PhantomData<*const ()>,
 }
+
+// As its machine; besides that it holds a counter, which is right at any moment.
+impl<T: Trace> UnwindSafe for Attached<'_, T> {}
+impl<T: Trace> RefUnwindSafe for Attached<'_, T> {}
 
 impl<'m, T: Trace> Attached<'m, T> {
     pub(crate) fn new(machine: &'m Machine<T>, cpu: u32, core: Option<usize>) -> Result<Self, AttachError> {
@@ -69,7 +81,7 @@ impl<'m, T: Trace> Attached<'m, T> {
             .pinned()
             .online()
             .expect("the seat was free, so the CPU is offline and this thread is in no call");
-        Ok(Self { machine, cpu, not_send: PhantomData })
+        Ok(Self { machine, cpu, in_vain: Cell::new(0), not_send: PhantomData })
     }
 
     /// Returns the CPU's number.
@@ -82,12 +94,20 @@ impl<'m, T: Trace> Attached<'m, T> {
     pub fn poll(&self, budget: Budget) -> Flushed {
         let flushed = self.machine.flush(budget);
         self.machine.run_blocking();
+        if flushed == Flushed::All(0) {
+            self.in_vain.set(self.in_vain.get().wrapping_add(1));
+            if self.in_vain.get() == 0 {
+                // It may have been moved: who calls it is to know, or would sleep for it where spinning is right.
+                self.machine.platform().show_core(self.cpu);
+            }
+        }
         flushed
     }
 
     /// Says that this thread polls from now on, so that posts to it need not ring; until [`park`](Self::park).
     pub fn poll_begin(&self) {
         self.machine.poll_begin();
+        self.machine.platform().show_core(self.cpu);
     }
 
     /// Runs what was posted, calls that may block included; if there is nothing, sleeps until a post rings or `timeout` has
@@ -102,6 +122,7 @@ impl<'m, T: Trace> Attached<'m, T> {
         assert!(self.machine.platform().can_wait(), "park is for thread context");
         if self.machine.poll_end() == Sleep::Ready {
             self.machine.platform().cpu(self.cpu).doorbell.sleep(timeout);
+            self.machine.platform().show_core(self.cpu);
         }
         let ran = match self.machine.flush(Budget::DEFAULT) {
             Flushed::All(ran) | Flushed::More(ran) => ran,

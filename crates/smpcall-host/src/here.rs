@@ -1,18 +1,17 @@
-//! Who the calling thread is: which CPU of which machine, on which core, and whether its soft interrupts are off.
+//! Who the calling thread is: which CPU of which machine, on which core it last was, and whether its soft interrupts are off.
 
+use rustix::thread::sched_getcpu;
 use std::cell::Cell;
 
-/// A core number that no core has: the thread is wherever the scheduler runs it.
+/// A core number that no core has: nobody has looked yet.
 pub(crate) const NO_CORE: u32 = u32::MAX;
-/// Another: there is but one core, and every thread is on it.
-pub(crate) const EVERYONES_CORE: u32 = u32::MAX - 1;
 
 /// What a thread knows of itself. `machine` is 0 for a thread that is no CPU.
 #[derive(Clone, Copy)]
 pub(crate) struct Here {
     pub(crate) machine: u64,
     pub(crate) cpu: u32,
-    /// The core that the thread is pinned to, [`NO_CORE`] or [`EVERYONES_CORE`].
+    /// The core that the thread was on when it last looked, or [`NO_CORE`].
     pub(crate) core: u32,
 }
 
@@ -33,6 +32,13 @@ pub(crate) fn set(here: Here) {
 
 pub(crate) fn clear() {
     HERE.set(NOWHERE);
+}
+
+/// Looks which core the thread is on, and takes note of it. Costs some nanoseconds: for paths that wait anyway.
+pub(crate) fn look() -> u32 {
+    let core = u32::try_from(sched_getcpu()).unwrap_or(NO_CORE);
+    HERE.set(Here { core, ..HERE.get() });
+    core
 }
 
 /// Switches the thread's soft interrupts off; nests.
@@ -73,6 +79,8 @@ mod tests {
             std::thread::scope(|scope| scope.spawn(|| here().machine).join().expect("it only looks")),
             0
         );
+        let core = look();
+        assert_eq!((here().machine, here().cpu, here().core), (7, 3, core));
         clear();
         assert_eq!((here().machine, here().core), (0, NO_CORE));
     }

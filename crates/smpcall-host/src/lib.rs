@@ -20,14 +20,30 @@
 //! yet pushed is `Busy`, and its run begins as late as that thread comes back; the same holds between its push and its
 //! ring (a waiting caller rings once more before it sleeps).
 //!
+//! **How many CPUs, and when to pin.** One less than [the process may use cores](process_cores) if threads that are no CPUs call
+//! them, pinned: the default. With as many, or more, they are not pinned, unless told; see [`Builder::owned`] for what that
+//! costs and saves. Where all callers are CPUs: as many as cores, pinned by [`Cores::Spread`] or [`Machine::attach_pinned`].
+//! [`Machine::placement`] says in one line what was found, and what may make it slow. Cores are the *process'*: that the
+//! thread that builds a machine is kept on one says nothing of the others.
+//!
+//! **A blocking call stops its CPU.** While a function of [`call_blocking`](smpcall::Smp::call_blocking) runs, its CPU runs nothing
+//! else, and whoever calls that CPU waits. A pool of CPUs of its own is for that: [`Machine`] shows one.
+//!
+//! **Threads inherit.** A thread that is started from a function on a pinned CPU, or after [`Machine::attach_pinned`], is kept on
+//! that one core; rayon's and tokio's default pools get one thread there. [`unpin_this_thread`] lets it go. Threads that the
+//! machine owns, and what they start, have all signals blocked but those that a thread brings upon itself (a fault), so that a
+//! program's signals reach the threads that wait for them; [`Builder::on_start`] can open one, as a profiler may want.
+//!
 //! # Modules
 //!
-//! `machine` (threads, start and end), `attach`, `port` (what the core asks of a platform), `doorbell` (the futex),
+//! `machine` (threads, start and end, where they were placed), `attach`, `port` (what the core asks of a platform; who runs
+//! where), `doorbell` (the futex),
 //! `callers` (doorbells of threads that only call), `stalls` (when a target is silent, and who is told), `trace` (who listens to the
 //! tracepoints), `spin` (when to stop looking and sleep), `here` (who am I),
-//! `affinity`, `topology` (who is near to whom).
+//! `affinity` (masks), `allowance` (which cores and how much time the process has), `topology` (who is near to whom).
 
 mod affinity;
+mod allowance;
 mod attach;
 mod callers;
 #[cfg(doctest)]
@@ -41,9 +57,11 @@ mod stalls;
 mod topology;
 mod trace;
 
-pub use affinity::{allowed_cores, pin_this_thread};
+pub use affinity::{allowed_cores, pin_this_thread, process_cores, unpin_this_thread};
 pub use attach::{AttachError, Attached};
-pub use machine::{BuildError, Builder, Cores, Counts, Idle, Machine, ShutdownError};
+pub use machine::{
+    BuildError, Builder, Cores, Counts, Idle, Machine, Placement, PlacementWarning, ShutdownError,
+};
 pub use port::Host;
 pub use smpcall;
 pub use spin::short_pause;

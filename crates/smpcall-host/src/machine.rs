@@ -1,17 +1,20 @@
 //! A machine of threads: start, what its own threads do, and end.
 
 mod build;
+mod placement;
+mod start;
 
 pub use self::build::{BuildError, Builder, Cores, Idle};
+pub use self::placement::{Placement, PlacementWarning};
 
 use crate::attach::{AttachError, Attached};
 use crate::here::{self, Here};
-use crate::pin_this_thread;
 use crate::port::Host;
 use crate::spin::short_pause;
 use crate::trace::Trace;
 use pin_project_lite::pin_project;
 use smpcall::{Budget, Flushed, PerCpu, Platform, Sleep, Smp};
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -21,11 +24,44 @@ use std::time::Instant;
 /// A machine whose CPUs are threads. Everything of [`Smp`] can be asked of it.
 ///
 /// Dropping it shuts it down.
+///
+/// **Functions that block.** [`Smp::call_blocking`] runs its function in the CPU's own thread, and *that CPU runs nothing else until
+/// the function returns*: a `call` to it waits as long, and so does everything that was posted to it. For a pool of threads that
+/// may block, let the machine own further CPUs that nobody calls otherwise (or have a machine for it), [not
+/// pinned](Cores::Unpinned), and take one that is free:
+///
+/// ```
+/// use smpcall_host::{Cores, Idle, Machine};
+/// use std::{thread, time::Duration};
+///
+/// let cpus = Machine::builder().owned(1).build()?;
+/// let pool = Machine::builder().owned(4).cores(Cores::Unpinned).idle(Idle::Sleep).build()?;
+/// thread::scope(|scope| {
+///     let slow = scope.spawn(|| pool.call_blocking(3, || thread::sleep(Duration::from_millis(20))));
+///     assert_eq!(cpus.call(0, || 5), Ok(5)); // does not wait for it
+///     slow.join().expect("it only calls")
+/// })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// The panic of a call can be caught without further ado, for the machine is as after any other call (P11):
+///
+/// ```
+/// use smpcall_host::Machine;
+/// use std::panic::{catch_unwind, resume_unwind};
+///
+/// let machine = Machine::builder().owned(1).build()?;
+/// let caught = catch_unwind(|| machine.call(0, || resume_unwind(Box::new("thrown"))));
+/// assert_eq!(caught.unwrap_err().downcast_ref(), Some(&"thrown"));
+/// assert_eq!(machine.call(0, || 5), Ok(5));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Machine<T: Trace = ()> {
     shared: Pin<Arc<Shared<T>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     seats: Seats,
+    placement: Placement,
 }
 
 pin_project! {
@@ -43,6 +79,7 @@ pin_project! {
 
 /// Why a machine did not shut down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ShutdownError {
     /// One of its own threads asked for it, and cannot wait for itself. The machine's threads have been told to end.
     OwnThread,
@@ -70,6 +107,11 @@ pub struct Counts {
     pub stalls: u64,
 }
 
+// The core says why of what it is made of (`Smp`). Listeners and handlers of stalls do not panic, so no unwinding leaves them
+// half-way; the lock on the list of threads is taken whatever happened under it.
+impl<T: Trace> UnwindSafe for Machine<T> {}
+impl<T: Trace> RefUnwindSafe for Machine<T> {}
+
 impl<T: Trace> std::ops::Deref for Machine<T> {
     type Target = Smp<Host<T>, Box<[PerCpu]>>;
 
@@ -92,6 +134,11 @@ impl<T: Trace> Machine<T> {
         self.platform().tracer()
     }
 
+    /// Returns where the machine's own threads run, and what was found out about the cores when it was built.
+    pub fn placement(&self) -> &Placement {
+        &self.placement
+    }
+
     /// Makes the calling thread a CPU, wherever the scheduler runs it.
     ///
     /// # Errors
@@ -101,7 +148,8 @@ impl<T: Trace> Machine<T> {
         Attached::new(self, cpu, None)
     }
 
-    /// Makes the calling thread a CPU, and keeps it on `core`. It stays there after it detached.
+    /// Makes the calling thread a CPU, and keeps it on `core`. It stays there after it detached, and threads that it starts
+    /// inherit that one core, a pool's too: see [`unpin_this_thread`](crate::unpin_this_thread).
     ///
     /// # Errors
     ///
@@ -213,27 +261,27 @@ impl Seats {
 }
 
 impl<T: Trace> Shared<T> {
-    /// What one of the machine's own threads does, from its start to its end.
-    fn run_cpu(self: Pin<&Self>, cpu: u32, core: Option<usize>, started: impl FnOnce(std::io::Result<()>)) {
+    /// Makes the calling thread, one of the machine's own, that CPU; it may be kept on a core.
+    fn become_cpu(&self, cpu: u32, core: Option<usize>) {
         let host = self.smp.platform();
-        if let Some(core) = core
-            && let Err(error) = pin_this_thread(core)
-        {
-            started(Err(error));
-            return;
-        }
         here::set(Here { machine: host.id(), cpu, core: host.settle(cpu, core) });
+    }
+
+    /// What one of the machine's own threads does, from its coming online to its end.
+    fn run_cpu(self: Pin<&Self>, cpu: u32, started: impl FnOnce()) {
+        let host = self.smp.platform();
         self.project_ref().smp.online().expect("a new machine's CPUs are offline");
-        started(Ok(()));
+        started();
         while !self.stopping() {
             if self.idle != Idle::Sleep {
-                self.poll();
+                self.poll(cpu);
             }
             // The doorbell was acknowledged when we woke, before this flush. If it leaves something over, it rings us.
             let _ = self.smp.flush(Budget::DEFAULT);
             self.smp.run_blocking();
             if self.idle != Idle::Poll && !self.stopping() {
                 host.cpu(cpu).doorbell.sleep(None);
+                host.show_core(cpu);
             }
         }
         self.smp.offline().expect("the CPU is online, and its thread in no call");
@@ -241,9 +289,10 @@ impl<T: Trace> Shared<T> {
     }
 
     /// Looks at the queue until nothing has come for a while, or for ever. Leaves with the mark at rest, or to stop.
-    fn poll(&self) {
+    fn poll(&self, cpu: u32) {
         self.smp.poll_begin();
         let mut idle_since = None;
+        let mut looks = 0_u32;
         while !self.stopping() {
             if self.smp.has_work() {
                 idle_since = None;
@@ -252,7 +301,16 @@ impl<T: Trace> Shared<T> {
                 self.smp.run_blocking();
                 continue;
             }
+            if looks & 0x3ff == 0 {
+                // Where a thread that nobody keeps on its core is moved while it polls, callers are to know.
+                self.smp.platform().show_core(cpu);
+            }
+            looks = looks.wrapping_add(1);
+            let wanted = self.smp.platform().core_is_wanted(cpu);
             if let Idle::PollThenSleep(time) = self.idle {
+                if wanted {
+                    break;
+                }
                 // Not at every look: the clock costs more than a look.
                 for _ in 0..32 {
                     short_pause();
@@ -263,6 +321,8 @@ impl<T: Trace> Shared<T> {
                 if idle_since.get_or_insert_with(Instant::now).elapsed() >= time {
                     break;
                 }
+            } else if wanted {
+                std::thread::yield_now();
             } else {
                 short_pause();
             }

@@ -1,19 +1,21 @@
 //! The port: what the core asks of a machine, answered by threads.
 //!
 //! Interrupts are soft: nothing interrupts a thread to flush, so the irq guard only has to remember that it is held
-//! (waiting is refused then). The doorbell is [`Doorbell`]'s futex.
+//! (waiting is refused then). The doorbell is [`Doorbell`]'s futex. `cores`: who runs where, and whether to spin.
+
+mod cores;
 
 use crate::callers;
 use crate::doorbell::{Doorbell, Rang};
-use crate::here::{self, EVERYONES_CORE, NO_CORE};
-use crate::spin::{Spin, short_pause};
+use crate::here::{self, NO_CORE};
+use crate::spin::{Spin, Waits, short_pause};
 use crate::stalls::Stalls;
 use crate::topology::Topology;
 use crate::trace::Trace;
 use smpcall::{Backoff, Event, Overdue, Pause, Platform, Stall};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Waiter numbers from here on are threads that only call; below, CPUs.
@@ -27,8 +29,10 @@ const GATHER: u32 = 30;
 pub(crate) struct HostCpu {
     pub(crate) doorbell: Doorbell,
     pub(crate) spin: Spin,
-    /// The core that its thread is pinned to, [`NO_CORE`] or [`EVERYONES_CORE`].
+    /// The core that its thread was last seen on, or [`NO_CORE`].
     core: AtomicU32,
+    /// A caller on that core has gone to sleep: while the thread polls there, it keeps the caller from running.
+    wanted: AtomicBool,
     pub(crate) counts: CpuCounts,
 }
 
@@ -49,8 +53,7 @@ pub struct Host<T = ()> {
     id: u64,
     cpus: Box<[HostCpu]>,
     started: Instant,
-    /// The process has one core, so that all threads share it.
-    one_core: bool,
+    waits: Waits,
     topology: &'static Topology,
     stalls: Stalls,
     trace: T,
@@ -63,12 +66,13 @@ impl<T> std::fmt::Debug for Host<T> {
 }
 
 impl<T> Host<T> {
-    pub(crate) fn new(cpus_len: usize, one_core: bool, stalls: Stalls, trace: T) -> Self {
+    pub(crate) fn new(cpus_len: usize, waits: Waits, stalls: Stalls, trace: T) -> Self {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let cpu = || HostCpu {
             doorbell: Doorbell::new(),
             spin: Spin::new(),
             core: AtomicU32::new(NO_CORE),
+            wanted: AtomicBool::new(false),
             counts: CpuCounts::default(),
         };
         Self {
@@ -76,7 +80,7 @@ impl<T> Host<T> {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             cpus: std::iter::repeat_with(cpu).take(cpus_len).collect(),
             started: Instant::now(),
-            one_core,
+            waits,
             topology: Topology::of_this_system(),
             stalls,
             trace,
@@ -98,48 +102,6 @@ impl<T> Host<T> {
 
     pub(crate) fn counts(&self) -> impl Iterator<Item = &CpuCounts> {
         self.cpus.iter().map(|cpu| &cpu.counts)
-    }
-
-    /// Takes note of the core that the calling thread, which becomes `cpu`, is kept on; returns its number for `here`.
-    pub(crate) fn settle(&self, cpu: u32, core: Option<usize>) -> u32 {
-        let core = match core.and_then(|core| u32::try_from(core).ok()) {
-            _ if self.one_core => EVERYONES_CORE,
-            Some(core) => core,
-            None => NO_CORE,
-        };
-        // Relaxed: a hint for those who wait.
-        self.cpu(cpu).core.store(core, Ordering::Relaxed);
-        core
-    }
-
-    fn core_of(&self, cpu: u32) -> u32 {
-        // Relaxed: a hint; it only decides how long to spin, and whom to call.
-        self.cpu(cpu).core.load(Ordering::Relaxed)
-    }
-
-    fn shares_a_core_with(&self, target: u32) -> bool {
-        let theirs = self.core_of(target);
-        theirs == EVERYONES_CORE || (theirs != NO_CORE && theirs == here::here().core)
-    }
-
-    /// Spins for a moment, as long as that may pay off.
-    fn pause_after(&self, target: u32, rounds: u32, waited_ns: u64) -> Pause {
-        let spin = &self.cpu(target).spin;
-        let limit_ns = match rounds {
-            _ if self.shares_a_core_with(target) => 0,
-            0 => spin.begin(),
-            _ => spin.limit_ns(),
-        };
-        if waited_ns < u64::from(limit_ns) {
-            for _ in 0..8 {
-                std::hint::spin_loop();
-            }
-            return Pause::Again;
-        }
-        if limit_ns > 0 {
-            spin.in_vain();
-        }
-        Pause::Park
     }
 
     /// Calls a listener or a handler, which is the user's: a panic ends there, since the core's frames below cannot be left (P11).
@@ -184,8 +146,7 @@ unsafe impl<T: Trace> Platform for Host<T> {
 
     #[inline]
     fn current_cpu(&self) -> Option<u32> {
-        let here = here::here();
-        (here.machine == self.id).then_some(here.cpu)
+        self.current_cpu_of_this_machine()
     }
 
     #[inline]
@@ -199,7 +160,7 @@ unsafe impl<T: Trace> Platform for Host<T> {
         self.ring_doorbell(cpu);
     }
 
-    /// By the cores that the threads are kept on, and what the system says of those.
+    /// By the cores that the threads were last seen on, and what the system says of those.
     fn nearest(&self, cpu: u32, among: &mut dyn Iterator<Item = u32>) -> Option<u32> {
         self.topology.nearest(cpu, among, |cpu| self.core_of(cpu))
     }
@@ -275,7 +236,10 @@ unsafe impl<T: Trace> Platform for Host<T> {
     fn park(&self, waiter: Option<u16>, timeout_ns: u64) {
         let timeout = Duration::from_nanos(timeout_ns);
         match (self.current_cpu(), waiter) {
-            (Some(cpu), _) => self.cpu(cpu).doorbell.sleep(Some(timeout)),
+            (Some(cpu), _) => {
+                self.cpu(cpu).doorbell.sleep(Some(timeout));
+                self.show_core(cpu);
+            }
             (None, Some(waiter)) => callers::doorbell(waiter - FIRST_CALLER).sleep(Some(timeout)),
             (None, None) => std::thread::sleep(timeout),
         }
@@ -327,54 +291,14 @@ unsafe impl<T: Trace> Platform for Host<T> {
 mod tests {
     use super::*;
     use crate::here::Here;
-    use crate::spin::SPIN_NS_MAX;
 
-    fn host(one_core: bool) -> Host {
-        Host::new(3, one_core, Stalls::new(), ())
-    }
-
-    /// What a thread that is kept on `core` does at its first looks at that CPU, and at its first pause.
-    fn first_steps(host: &Host, core: u32, target: u32) -> (u32, Pause) {
-        here::set(Here { machine: u64::MAX, cpu: 0, core });
-        let looks = host.looks_first(target);
-        let pause = host.pause_after(target, 0, 0);
-        here::clear();
-        (looks, pause)
-    }
-
-    #[test]
-    fn who_shares_a_core_with_its_target_does_not_spin() {
-        let host = host(false);
-        assert_eq!([host.settle(0, Some(5)), host.settle(1, None)], [5, NO_CORE]);
-        assert_eq!(first_steps(&host, 5, 0), (0, Pause::Park));
-        assert_eq!(first_steps(&host, 4, 0), (64, Pause::Again));
-        for target in [0, 1, 2] {
-            assert_eq!(first_steps(&host, NO_CORE, target), (64, Pause::Again), "nobody knows");
-        }
-    }
-
-    #[test]
-    fn where_there_is_one_core_nobody_spins() {
-        let host = host(true);
-        assert_eq!([host.settle(0, Some(5)), host.settle(1, None)], [EVERYONES_CORE; 2]);
-        for (target, core) in [(0, EVERYONES_CORE), (1, EVERYONES_CORE), (0, NO_CORE), (1, NO_CORE)] {
-            assert_eq!(first_steps(&host, core, target), (0, Pause::Park));
-        }
-    }
-
-    #[test]
-    fn a_spin_that_was_long_enough_ends_in_sleep() {
-        let host = host(false);
-        assert_eq!(host.pause_after(0, 0, SPIN_NS_MAX.into()), Pause::Park);
-        let learnt_ns = u64::from(host.cpu(0).spin.limit_ns());
-        assert!(learnt_ns < u64::from(SPIN_NS_MAX / 2), "and is not tried for as long again");
-        assert_eq!(host.pause_after(0, 1, learnt_ns - 1), Pause::Again);
-        assert_eq!(host.pause_after(0, 1, learnt_ns), Pause::Park);
+    fn host(waits: Waits) -> Host {
+        Host::new(3, waits, Stalls::new(), ())
     }
 
     #[test]
     fn waiters_numbers_are_of_cpus_or_of_callers() {
-        let host = host(false);
+        let host = host(Waits::Spin);
         let caller = host.waiter().expect("few threads call");
         assert!(caller >= FIRST_CALLER);
         here::set(Here { machine: host.id(), cpu: 2, core: NO_CORE });
@@ -395,7 +319,7 @@ mod tests {
 
     #[test]
     fn only_wake_ups_of_threads_that_sleep_are_counted_as_such() {
-        let host = host(false);
+        let host = host(Waits::Spin);
         host.ring(1);
         host.ring(1);
         let count = |counter: fn(&CpuCounts) -> &AtomicU64| {

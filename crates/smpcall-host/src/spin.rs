@@ -2,8 +2,9 @@
 //!
 //! A waiting caller spins for a while, since a target that is awake answers in less time than a sleep and a wake-up take.
 //! How long is learnt for each target: it halves whenever the spin was in vain, and grows by a quarter whenever it was
-//! not, between [`SPIN_NS_MIN`] and [`SPIN_NS_MAX`]. Threads that share a core do not spin at all: the one that is waited
-//! for could not run meanwhile.
+//! not, between [`SPIN_NS_MIN`] and [`SPIN_NS_MAX`]. Who finds itself on the core on which its target last ran does not spin
+//! at all: the target could not run meanwhile. Cores are not taken from what was once set: the target says where it woke, the
+//! caller looks where it is before it spins, and after it has in vain.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -12,6 +13,14 @@ pub(crate) const SPIN_NS_MAX: u32 = 50_000;
 const SPIN_NS_MIN: u32 = 2_000;
 /// The bit that says that the last wait ended in sleep.
 const SLEPT: u32 = 1 << 31;
+
+/// Whether it can pay off to spin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waits {
+    Spin,
+    /// All threads together have no more than one core's time: what a spin takes, its target lacks.
+    Sleep,
+}
 
 /// What was learnt about one target.
 pub(crate) struct Spin(AtomicU32);

@@ -4,7 +4,7 @@
 //! group, so that two CPUs share it if the numbers are the same. How far they are apart is the first rung that they share.
 //! Where a file is missing, or says nothing, the rung is empty, and shared with nobody.
 
-use crate::here::{EVERYONES_CORE, NO_CORE};
+use crate::here::NO_CORE;
 use std::fs;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -65,7 +65,7 @@ impl Topology {
         Self { cpus }
     }
 
-    /// Returns the one of `among` that is nearest to `cpu`, by the cores that they are kept on; of several, the next by
+    /// Returns the one of `among` that is nearest to `cpu`, by the cores that they were last seen on; of several, the next by
     /// number. `None` if it is not known where `cpu` is, or if nothing is known of what it shares with any of them.
     /// Allocates nothing.
     pub(crate) fn nearest(
@@ -75,7 +75,7 @@ impl Topology {
         core_of: impl Fn(u32) -> u32,
     ) -> Option<u32> {
         let from = core_of(cpu);
-        if from == NO_CORE || from == EVERYONES_CORE {
+        if from == NO_CORE {
             return None;
         }
         let near = |other: u32| {
@@ -144,7 +144,7 @@ fn numbered(dir: &Path, name: &'static str) -> impl Iterator<Item = u32> + use<>
 }
 
 /// What a file says; nothing, if it is not there.
-fn text(file: &Path) -> String {
+pub(crate) fn text(file: &Path) -> String {
     fs::read_to_string(file).map(|text| text.trim().to_owned()).unwrap_or_default()
 }
 
@@ -154,13 +154,18 @@ fn number(file: &Path) -> Option<u32> {
 }
 
 /// The CPUs in a file like `0-3,8,10-11`; a part that is none of that is passed over.
-fn cpu_list(file: &Path) -> impl Iterator<Item = u32> + use<> {
+pub(crate) fn cpu_list(file: &Path) -> impl Iterator<Item = u32> + use<> {
+    cpus(&text(file)).collect::<Vec<_>>().into_iter()
+}
+
+/// The CPUs in a text like that.
+pub(crate) fn cpus(list: &str) -> impl Iterator<Item = u32> {
     let part = |part: &str| {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
         let (first, last) = (first.parse::<u32>().ok()?, last.parse::<u32>().ok()?);
         (last < CPUS_MAX).then_some(first..=last)
     };
-    text(file).split(',').filter_map(part).collect::<Vec<_>>().into_iter().flatten()
+    list.trim().split(',').filter_map(part).flatten()
 }
 
 #[cfg(test)]
@@ -232,7 +237,7 @@ mod tests {
     fn the_nearest_is_on_the_same_core_then_a_sibling_then_in_the_package() {
         let topology = two_packages().read();
         // Which core each CPU of the machine is kept on.
-        let cores = [0, 4, 5, 2, 0, NO_CORE, EVERYONES_CORE, 7, 3];
+        let cores = [0, 4, 5, 2, 0, NO_CORE, NO_CORE, 7, 3];
         let nearest =
             |cpu, among: &[u32]| topology.nearest(cpu, &mut among.iter().copied(), |cpu| cores[cpu as usize]);
         assert_eq!(nearest(0, &[1, 2, 3, 4, 5]), Some(4), "the same core");

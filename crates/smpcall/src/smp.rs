@@ -32,6 +32,7 @@ use crate::platform::{IrqGuard, Platform};
 use crate::sync::AtomicUsize;
 use crate::trace::{Event, What};
 use core::marker::PhantomPinned;
+use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::pin::Pin;
 
 /// The most CPUs that a machine can have.
@@ -45,6 +46,9 @@ pub const CPUS_MAX: usize = 8192;
 /// Its CPUs come online once it is pinned (I13): in a `static` ([`Smp::pinned`]), or by `Box::pin`, `Arc::pin`, `pin!`.
 ///
 /// A machine that is dropped while CPUs are online takes with it what is queued: such a csd stays locked for ever.
+///
+/// It is `UnwindSafe` and `RefUnwindSafe`, so that the panic of a call can be caught, as P11 says that it comes back: it does
+/// when the call is over, and the machine is as after any other call. What a closure borrows besides is judged by itself.
 #[derive(Debug)]
 pub struct Smp<P, S> {
     platform: P,
@@ -54,6 +58,11 @@ pub struct Smp<P, S> {
     storage: S,
     _pinned: PhantomPinned,
 }
+
+// What a function throws is caught on its target (P11), and goes on in the caller only when its call is over: no queue, slot
+// or state word is half changed then. The port is called by any CPU at any time, so it is whole between its calls.
+impl<P, S> UnwindSafe for Smp<P, S> {}
+impl<P, S> RefUnwindSafe for Smp<P, S> {}
 
 impl<P: Platform, const N: usize> Smp<P, [PerCpu; N]> {
     crate::sync::const_unless_loom! {

@@ -1,14 +1,18 @@
 //! How a machine is described and started.
 
+use super::placement::Placement;
+use super::start::{Place, Threads, start};
 use super::{Machine, Seats, Shared};
-use crate::affinity::{allowed_cores, process_cores_len};
+use crate::affinity::allowed_cores;
+use crate::allowance::Allowance;
 use crate::port::Host;
+use crate::spin::Waits;
 use crate::stalls::Stalls;
 use crate::trace::Trace;
 use smpcall::{CpuCountError, Overdue, PerCpu, Smp, Stall};
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// What one of the machine's own threads does when it has nothing to run.
@@ -24,17 +28,22 @@ pub enum Idle {
 
 /// Which cores the machine's own threads are pinned to.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Cores {
-    /// CPU i on the i-th core that the process may use, and round again.
+    /// As `Spread` if that leaves a core to threads that only call; else as `Unpinned`.
+    Auto,
+    /// CPU i on the i-th core that the process may use, and round again, whatever the thread that builds the machine is kept
+    /// on. A CPU whose core the kernel refuses after all runs on any of the others; [`Machine::placement`] says so.
     Spread,
     /// CPU i on the i-th of these, and round again.
     These(Vec<usize>),
-    /// Wherever the scheduler runs them.
+    /// Wherever the scheduler runs them, on any core that the process may use.
     Unpinned,
 }
 
 /// Why a machine could not be started. Nothing of it is left.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum BuildError {
     /// It would have no CPU, or too many.
     CpuCount(CpuCountError),
@@ -47,8 +56,15 @@ pub enum BuildError {
         /// What the kernel said.
         error: std::io::Error,
     },
-    /// The system would not start another thread.
+    /// The system would not start another thread; or its name had a zero in it.
     Spawn(std::io::Error),
+    /// What was to run in each thread before it comes online ([`Builder::on_start`]) panicked.
+    OnStart {
+        /// The thread's CPU.
+        cpu: u32,
+        /// The panic's text.
+        panic: String,
+    },
 }
 
 impl std::fmt::Display for BuildError {
@@ -58,6 +74,7 @@ impl std::fmt::Display for BuildError {
             Self::NoCores => f.write_str("a list of cores with no core in it"),
             Self::Pin { core, error } => write!(f, "cannot pin a thread to core {core}: {error}"),
             Self::Spawn(error) => write!(f, "cannot start a thread: {error}"),
+            Self::OnStart { cpu, panic } => write!(f, "the start of CPU {cpu} panicked: {panic}"),
         }
     }
 }
@@ -69,8 +86,9 @@ impl std::error::Error for BuildError {}
 pub struct Builder<T = ()> {
     owned: usize,
     attachable: usize,
-    idle: Idle,
+    idle: Option<Idle>,
     cores: Cores,
+    threads: Threads,
     stalls: Stalls,
     trace: T,
 }
@@ -82,6 +100,7 @@ impl<T> std::fmt::Debug for Builder<T> {
             .field("attachable", &self.attachable)
             .field("idle", &self.idle)
             .field("cores", &self.cores)
+            .field("stack_size", &self.threads.stack_size)
             .field("stalls", &self.stalls)
             .finish_non_exhaustive()
     }
@@ -92,8 +111,9 @@ impl Default for Builder {
         Self {
             owned: 0,
             attachable: 0,
-            idle: Idle::PollThenSleep(Duration::from_micros(50)),
-            cores: Cores::Spread,
+            idle: None,
+            cores: Cores::Auto,
+            threads: Threads::new(),
             stalls: Stalls::new(),
             trace: (),
         }
@@ -102,6 +122,17 @@ impl Default for Builder {
 
 impl<T: Trace> Builder<T> {
     /// CPUs 0 to `cpus` − 1 are threads of the machine's own. None, unless told.
+    ///
+    /// How many: at most one less than [the process may use cores](crate::process_cores), if threads that are no CPUs call them;
+    /// then each CPU has a core, and one is left for the callers. With as many CPUs as cores a caller always shares one with a
+    /// CPU, which cannot answer before the caller sleeps, nor the caller go on while the CPU polls; so the CPUs are not pinned
+    /// then, and sleep when they have nothing to do, unless told. On two cores, two CPUs and one caller, a
+    /// [`call_many`](smpcall::Smp::call_many) to both after a pause took 0.37 of the time that it took with CPUs that were pinned and
+    /// polled, and 0.45 of that with pinned ones that slept (medians of four runs; back to back 1.4 and 0.45, and at the 90th
+    /// percentile 0.25 and 0.4). Where all callers are CPUs themselves, as in a thread-per-core program, own (or let attach) as
+    /// many as there are cores, and pin them: [`Cores::Spread`], [`Idle::PollThenSleep`].
+    ///
+    /// More for functions that block: see [`Machine`].
     pub fn owned(mut self, cpus: usize) -> Self {
         self.owned = cpus;
         self
@@ -113,16 +144,54 @@ impl<T: Trace> Builder<T> {
         self
     }
 
-    /// What its own threads do when they have nothing to run: poll for 50 µs and then sleep, unless told. Threads that
-    /// share a core sleep at once, except with [`Idle::Poll`].
+    /// What its own threads do when they have nothing to run. Unless told, they poll for 50 µs and then sleep if each has a
+    /// core, and one is left for others; else they sleep at once. If told to poll for a while, they sleep at once all the same
+    /// where two of them are kept on one core, or the process has but one, or no more than one core's time (a cgroup's quota);
+    /// and whenever a caller waits on their core.
     pub fn idle(mut self, idle: Idle) -> Self {
-        self.idle = idle;
+        self.idle = Some(idle);
         self
     }
 
-    /// Which cores its own threads are pinned to: spread over all, unless told.
+    /// Which cores its own threads are pinned to: [`Cores::Auto`], unless told. [`Machine::placement`] says what came of it.
+    ///
+    /// Pin where each CPU has a core that nothing else wants: an answer then comes within a few cache misses, and what a CPU works
+    /// on stays in its caches. Do not pin where others share the cores, callers that are no CPUs included: a CPU that may go
+    /// nowhere else waits for whoever is on its core.
     pub fn cores(mut self, cores: Cores) -> Self {
         self.cores = cores;
+        self
+    }
+
+    /// How the thread of each CPU is called, by its number: `smpcall-0` and so on, unless told. Linux shows 15 bytes of it. A name
+    /// with a zero in it is [`BuildError::Spawn`].
+    pub fn thread_name(mut self, name: impl Fn(u32) -> String + Send + Sync + 'static) -> Self {
+        self.threads.name = Box::new(name);
+        self
+    }
+
+    /// How large the stacks of its own threads are, in bytes: as the standard library has it (2 MiB), unless told. Functions run
+    /// there, and those of blocking calls nest.
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.threads.stack_size = Some(bytes);
+        self
+    }
+
+    /// What each of its own threads does before its CPU comes online, told the CPU's number: nothing, unless told. It runs where
+    /// the CPU will run; it may change its mask, its signals or its priority. [`build`](Self::build) waits for it; if it panics,
+    /// there is no machine ([`BuildError::OnStart`]).
+    ///
+    /// ```
+    /// use smpcall_host::Machine;
+    /// use std::cell::Cell;
+    ///
+    /// thread_local! { static SHARD: Cell<u32> = const { Cell::new(u32::MAX) } }
+    /// let machine = Machine::builder().owned(2).on_start(|cpu| SHARD.set(cpu)).build()?;
+    /// assert_eq!(machine.call(1, || SHARD.get()), Ok(1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn on_start(mut self, on_start: impl Fn(u32) + Send + Sync + 'static) -> Self {
+        self.threads.on_start = Some(Arc::new(on_start));
         self
     }
 
@@ -181,8 +250,8 @@ impl<T: Trace> Builder<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn trace<U: Trace>(self, trace: U) -> Builder<U> {
-        let Self { owned, attachable, idle, cores, stalls, trace: _ } = self;
-        Builder { owned, attachable, idle, cores, stalls, trace }
+        let Self { owned, attachable, idle, cores, threads, stalls, trace: _ } = self;
+        Builder { owned, attachable, idle, cores, threads, stalls, trace }
     }
 
     /// Starts the machine. Its own CPUs are online when this returns.
@@ -191,33 +260,30 @@ impl<T: Trace> Builder<T> {
     ///
     /// [`BuildError`].
     pub fn build(self) -> Result<Machine<T>, BuildError> {
-        let one_core = process_cores_len() == 1;
-        let cores = match &self.cores {
-            Cores::Spread => allowed_cores(),
-            Cores::These(cores) if cores.is_empty() => return Err(BuildError::NoCores),
-            Cores::These(cores) => cores.clone(),
-            Cores::Unpinned => Vec::new(),
-        };
+        let allowance = Allowance::of_this_process();
+        let places = places(&self.cores, self.owned.min(smpcall::CPUS_MAX), &allowance)?;
         let cpus_len = self.owned.saturating_add(self.attachable);
         if cpus_len > smpcall::CPUS_MAX {
             return Err(BuildError::CpuCount(CpuCountError { asked: cpus_len }));
         }
         let mut trace = self.trace;
         trace.begin(cpus_len);
-        let host = Host::new(cpus_len, one_core, self.stalls, trace);
+        let waits = if allowance.is_one_core() { Waits::Sleep } else { Waits::Spin };
+        let host = Host::new(cpus_len, waits, self.stalls, trace);
         let storage: Box<[PerCpu]> = std::iter::repeat_with(PerCpu::new).take(cpus_len).collect();
         let smp = Smp::with_storage(host, storage).map_err(BuildError::CpuCount)?;
-        let idle = match self.idle {
-            Idle::PollThenSleep(_) if one_core || share_cores(self.owned, &cores) => Idle::Sleep,
-            idle => idle,
-        };
-        let machine = Machine {
+        let idle = idle(self.idle, &places, &allowance);
+        let cores = vec![None; self.owned];
+        let mut placement = Placement { cores, allowance, builders: allowed_cores(), refused: Vec::new() };
+        let mut machine = Machine {
             shared: Arc::pin(Shared { smp, idle, stop: AtomicBool::new(false) }),
             threads: Mutex::new(Vec::new()),
             seats: Seats::new(self.owned as u32, self.attachable),
+            placement: placement.clone(),
         };
         // If one fails, dropping the machine ends those that have started.
-        start(&machine, self.owned as u32, &cores)?;
+        start(&machine, self.threads, &places, &mut placement)?;
+        machine.placement = placement;
         Ok(machine)
     }
 }
@@ -226,63 +292,85 @@ fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Returns whether two of so many threads are kept on the same core.
-fn share_cores(threads: usize, cores: &[usize]) -> bool {
-    let used: BTreeSet<usize> = cores.iter().copied().take(threads).collect();
-    !cores.is_empty() && used.len() < threads
+/// Where each of so many threads is to run.
+fn places(cores: &Cores, threads: usize, allowance: &Allowance) -> Result<Vec<Place>, BuildError> {
+    let all: Arc<[usize]> = allowance.cores.as_slice().into();
+    let place = |thread: usize| match cores {
+        Cores::These(cores) => Place::Core(cores[thread % cores.len()]),
+        Cores::Spread if !all.is_empty() => Place::CoreOr(all[thread % all.len()], Arc::clone(&all)),
+        Cores::Auto if threads < all.len() => Place::CoreOr(all[thread], Arc::clone(&all)),
+        Cores::Auto | Cores::Spread | Cores::Unpinned => Place::Any(Arc::clone(&all)),
+    };
+    match cores {
+        Cores::These(cores) if cores.is_empty() => Err(BuildError::NoCores),
+        _ => Ok((0..threads).map(place).collect()),
+    }
 }
 
-fn start<T: Trace>(machine: &Machine<T>, owned: u32, cores: &[usize]) -> Result<(), BuildError> {
-    let (started, starts) = mpsc::channel();
-    for cpu in 0..owned {
-        let core = (!cores.is_empty()).then(|| cores[cpu as usize % cores.len()]);
-        let (shared, started) = (machine.shared.clone(), started.clone());
-        let thread = std::thread::Builder::new()
-            .name(format!("smpcall-{cpu}"))
-            .spawn(move || {
-                shared.as_ref().run_cpu(cpu, core, |result| {
-                    // The receiver is gone only if another CPU failed to start.
-                    let _ = started.send((core, result));
-                });
-            })
-            .map_err(BuildError::Spawn)?;
-        machine.threads.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(thread);
+/// What idle threads of these places do, if they were asked to do so.
+fn idle(asked: Option<Idle>, places: &[Place], allowance: &Allowance) -> Idle {
+    let cores: BTreeSet<usize> = places.iter().filter_map(Place::core).collect();
+    let shared = cores.len() < places.iter().filter_map(Place::core).count();
+    // Nobody knows how many there are: then as if there were enough.
+    let crowded = !allowance.cores.is_empty() && places.len() >= allowance.cores.len();
+    match asked {
+        Some(Idle::PollThenSleep(_)) if allowance.is_one_core() || shared => Idle::Sleep,
+        Some(idle) => idle,
+        None if allowance.is_one_core() || shared || crowded => Idle::Sleep,
+        None => Idle::PollThenSleep(Duration::from_micros(50)),
     }
-    for _ in 0..owned {
-        let (core, result) = starts.recv().expect("every thread reports before it ends");
-        if let Err(error) = result {
-            return Err(BuildError::Pin { core: core.unwrap_or_default(), error });
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const POLLS: Idle = Idle::PollThenSleep(Duration::from_micros(50));
+
+    fn allowance(cores: &[usize]) -> Allowance {
+        Allowance { cores: cores.to_vec(), quota_millis: None }
+    }
+
+    /// The core of each of so many threads on a system of these cores, and what they do when idle.
+    fn chosen(
+        cores: &Cores,
+        asked: Option<Idle>,
+        threads: usize,
+        allowance: &Allowance,
+    ) -> (Vec<Option<usize>>, Idle) {
+        let places = places(cores, threads, allowance).expect("there are cores");
+        (places.iter().map(Place::core).collect(), idle(asked, &places, allowance))
+    }
+
     #[test]
-    fn threads_on_one_core_are_seen_to_be() {
-        assert!(!share_cores(0, &[3]) && !share_cores(1, &[3]) && !share_cores(2, &[3, 5]));
-        assert!(share_cores(2, &[3]) && share_cores(3, &[3, 5]) && share_cores(2, &[3, 3]));
-        assert!(!share_cores(2, &[3, 5, 3]), "the third is used by nobody");
-        assert!(!share_cores(9, &[]), "wherever the scheduler runs them");
+    fn unless_told_cpus_are_pinned_and_poll_where_a_core_is_left_for_callers() {
+        let unless_told = |threads, cores: &[usize]| chosen(&Cores::Auto, None, threads, &allowance(cores));
+        assert_eq!(unless_told(2, &[1, 3, 5]), (vec![Some(1), Some(3)], POLLS));
+        assert_eq!(unless_told(3, &[1, 3, 5]), (vec![None; 3], Idle::Sleep), "as many as there are cores");
+        assert_eq!(unless_told(4, &[1, 3, 5]), (vec![None; 4], Idle::Sleep));
+        assert_eq!(unless_told(1, &[1]), (vec![None], Idle::Sleep));
+        assert_eq!(unless_told(2, &[]), (vec![None; 2], POLLS), "nobody knows");
+        let spread = |threads| chosen(&Cores::Spread, None, threads, &allowance(&[1, 3]));
+        assert_eq!(spread(3), (vec![Some(1), Some(3), Some(1)], Idle::Sleep), "as it was asked to");
+        assert_eq!(spread(1), (vec![Some(1)], POLLS));
     }
 
     #[test]
     fn what_idle_threads_do_depends_on_their_cores() {
-        let idle = |cores: &[usize], owned, idle| {
-            let cores = Cores::These(cores.to_vec());
-            let machine = Machine::builder().owned(owned).cores(cores).idle(idle).build();
-            machine.expect("these cores can be had").shared.idle
+        let on = |cores: &[usize], threads, asked, allowance: &Allowance| {
+            chosen(&Cores::These(cores.to_vec()), Some(asked), threads, allowance).1
         };
-        let core = allowed_cores()[0];
-        let polls = Idle::PollThenSleep(Duration::from_micros(1));
-        assert_eq!(idle(&[core], 2, polls), Idle::Sleep);
-        assert_eq!(idle(&[core, core], 2, polls), Idle::Sleep);
-        assert_eq!(idle(&[core, core], 2, Idle::Poll), Idle::Poll, "as it was asked to");
-        if allowed_cores().len() > 1 {
-            assert_eq!(idle(&[core, core], 1, polls), polls);
+        let several = allowance(&[0, 1, 2]);
+        for (cores, threads) in [(&[1][..], 2), (&[1, 1], 2), (&[1, 2], 3)] {
+            assert_eq!(on(cores, threads, POLLS, &several), Idle::Sleep, "they share a core");
+            assert_eq!(on(cores, threads, Idle::Poll, &several), Idle::Poll, "as it was asked to");
         }
+        for (cores, threads) in [(&[1][..], 1), (&[1, 2], 2), (&[1, 2, 1], 2), (&[0, 1, 2], 3)] {
+            assert_eq!(on(cores, threads, POLLS, &several), POLLS);
+        }
+        assert_eq!(on(&[1], 1, POLLS, &allowance(&[1])), Idle::Sleep);
+        let of_one = Allowance { quota_millis: Some(700), ..several };
+        assert_eq!(on(&[1], 1, POLLS, &of_one), Idle::Sleep, "the time of less than one core");
+        assert_eq!(chosen(&Cores::Auto, None, 1, &of_one), (vec![Some(0)], Idle::Sleep));
     }
 }

@@ -78,9 +78,10 @@ fn cores_that_no_cpu_is_put_on_do_not_matter() {
 fn a_cpu_is_kept_on_its_core() {
     let _bounded = bounded();
     let cores = allowed_cores();
-    let site = Site::owned(cores.len() + 1, Idle::Sleep);
+    let site = Site::new(Machine::builder().owned(cores.len() + 1).cores(Cores::Spread).idle(Idle::Sleep));
     for cpu in 0..site.cpus_len() {
         let core = cores[cpu as usize % cores.len()];
+        assert_eq!(site.placement().core_of(cpu), Some(core));
         assert_eq!(site.call(cpu, allowed_cores), Ok(vec![core]));
     }
     let adrift = Site::new(Machine::builder().owned(1).cores(Cores::Unpinned));

@@ -1,6 +1,7 @@
 //! P11: a panic in a function reaches whoever waits, or is counted, and its CPU goes on.
 
 use crate::site::{Count, IDLES, Site, bounded, counted, hold};
+use smpcall_host::smpcall::{Budget, To};
 use smpcall_host::{Idle, Machine};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -167,4 +168,17 @@ fn p11_panics_while_a_machine_ends_are_caught_too() {
         || site.shutdown().unwrap(),
     );
     assert_eq!(site.counts().panics, 10);
+}
+
+#[test]
+fn p11_a_call_may_be_tried_without_asserting_that_its_machine_survives_an_unwinding() {
+    let _bounded = bounded();
+    let machine = Machine::builder().owned(1).attachable(1).build().unwrap();
+    let payload = catch_unwind(|| machine.call(0, || throw(7))).unwrap_err();
+    assert_eq!(payload.downcast_ref(), Some(&7));
+    let many = catch_unwind(|| machine.call_many(To::All, || throw(8))).unwrap_err();
+    assert_eq!(many.downcast_ref(), Some(&8));
+    let here = machine.attach(1).unwrap();
+    assert!(catch_unwind(|| here.poll(Budget::DEFAULT)).is_ok());
+    assert_eq!(machine.call(0, || 5), Ok(5));
 }

@@ -4,7 +4,9 @@ use crate::port::{Toy, logs, on, start};
 use smpcall::{
     CPUS_MAX, CallError, Cancel, CpuCountError, Csd, HotplugError, PerCpu, PostError, Posted, Smp, Told,
 };
+use std::cell::UnsafeCell;
 use std::mem::{size_of, size_of_val};
+use std::panic::{RefUnwindSafe, UnwindSafe};
 
 /// P13's price: what one CPU costs. Who changes it says so in the README.
 const PER_CPU_BYTES: usize = 768;
@@ -103,4 +105,12 @@ fn debug_of_a_csd_and_of_a_cpu_say_their_state() {
     assert!(format!("{:?}", PerCpu::default()).contains("Offline"));
     assert_eq!(csd.cancel(), Cancel::Removed { told: Told::No });
     let _ = on(0, || machine.flush(smpcall::Budget::DEFAULT));
+}
+
+#[test]
+fn p11_a_machine_is_fit_for_catch_unwind_whatever_its_port_holds() {
+    fn fit<T: UnwindSafe + RefUnwindSafe>() {}
+    struct Port(#[expect(dead_code, reason = "only its type matters")] UnsafeCell<&'static mut u32>);
+    fit::<Smp<Port, [PerCpu; 2]>>();
+    fit::<Smp<Port, Box<[PerCpu]>>>();
 }
