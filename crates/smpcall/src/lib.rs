@@ -49,7 +49,7 @@ pub use foreign::{Entry, ForeignCsd};
 pub use mask::{CpuMask, CpuSet};
 pub use percpu::{PerCpu, Storage};
 pub use platform::{Backoff, Pause, Platform};
-pub use smp::{Budget, CPUS_MAX, Chain, Flushed, Reached, Sleep, Smp, To, Watch};
+pub use smp::{Budget, CPUS_MAX, Chain, Flushed, Reached, Serve, Sleep, Smp, To, Watch};
 pub use stall::{Late, Overdue, Phase, Stall};
 pub use stats::{Counted, CpuStats, Histogram, Stats};
 pub use trace::{CallKind, Event, What};

@@ -20,6 +20,7 @@ pub use self::flush::{Budget, Flushed};
 pub use self::hotplug::Sleep;
 pub use self::many::{Reached, To};
 pub use self::post::Chain;
+pub use self::wait::Serve;
 pub use self::watchdog::Watch;
 
 use crate::error::CpuCountError;
