@@ -10,7 +10,7 @@ use crate::spin::{Spin, short_pause};
 use crate::stalls::Stalls;
 use crate::topology::Topology;
 use crate::trace::Trace;
-use smpcall::{Backoff, Event, Overdue, Pause, Platform, Stall};
+use smpcall::{Backoff, Event, Overdue, Pause, Platform, Serve, Stall};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -265,7 +265,24 @@ unsafe impl<T: Trace> Platform for Host<T> {
         match (self.current_cpu(), waiter) {
             (Some(cpu), _) => self.cpu(cpu).doorbell.sleep(Some(timeout)),
             (None, Some(waiter)) => callers::doorbell(waiter - FIRST_CALLER).sleep(Some(timeout)),
-            (None, None) => std::thread::sleep(timeout),
+            // One that is a CPU elsewhere: its ring ends the nap.
+            (None, None) => match callers::slot().filter(|_| here::here().machine != 0) {
+                Some(slot) => callers::doorbell(slot).sleep(Some(timeout)),
+                None => std::thread::sleep(timeout),
+            },
+        }
+    }
+
+    fn serve_elsewhere(&self, serve: Serve) {
+        if let Some(served) = here::served() {
+            served.serve(serve);
+        }
+    }
+
+    fn rest_elsewhere(&self, serve: Serve, sleep: &mut dyn FnMut()) {
+        match here::served() {
+            Some(served) => served.rest(serve, sleep),
+            None => sleep(),
         }
     }
 

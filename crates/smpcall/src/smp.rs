@@ -4,6 +4,7 @@
 //! takes the list and runs it; [`many`] calls several at once; [`wait`] is how a caller passes the time until then. [`hotplug`] opens and closes
 //! queues, and says who polls; [`watchdog`] looks for CPUs that do not come forward.
 
+mod abandon;
 mod blocking;
 mod call;
 mod detached;

@@ -1,5 +1,6 @@
 //! How a machine is described and started.
 
+use super::end::Ends;
 use super::{Machine, Seats, Shared};
 use crate::affinity::{allowed_cores, process_cores_len};
 use crate::port::Host;
@@ -211,10 +212,17 @@ impl<T: Trace> Builder<T> {
             idle => idle,
         };
         let machine = Machine {
-            shared: Arc::new(Shared { smp, idle, stop: AtomicBool::new(false) }),
+            shared: Arc::new(Shared {
+                smp,
+                idle,
+                stop: AtomicBool::new(false),
+                forked: AtomicBool::new(false),
+                ends: Ends::new(self.owned),
+            }),
             threads: Mutex::new(Vec::new()),
             seats: Seats::new(self.owned as u32, self.attachable),
         };
+        crate::fork::register(machine.platform().id(), machine.served());
         // If one fails, dropping the machine ends those that have started.
         start(&machine, self.owned as u32, &cores)?;
         Ok(machine)
@@ -236,6 +244,7 @@ fn start<T: Trace>(machine: &Machine<T>, owned: u32, cores: &[usize]) -> Result<
     for cpu in 0..owned {
         let core = (!cores.is_empty()).then(|| cores[cpu as usize % cores.len()]);
         let (shared, started) = (Arc::clone(&machine.shared), started.clone());
+        machine.shared.ends.begin(cpu);
         let thread = std::thread::Builder::new()
             .name(format!("smpcall-{cpu}"))
             .spawn(move || {
@@ -244,7 +253,11 @@ fn start<T: Trace>(machine: &Machine<T>, owned: u32, cores: &[usize]) -> Result<
                     let _ = started.send((core, result));
                 });
             })
-            .map_err(BuildError::Spawn)?;
+            .map_err(|error| {
+                // Nobody waits yet.
+                machine.shared.ends.end(cpu);
+                BuildError::Spawn(error)
+            })?;
         machine.threads.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(thread);
     }
     for _ in 0..owned {
