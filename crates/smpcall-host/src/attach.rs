@@ -47,7 +47,7 @@ impl std::error::Error for AttachError {}
 /// wait, and are reported as stalled if somebody waits for them.
 ///
 /// If it is leaked instead of dropped, or dropped inside a function that it runs, the CPU stays online with nobody to look
-/// at its queue.
+/// at its queue, and its thread is that CPU until the machine is gone.
 #[derive(Debug)]
 pub struct Attached<'m, T: Trace = ()> {
     machine: &'m Machine<T>,

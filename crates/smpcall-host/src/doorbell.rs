@@ -122,6 +122,24 @@ mod tests {
     }
 
     #[test]
+    fn a_diverted_ring_rings_the_callers_as_well() {
+        let slot = callers::slot().expect("few threads call");
+        let (doorbell, caller) = (Doorbell::new(), callers::doorbell(slot));
+        caller.acknowledge();
+        assert!(doorbell.divert(slot));
+        assert_eq!([(); 2].map(|()| doorbell.ring()), [Rang::Latched, Rang::Merged]);
+        assert_eq!((doorbell.value(), caller.value()), (RUNG, RUNG));
+        // Returns at once, as it was rung.
+        caller.sleep(None);
+        assert!(!doorbell.divert(slot), "what it was rung for comes first");
+        assert_eq!(doorbell.value(), QUIET);
+        // Not rung meanwhile, and not diverted any more.
+        assert!(doorbell.divert(slot));
+        doorbell.acknowledge();
+        assert_eq!((doorbell.ring(), caller.value()), (Rang::Latched, QUIET));
+    }
+
+    #[test]
     fn a_ring_during_the_sleep_wakes_once() {
         let doorbell = Doorbell::new();
         thread::scope(|scope| {

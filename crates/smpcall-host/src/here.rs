@@ -74,9 +74,24 @@ pub(crate) fn serve(machine: Option<Weak<dyn Served>>) {
     let _ = SERVED.try_with(|served| served.replace(machine));
 }
 
-/// Returns the machine that the thread is a CPU of, if that still lives.
-pub(crate) fn served() -> Option<Arc<dyn Served>> {
+/// The machine that the thread is a CPU of, if that still lives.
+fn served() -> Option<Arc<dyn Served>> {
     SERVED.try_with(|served| served.borrow().as_ref()?.upgrade()).ok()?
+}
+
+/// [`smpcall::Platform::serve_elsewhere`].
+pub(crate) fn serve_elsewhere(serve: Serve) {
+    if let Some(served) = served() {
+        served.serve(serve);
+    }
+}
+
+/// [`smpcall::Platform::rest_elsewhere`].
+pub(crate) fn rest_elsewhere(serve: Serve, sleep: &mut dyn FnMut()) {
+    match served() {
+        Some(served) => served.rest(serve, sleep),
+        None => sleep(),
+    }
 }
 
 /// Returns whether the thread is a CPU of any machine that lives. One that leaked its place is none when the machine is gone.

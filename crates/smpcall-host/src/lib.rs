@@ -23,6 +23,9 @@
 //! **Several machines.** A thread is a CPU of one machine at most, but may call any. While it waits for one it serves the CPU that
 //! it is of another, so CPUs of several machines that call each other all finish, as those of one machine do (P10).
 //!
+//! **Time-outs** end late by what the kernel allows itself to save wake-ups: its timer slack, 50 µs unless told otherwise by
+//! `prctl(PR_SET_TIMERSLACK)`. For no time at all nothing sleeps.
+//!
 //! **Fork.** In the child of a `fork` a machine has no threads: it counts as shut down, every post and call is told `Offline`, also
 //! to the thread that forked if that is a CPU, and dropping it does nothing. What was under way in the parent stays so in the
 //! child for ever: a csd that was pending is Busy, a wait from inside which the fork was made does not end, a multicast that was

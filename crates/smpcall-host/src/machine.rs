@@ -15,14 +15,14 @@ use crate::port::Host;
 use crate::spin::short_pause;
 use crate::trace::Trace;
 use smpcall::{Budget, Flushed, HotplugError, PerCpu, Sleep, Smp};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
 /// A machine whose CPUs are threads. Everything of [`Smp`] can be asked of it.
 ///
-/// Dropping it shuts it down.
+/// Dropping it [shuts it down](Machine::shutdown), and waits for that where waiting is allowed: not in call context.
 #[derive(Debug)]
 pub struct Machine<T: Trace = ()> {
     shared: Arc<Shared<T>>,
@@ -40,6 +40,17 @@ pub(crate) struct Shared<T> {
     /// Set once, in the child of a fork: none of its own threads is here.
     forked: AtomicBool,
     ends: Ends,
+}
+
+/// Counted on paths that cost a system call or a stall anyway, or that should not happen.
+#[derive(Default)]
+pub(crate) struct CpuCounts {
+    /// Rings that the core asked for, by target.
+    pub(crate) rings: AtomicU64,
+    /// Those of them, and of the wake-ups of callers, that had to wake a thread.
+    pub(crate) wakes: AtomicU64,
+    pub(crate) panics: AtomicU64,
+    pub(crate) stalls: AtomicU64,
 }
 
 /// What was counted since the start, over all CPUs.

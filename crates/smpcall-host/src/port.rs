@@ -6,6 +6,7 @@
 use crate::callers;
 use crate::doorbell::{Doorbell, Rang};
 use crate::here::{self, EVERYONES_CORE, NO_CORE};
+use crate::machine::CpuCounts;
 use crate::spin::{Spin, short_pause};
 use crate::stalls::Stalls;
 use crate::topology::Topology;
@@ -30,17 +31,6 @@ pub(crate) struct HostCpu {
     /// The core that its thread is pinned to, [`NO_CORE`] or [`EVERYONES_CORE`].
     core: AtomicU32,
     pub(crate) counts: CpuCounts,
-}
-
-/// Counted on paths that cost a system call or a stall anyway, or that should not happen.
-#[derive(Default)]
-pub(crate) struct CpuCounts {
-    /// Rings that the core asked for, by target.
-    pub(crate) rings: AtomicU64,
-    /// Those of them, and of the wake-ups of callers, that had to wake a thread.
-    pub(crate) wakes: AtomicU64,
-    pub(crate) panics: AtomicU64,
-    pub(crate) stalls: AtomicU64,
 }
 
 /// The port of a [`Machine`](crate::Machine).
@@ -265,25 +255,16 @@ unsafe impl<T: Trace> Platform for Host<T> {
         match (self.current_cpu(), waiter) {
             (Some(cpu), _) => self.cpu(cpu).doorbell.sleep(Some(timeout)),
             (None, Some(waiter)) => callers::doorbell(waiter - FIRST_CALLER).sleep(Some(timeout)),
-            // One that is a CPU elsewhere: its ring ends the nap.
-            (None, None) => match callers::slot().filter(|_| here::here().machine != 0) {
-                Some(slot) => callers::doorbell(slot).sleep(Some(timeout)),
-                None => std::thread::sleep(timeout),
-            },
+            (None, None) => callers::nap(timeout),
         }
     }
 
     fn serve_elsewhere(&self, serve: Serve) {
-        if let Some(served) = here::served() {
-            served.serve(serve);
-        }
+        here::serve_elsewhere(serve);
     }
 
     fn rest_elsewhere(&self, serve: Serve, sleep: &mut dyn FnMut()) {
-        match here::served() {
-            Some(served) => served.rest(serve, sleep),
-            None => sleep(),
-        }
+        here::rest_elsewhere(serve, sleep);
     }
 
     fn wake(&self, waiter: u16) {

@@ -133,13 +133,16 @@ impl<T: Trace> Builder<T> {
         self
     }
 
-    /// After how long a wait for a silent target ends the process: never (Linux's default), unless told. Zero: never.
+    /// After how long a wait for a silent target ends the process: never (Linux's default), unless told. Zero: never. Time in
+    /// which the whole process was stopped (SIGSTOP, a debugger) does not count; each such time counts for a quarter of the
+    /// time-out at most.
     pub fn stall_stop(mut self, after: Duration) -> Self {
         self.stalls.stop_ns = nanos(after);
         self
     }
 
-    /// Who is told of a silent target: standard error, unless told. Called by the waiting thread; must not panic.
+    /// Who is told of a silent target: standard error, unless told. Called by the waiting thread, also by one that waits for the
+    /// machine's end; must not panic.
     pub fn on_stall(mut self, on_stall: impl Fn(&Stall) + Send + Sync + 'static) -> Self {
         self.stalls.on_stall = Box::new(on_stall);
         self

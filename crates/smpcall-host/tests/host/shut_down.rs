@@ -37,6 +37,8 @@ fn p10_an_attached_cpu_serves_those_whose_end_it_waits_for() {
             let answers = site.call_blocking(0, || {
                 inside.set();
                 ending.wait();
+                // Most likely asleep by then.
+                thread::sleep(Duration::from_millis(5));
                 (site.call(1, || 1), site.call_blocking(1, || 2))
             });
             assert_eq!(answers, Ok((Ok(1), Ok(2))));

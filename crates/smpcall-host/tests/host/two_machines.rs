@@ -148,6 +148,8 @@ fn p10_a_machines_end_is_served_by_a_cpu_of_another_that_it_calls() {
             || {
                 let called = b.call_blocking(0, || {
                     inside.set();
+                    // Most likely asleep by then.
+                    std::thread::sleep(Duration::from_millis(5));
                     *answer.lock().unwrap() = Some(a.call(0, || 5));
                 });
                 assert_eq!(called, Ok(()));
