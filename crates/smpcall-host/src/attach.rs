@@ -20,8 +20,10 @@ pub enum AttachError {
     Taken,
     /// The calling thread is a CPU already, of this machine or another. One thread is one CPU.
     ThreadIsACpu,
-    /// The machine was shut down.
+    /// The machine was shut down, or this is the child of a fork.
     ShutDown,
+    /// The CPU could not be brought online.
+    Refused(HotplugError),
     /// The kernel refused to keep the thread on the core asked for.
     Pin(std::io::Error),
 }
@@ -33,6 +35,7 @@ impl std::fmt::Display for AttachError {
             Self::Taken => f.write_str("another thread is that CPU"),
             Self::ThreadIsACpu => f.write_str("this thread is a CPU already"),
             Self::ShutDown => f.write_str("the machine was shut down"),
+            Self::Refused(error) => write!(f, "the CPU does not come online: {error}"),
             Self::Pin(error) => write!(f, "cannot pin the thread: {error}"),
         }
     }
@@ -49,7 +52,7 @@ impl std::error::Error for AttachError {}
 /// [`Machine`].
 ///
 /// If it is leaked instead of dropped, or dropped inside a function that it runs, the CPU stays online with nobody to look
-/// at its queue.
+/// at its queue, and its thread is that CPU until the machine is gone.
 #[derive(Debug)]
 pub struct Attached<'m, T: Trace = ()> {
     machine: &'m Machine<T>,
@@ -65,10 +68,10 @@ impl<T: Trace> RefUnwindSafe for Attached<'_, T> {}
 
 impl<'m, T: Trace> Attached<'m, T> {
     pub(crate) fn new(machine: &'m Machine<T>, cpu: u32, core: Option<usize>) -> Result<Self, AttachError> {
-        if here::here().machine != 0 {
+        if here::is_a_cpu() {
             return Err(AttachError::ThreadIsACpu);
         }
-        machine.seats().take(cpu)?;
+        machine.take_seat(cpu)?;
         if let Some(core) = core
             && let Err(error) = pin_this_thread(core)
         {
@@ -77,11 +80,15 @@ impl<'m, T: Trace> Attached<'m, T> {
         }
         let core = machine.platform().settle(cpu, core);
         here::set(Here { machine: machine.platform().id(), cpu, core });
-        machine
-            .pinned()
-            .online()
-            .expect("the seat was free, so the CPU is offline and this thread is in no call");
-        Ok(Self { machine, cpu, in_vain: Cell::new(0), not_send: PhantomData })
+        here::serve(Some(machine.served()));
+        match machine.pinned().online() {
+            Ok(()) => Ok(Self { machine, cpu, in_vain: Cell::new(0), not_send: PhantomData }),
+            Err(error) => {
+                here::clear();
+                machine.seats().give_back(cpu);
+                Err(AttachError::Refused(error))
+            }
+        }
     }
 
     /// Returns the CPU's number.
@@ -112,14 +119,19 @@ impl<'m, T: Trace> Attached<'m, T> {
 
     /// Runs what was posted, calls that may block included; if there is nothing, sleeps until a post rings or `timeout` has
     /// passed, and runs what came.
-    /// `None`: for as long as it takes. Returns how many functions ran; 0 also if it woke for no reason, or because the
-    /// machine was shut down.
+    /// `None`: for as long as it takes. Returns how many functions ran; 0 also if it woke for no reason.
+    ///
+    /// Once the machine was shut down it does not sleep: it runs what is there, and returns. A loop that parks asks
+    /// [`Machine::is_shut_down`]. For `Some(Duration::ZERO)` it makes no system call; longer times end late by the kernel's timer
+    /// slack (50 µs, unless told by `prctl(PR_SET_TIMERSLACK)`).
     ///
     /// # Panics
     ///
     /// From inside a function, or with soft interrupts off: who sleeps there may sleep for ever.
     pub fn park(&self, timeout: Option<Duration>) -> u32 {
         assert!(self.machine.platform().can_wait(), "park is for thread context");
+        // The ring that told of the end may have been taken note of long ago, by another park or a wait; which then shows this.
+        let timeout = if self.machine.is_shut_down() { Some(Duration::ZERO) } else { timeout };
         if self.machine.poll_end() == Sleep::Ready {
             self.machine.platform().cpu(self.cpu).doorbell.sleep(timeout);
             self.machine.platform().show_core(self.cpu);

@@ -5,8 +5,10 @@
 //! recycled one is a spurious wake, which every sleeper stands.
 
 use crate::doorbell::Doorbell;
+use crate::here;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 
 /// How many threads may sleep in a call at once; the others nap.
 pub(crate) const CALLERS_MAX: usize = 1024;
@@ -94,6 +96,14 @@ thread_local! {
 /// Returns the number of the calling thread's doorbell; `None` if all are taken, or the thread is ending.
 pub(crate) fn slot() -> Option<u16> {
     LEASE.try_with(|lease| lease.slot.get().or_else(|| TABLE.take_for(lease))).ok().flatten()
+}
+
+/// Sleeps for that long; the calling thread is a CPU of no machine, or of another than it waits on, whose ring ends it.
+pub(crate) fn nap(timeout: Duration) {
+    match slot().filter(|_| here::here().machine != 0) {
+        Some(slot) => doorbell(slot).sleep(Some(timeout)),
+        None => std::thread::sleep(timeout),
+    }
 }
 
 /// Returns a doorbell by its number.

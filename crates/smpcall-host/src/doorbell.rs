@@ -5,11 +5,13 @@
 //! | `QUIET` | not rung, nobody sleeps | latches, no system call | goes to `ASLEEP` |
 //! | `RUNG` | rung, not acknowledged | stays | returns at once |
 //! | `ASLEEP` | its thread sleeps, or is about to | latches and wakes | – |
+//! | `DIVERTED` + n | its thread sleeps on caller's doorbell n, or is about to | latches, and rings that one | – |
 //!
 //! Every ring is a read-modify-write (Release), also one that finds the latch set, and the acknowledgement is one too
 //! (Acquire), *before* the flush: so a flush sees what was written before any ring that it answers, also before one that
 //! was merged into a pending one. Acknowledged after the flush, a ring in between would be swallowed.
 
+use crate::callers;
 use rustix::thread::futex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -17,6 +19,8 @@ use std::time::Duration;
 const QUIET: u32 = 0;
 const RUNG: u32 = 1;
 const ASLEEP: u32 = 2;
+/// Above all numbers of the others. Those of callers' doorbells are 16 bits.
+const DIVERTED: u32 = 1 << 16;
 
 /// What a ring came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,16 +54,40 @@ impl Doorbell {
                 Rang::Woke
             }
             QUIET => Rang::Latched,
-            _ => Rang::Merged,
+            RUNG => Rang::Merged,
+            // One deep: a caller's doorbell is never diverted.
+            diverted => callers::doorbell((diverted - DIVERTED) as u16).ring(),
         }
     }
 
+    /// Its thread, that of a CPU, is going to sleep on its doorbell as a caller, where another machine's CPU wakes it: a ring of
+    /// this one rings that one too, until [`Self::acknowledge`]. `false`: it was rung already, and takes note of it; there is
+    /// something to look at first.
+    pub(crate) fn divert(&self, caller: u16) -> bool {
+        let to = DIVERTED + u32::from(caller);
+        // Relaxed: publishes nothing, since callers' doorbells are static. Failure Relaxed: the acknowledgement is what sees.
+        let quiet = self.latch.compare_exchange(QUIET, to, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        if !quiet {
+            self.acknowledge();
+        }
+        quiet
+    }
+
+    /// Its thread: takes note of all rings so far. To be followed by a flush.
+    pub(crate) fn acknowledge(&self) {
+        // Acquire: the flush that follows sees what was written before each ring; pairs with `ring`.
+        self.latch.swap(QUIET, Ordering::Acquire);
+    }
+
     /// Its thread: sleeps until rung, or for that long, or less; then takes note of all rings so far. To be followed by
-    /// a flush.
+    /// a flush. For no time at all it makes no system call; any other ends late by what the kernel allows itself (its timer
+    /// slack, 50 µs unless told).
     pub(crate) fn sleep(&self, timeout: Option<Duration>) {
         // Relaxed: only says that we sleep; the acknowledgement below is what sees the ringer's writes.
         // Failure Relaxed: it is rung already.
-        if self.latch.compare_exchange(QUIET, ASLEEP, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+        if timeout != Some(Duration::ZERO)
+            && self.latch.compare_exchange(QUIET, ASLEEP, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        {
             let timeout = timeout.map(|time| futex::Timespec {
                 tv_sec: time.as_secs().try_into().unwrap_or(i64::MAX),
                 tv_nsec: time.subsec_nanos().into(),
@@ -67,8 +95,7 @@ impl Doorbell {
             // Every way to return, an interrupted or timed-out sleep too, leads to a look at the queue.
             let _ = futex::wait(&self.latch, futex::Flags::PRIVATE, ASLEEP, timeout.as_ref());
         }
-        // Acquire: the flush that follows sees what was written before each ring; pairs with `ring`.
-        self.latch.swap(QUIET, Ordering::Acquire);
+        self.acknowledge();
     }
 }
 
@@ -92,6 +119,24 @@ mod tests {
         doorbell.sleep(None);
         assert_eq!(doorbell.value(), QUIET);
         assert_eq!(doorbell.ring(), Rang::Latched, "one sleep takes note of all");
+    }
+
+    #[test]
+    fn a_diverted_ring_rings_the_callers_as_well() {
+        let slot = callers::slot().expect("few threads call");
+        let (doorbell, caller) = (Doorbell::new(), callers::doorbell(slot));
+        caller.acknowledge();
+        assert!(doorbell.divert(slot));
+        assert_eq!([(); 2].map(|()| doorbell.ring()), [Rang::Latched, Rang::Merged]);
+        assert_eq!((doorbell.value(), caller.value()), (RUNG, RUNG));
+        // Returns at once, as it was rung.
+        caller.sleep(None);
+        assert!(!doorbell.divert(slot), "what it was rung for comes first");
+        assert_eq!(doorbell.value(), QUIET);
+        // Not rung meanwhile, and not diverted any more.
+        assert!(doorbell.divert(slot));
+        doorbell.acknowledge();
+        assert_eq!((doorbell.ring(), caller.value()), (Rang::Latched, QUIET));
     }
 
     #[test]

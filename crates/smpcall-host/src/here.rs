@@ -1,7 +1,9 @@
 //! Who the calling thread is: which CPU of which machine, on which core it last was, and whether its soft interrupts are off.
 
 use rustix::thread::sched_getcpu;
-use std::cell::Cell;
+use smpcall::Serve;
+use std::cell::{Cell, RefCell};
+use std::sync::{Arc, Weak};
 
 /// A core number that no core has: nobody has looked yet.
 pub(crate) const NO_CORE: u32 = u32::MAX;
@@ -17,7 +19,37 @@ pub(crate) struct Here {
 
 const NOWHERE: Here = Here { machine: 0, cpu: 0, core: NO_CORE };
 
+/// The machine that a thread is a CPU of, whatever listens to it.
+pub(crate) trait Served: Send + Sync {
+    /// [`smpcall::Smp::serve`], for the CPU that the calling thread is.
+    fn serve(&self, serve: Serve);
+    /// [`smpcall::Smp::rest`], likewise; a ring ends the sleep of a [`crate::callers`] doorbell.
+    fn rest(&self, serve: Serve, sleep: &mut dyn FnMut());
+    /// The thread of this CPU, one of the machine's own, has ended.
+    fn ended(&self, cpu: u32);
+    /// The process is the child of a fork, and has no thread but this one.
+    fn forked(&self);
+}
+
+/// Says, when its thread ends, that it has.
+struct End {
+    machine: Weak<dyn Served>,
+    cpu: u32,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        // If the machine is gone, nobody waits for its threads.
+        if let Some(machine) = self.machine.upgrade() {
+            machine.ended(self.cpu);
+        }
+    }
+}
+
 thread_local! {
+    static END: RefCell<Option<End>> = const { RefCell::new(None) };
+    /// The machine of `HERE`: weak, for it may go while a thread that leaked its place still names it.
+    static SERVED: RefCell<Option<Weak<dyn Served>>> = const { RefCell::new(None) };
     static HERE: Cell<Here> = const { Cell::new(NOWHERE) };
     static IRQ_OFF: Cell<u32> = const { Cell::new(0) };
 }
@@ -32,6 +64,52 @@ pub(crate) fn set(here: Here) {
 
 pub(crate) fn clear() {
     HERE.set(NOWHERE);
+    serve(None);
+}
+
+/// Says whose CPU the thread is from now on; the machine of [`set`].
+pub(crate) fn serve(machine: Option<Weak<dyn Served>>) {
+    // A thread that is ending, and has dropped this already, waits no more.
+    let _ = SERVED.try_with(|served| served.replace(machine));
+}
+
+/// The machine that the thread is a CPU of, if that still lives.
+fn served() -> Option<Arc<dyn Served>> {
+    SERVED.try_with(|served| served.borrow().as_ref()?.upgrade()).ok()?
+}
+
+/// [`smpcall::Platform::serve_elsewhere`].
+pub(crate) fn serve_elsewhere(serve: Serve) {
+    if let Some(served) = served() {
+        served.serve(serve);
+    }
+}
+
+/// [`smpcall::Platform::rest_elsewhere`].
+pub(crate) fn rest_elsewhere(serve: Serve, sleep: &mut dyn FnMut()) {
+    match served() {
+        Some(served) => served.rest(serve, sleep),
+        None => sleep(),
+    }
+}
+
+/// Returns whether the thread is a CPU of any machine that lives. One that leaked its place is none when the machine is gone.
+pub(crate) fn is_a_cpu() -> bool {
+    if here().machine == 0 {
+        return false;
+    }
+    let is_gone = |served: &Weak<dyn Served>| served.strong_count() == 0;
+    let gone = SERVED.try_with(|served| served.borrow().as_ref().is_some_and(is_gone)).unwrap_or(false);
+    if gone {
+        clear();
+    }
+    !gone
+}
+
+/// One of the machine's own threads begins: its end will be told. To be called first of all in the thread, since what it keeps
+/// for itself is dropped in the opposite order (by std, so far): who is told that it ended then waits for nothing of the user's.
+pub(crate) fn begin_thread(machine: Weak<dyn Served>, cpu: u32) {
+    END.set(Some(End { machine, cpu }));
 }
 
 /// Looks which core the thread is on, and takes note of it. Costs some nanoseconds: for paths that wait anyway.

@@ -34,13 +34,25 @@
 //! machine owns, and what they start, have all signals blocked but those that a thread brings upon itself (a fault), so that a
 //! program's signals reach the threads that wait for them; [`Builder::on_start`] can open one, as a profiler may want.
 //!
+//! **Several machines.** A thread is a CPU of one machine at most, but may call any. While it waits for one it serves the CPU that
+//! it is of another, so CPUs of several machines that call each other all finish, as those of one machine do (P10).
+//!
+//! **Time-outs** end late by what the kernel allows itself to save wake-ups: its timer slack, 50 µs unless told otherwise by
+//! `prctl(PR_SET_TIMERSLACK)`. For no time at all nothing sleeps.
+//!
+//! **Fork.** In the child of a `fork` a machine has no threads: it counts as shut down, every post and call is told `Offline`, also
+//! to the thread that forked if that is a CPU, and dropping it does nothing. What was under way in the parent stays so in the
+//! child for ever: a csd that was pending is Busy, a wait from inside which the fork was made does not end, a multicast that was
+//! being answered keeps its slot. So do in the child what a program with threads may do there: execute another program, or end.
+//!
 //! # Modules
 //!
 //! `machine` (threads, start and end, where they were placed), `attach`, `port` (what the core asks of a platform; who runs
 //! where), `doorbell` (the futex),
 //! `callers` (doorbells of threads that only call), `stalls` (when a target is silent, and who is told), `trace` (who listens to the
 //! tracepoints), `spin` (when to stop looking and sleep), `here` (who am I),
-//! `affinity` (masks), `allowance` (which cores and how much time the process has), `topology` (who is near to whom).
+//! `affinity` (masks), `allowance` (which cores and how much time the process has), `topology` (who is near to whom), `fork` (what a
+//! child finds).
 
 mod affinity;
 mod allowance;
@@ -49,6 +61,7 @@ mod callers;
 #[cfg(doctest)]
 mod doctests;
 mod doorbell;
+mod fork;
 mod here;
 mod machine;
 mod port;

@@ -1,29 +1,32 @@
 //! A machine of threads: start, what its own threads do, and end.
 
 mod build;
+mod end;
 mod placement;
 mod start;
 
 pub use self::build::{BuildError, Builder, Cores, Idle};
+pub use self::end::ShutdownError;
 pub use self::placement::{Placement, PlacementWarning};
 
+use self::end::Ends;
+
 use crate::attach::{AttachError, Attached};
-use crate::here::{self, Here};
+use crate::here::{self, Here, Served};
 use crate::port::Host;
 use crate::spin::short_pause;
 use crate::trace::Trace;
-use pin_project_lite::pin_project;
-use smpcall::{Budget, Flushed, PerCpu, Platform, Sleep, Smp};
+use smpcall::{Budget, Flushed, HotplugError, PerCpu, Sleep, Smp};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
 /// A machine whose CPUs are threads. Everything of [`Smp`] can be asked of it.
 ///
-/// Dropping it shuts it down.
+/// Dropping it [shuts it down](Machine::shutdown), and waits for that where waiting is allowed: not in call context.
 ///
 /// **Functions that block.** [`Smp::call_blocking`] runs its function in the CPU's own thread, and *that CPU runs nothing else until
 /// the function returns*: a `call` to it waits as long, and so does everything that was posted to it. For a pool of threads that
@@ -58,40 +61,34 @@ use std::time::Instant;
 /// ```
 #[derive(Debug)]
 pub struct Machine<T: Trace = ()> {
-    shared: Pin<Arc<Shared<T>>>,
+    shared: Arc<Shared<T>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     seats: Seats,
     placement: Placement,
 }
 
-pin_project! {
-    /// What the machine's own threads hold on to.
-    #[derive(Debug)]
-    pub(crate) struct Shared<T> {
-        // CPUs come online in a machine that stays where it is.
-        #[pin]
-        smp: Smp<Host<T>, Box<[PerCpu]>>,
-        idle: Idle,
-        // Set once: its own threads go offline and end.
-        stop: AtomicBool,
-    }
+/// What the machine's own threads hold on to.
+#[derive(Debug)]
+pub(crate) struct Shared<T> {
+    smp: Smp<Host<T>, Box<[PerCpu]>>,
+    idle: Idle,
+    /// Set once: its own threads go offline and end.
+    stop: AtomicBool,
+    /// Set once, in the child of a fork: none of its own threads is here.
+    forked: AtomicBool,
+    ends: Ends,
 }
 
-/// Why a machine did not shut down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ShutdownError {
-    /// One of its own threads asked for it, and cannot wait for itself. The machine's threads have been told to end.
-    OwnThread,
+/// Counted on paths that cost a system call or a stall anyway, or that should not happen.
+#[derive(Default)]
+pub(crate) struct CpuCounts {
+    /// Rings that the core asked for, by target.
+    pub(crate) rings: AtomicU64,
+    /// Those of them, and of the wake-ups of callers, that had to wake a thread.
+    pub(crate) wakes: AtomicU64,
+    pub(crate) panics: AtomicU64,
+    pub(crate) stalls: AtomicU64,
 }
-
-impl std::fmt::Display for ShutdownError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a machine's own thread cannot wait for its end")
-    }
-}
-
-impl std::error::Error for ShutdownError {}
 
 /// What was counted since the start, over all CPUs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -158,30 +155,6 @@ impl<T: Trace> Machine<T> {
         Attached::new(self, cpu, Some(core))
     }
 
-    /// Ends the machine's own threads: each goes offline, runs what it had accepted, and ends. Every later post is told
-    /// `Offline` (P8). May be called again, and at the same time. Attached threads stay CPUs until they detach.
-    ///
-    /// # Errors
-    ///
-    /// [`ShutdownError`].
-    pub fn shutdown(&self) -> Result<(), ShutdownError> {
-        self.seats.close();
-        // Release: pairs with the threads' look after the ring; the ring itself orders it too.
-        self.shared.stop.store(true, Ordering::Release);
-        for cpu in 0..self.cpus_len() {
-            self.platform().cpu(cpu).doorbell.ring();
-        }
-        if self.platform().current_cpu().is_some_and(|cpu| !self.seats.has(cpu)) {
-            return Err(ShutdownError::OwnThread);
-        }
-        let mut threads = self.threads.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        for thread in threads.drain(..) {
-            // What functions throw is caught in the port, so this could only be a defect of the library.
-            thread.join().expect("a machine's own thread does not panic");
-        }
-        Ok(())
-    }
-
     /// Returns what was counted so far.
     pub fn counts(&self) -> Counts {
         self.platform().counts().fold(Counts::default(), |sum, cpu| Counts {
@@ -196,19 +169,31 @@ impl<T: Trace> Machine<T> {
         })
     }
 
+    /// Makes the calling thread the only one that may become that CPU.
+    pub(crate) fn take_seat(&self, cpu: u32) -> Result<(), AttachError> {
+        let seat = self.seats.seat(cpu).ok_or(AttachError::NotAttachable)?;
+        // A thread that attaches at this very moment is an attached one, and shutting down waits for none.
+        if self.is_shut_down() {
+            return Err(AttachError::ShutDown);
+        }
+        // Acquire: we are the CPU after its last thread was; pairs with `give_back`. Failure Relaxed: not ours.
+        match seat.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(AttachError::Taken),
+        }
+    }
+
     pub(crate) fn seats(&self) -> &Seats {
         &self.seats
     }
 
     pub(crate) fn pinned(&self) -> Pin<&Smp<Host<T>, Box<[PerCpu]>>> {
-        self.shared.as_ref().project_ref().smp
+        self.shared.pinned()
     }
-}
 
-impl<T: Trace> Drop for Machine<T> {
-    fn drop(&mut self) {
-        // One of its own threads may be the last to hold it: then its threads end by themselves.
-        let _ = self.shutdown();
+    /// For the threads that are its CPUs.
+    pub(crate) fn served(&self) -> Weak<dyn Served> {
+        self.shared.served()
     }
 }
 
@@ -217,13 +202,12 @@ impl<T: Trace> Drop for Machine<T> {
 pub(crate) struct Seats {
     first: u32,
     taken: Box<[AtomicBool]>,
-    closed: AtomicBool,
 }
 
 impl Seats {
     fn new(first: u32, len: usize) -> Self {
         let taken = std::iter::repeat_with(|| AtomicBool::new(false)).take(len).collect();
-        Self { first, taken, closed: AtomicBool::new(false) }
+        Self { first, taken }
     }
 
     fn has(&self, cpu: u32) -> bool {
@@ -234,43 +218,43 @@ impl Seats {
         self.taken.get(cpu.checked_sub(self.first)? as usize)
     }
 
-    fn close(&self) {
-        // Relaxed: a thread that attaches at this very moment is an attached one, and shutting down waits for none.
-        self.closed.store(true, Ordering::Relaxed);
-    }
-
-    pub(crate) fn take(&self, cpu: u32) -> Result<(), AttachError> {
-        let seat = self.seat(cpu).ok_or(AttachError::NotAttachable)?;
-        // Relaxed: see `close`.
-        if self.closed.load(Ordering::Relaxed) {
-            return Err(AttachError::ShutDown);
-        }
-        // Acquire: we are the CPU after its last thread was; pairs with `give_back`. Failure Relaxed: not ours.
-        match seat.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed) {
-            Ok(_) => Ok(()),
-            Err(_) => Err(AttachError::Taken),
-        }
-    }
-
     pub(crate) fn give_back(&self, cpu: u32) {
         if let Some(seat) = self.seat(cpu) {
-            // Release: the CPU's next thread sees its own flags as we left them; pairs with `take`.
+            // Release: the CPU's next thread sees its own flags as we left them; pairs with `take_seat`.
             seat.store(false, Ordering::Release);
         }
     }
 }
 
 impl<T: Trace> Shared<T> {
+    /// The core's machine, which stays where it is.
+    fn pinned(&self) -> Pin<&Smp<Host<T>, Box<[PerCpu]>>> {
+        // SAFETY: a `Shared` is made inside its `Arc` (`build`), from which nothing takes it, so that it is not moved before it is
+        // dropped.
+        unsafe { Pin::new_unchecked(&self.smp) }
+    }
+
+    /// The calling thread, one of the machine's own, begins: its end will be told. First of all in that thread.
+    fn begin_thread(self: &Arc<Self>, cpu: u32) {
+        here::begin_thread(self.served(), cpu);
+    }
+
+    fn served(self: &Arc<Self>) -> Weak<dyn Served> {
+        let itself: Weak<Self> = Arc::downgrade(self);
+        itself
+    }
+
     /// Makes the calling thread, one of the machine's own, that CPU; it may be kept on a core.
-    fn become_cpu(&self, cpu: u32, core: Option<usize>) {
+    fn become_cpu(self: &Arc<Self>, cpu: u32, core: Option<usize>) {
         let host = self.smp.platform();
         here::set(Here { machine: host.id(), cpu, core: host.settle(cpu, core) });
+        here::serve(Some(self.served()));
     }
 
     /// What one of the machine's own threads does, from its coming online to its end.
-    fn run_cpu(self: Pin<&Self>, cpu: u32, started: impl FnOnce()) {
+    fn run_cpu(&self, cpu: u32, started: impl FnOnce()) {
         let host = self.smp.platform();
-        self.project_ref().smp.online().expect("a new machine's CPUs are offline");
+        self.pinned().online().expect("a new machine's CPUs are offline");
         started();
         while !self.stopping() {
             if self.idle != Idle::Sleep {
@@ -284,7 +268,11 @@ impl<T: Trace> Shared<T> {
                 host.show_core(cpu);
             }
         }
-        self.smp.offline().expect("the CPU is online, and its thread in no call");
+        match self.smp.offline() {
+            // Already: a function that may block has done it.
+            Ok(_) | Err(HotplugError::Already) => {}
+            Err(error) => panic!("CPU {cpu} cannot end: {error}"),
+        }
         // It stays this CPU to its very end: destructors of its thread may hold the machine, and must not wait for it.
     }
 
@@ -335,7 +323,7 @@ impl<T: Trace> Shared<T> {
     }
 
     fn stopping(&self) -> bool {
-        // Acquire: pairs with the store in `shutdown`.
+        // Acquire: pairs with the stores in `end`.
         self.stop.load(Ordering::Acquire)
     }
 }

@@ -8,11 +8,12 @@ mod cores;
 use crate::callers;
 use crate::doorbell::{Doorbell, Rang};
 use crate::here::{self, NO_CORE};
+use crate::machine::CpuCounts;
 use crate::spin::{Spin, Waits, short_pause};
 use crate::stalls::Stalls;
 use crate::topology::Topology;
 use crate::trace::Trace;
-use smpcall::{Backoff, Event, Overdue, Pause, Platform, Stall};
+use smpcall::{Backoff, Event, Overdue, Pause, Platform, Serve, Stall};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -34,17 +35,6 @@ pub(crate) struct HostCpu {
     /// A caller on that core has gone to sleep: while the thread polls there, it keeps the caller from running.
     wanted: AtomicBool,
     pub(crate) counts: CpuCounts,
-}
-
-/// Counted on paths that cost a system call or a stall anyway, or that should not happen.
-#[derive(Default)]
-pub(crate) struct CpuCounts {
-    /// Rings that the core asked for, by target.
-    pub(crate) rings: AtomicU64,
-    /// Those of them, and of the wake-ups of callers, that had to wake a thread.
-    pub(crate) wakes: AtomicU64,
-    pub(crate) panics: AtomicU64,
-    pub(crate) stalls: AtomicU64,
 }
 
 /// The port of a [`Machine`](crate::Machine).
@@ -241,8 +231,16 @@ unsafe impl<T: Trace> Platform for Host<T> {
                 self.show_core(cpu);
             }
             (None, Some(waiter)) => callers::doorbell(waiter - FIRST_CALLER).sleep(Some(timeout)),
-            (None, None) => std::thread::sleep(timeout),
+            (None, None) => callers::nap(timeout),
         }
+    }
+
+    fn serve_elsewhere(&self, serve: Serve) {
+        here::serve_elsewhere(serve);
+    }
+
+    fn rest_elsewhere(&self, serve: Serve, sleep: &mut dyn FnMut()) {
+        here::rest_elsewhere(serve, sleep);
     }
 
     fn wake(&self, waiter: u16) {

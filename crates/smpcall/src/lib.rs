@@ -51,7 +51,7 @@ pub use mask::{CpuMask, CpuSet};
 pub use percpu::{PerCpu, Storage};
 pub use platform::{Backoff, Pause, Platform};
 pub use posted::Posted;
-pub use smp::{Budget, CPUS_MAX, Chain, Flushed, Reached, Sleep, Smp, To, Watch};
+pub use smp::{Budget, CPUS_MAX, Chain, Flushed, Reached, Serve, Sleep, Smp, To, Watch};
 pub use stall::{Late, Overdue, Phase, Stall};
 pub use stats::{Counted, CpuStats, Histogram, Stats};
 pub use trace::{CallKind, Event, What};

@@ -3,6 +3,7 @@
 //! Three duties: *where am I* (current CPU, interrupts), *the doorbell*, and *how to wait*. The chapter "Implementing
 //! a port" of ARCHITECTURE.md has a complete one.
 
+use crate::smp::Serve;
 use crate::stall::{Overdue, Stall};
 use crate::trace::Event;
 
@@ -197,6 +198,24 @@ pub unsafe trait Platform {
     fn park(&self, waiter: Option<u16>, timeout_ns: u64) {
         let _ = (waiter, timeout_ns);
         self.relax();
+    }
+
+    /// Serves, while a caller waits that is no CPU of this machine, the CPU of another machine that its thread is, if any: by
+    /// that machine's [`Smp::serve`](crate::Smp::serve). Without, two CPUs of two machines that call each other's would wait for
+    /// ever (P10). Nothing to do where a thread is a CPU of one machine at most, and of the same one for all.
+    ///
+    /// Context: thread, interrupts on. Called again and again.
+    fn serve_elsewhere(&self, serve: Serve) {
+        let _ = serve;
+    }
+
+    /// Calls `sleep`, which asks to be woken and [`park`](Self::park)s, once; for a caller whose thread is a CPU of another
+    /// machine by that machine's [`Smp::rest`](crate::Smp::rest), and in a way in which a ring of that CPU ends the sleep too.
+    ///
+    /// Context: as for [`park`](Self::park); the caller is no CPU of this machine.
+    fn rest_elsewhere(&self, serve: Serve, sleep: &mut dyn FnMut()) {
+        let _ = serve;
+        sleep();
     }
 
     /// Wakes a caller that sleeps. Sees what that caller wrote before its [`pause`](Self::pause) returned

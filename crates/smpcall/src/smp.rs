@@ -5,6 +5,7 @@
 //! queues, and says who polls; [`watchdog`] looks for CPUs that do not come forward. [`context`] says what code of the user's may
 //! do in between.
 
+mod abandon;
 mod blocking;
 mod call;
 mod context;
@@ -22,6 +23,7 @@ pub use self::flush::{Budget, Flushed};
 pub use self::hotplug::Sleep;
 pub use self::many::{Reached, To};
 pub use self::post::Chain;
+pub use self::wait::Serve;
 pub use self::watchdog::Watch;
 
 use self::context::{InCall, NoUnwind};

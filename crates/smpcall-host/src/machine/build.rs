@@ -1,5 +1,6 @@
 //! How a machine is described and started.
 
+use super::end::Ends;
 use super::placement::Placement;
 use super::start::{Place, Threads, start};
 use super::{Machine, Seats, Shared};
@@ -201,14 +202,17 @@ impl<T: Trace> Builder<T> {
         self
     }
 
-    /// After how long a wait for a silent target ends the process: never (Linux's default), unless told. Zero: never.
+    /// After how long a wait for a silent target ends the process: never (Linux's default), unless told. Zero: never. Time in
+    /// which the whole process was stopped (SIGSTOP, a debugger) does not count; each such time counts for a quarter of the
+    /// time-out at most.
     pub fn stall_stop(mut self, after: Duration) -> Self {
         self.stalls.stop_ns = nanos(after);
         self
     }
 
-    /// Who is told of a silent target: standard error, unless told. Called by the waiting thread, which a panic in there
-    /// does not stop: it is [counted](crate::Counts::panics). It may call and post; it cannot take its own CPU away.
+    /// Who is told of a silent target: standard error, unless told. Called by the waiting thread, also by one that waits for the
+    /// machine's end, which a panic in there does not stop: it is [counted](crate::Counts::panics). It may call and post; it cannot
+    /// take its own CPU away.
     pub fn on_stall(mut self, on_stall: impl Fn(&Stall) + Send + Sync + 'static) -> Self {
         self.stalls.on_stall = Box::new(on_stall);
         self
@@ -275,12 +279,15 @@ impl<T: Trace> Builder<T> {
         let idle = idle(self.idle, &places, &allowance);
         let cores = vec![None; self.owned];
         let mut placement = Placement { cores, allowance, builders: allowed_cores(), refused: Vec::new() };
+        let (stop, forked) = (AtomicBool::new(false), AtomicBool::new(false));
+        let ends = Ends::new(self.owned);
         let mut machine = Machine {
-            shared: Arc::pin(Shared { smp, idle, stop: AtomicBool::new(false) }),
+            shared: Arc::new(Shared { smp, idle, stop, forked, ends }),
             threads: Mutex::new(Vec::new()),
             seats: Seats::new(self.owned as u32, self.attachable),
             placement: placement.clone(),
         };
+        crate::fork::register(machine.platform().id(), machine.served());
         // If one fails, dropping the machine ends those that have started.
         start(&machine, self.threads, &places, &mut placement)?;
         machine.placement = placement;

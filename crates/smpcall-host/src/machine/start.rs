@@ -7,7 +7,6 @@ use crate::affinity::{keep_on, pin_this_thread};
 use crate::trace::Trace;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::sync::{Arc, mpsc};
 
 pub(super) type OnStart = Arc<dyn Fn(u32) + Send + Sync>;
@@ -63,14 +62,19 @@ pub(super) fn start<T: Trace>(
         // Threads inherit the mask, so that there is no moment at which a signal could find one with the signal open.
         let _blocked = SignalsBlocked::now();
         for ((cpu, name), place) in (0..).zip(names).zip(places.iter().cloned()) {
-            let (shared, started) = (machine.shared.clone(), started.clone());
+            let (shared, started) = (Arc::clone(&machine.shared), started.clone());
             let on_start = threads.on_start.clone();
             let mut builder = std::thread::Builder::new().name(name);
             if let Some(size) = threads.stack_size {
                 builder = builder.stack_size(size);
             }
-            let thread = builder.spawn(move || run(shared.as_ref(), cpu, &place, on_start, &started));
-            let thread = thread.map_err(BuildError::Spawn)?;
+            machine.shared.ends.begin(cpu);
+            let thread = builder.spawn(move || run(&shared, cpu, &place, on_start, &started));
+            let thread = thread.map_err(|error| {
+                // Nobody waits yet.
+                machine.shared.ends.end(cpu);
+                BuildError::Spawn(error)
+            })?;
             machine.threads.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(thread);
         }
     }
@@ -99,12 +103,13 @@ type Started = mpsc::Sender<(u32, Result<Kept, BuildError>)>;
 
 /// What a thread of the machine's own does from its start to its end.
 fn run<T: Trace>(
-    shared: Pin<&Shared<T>>,
+    shared: &Arc<Shared<T>>,
     cpu: u32,
     place: &Place,
     on_start: Option<OnStart>,
     started: &Started,
 ) {
+    shared.begin_thread(cpu);
     // The receiver is gone only if another CPU failed to start.
     let report = |result| _ = started.send((cpu, result));
     let kept = match keep(place) {

@@ -58,6 +58,20 @@ fn after_the_end_nobody_attaches() {
 }
 
 #[test]
+fn who_leaks_its_place_is_free_when_the_machine_is_gone() {
+    let _bounded = bounded();
+    let other = Site::new(Machine::builder().attachable(1));
+    let machine = Machine::builder().attachable(1).build().unwrap();
+    std::mem::forget(machine.attach(0).unwrap());
+    assert!(matches!(other.attach(0), Err(AttachError::ThreadIsACpu)), "as long as it lives");
+    drop(machine);
+    let here = other.attach(0).unwrap();
+    let (csd, runs) = counting();
+    other.post(0, &csd).unwrap();
+    assert_eq!((here.park(None), runs.get()), (1, 1));
+}
+
+#[test]
 fn a_pin_that_is_refused_gives_the_seat_back() {
     let _bounded = bounded();
     let site = Site::new(Machine::builder().attachable(1));

@@ -1,5 +1,6 @@
 //! How a caller passes the time: look, serve one's own queue, pause, report, sleep.
 
+mod elsewhere;
 mod many;
 mod report;
 
@@ -38,8 +39,8 @@ struct Wait<'a> {
 }
 
 /// What a CPU serves while it waits.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Serve {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Serve {
     /// Its queue.
     Queue,
     /// Its queue, and the blocking calls that come in by it.
@@ -67,6 +68,11 @@ impl<'a> Wait<'a> {
 
     fn is_for_a_slot(&self) -> bool {
         self.slots == ALL_SLOTS
+    }
+
+    /// Returns whether it is a csd's run that is waited for, and no slot, nor something of the port's.
+    fn is_for_a_run(&self) -> bool {
+        self.header != core::ptr::dangling()
     }
 }
 
@@ -169,9 +175,14 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let mut stalls =
             Stalls::new(started_ns, self.platform.stall_timeout_ns(), self.platform.stall_stop_ns());
         let mut backoff = Backoff { rounds: 0, target: wait.target_cpu, waited_ns: 0 };
+        // How long the last sleep was to take.
+        let mut slept_ns = 0;
         let passed = loop {
             if done() {
                 break Ok(());
+            }
+            if wait.here.is_none() {
+                self.platform.serve_elsewhere(wait.serve);
             }
             if serves.is_some() {
                 if wait.serve == Serve::Blocking {
@@ -185,20 +196,22 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             }
             let now_ns = self.platform.now_ns();
             backoff.waited_ns = now_ns.saturating_sub(started_ns);
+            stalls.look(now_ns, core::mem::take(&mut slept_ns));
             if wait.deadline_ns.is_some_and(|deadline_ns| now_ns >= deadline_ns) {
                 break Err(self.stall(wait, wait.target(self), backoff.waited_ns, stalls.reports));
             }
             if stalls.due(now_ns) {
-                self.report(wait, backoff.waited_ns, &mut stalls);
+                self.report(wait, stalls.waited_ns(now_ns), &mut stalls);
             }
             if self.platform.pause(&backoff) == Pause::Park {
                 let until_ns = stalls.next_ns.min(stalls.stop_ns).min(wait.deadline_ns.unwrap_or(u64::MAX));
-                self.sleep(wait, &ask, backoff.rounds, until_ns.saturating_sub(now_ns));
+                let for_ns = until_ns.saturating_sub(now_ns).min(stalls.sleep_ns);
+                slept_ns = self.sleep(wait, &ask, backoff.rounds, for_ns);
             }
             backoff.rounds = backoff.rounds.saturating_add(1);
         };
         if stalls.reports > 0 {
-            let waited_ns = self.platform.now_ns().saturating_sub(started_ns);
+            let waited_ns = stalls.waited_ns(self.platform.now_ns());
             self.end_of_stall(wait, waited_ns, &stalls, &passed);
         }
         if let Some(here) = serves
@@ -211,28 +224,39 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         passed
     }
 
-    /// Sleeps until woken, rung, or `for_ns` have passed; a CPU gives up looking before, and looks again after.
-    fn sleep(&self, wait: &Wait<'_>, ask: &impl Fn() -> Option<Park>, rounds: u32, for_ns: u64) {
+    /// Sleeps until woken, rung, or `for_ns` have passed; a CPU gives up looking before, and looks again after. Returns how long
+    /// it was to sleep.
+    fn sleep(&self, wait: &Wait<'_>, ask: &impl Fn() -> Option<Park>, rounds: u32, for_ns: u64) -> u64 {
         if let Some(here) = wait.serves::<P>() {
             let _irq = IrqGuard::new(&self.platform);
             if wait.serve == Serve::Blocking && here.own.0.has_blocking() {
-                return;
+                return 0;
             }
             if self.stop_polling(here) == Sleep::Work {
-                return;
+                return 0;
             }
             if wait.serve == Serve::Blocking {
                 here.own.0.set_sleeper(wait.waiter);
             }
         }
         self.ring_if_overlooked(wait);
-        match ask() {
-            Some(Park::Sleep) => self.platform.park(wait.waiter, for_ns),
+        let mut slept_ns = 0;
+        let mut park = || match ask() {
+            Some(Park::Sleep) => {
+                slept_ns = for_ns;
+                self.platform.park(wait.waiter, for_ns);
+            }
             Some(Park::Done) => {}
             None => {
                 let nap_ns = NAP_NS_MIN << (rounds / 8).min(6);
-                self.platform.park(None, for_ns.min(nap_ns.min(NAP_NS_MAX)));
+                slept_ns = for_ns.min(nap_ns.min(NAP_NS_MAX));
+                self.platform.park(None, slept_ns);
             }
+        };
+        if wait.here.is_none() {
+            self.platform.rest_elsewhere(wait.serve, &mut park);
+        } else {
+            park();
         }
         if wait.serve == Serve::Blocking
             && let Some(here) = wait.serves::<P>()
@@ -240,6 +264,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             here.own.0.set_sleeper(None);
         }
         self.look_at_own_queue(wait);
+        slept_ns
     }
 
     fn look_at_own_queue(&self, wait: &Wait<'_>) {

@@ -18,15 +18,27 @@ use crate::stall::{Late, Overdue};
 /// What a watchdog remembers of one CPU between visits.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Watch {
-    /// Since when it has been held up, and how many runs had ended then.
-    since: Option<(u64, usize)>,
+    /// For how long it has been held up, and how many runs had ended when that began.
+    held: Option<(u64, usize)>,
+    /// The last visit, and how much of the time before it counted.
+    seen: Option<(u64, u64)>,
     reports: u32,
 }
 
 impl Watch {
     /// A CPU that was never looked at.
     pub const fn new() -> Self {
-        Self { since: None, reports: 0 }
+        Self { held: None, seen: None, reports: 0 }
+    }
+
+    /// Returns how much of the time since the last visit counts: not that in which the watchdog did not run either, since the
+    /// whole process was stopped. It knows by a gap that is more than twice the one before, and no small part of the time-out.
+    fn visit(&mut self, now_ns: u64, timeout_ns: u64) -> u64 {
+        let (seen_ns, before_ns) = self.seen.unwrap_or((now_ns, 0));
+        let most_ns = before_ns.saturating_mul(2).max(timeout_ns / 8);
+        let gap_ns = now_ns.saturating_sub(seen_ns).min(most_ns);
+        self.seen = Some((now_ns, gap_ns));
+        gap_ns
     }
 
     /// Takes note of a look, and says whether to report, after how long. The first report comes after the time-out, the
@@ -38,14 +50,16 @@ impl Watch {
         now_ns: u64,
         timeout_ns: u64,
     ) -> Option<(Late, u64)> {
-        let held = self.since.map(|(since_ns, before)| (now_ns.saturating_sub(since_ns), before));
+        let gap_ns = self.visit(now_ns, timeout_ns);
+        let held = self.held.map(|(for_ns, before)| (for_ns.saturating_add(gap_ns), before));
         match (late, held) {
             (Some(late), Some((for_ns, before))) if before == ended => {
+                self.held = held;
                 let due_ns = timeout_ns.saturating_mul((2 << self.reports.min(62)) - 1);
                 (for_ns >= due_ns).then_some((late, for_ns))
             }
             (late, held) => {
-                self.since = late.map(|_| (now_ns, ended));
+                self.held = late.map(|_| (0, ended));
                 held.filter(|_| self.reports > 0).map(|(for_ns, _)| (Late::Over, for_ns))
             }
         }
@@ -59,7 +73,9 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     ///
     /// To be called now and then, by anybody: a timer, a thread, an idle loop. `notes` are that watchdog's own, one for each
     /// CPU by number; CPUs without a note are not looked at. What takes longer than the time between two visits is found, at
-    /// the visit after. The port's own time-out is [`Platform::stall_timeout_ns`].
+    /// the visit after. Time in which the watchdog itself did not run does not count: a gap between two visits counts for twice
+    /// the gap before at most, or an eighth of the time-out if that is more. So visit more often than that, or find what is held
+    /// up some visits later. The port's own time-out is [`Platform::stall_timeout_ns`].
     ///
     /// Context: any in which `overdue` may be called. Progress: wait-free; a few loads for each CPU.
     pub fn watchdog(&self, timeout_ns: u64, notes: &mut [Watch]) -> u32 {

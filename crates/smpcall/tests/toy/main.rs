@@ -11,6 +11,7 @@ mod context;
 mod counted;
 mod detached;
 mod doorbell;
+mod elsewhere;
 mod flush;
 mod foreign;
 mod frames;

@@ -1,8 +1,8 @@
 //! The toy port, and the one machine of the thread that runs a test.
 
 use smpcall::{
-    Backoff, Budget, Counted, CpuStats, Csd, Entry, Event, Flushed, Overdue, Pause, PerCpu, Platform, Smp,
-    Stall, Stats,
+    Backoff, Budget, Counted, CpuStats, Csd, Entry, Event, Flushed, Overdue, Pause, PerCpu, Platform, Serve,
+    Smp, Stall, Stats,
 };
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -49,6 +49,12 @@ pub(crate) struct Toy {
     pub(crate) on_ring: RefCell<Hook>,
     /// Runs at every pause of a waiting caller: what the others do meanwhile.
     pub(crate) on_pause: RefCell<Option<Rc<dyn Fn()>>>,
+    /// Runs at every look of a waiting caller that is no CPU here: what its thread owes another machine.
+    pub(crate) on_elsewhere: RefCell<Option<Rc<dyn Fn(Serve)>>>,
+    /// What a waiting caller does next.
+    pub(crate) pauses: Cell<Pause>,
+    /// Whether, and for which waits, callers that are no CPU here slept.
+    pub(crate) slept_elsewhere: RefCell<Vec<Serve>>,
     /// What the port calls nearest, and whom it was given to choose from, one list for each time it was asked.
     pub(crate) nearest: Cell<Option<u32>>,
     pub(crate) among: RefCell<Vec<Vec<u32>>>,
@@ -75,6 +81,9 @@ impl Toy {
             on_save: RefCell::default(),
             on_ring: RefCell::default(),
             on_pause: RefCell::default(),
+            on_elsewhere: RefCell::default(),
+            pauses: Cell::new(Pause::Again),
+            slept_elsewhere: RefCell::default(),
             nearest: Cell::new(None),
             among: RefCell::default(),
         }
@@ -186,7 +195,19 @@ unsafe impl Platform for Toy {
             hook();
         }
         assert!(self.now_ns.get() < 1_000_000 * PAUSE_NS, "the waiting caller waits for ever");
-        Pause::Again
+        self.pauses.get()
+    }
+
+    fn serve_elsewhere(&self, serve: Serve) {
+        let hook = self.on_elsewhere.borrow().clone();
+        if let Some(hook) = hook {
+            hook(serve);
+        }
+    }
+
+    fn rest_elsewhere(&self, serve: Serve, sleep: &mut dyn FnMut()) {
+        self.slept_elsewhere.borrow_mut().push(serve);
+        sleep();
     }
 
     fn stall_timeout_ns(&self) -> u64 {

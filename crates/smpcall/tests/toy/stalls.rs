@@ -2,6 +2,7 @@
 
 use crate::port::{CPUS, PAUSE_NS, as_cpu, csd, flush, log, logs, machine, on, start};
 use smpcall::{CpuMask, Flushed, Late, Overdue, Phase, To, Watch};
+use std::cell::Cell;
 use std::rc::Rc;
 
 fn while_waiting(hook: impl Fn() + 'static) {
@@ -171,14 +172,16 @@ fn p10_the_watchdog_finds_what_nobody_waits_for() {
     assert_eq!(visit(0), (0, vec![], vec![]));
     machine.post(1, logs(1)).unwrap();
     assert_eq!(visit(1), (0, vec![], vec![1]), "the post's own ring");
-    assert_eq!(visit(10), (0, vec![], vec![]));
+    (2..=10).for_each(|pauses| assert_eq!(visit(pauses), (0, vec![], vec![])));
     let (held_up, reports, rings) = visit(11);
     assert_eq!((held_up, rings), (1, vec![1]), "it is rung again");
     let [Overdue { cpu: 1, late: Late::Queued, for_ns, reports: 0, .. }] = reports[..] else {
         panic!("{reports:?}");
     };
     assert_eq!(for_ns, 10 * PAUSE_NS);
-    assert_eq!(visit(30), (1, vec![], vec![]), "the next one comes after twice the time");
+    for pauses in 12..=30 {
+        assert_eq!(visit(pauses), (1, vec![], vec![]), "the next one comes after twice the time");
+    }
     let (_, reports, rings) = visit(31);
     assert_eq!((reports.len(), rings), (1, vec![1]));
     assert_eq!(reports[0].reports, 1);
@@ -219,9 +222,11 @@ fn p10_the_watchdog_names_the_function_that_does_not_return() {
             machine.platform().overdue.take().pop().map(|overdue| overdue.late)
         };
         let _ = crate::port::rings();
-        assert_eq!((visit(0), visit(10)), (None, Some(Late::Running(func))));
+        (0..10).for_each(|pauses| assert_eq!(visit(pauses), None));
+        assert_eq!(visit(10), Some(Late::Running(func)));
         assert_eq!(crate::port::rings(), [], "who runs a function is not rung");
         on(0, || machine.post(1, behind)).unwrap();
+        (11..30).for_each(|pauses| assert_eq!(visit(pauses), None));
         assert_eq!(visit(30), Some(Late::Behind(func)));
         log(2);
     });
@@ -237,7 +242,7 @@ fn p10_a_watchdog_with_few_notes_looks_at_few_cpus() {
     let machine = start(2);
     machine.post(1, logs(1)).unwrap();
     let mut notes = [Watch::new(); 1];
-    for pauses in [0, 10, 20] {
+    for pauses in 0..20 {
         at(pauses);
         assert_eq!(machine.watchdog(PAUSE_NS, &mut notes) + machine.watchdog(PAUSE_NS, &mut []), 0);
     }
@@ -250,8 +255,10 @@ fn p10_the_watchdog_sees_what_a_flush_left_over() {
     machine.post_all(1, [logs(1), logs(2)]).unwrap();
     let _ = on(1, || machine.flush(crate::port::budget(1)));
     let mut notes = [Watch::new(); CPUS];
-    at(0);
-    assert_eq!(machine.watchdog(10 * PAUSE_NS, &mut notes), 0);
+    for pauses in 0..10 {
+        at(pauses);
+        assert_eq!(machine.watchdog(10 * PAUSE_NS, &mut notes), 0);
+    }
     let _ = crate::port::rings();
     at(10);
     assert_eq!(machine.watchdog(10 * PAUSE_NS, &mut notes), 1);
@@ -284,4 +291,66 @@ fn p10_a_wait_for_a_slot_is_reported_like_any_other() {
     }
     assert_eq!(machine.platform().unstuck.take().len(), 1);
     assert_eq!((posted, crate::port::logged().len()), (usize::BITS, posted as usize + 1));
+}
+
+/// Lets the clock go on at each pause as `steps` say, 5 ms at a time when they are used up; CPU 1 flushes when `done` says so.
+fn while_stopped(steps: &'static [u64], done: impl Fn() -> bool + 'static) {
+    let nth = Cell::new(0);
+    while_waiting(move || {
+        let step_ns = steps.get(nth.replace(nth.get() + 1)).copied().unwrap_or(5 * MS);
+        let machine = machine();
+        machine.platform().now_ns.set(machine_now() + step_ns);
+        if done() {
+            let _ = flush(1);
+        }
+    });
+}
+
+const MS: u64 = 1_000_000;
+
+#[test]
+fn p10_time_in_which_the_waiter_did_not_run_is_not_counted() {
+    let machine = start(2);
+    machine.platform().stall_timeout_ns.set(100 * MS);
+    // Stopped for three times the time-out, and again.
+    while_stopped(&[5 * MS, 300 * MS, 5 * MS, 300 * MS], || {
+        !crate::port::machine().platform().stalls.borrow().is_empty()
+    });
+    on(0, || machine.call(1, || log(1))).unwrap();
+    let stalls = machine.platform().stalls.take();
+    assert_eq!(stalls.len(), 1, "{stalls:?}");
+    // Each stop counts for a look of an eighth of the time-out at most.
+    assert!((100 * MS..110 * MS).contains(&stalls[0].waited_ns), "{stalls:?}");
+    assert!(machine_now() >= 665 * MS, "{}", machine_now());
+    let unstuck = machine.platform().unstuck.take();
+    assert!(unstuck.len() == 1 && unstuck[0].waited_ns < 120 * MS, "{unstuck:?}");
+}
+
+#[test]
+fn p10_a_process_that_was_stopped_is_not_stopped_for_good() {
+    let machine = start(2);
+    machine.platform().stall_stop_ns.set(200 * MS);
+    // `Platform::stop` would abort the process.
+    while_stopped(&[400 * MS, 400 * MS], || machine_now() >= 850 * MS);
+    on(0, || machine.call(1, || log(1))).unwrap();
+    assert_eq!(crate::port::logged(), [1]);
+}
+
+#[test]
+fn p10_the_watchdog_does_not_count_the_time_in_which_it_did_not_run() {
+    let machine = start(2);
+    machine.post(1, logs(1)).unwrap();
+    let mut notes = [Watch::new(); CPUS];
+    let mut visit = |pauses| {
+        at(pauses);
+        machine.watchdog(10 * PAUSE_NS, &mut notes)
+    };
+    assert_eq!(
+        [0, 1, 2, 500, 501, 502].map(&mut visit),
+        [0; 6],
+        "held up for 6 that count: 4, and 2 of the gap"
+    );
+    assert_eq!([503, 504, 505, 506].map(&mut visit), [0, 0, 0, 1]);
+    assert_eq!(machine.platform().overdue.take()[0].for_ns, 10 * PAUSE_NS);
+    let _ = flush(1);
 }

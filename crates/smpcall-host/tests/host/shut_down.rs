@@ -1,0 +1,159 @@
+//! P10: the end of a machine is a wait like any other: served, reported, bounded where that is asked for.
+
+use crate::site::{Flag, IDLES, Site, beside, bounded, counted, eventually, hold};
+use smpcall_host::smpcall::{Budget, CallError, Phase, Stall};
+use smpcall_host::{Idle, Machine, ShutdownError};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+#[test]
+fn p8_a_cpu_that_its_own_function_took_offline_ends() {
+    let _bounded = bounded();
+    for idle in IDLES {
+        let site = Site::owned(2, idle);
+        let handle = site.handle();
+        // Whether it may or not: the end is the same.
+        let _ = site.call_blocking(0, move || handle.offline());
+        assert_eq!(site.shutdown(), Ok(()));
+        let machine = Arc::new(Machine::builder().owned(1).idle(idle).build().unwrap());
+        let weak = Arc::downgrade(&machine);
+        let _ = machine.call_blocking(0, move || weak.upgrade().unwrap().offline());
+        eventually(|| Arc::strong_count(&machine) == 1);
+        drop(machine);
+    }
+}
+
+#[test]
+fn p10_an_attached_cpu_serves_those_whose_end_it_waits_for() {
+    let _bounded = bounded();
+    for idle in IDLES {
+        // No time-out, so that nothing but its doorbell wakes it.
+        let site =
+            Site::new(Machine::builder().owned(1).attachable(1).idle(idle).stall_timeout(Duration::ZERO));
+        let here = site.attach(1).unwrap();
+        let (inside, ending) = (Flag::default(), Flag::default());
+        let calls = || {
+            let answers = site.call_blocking(0, || {
+                inside.set();
+                ending.wait();
+                // Most likely asleep by then.
+                thread::sleep(Duration::from_millis(5));
+                (site.call(1, || 1), site.call_blocking(1, || 2))
+            });
+            assert_eq!(answers, Ok((Ok(1), Ok(2))));
+        };
+        beside(calls, || {
+            inside.wait();
+            ending.set();
+            assert_eq!(site.shutdown(), Ok(()));
+        });
+        drop(here);
+    }
+}
+
+#[test]
+fn p10_in_call_context_nobody_waits_for_the_end_of_another_machine() {
+    let _bounded = bounded();
+    let (site, other) = (Site::owned(1, Idle::Sleep), Site::owned(1, Idle::Sleep));
+    let held = hold(&other, 0);
+    assert_eq!(site.call(0, || other.shutdown()), Ok(Err(ShutdownError::WouldDeadlock)));
+    drop(held);
+    assert_eq!(other.shutdown(), Ok(()));
+    assert_eq!(site.call(0, || other.shutdown()), Ok(Ok(())), "there is nothing to wait for");
+}
+
+#[test]
+fn p10_a_thread_that_does_not_end_is_named_and_waited_for_no_longer_than_asked() {
+    let _bounded = bounded();
+    let site = Site::owned(2, Idle::Sleep);
+    let held = hold(&site, 1);
+    let refused = |left: &[u32]| Err(ShutdownError::TimedOut { left: left.to_vec() });
+    eventually(|| site.shutdown_timeout(Duration::from_millis(1)) == refused(&[1]));
+    assert_eq!(site.shutdown_timeout(Duration::ZERO), refused(&[1]));
+    assert!(site.shutdown_timeout(Duration::ZERO).unwrap_err().to_string().contains("[1]"));
+    drop(held);
+    assert_eq!(site.shutdown_timeout(Duration::MAX), Ok(()));
+    assert_eq!(site.shutdown_timeout(Duration::ZERO), Ok(()));
+}
+
+#[test]
+fn p10_a_drop_that_waits_for_a_function_is_reported() {
+    let _bounded = bounded();
+    let reports = Arc::new(Mutex::new(Vec::<Stall>::new()));
+    let told = Arc::clone(&reports);
+    let builder = Machine::builder().owned(1).stall_timeout(Duration::from_millis(2));
+    let machine = builder.on_stall(move |stall| told.lock().unwrap().push(*stall)).build().unwrap();
+    let held = hold(&machine, 0);
+    let let_go = || {
+        eventually(|| reports.lock().unwrap().iter().any(|stall| stall.reports >= 2));
+        drop(held);
+    };
+    let func = machine.running_racy(0).unwrap();
+    beside(let_go, || drop(machine));
+    for (nth, stall) in (0..).zip(&*reports.lock().unwrap()) {
+        assert_eq!((stall.target, stall.phase, stall.reports), (0, Phase::Behind(func), nth), "{stall}");
+        assert!(stall.function.contains("shutdown"), "{stall}");
+        // Doubling distance: after 2, 6, 14 and so on.
+        assert!(stall.waited_ns >= 2_000_000 * ((2 << nth) - 1), "{stall}");
+    }
+}
+
+#[test]
+fn p10_who_parks_after_the_end_comes_back() {
+    let _bounded = bounded();
+    let site = Site::new(Machine::builder().owned(1).attachable(1));
+    let here = site.attach(1).unwrap();
+    assert!(!site.is_shut_down());
+    site.shutdown().unwrap();
+    assert!(site.is_shut_down());
+    // The first of these takes note of the ring.
+    for timeout in [Some(Duration::ZERO), None, Some(Duration::MAX), None] {
+        assert_eq!(here.park(timeout), 0);
+    }
+    let csd = counted(|| ());
+    site.post(1, &csd).unwrap();
+    assert_eq!(here.park(None), 1, "and is a CPU still");
+}
+
+#[test]
+fn p10_a_wait_that_was_under_way_does_not_swallow_the_end() {
+    let _bounded = bounded();
+    let site = Site::new(Machine::builder().attachable(2));
+    let other = || {
+        let here = site.attach(1).unwrap();
+        eventually(|| site.has_work());
+        site.shutdown().unwrap();
+        // The other CPU is woken, and waits on; whether it has taken note of its doorbell by now or not.
+        thread::sleep(Duration::from_millis(20));
+        let _ = here.poll(Budget::DEFAULT);
+    };
+    beside(other, || {
+        let here = site.attach(0).unwrap();
+        eventually(|| site.is_online_racy(1));
+        // It may have gone again only when it has answered.
+        assert_eq!(site.call(1, || 3), Ok::<_, CallError>(3));
+        here.park(None);
+        here.park(None);
+    });
+}
+
+/// How often the calling thread has blocked in the kernel.
+fn blocked() -> u64 {
+    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")).unwrap();
+    line.trim().parse().unwrap()
+}
+
+#[test]
+fn p7_to_park_for_no_time_is_no_system_call() {
+    let _bounded = bounded();
+    let site = Site::new(Machine::builder().attachable(1));
+    let here = site.attach(0).unwrap();
+    let before = blocked();
+    for _ in 0..1_000 {
+        assert_eq!(here.park(Some(Duration::ZERO)), 0);
+    }
+    let times = blocked() - before;
+    assert!(times < 500, "{times} times of 1,000");
+}

@@ -1,0 +1,24 @@
+//! A machine without its CPUs' threads: in the child of a fork.
+
+use super::Smp;
+use crate::percpu::Storage;
+use crate::platform::Platform;
+
+impl<P: Platform, S: Storage> Smp<P, S> {
+    /// Closes the queues of all CPUs, whose threads are gone, so that every later post is refused with `Offline`. What was queued
+    /// stays locked for ever, as in a machine that is dropped.
+    ///
+    /// Context: any. Progress: wait-free; two writes for each CPU.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else is in a function of this machine, or will go on with one that was begun: the process has one thread, the
+    /// caller's. If that is one of the CPUs it may go on with what it has begun.
+    pub unsafe fn abandon(&self) {
+        for cpu in self.cpus() {
+            // What is in them is nobody's any more.
+            let _ = cpu.door.0.head.close();
+            let _ = cpu.own.0.lazy.close();
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Threads that are a CPU of one machine and wait on another, and waits of the port's own.
+//!
+//! P10 across machines: CPU 0 of machine A waits on machine B for a function that calls CPU 0 of A. On B the waiting thread
+//! is no CPU, so B's wait has no queue to serve. Only the port knows that the thread is a CPU of A: the wait asks it to serve
+//! that CPU ([`Platform::serve_elsewhere`]), and to let it rest before it sleeps ([`Platform::rest_elsewhere`]); the port
+//! hands both to A ([`Smp::serve`], [`Smp::rest`]).
+
+use super::{Serve, Wait};
+use crate::error::WaitError;
+use crate::percpu::Storage;
+use crate::platform::{IrqGuard, Platform};
+use crate::smp::{Budget, Sleep, Smp};
+use crate::state::Park;
+
+impl<P: Platform, S: Storage> Smp<P, S> {
+    /// Serves the CPU that runs the caller, once, while that waits for something else than this machine: runs what is queued,
+    /// and what may block if `serve` says so. For [`Platform::serve_elsewhere`] of another machine's port. Does nothing where
+    /// the caller may not wait, or is no CPU.
+    ///
+    /// Context: thread, interrupts on. Progress: as [`Smp::flush`] and [`Smp::run_blocking`].
+    pub fn serve(&self, serve: Serve) {
+        let here = self.here();
+        if here.is_none() || !self.may_wait(here) {
+            return;
+        }
+        if serve == Serve::Blocking {
+            self.run_blocking();
+        }
+        // `More` needs no answer: whoever waits comes here again.
+        let _ = self.flush(Budget::DEFAULT);
+    }
+
+    /// Calls `sleep` while the CPU that runs the caller counts as one that does not look, so that a post to it rings; not if it
+    /// has work, which is to be [served](Smp::serve) first. For [`Platform::rest_elsewhere`] of another machine's port.
+    ///
+    /// Context: thread, interrupts on. Progress: as `sleep`.
+    pub fn rest(&self, serve: Serve, sleep: &mut dyn FnMut()) {
+        let Some((_, here)) = self.here() else { return sleep() };
+        let own = &here.own.0;
+        let polled = own.polling();
+        {
+            let _irq = IrqGuard::new(&self.platform);
+            if serve == Serve::Blocking && own.has_blocking() || self.stop_polling(here) == Sleep::Work {
+                return;
+            }
+        }
+        sleep();
+        if polled {
+            let _irq = IrqGuard::new(&self.platform);
+            self.start_polling(here);
+        }
+    }
+
+    /// Waits until `done`, for something that a port waits for on behalf of `cpu`, which it calls `what`: that its thread ends,
+    /// say. It is a wait like that of [`Smp::call_blocking`]: a CPU serves its queue and its blocking calls, and a target that does
+    /// not come forward is reported, by the function that it runs.
+    ///
+    /// Before it sleeps it gives `ask` its number for [`Platform::wake`]: `true`, and it will be woken; `false`, and it looks
+    /// again. Where callers do not sleep, or have no number, it looks now and then.
+    ///
+    /// Context: thread, interrupts on, outside call context. Progress: waits.
+    ///
+    /// # Errors
+    ///
+    /// [`WaitError`]; also for a `cpu` that there is not, for which nobody can wait.
+    pub fn wait_by_port(
+        &self,
+        cpu: u32,
+        what: &'static str,
+        deadline_ns: Option<u64>,
+        ask: impl Fn(u16) -> bool,
+        done: impl Fn() -> bool,
+    ) -> Result<(), WaitError> {
+        if done() {
+            return Ok(());
+        }
+        let (here, Some(target)) = (self.here(), self.cpu(cpu)) else { return Err(WaitError::WouldDeadlock) };
+        if !self.may_wait(here) {
+            return Err(WaitError::WouldDeadlock);
+        }
+        let waiter = if P::PARKS { self.platform.waiter() } else { None };
+        let wait = Wait {
+            here,
+            target,
+            target_cpu: cpu,
+            // No run is waited for: no CPU runs a header at this address.
+            header: core::ptr::dangling(),
+            function: what,
+            waiter,
+            deadline_ns,
+            slots: 0,
+            serve: Serve::Blocking,
+        };
+        let asks = || waiter.map(|waiter| if ask(waiter) { Park::Sleep } else { Park::Done });
+        self.pass_time(&wait, done, asks).map_err(WaitError::TimedOut)
+    }
+}
