@@ -12,6 +12,7 @@ mod foreign;
 mod hotplug;
 mod lazy;
 mod many;
+mod nearest;
 mod post;
 mod wait;
 mod watchdog;
@@ -44,6 +45,8 @@ pub struct Smp<P, S> {
     slots: Slots,
     /// How many waits were reported as stalled and are not over.
     stalled: AtomicUsize,
+    /// How many threads that are no CPU have looked for the nearest.
+    turns: AtomicUsize,
     storage: S,
 }
 
@@ -56,7 +59,13 @@ impl<P: Platform, const N: usize> Smp<P, [PerCpu; N]> {
         /// If `N` is 0 or more than [`CPUS_MAX`]; for a `static`, when it is compiled.
         pub fn new(platform: P, storage: [PerCpu; N]) -> Self {
             assert!(N >= 1 && N <= CPUS_MAX, "a machine has 1 to 8192 CPUs");
-            Self { platform, slots: Slots::new(), stalled: AtomicUsize::new(0), storage }
+            Self {
+                platform,
+                slots: Slots::new(),
+                stalled: AtomicUsize::new(0),
+                turns: AtomicUsize::new(0),
+                storage,
+            }
         }
     }
 }
@@ -69,7 +78,13 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// [`CpuCountError`] if that is 0 or more than [`CPUS_MAX`].
     pub fn with_storage(platform: P, storage: S) -> Result<Self, CpuCountError> {
         match storage.cpus().len() {
-            1..=CPUS_MAX => Ok(Self { platform, slots: Slots::new(), stalled: AtomicUsize::new(0), storage }),
+            1..=CPUS_MAX => Ok(Self {
+                platform,
+                slots: Slots::new(),
+                stalled: AtomicUsize::new(0),
+                turns: AtomicUsize::new(0),
+                storage,
+            }),
             asked => Err(CpuCountError { asked }),
         }
     }

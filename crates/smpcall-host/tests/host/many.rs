@@ -45,7 +45,7 @@ fn p1_what_nobody_waits_for_runs_on_each_and_before_the_end() {
         for _ in 0..rounds(1000) {
             match site.post_many(To::All, || _ = RAN.up()) {
                 Ok(reached) => due += reached.ran,
-                Err(error) => assert_eq!(error, ManyError::Busy),
+                Err(error) => assert_eq!(error, ManyError::Full),
             }
         }
         site.shutdown().unwrap();

@@ -164,7 +164,7 @@ fn scatter(me: u32, to: u32, _rng: &mut Rng) -> Came {
             Lane::Many.accepted(me, to, number);
             Came::Done
         }
-        Ok(_) | Err(ManyError::Busy) => Came::Refused,
+        Ok(_) | Err(ManyError::Full) => Came::Refused,
         Err(why) => {
             wrong(format_args!("a multicast to CPU {to}: {why}"));
             Came::Refused
@@ -179,7 +179,7 @@ fn detached(me: u32, to: u32, _rng: &mut Rng) -> Came {
             Lane::Detached.accepted(me, to, number);
             Came::Done
         }
-        Err(DetachedError::Busy | DetachedError::Offline) => Came::Refused,
+        Err(DetachedError::Full | DetachedError::Offline) => Came::Refused,
         Err(why) => {
             wrong(format_args!("a detached call to CPU {to}: {why}"));
             Came::Refused
