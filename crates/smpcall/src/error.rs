@@ -133,6 +133,12 @@ pub enum WaitError {
     WouldDeadlock,
     /// The deadline has passed; the run is still to come. The csd outlives the wait, so nothing is left dangling.
     TimedOut(Stall),
+    /// The run that was waited for was [cancelled](crate::Csd::cancel): it does not come, unless a post to the same CPU gives it
+    /// back. Post again, or do without.
+    Cancelled,
+    /// The csd was last posted to a CPU of a number that the machine has not: it was on another machine, and only that one can wait
+    /// for it.
+    NoSuchCpu,
 }
 
 impl fmt::Display for WaitError {
@@ -140,6 +146,8 @@ impl fmt::Display for WaitError {
         match self {
             Self::WouldDeadlock => f.write_str("waiting here could deadlock"),
             Self::TimedOut(stall) => write!(f, "timed out: {stall}"),
+            Self::Cancelled => f.write_str("the run was cancelled"),
+            Self::NoSuchCpu => f.write_str("posted to a CPU that this machine has not"),
         }
     }
 }

@@ -27,3 +27,4 @@ mod stalls;
 mod stats;
 mod trace;
 mod wait;
+mod wakes;

@@ -34,6 +34,8 @@ pub(crate) struct Toy {
     pub(crate) stall_stop_ns: Cell<u64>,
     pub(crate) stalls: RefCell<Vec<Stall>>,
     pub(crate) unstuck: RefCell<Vec<Stall>>,
+    /// Is called at every report on a wait.
+    pub(crate) on_stall: RefCell<Option<Rc<dyn Fn()>>>,
     pub(crate) overdue: RefCell<Vec<Overdue>>,
     /// The addresses of the entries that were handed over.
     pub(crate) taken: RefCell<Vec<usize>>,
@@ -65,6 +67,7 @@ impl Toy {
             stall_stop_ns: Cell::new(0),
             stalls: RefCell::default(),
             unstuck: RefCell::default(),
+            on_stall: RefCell::default(),
             overdue: RefCell::default(),
             taken: RefCell::default(),
             events: RefCell::default(),
@@ -162,6 +165,10 @@ unsafe impl Platform for Toy {
 
     fn stalled(&self, stall: &Stall) {
         self.stalls.borrow_mut().push(*stall);
+        let hook = self.on_stall.borrow().clone();
+        if let Some(hook) = hook {
+            hook();
+        }
     }
 
     fn stall_stop_ns(&self) -> u64 {

@@ -72,6 +72,44 @@ fn p10_who_runs_a_function_is_not_rung_again() {
 }
 
 #[test]
+fn p10_a_handler_that_calls_and_stalls_is_not_called_inside_itself() {
+    let machine = start(3);
+    machine.platform().stall_timeout_ns.set(PAUSE_NS);
+    let depth = Rc::new(std::cell::Cell::new(0));
+    *machine.platform().on_stall.borrow_mut() = Some(Rc::new({
+        let depth = Rc::clone(&depth);
+        move || {
+            depth.set(depth.get() + 1);
+            assert_eq!(depth.get(), 1, "a report inside a report");
+            assert_eq!(crate::port::machine().call(2, || 2), Ok(2));
+            depth.set(0);
+        }
+    }));
+    let since = std::cell::Cell::new(0);
+    while_waiting(move || {
+        since.set(since.get() + 1);
+        // CPU 2 answers the handler's call after many time-outs; CPU 1 the first when it was reported three times.
+        if since.get() % 50 == 0 {
+            let _ = flush(2);
+        }
+        if crate::port::machine().platform().stalls.borrow().len() == 3 {
+            let _ = flush(1);
+        }
+    });
+    let _ = crate::port::rings();
+    assert_eq!(on(0, || machine.call(1, || 1)), Ok(1));
+    let targets: Vec<_> = machine.platform().stalls.take().iter().map(|stall| stall.target).collect();
+    assert_eq!(targets, [1; 3]);
+    let unstuck = machine.platform().unstuck.take();
+    assert_eq!(unstuck.iter().map(|stall| stall.target).collect::<Vec<_>>(), [1], "as of those that began");
+    assert!(
+        crate::port::rings().iter().filter(|cpu| **cpu == 2).count() > 3,
+        "and is rung again all the same"
+    );
+    assert_eq!(machine.stalled_waits_racy(), 0);
+}
+
+#[test]
 fn p10_a_time_out_of_zero_is_off() {
     let machine = start(2);
     let waits_long = || {

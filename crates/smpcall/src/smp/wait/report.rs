@@ -1,7 +1,7 @@
 //! What is said of a wait that takes too long (P10), and who is rung again.
 
 use super::{Serve, Wait};
-use crate::percpu::{PerCpu, Storage};
+use crate::percpu::{Own, PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
 use crate::smp::Smp;
 use crate::smp::call::NoUnwind;
@@ -27,10 +27,10 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         for target in wait.owing(self) {
             let stall = Stall { owing: owing.max(1), ..tells(target) };
             if named < NAMED_MAX {
-                self.name(&stall, stalls, named);
+                self.name(wait, &stall, stalls, named);
                 named += 1;
             }
-            if stall.phase == Phase::Queued {
+            if matches!(stall.phase, Phase::Queued | Phase::BehindBlocking(_)) {
                 let _irq = IrqGuard::new(&self.platform);
                 self.ring(stall.target);
             }
@@ -38,7 +38,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         if named == 0 && wait.is_for_a_slot() {
             // Whoever holds the slots has still to send, or to let go.
             let nobody = Stall { owing: 0, ..tells((wait.target_cpu, wait.target)) };
-            self.name(&nobody, stalls, 0);
+            self.name(wait, &nobody, stalls, 0);
             named = 1;
         }
         stalls.reports += u32::from(named != 0);
@@ -57,7 +57,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     }
 
     /// Names one target, after `named` others of the same report, and keeps in mind the first.
-    fn name(&self, stall: &Stall, stalls: &mut Stalls, named: u32) {
+    fn name(&self, wait: &Wait<'_>, stall: &Stall, stalls: &mut Stalls, named: u32) {
         if named == 0 {
             stalls.named = stall.target;
             if stall.reports == 0 {
@@ -66,7 +66,25 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             }
         }
         told!(self, What::Stalled { cpu: stall.target });
-        self.platform.stalled(stall);
+        self.report_once(wait, |platform| platform.stalled(stall));
+    }
+
+    /// Calls the port's handler, unless this CPU is inside one: a handler that calls, and stalls, would otherwise nest without an end.
+    /// (Of a thread that is no CPU the core knows nothing: there it is the port's duty.)
+    fn report_once(&self, wait: &Wait<'_>, report: impl FnOnce(&P)) {
+        struct Ends<'a>(&'a Own);
+        impl Drop for Ends<'_> {
+            fn drop(&mut self) {
+                self.0.set_reporting(false);
+            }
+        }
+        let Some((_, here)) = wait.here else { return report(&self.platform) };
+        let own = &here.own.0;
+        if !own.reporting() {
+            own.set_reporting(true);
+            let _ends = Ends(own);
+            report(&self.platform);
+        }
     }
 
     /// Returns how many waits are stalled: reported, and not over. Whoever watches something else as well may hold its own
@@ -92,7 +110,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         if passed.is_ok() {
             let target = (stalls.named, &self.cpus()[stalls.named as usize]);
             let stall = self.stall(wait, target, waited_ns, stalls.reports);
-            self.platform.unstuck(&Stall { phase: Phase::Over, owing: 0, ..stall });
+            let over = Stall { phase: Phase::Over, owing: 0, ..stall };
+            self.report_once(wait, |platform| platform.unstuck(&over));
         }
     }
 
@@ -116,6 +135,10 @@ impl<P: Platform, S: Storage> Smp<P, S> {
                 Phase::Taken
             }
             None => Phase::Queued,
+        };
+        let phase = match (phase, running.blocking_func_racy()) {
+            (Phase::Queued | Phase::Taken, Some(func)) => Phase::BehindBlocking(func.addr()),
+            (phase, _) => phase,
         };
         Stall {
             waiter: wait.here.map(|(cpu, _)| cpu),
