@@ -22,6 +22,7 @@ mod port;
 mod post;
 mod relay;
 mod serves;
+mod sizes;
 mod slots;
 mod stalls;
 mod stats;
