@@ -1,18 +1,18 @@
 //! Wakes: on each CPU a few headers by which those who wait for a csd there are woken.
 //!
-//! Nobody but its poster owns a csd's word (P5: it is free before its function starts), so a completion cannot say whom to wake. Who
-//! waits and is about to sleep puts a *wake* into the target's queue instead: a header whose word names the waiter. Asynchronous
-//! entries run in the order in which they were pushed (P6), so it comes after the run that is waited for, if that was queued or
-//! under way; the target lets go of the header, and wakes. It is part of the CPU's memory and names no frame, so a waiter that
-//! gives up owes nothing: it is woken once too often later.
+//! Nobody but its poster owns a csd's word (P5: it is free before its function starts), so a completion cannot say whom
+//! to wake. Who waits and is about to sleep puts a *wake* into the target's queue instead: a header whose word names
+//! the waiter. Asynchronous entries run in the order in which they were pushed (P6), so it comes after the run that is
+//! waited for, if that was queued or under way; the target lets go of the header, and wakes. It is part of the CPU's
+//! memory and names no frame, so a waiter that gives up owes nothing: it is woken once too often later.
 //!
-//! It rings nobody (P7): it is pushed only where somebody has rung already, or the target is looking. If the target rests, the run
-//! is over, or its poster has still to push it; then the waiter naps.
+//! It rings nobody (P7): it is pushed only where somebody has rung already, or the target is looking. If the target
+//! rests, the run is over, or its poster has still to push it; then the waiter naps.
 //!
 //! # The race
 //!
-//! Both ways, of a push against a flush that leaves. *If the push comes first*, `rest` finds a list, and the flush goes round
-//! again. *If `rest` comes first*, the push finds `IDLE` and is not made.
+//! Both ways, of a push against a flush that leaves. *If the push comes first*, `rest` finds a list, and the flush goes
+//! round again. *If `rest` comes first*, the push finds `IDLE` and is not made.
 //!
 //! # Invariants
 //!
@@ -29,8 +29,8 @@ pub(crate) struct Wakes([Header; WAKES_MAX]);
 
 // SAFETY: a header's cells are reached by one side at a time (I20, I2), its atomics by anyone.
 unsafe impl Sync for Wakes {}
-// SAFETY: as for detached calls' places: where nothing is queued the pointers are dead values, and where something is, the owner
-// refuses to follow them (I13).
+// SAFETY: as for detached calls' places: where nothing is queued the pointers are dead values, and where something is,
+// the owner refuses to follow them (I13).
 unsafe impl Send for Wakes {}
 
 impl Wakes {

@@ -16,7 +16,8 @@ impl State {
         // Relaxed: a look; one that is locked is not worth a write.
         let free = self.0.load(Ordering::Relaxed);
         let want = waiting(waiter, Kind::Wake) | free & RUNS;
-        // Acquire: the last flush has read the link before we write it; pairs with `unlock`. Failure Relaxed: somebody was faster.
+        // Acquire: the last flush has read the link before we write it; pairs with `unlock`. Failure Relaxed: somebody
+        // was faster.
         free & LOCK == 0 && self.0.compare_exchange(free, want, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
@@ -25,8 +26,8 @@ impl State {
         // Relaxed: a guess; the CAS below decides.
         let mut s = self.0.load(Ordering::Relaxed);
         while s & (LOCK | KIND | CPU) == waiting(waiter, Kind::Wake) {
-            // Release, and successful even when it changes nothing: publishes what we prepared for our sleep to the wake; pairs
-            // with `unlock`. Failure Relaxed: we look at the newer value.
+            // Release, and successful even when it changes nothing: publishes what we prepared for our sleep to the
+            // wake; pairs with `unlock`. Failure Relaxed: we look at the newer value.
             match self.0.compare_exchange(s, s | TOLD, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => return true,
                 Err(now) => s = now,

@@ -1,5 +1,5 @@
-//! How the run of an asynchronous csd is waited for. Its completion tells nobody (P5), so that the waiter looks; one that sleeps is
-//! woken by way of the target's queue ([`crate::wake`]), or naps.
+//! How the run of an asynchronous csd is waited for. Its completion tells nobody (P5), so that the waiter looks; one
+//! that sleeps is woken by way of the target's queue ([`crate::wake`]), or naps.
 
 use super::{Serve, Wait};
 use crate::csd::{Header, Post};
@@ -39,24 +39,26 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// Waits until the run of `csd` that was pending has finished, and makes what it wrote visible to the caller. If
     /// none is pending, waits for the run that began last, on the CPU that the csd was last posted to.
     ///
-    /// While it waits, a CPU serves its own queue. Where the port lets callers sleep, the target wakes this caller when the run has
-    /// ended, as it does that of a [`call`](Smp::call); beyond a few that wait for csds of one CPU, it naps for up to 1 ms at a time.
+    /// While it waits, a CPU serves its own queue. Where the port lets callers sleep, the target wakes this caller when
+    /// the run has ended, as it does that of a [`call`](Smp::call); beyond a few that wait for csds of one CPU, it naps
+    /// for up to 1 ms at a time.
     ///
-    /// The run may be waited for only on the machine that it was posted to. Nothing in a csd says which that is: another machine
-    /// cannot see the run's end, and the wait may be over when the run has only begun.
+    /// The run may be waited for only on the machine that it was posted to. Nothing in a csd says which that is:
+    /// another machine cannot see the run's end, and the wait may be over when the run has only begun.
     ///
-    /// Context: thread, interrupts on; from any context if there is nothing to wait for. Progress: waits for the target.
+    /// Context: thread, interrupts on; from any context if there is nothing to wait for. Progress: waits for the
+    /// target.
     ///
     /// # Errors
     ///
-    /// [`WaitError`]; never `TimedOut`. [`Cancelled`](WaitError::Cancelled) if the wait saw that the run was taken away; a run that
-    /// was cancelled, and skipped by its target's flush before the wait looked, is over: `Ok`.
+    /// [`WaitError`]; never `TimedOut`. [`Cancelled`](WaitError::Cancelled) if the wait saw that the run was taken
+    /// away; a run that was cancelled, and skipped by its target's flush before the wait looked, is over: `Ok`.
     pub fn wait<T: Post>(&self, csd: T) -> Result<(), WaitError> {
         self.wait_for(csd, &Until::Ended)
     }
 
-    /// As [`Smp::wait`], for as long as `timeout` at most. The csd outlives the wait, so giving up leaves nothing dangling: its run
-    /// is still to come, unless [`cancel`](crate::Csd::cancel) takes it away.
+    /// As [`Smp::wait`], for as long as `timeout` at most. The csd outlives the wait, so giving up leaves nothing
+    /// dangling: its run is still to come, unless [`cancel`](crate::Csd::cancel) takes it away.
     ///
     /// # Errors
     ///
@@ -65,8 +67,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         self.wait_for(csd, &Until::After(timeout))
     }
 
-    /// As [`Smp::wait_timeout`], until the port's clock ([`Platform::now_ns`]) shows `clock_ns`: a point in time, not a duration. One
-    /// that has passed is one look.
+    /// As [`Smp::wait_timeout`], until the port's clock ([`Platform::now_ns`]) shows `clock_ns`: a point in time, not a
+    /// duration. One that has passed is one look.
     ///
     /// # Errors
     ///
@@ -134,8 +136,9 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         self.pass_time(wait, done, ask).map_err(WaitError::TimedOut)
     }
 
-    /// Asks the target to wake this waiter after what is queued there; `None`: it naps. Rings nobody. `asked`: whether it has just been
-    /// woken to no end: then it naps once, so that a poster that is slow to push is not waited for in a circle.
+    /// Asks the target to wake this waiter after what is queued there; `None`: it naps. Rings nobody. `asked`: whether
+    /// it has just been woken to no end: then it naps once, so that a poster that is slow to push is not waited for in
+    /// a circle.
     fn ask_for_wake(&self, wait: &Wait<'_>, asked: &Cell<bool>) -> Option<Park> {
         let waiter = wait.waiter?;
         let _irq = IrqGuard::new(&self.platform);
@@ -148,8 +151,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             return None;
         }
         let header = wakes.claim(waiter)?;
-        // SAFETY: the claim is ours; it is part of the CPU's memory, which stays where it is, or its owner does not follow the list
-        // (I20, I13).
+        // SAFETY: the claim is ours; it is part of the CPU's memory, which stays where it is, or its owner does not
+        // follow the list (I20, I13).
         if unsafe { head.push_unless_idle(header) } {
             asked.set(true);
             return Some(Park::Sleep);
@@ -158,7 +161,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         None
     }
 
-    /// Target: lets go of a wake that it took off its queue, and then wakes (I20). It is no run: nobody posted it, and nothing is traced.
+    /// Target: lets go of a wake that it took off its queue, and then wakes (I20). It is no run: nobody posted it, and
+    /// nothing is traced.
     pub(in crate::smp) fn run_wake(&self, cpu: u32, here: &PerCpu, header: &Header, seen: Snapshot) {
         let _ = header.state.unlock_seen(cpu, seen);
         // For the watchdog: the queue moves.
