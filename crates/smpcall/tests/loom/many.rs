@@ -253,7 +253,7 @@ fn two_senders_while_a_cpu_comes() {
     });
 }
 
-/// P1, P2: three senders to one target, with two slots among them: one may be told Busy, or take a slot just as it is given
+/// P1, P2: three senders to one target, with two slots among them: one may be told Full, or take a slot just as it is given
 /// back; the others' bits are taken together or one by one. Bounds: one call each, at most 1 preemption (2: 400,000 executions,
 /// which hold).
 #[test]

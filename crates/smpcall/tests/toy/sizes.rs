@@ -49,12 +49,16 @@ fn p4_closures_and_results_keep_an_alignment_of_256() {
 #[test]
 fn p4_results_of_100_kilobytes_come_back_whole() {
     const BYTES: usize = 100 << 10;
-    let machine = start(2);
-    others_flush();
-    let whole = |result: [u8; BYTES]| result.iter().zip(0_u32..).all(|(byte, at)| *byte == at as u8);
-    let run = || std::array::from_fn::<u8, BYTES, _>(|at| at as u8);
-    assert_eq!(on(0, || machine.call(1, run)).map(whole), Ok(true));
-    assert_eq!(machine.call_blocking(1, run).map(whole), Ok(true));
+    let calls = || {
+        let machine = start(2);
+        others_flush();
+        let whole = |result: [u8; BYTES]| result.iter().zip(0_u32..).all(|(byte, at)| *byte == at as u8);
+        let run = || std::array::from_fn::<u8, BYTES, _>(|at| at as u8);
+        assert_eq!(on(0, || machine.call(1, run)).map(whole), Ok(true));
+        assert_eq!(machine.call_blocking(1, run).map(whole), Ok(true));
+    };
+    // Unoptimised, each step of the way has a copy on the stack, of which a test's thread has little.
+    std::thread::Builder::new().stack_size(64 << 20).spawn(calls).unwrap().join().unwrap();
 }
 
 /// Panics when it is dropped, once.
