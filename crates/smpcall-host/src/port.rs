@@ -273,11 +273,11 @@ unsafe impl<T: Trace> Platform for Host<T> {
     fn stalled(&self, stall: &Stall) {
         // Relaxed: a statistic.
         self.cpu(stall.target).counts.stalls.fetch_add(1, Ordering::Relaxed);
-        self.listen(stall.target, || (self.stalls.on_stall)(stall));
+        self.listen(stall.target, || self.stalls.report_once(&self.stalls.on_stall, stall));
     }
 
     fn unstuck(&self, stall: &Stall) {
-        self.listen(stall.target, || (self.stalls.on_unstuck)(stall));
+        self.listen(stall.target, || self.stalls.report_once(&self.stalls.on_unstuck, stall));
     }
 
     fn overdue(&self, overdue: &Overdue) {

@@ -1,6 +1,7 @@
 //! When a target counts as silent, and who is told.
 
 use smpcall::{Overdue, Stall};
+use std::cell::Cell;
 
 /// What is told of silent targets.
 pub(crate) type OnStall = Box<dyn Fn(&Stall) + Send + Sync>;
@@ -25,6 +26,20 @@ impl Stalls {
             on_unstuck: Box::new(|stall| eprintln!("smpcall: {stall}")),
             on_overdue: Box::new(|overdue| eprintln!("smpcall: {overdue}")),
         }
+    }
+
+    /// Calls a handler, unless this thread is inside one, of whichever machine: one that calls, and stalls, would otherwise nest until
+    /// the stack overflows. (For a thread that is a CPU the core sees to it, but for calls to another machine.)
+    pub(crate) fn report_once(&self, handler: &OnStall, stall: &Stall) {
+        thread_local! {
+            static REPORTING: Cell<bool> = const { Cell::new(false) };
+        }
+        // Of an ending thread the flag may be gone; then nothing is left to nest in.
+        if REPORTING.try_with(|reporting| reporting.replace(true)).unwrap_or(false) {
+            return;
+        }
+        handler(stall);
+        let _ = REPORTING.try_with(|reporting| reporting.set(false));
     }
 }
 

@@ -92,7 +92,7 @@ fn call_and_post(machine: &Machine, counted: &Arc<Csd<impl Fn() + Send + Sync + 
         for _ in 0..DETACHED_MAX {
             assert_eq!(machine.post_detached(0, hit), Ok(()));
         }
-        assert_eq!(machine.post_detached(0, hit), Err(DetachedError::Busy));
+        assert_eq!(machine.post_detached(0, hit), Err(DetachedError::Full));
         assert_eq!(machine.post(0, counted), Ok(Posted::Queued));
         assert_eq!(machine.post(0, counted), Ok(Posted::Busy { cpu: 0 }));
         assert_eq!(machine.post_all(0, &CHAIN).map(|chain| chain.queued), Ok(4));

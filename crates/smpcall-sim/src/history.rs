@@ -168,6 +168,8 @@ pub enum Came {
     NoRoom,
     /// The deadline has passed.
     TimedOut,
+    /// The run that was waited for was cancelled.
+    WasCancelled,
     /// How many functions ran as the CPU went offline.
     WentOffline(u32),
     /// Something that the scenario does not ask for.

@@ -75,7 +75,7 @@ pub enum DetachedError {
     /// As many detached calls to that CPU are on their way as the machine has places for: there is no room. Unlike
     /// [`Posted::Busy`](crate::Posted::Busy) this promises nothing: no run of this function is to come. Try again when the CPU has flushed, or
     /// post a csd of your own, which needs no place.
-    Busy,
+    Full,
     /// The CPU is offline, and nothing was queued (P8). Call another CPU, or again when it is online.
     Offline,
     /// The machine has no CPU of that number.
@@ -85,7 +85,7 @@ pub enum DetachedError {
 impl fmt::Display for DetachedError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Busy => "as many detached calls to that CPU are in flight as there are places",
+            Self::Full => "as many detached calls to that CPU are in flight as there are places",
             Self::Offline => "the CPU is offline",
             Self::NoSuchCpu => "no such CPU",
         })
@@ -102,8 +102,11 @@ pub enum ManyError {
     WouldDeadlock,
     /// The mask names a CPU that the machine has not.
     NoSuchCpu,
-    /// The caller does not wait, and as many multicasts are in flight as the machine has slots: try again later.
-    Busy,
+    /// The caller does not wait, and as many multicasts are in flight as the machine has slots for such callers. Unlike
+    /// [`PostError::Busy`] this promises nothing. A slot is held until the last of its CPUs has answered, so that one CPU which
+    /// does not look at its queue can hold all of these: [`Smp::watchdog`](crate::Smp::watchdog) names it. Try again later, post
+    /// a csd of your own to each CPU, or wait: [`Smp::call_many`](crate::Smp::call_many) has slots that nobody else takes.
+    Full,
     /// The mask for the answer has no room for all CPUs of the machine.
     MaskTooSmall,
 }
@@ -113,7 +116,7 @@ impl fmt::Display for ManyError {
         f.write_str(match self {
             Self::WouldDeadlock => "waiting here could deadlock",
             Self::NoSuchCpu => "the mask names a CPU that the machine has not",
-            Self::Busy => "as many multicasts are in flight as there are slots",
+            Self::Full => "as many multicasts are in flight as there are slots for callers that do not wait",
             Self::MaskTooSmall => "the mask for the answer is too small for the machine",
         })
     }
@@ -128,6 +131,12 @@ pub enum WaitError {
     WouldDeadlock,
     /// The deadline has passed; the run is still to come. The csd outlives the wait, so nothing is left dangling.
     TimedOut(Stall),
+    /// The run that was waited for was [cancelled](crate::Csd::cancel): it does not come, unless a post to the same CPU gives it
+    /// back. Post again, or do without.
+    Cancelled,
+    /// The csd was last posted to a CPU of a number that the machine has not: it was on another machine, and only that one can wait
+    /// for it.
+    NoSuchCpu,
 }
 
 impl fmt::Display for WaitError {
@@ -135,6 +144,8 @@ impl fmt::Display for WaitError {
         match self {
             Self::WouldDeadlock => f.write_str("waiting here could deadlock"),
             Self::TimedOut(stall) => write!(f, "timed out: {stall}"),
+            Self::Cancelled => f.write_str("the run was cancelled"),
+            Self::NoSuchCpu => f.write_str("posted to a CPU that this machine has not"),
         }
     }
 }

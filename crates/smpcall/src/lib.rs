@@ -42,6 +42,7 @@ mod state;
 mod stats;
 mod sync;
 mod trace;
+mod wake;
 
 pub use csd::{Cancel, Csd, Post, Told};
 pub use detached::DETACHED_MAX;

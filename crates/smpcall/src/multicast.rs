@@ -54,6 +54,11 @@ use core::mem::MaybeUninit;
 /// every object.)
 pub(crate) const SLOTS: usize = if cfg!(loom) { 2 } else { usize::BITS as usize };
 
+/// How many slots there are for callers that do not wait: those that do always find the rest held by one another only.
+const UNAWAITED_SLOTS: usize = SLOTS - SLOTS / 4;
+/// How many there are for callers that have just come: those that have waited for a slot are not overtaken by them in the rest.
+const NEWCOMERS_SLOTS: usize = SLOTS - SLOTS / 8;
+
 /// More than any number of answers.
 pub(crate) const FILLING: u32 = 1 << 20;
 /// The sender sleeps.
@@ -237,6 +242,17 @@ pub(crate) enum Keep {
     No,
 }
 
+/// Who takes a slot: which of them there are for it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Claimant {
+    /// One who does not wait, and can be refused.
+    Unawaited,
+    /// One who waits for its answers, and has just come.
+    Newcomer,
+    /// One who has waited for a slot before.
+    Waiting,
+}
+
 /// The slots of a machine.
 pub(crate) struct Slots {
     slots: [Slot; SLOTS],
@@ -261,15 +277,26 @@ impl Slots {
     }
 
     /// Takes a slot: the first that is free from `first` on, so that few senders meet. Bounded.
-    pub(crate) fn claim(&self, first: u32) -> Option<u32> {
-        self.claim_one_of(first, SLOTS)
+    pub(crate) fn claim(&self, first: u32, who: Claimant) -> Option<u32> {
+        self.claim_one_of(first, who, SLOTS)
     }
 
     /// As [`Self::claim`], of the next `tried` slots.
-    pub(crate) fn claim_one_of(&self, first: u32, tried: usize) -> Option<u32> {
-        (0..tried as u32)
-            .map(|step| first.wrapping_add(step) % SLOTS as u32)
+    pub(crate) fn claim_one_of(&self, first: u32, who: Claimant, tried: usize) -> Option<u32> {
+        let (first, len) = match who {
+            Claimant::Unawaited => (first, UNAWAITED_SLOTS),
+            Claimant::Newcomer => (first, NEWCOMERS_SLOTS),
+            // First those that no newcomer takes.
+            Claimant::Waiting => (NEWCOMERS_SLOTS as u32, SLOTS),
+        };
+        (0..tried.min(len) as u32)
+            .map(|step| first.wrapping_add(step) % len as u32)
             .find(|at| self.slots[*at as usize].claim())
+    }
+
+    /// As [`Self::claim`], for one who waits, of the slots only that no newcomer takes: a look that troubles few.
+    pub(crate) fn claim_reserved(&self) -> Option<u32> {
+        self.claim_one_of(0, Claimant::Waiting, SLOTS - NEWCOMERS_SLOTS)
     }
 
     pub(crate) fn get(&self, at: u32) -> &Slot {

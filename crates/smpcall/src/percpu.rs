@@ -5,7 +5,7 @@
 //! | `door`: the queue's head, and one waiting call | posters and the owner | posters and the owner |
 //! | `lobby`: whose the place at the door is; apart from it, a [`relay`](crate::relay) | callers; who multicasts to this CPU's group | the same |
 //! | `own` | the owner; lazy posters their list's head | the owner; what a flush left over, also the watchdog |
-//! | `running` | the owner | whoever waits for, or reports on, a run or an answer |
+//! | `running` | the owner; its wakes' headers, rarely, whoever waits for a csd | whoever waits for, or reports on, a run or an answer |
 //! | `detached`: places for detached calls, two lines | posters, then the owner | the owner |
 //!
 //! Storage is the user's: an array, a boxed slice, or a `&'static mut` slice that a kernel carved out at start. It is
@@ -30,6 +30,7 @@ use crate::door::{Door, Lobby};
 use crate::multicast::Taken;
 use crate::queue::Head;
 use crate::sync::{AtomicPtr, AtomicUsize, Ordering, OwnBool, OwnPtr, OwnUsize, const_unless_loom};
+use crate::wake::Wakes;
 use core::ptr::null_mut;
 
 /// What keeps lines of different writers apart: two 64-byte lines, since some CPUs fetch pairs.
@@ -99,6 +100,8 @@ pub(crate) struct Own {
     blocking_newest: OwnPtr<Header>,
     /// Who sleeps, or is about to, in a wait that serves blocking calls, plus 1; 0: nobody.
     sleeper: OwnUsize,
+    /// A report handler of the port's runs.
+    reporting: OwnBool,
     /// Lazy posts. The one thing here that others write, and rarely: the owner looks at it at every flush.
     pub(crate) lazy: Head,
 }
@@ -117,6 +120,7 @@ impl Own {
                 blocking: OwnPtr::new(null_mut()),
                 blocking_newest: OwnPtr::new(null_mut()),
                 sleeper: OwnUsize::new(0),
+                reporting: OwnBool::new(false),
                 lazy: Head::new(),
             }
         }
@@ -141,6 +145,16 @@ impl Own {
     pub(crate) fn set_in_call(&self, in_call: bool) {
         // Relaxed: the owner's own flag.
         self.in_call.store(in_call, Ordering::Relaxed);
+    }
+
+    pub(crate) fn reporting(&self) -> bool {
+        // Relaxed: the owner's own flag.
+        self.reporting.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_reporting(&self, reporting: bool) {
+        // Relaxed: the owner's own flag.
+        self.reporting.store(reporting, Ordering::Relaxed);
     }
 
     pub(crate) fn polling(&self) -> bool {
@@ -279,6 +293,10 @@ pub(crate) struct Running {
     ended: AtomicUsize,
     /// The blocking call that the CPU's thread runs, the innermost. Compared, never followed.
     blocking: AtomicPtr<Header>,
+    /// That one's function's address.
+    blocking_func: AtomicPtr<()>,
+    /// By which those are woken that wait for a csd here.
+    pub(crate) wakes: Wakes,
     /// The multicasts that it owes an answer, one of which it may be running.
     pub(crate) taken: Taken,
 }
@@ -291,6 +309,8 @@ impl Running {
                 func: AtomicPtr::new(null_mut()),
                 ended: AtomicUsize::new(0),
                 blocking: AtomicPtr::new(null_mut()),
+                blocking_func: AtomicPtr::new(null_mut()),
+                wakes: Wakes::new(),
                 taken: Taken::new(),
             }
         }
@@ -317,12 +337,17 @@ impl Running {
     }
 
     /// Owner: its thread begins a blocking call, or goes on with an outer one. Returns what it was before.
-    pub(crate) fn begin_blocking(&self, header: *const Header) -> *const Header {
-        // Relaxed: only the owner writes it.
-        let before = self.blocking.load(Ordering::Relaxed);
+    pub(crate) fn begin_blocking(
+        &self,
+        (header, func): (*const Header, *const ()),
+    ) -> (*const Header, *const ()) {
+        // Relaxed: only the owner writes them.
+        let before = (self.blocking.load(Ordering::Relaxed), self.blocking_func.load(Ordering::Relaxed));
         // Relaxed: for reports only.
         self.blocking.store(header.cast_mut(), Ordering::Relaxed);
-        before
+        // Relaxed: as above.
+        self.blocking_func.store(func.cast_mut(), Ordering::Relaxed);
+        (before.0.cast_const(), before.1.cast_const())
     }
 
     /// Returns whether this blocking call is the one that the CPU's thread runs. Racy.
@@ -344,6 +369,13 @@ impl Running {
         let idle = self.csd.load(Ordering::Relaxed).is_null();
         // Relaxed: as above.
         (!idle).then(|| self.func.load(Ordering::Relaxed).cast_const())
+    }
+
+    /// Returns the address of the function of the blocking call that the CPU's thread runs, the innermost, if any. Racy.
+    pub(crate) fn blocking_func_racy(&self) -> Option<*const ()> {
+        // Relaxed: for reports only.
+        let func = self.blocking_func.load(Ordering::Relaxed).cast_const();
+        (!func.is_null()).then_some(func)
     }
 
     /// Returns how many runs have ended, modulo the word.

@@ -218,8 +218,8 @@ pub unsafe trait Platform {
         sleep();
     }
 
-    /// Wakes a caller that sleeps. Sees what that caller wrote before its [`pause`](Self::pause) returned
-    /// [`Pause::Park`].
+    /// Wakes a caller that sleeps, or that did: the call may be over, or its wait given up. Sees what that caller wrote before its
+    /// [`pause`](Self::pause) returned [`Pause::Park`].
     ///
     /// Context: the target, in call context or with the irq guard held; must not wait.
     fn wake(&self, waiter: u16) {
@@ -255,6 +255,9 @@ pub unsafe trait Platform {
 
     /// Is told of a target that does not answer (P10). The wait goes on. If a multicast waits for several, it is told of one after
     /// the other, of eight at most, before the wait looks again.
+    ///
+    /// May call the machine. What stalls meanwhile on the same CPU is not reported, so that reports do not nest; for a thread that is
+    /// no CPU, a port whose handlers may call sees to that itself.
     ///
     /// Context: thread, interrupts on, the waiting caller's; must not panic (the process is aborted if it does, since
     /// the call's frame cannot be left).

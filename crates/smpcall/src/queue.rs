@@ -210,6 +210,23 @@ impl Head {
         }
     }
 
+    /// As [`Self::push`] of one header, but only where no ring is owed for it; `false` if nothing was pushed.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::push`].
+    pub(crate) unsafe fn push_unless_idle(&self, header: &Header) -> bool {
+        let mut seen = self.look();
+        while !matches!(seen, Seen::Idle | Seen::Offline) {
+            // SAFETY: the caller's promise; nothing was pushed yet.
+            match unsafe { self.try_push(header, header, false, seen) } {
+                Ok(_) => return true,
+                Err(now) => seen = now,
+            }
+        }
+        false
+    }
+
     /// One try. `Err`: the head's newer value, and nothing was pushed.
     ///
     /// # Safety

@@ -15,6 +15,7 @@ mod foreign;
 mod hotplug;
 mod lazy;
 mod many;
+mod nearest;
 mod post;
 mod wait;
 mod watchdog;
@@ -57,6 +58,8 @@ pub struct Smp<P, S> {
     slots: Slots,
     /// How many waits were reported as stalled and are not over.
     stalled: AtomicUsize,
+    /// How many threads that are no CPU have looked for the nearest.
+    turns: AtomicUsize,
     storage: S,
     _pinned: PhantomPinned,
 }
@@ -75,7 +78,14 @@ impl<P: Platform, const N: usize> Smp<P, [PerCpu; N]> {
         /// If `N` is 0 or more than [`CPUS_MAX`]; for a `static`, when it is compiled.
         pub fn new(platform: P, storage: [PerCpu; N]) -> Self {
             assert!(N >= 1 && N <= CPUS_MAX, "a machine has 1 to 8192 CPUs");
-            Self { platform, slots: Slots::new(), stalled: AtomicUsize::new(0), storage, _pinned: PhantomPinned }
+            Self {
+                platform,
+                slots: Slots::new(),
+                stalled: AtomicUsize::new(0),
+                turns: AtomicUsize::new(0),
+                storage,
+                _pinned: PhantomPinned,
+            }
         }
     }
 }
@@ -92,6 +102,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
                 platform,
                 slots: Slots::new(),
                 stalled: AtomicUsize::new(0),
+                turns: AtomicUsize::new(0),
                 storage,
                 _pinned: PhantomPinned,
             }),

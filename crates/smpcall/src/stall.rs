@@ -36,6 +36,9 @@ pub enum Phase {
     /// A call that may block: its target has taken it off its queue, and its thread has not come to it yet. It runs another,
     /// or code of its own, or never calls [`Smp::run_blocking`](crate::Smp::run_blocking).
     Taken,
+    /// It is queued, or taken as above, and its target's thread runs the function at this address, of a
+    /// [`call_blocking`](crate::Smp::call_blocking): it does not look meanwhile, unless an interrupt makes it.
+    BehindBlocking(usize),
     /// It is queued, and its target is in no call: interrupts off, not polling, or not rung.
     Queued,
     /// It was reported, and is done after all ([`Platform::unstuck`](crate::Platform::unstuck)).
@@ -66,6 +69,9 @@ pub enum Late {
     Running(usize),
     /// The function at this address does not return, and calls are queued behind it.
     Behind(usize),
+    /// Calls are queued, and the CPU's thread runs the function at this address, of a
+    /// [`call_blocking`](crate::Smp::call_blocking). It was rung again.
+    BehindBlocking(usize),
     /// It was reported, and a run has ended since.
     Over,
 }
@@ -79,6 +85,10 @@ impl core::fmt::Display for Overdue {
             Late::Behind(func) => {
                 write!(f, "CPU {cpu} has run the function at {func:#x} for {millis} ms, with calls behind it")
             }
+            Late::BehindBlocking(func) => write!(
+                f,
+                "CPU {cpu} has left its queue alone for {millis} ms, behind the blocking function at {func:#x}"
+            ),
             Late::Over => write!(f, "CPU {cpu} came forward after {millis} ms"),
         }
     }
@@ -108,6 +118,7 @@ impl core::fmt::Display for Stall {
         match self.phase {
             Phase::Running => write!(f, "running"),
             Phase::Behind(func) => write!(f, "queued behind the function at {func:#x}"),
+            Phase::BehindBlocking(func) => write!(f, "queued behind the blocking function at {func:#x}"),
             Phase::Taken => write!(f, "taken, and the CPU's thread has not come to it"),
             Phase::Queued => write!(f, "queued, and the CPU runs no call"),
             Phase::Over => write!(f, "done"),

@@ -63,6 +63,7 @@
 
 mod lazy;
 mod snapshot;
+mod wake;
 
 pub(crate) use self::lazy::Linked;
 pub(crate) use self::snapshot::Snapshot;
@@ -98,6 +99,8 @@ pub(crate) enum Kind {
     Blocking = 0x50,
     /// As `Async`, of another language: the port runs it.
     Foreign = 0x60,
+    /// No function: whoever is named is woken ([`crate::wake`]).
+    Wake = 0x70,
 }
 
 /// Whether a post is to run soon.
@@ -117,7 +120,7 @@ pub(crate) enum Claim {
     Won,
     /// A run on this CPU is still to begin and will see what the caller wrote (P2). Nothing is owed.
     Busy(u32),
-    /// As `Busy`, and that run was a lazy one until now: the CPU is to be summoned, once [`State::see_linked`] was called.
+    /// As `Busy`, and that run is a lazy one: the CPU is to be summoned, once [`State::see_linked`] was called.
     Hurried(u32),
     /// Cancelled, and still linked in the queue of this other CPU. No run is promised.
     Cancelled(u32),
@@ -249,11 +252,10 @@ impl State {
         // A post to the same CPU gives a cancelled csd its run back. It is told Busy, not Ok: the run still hangs on
         // the owner's push, and TOLD is how the owner learns of us should that push be refused.
         let told = (s | TOLD) & !CANCELLED;
-        // Who is in a hurry takes LAZY off. If the csd is not linked yet, its poster sees that, and summons in our place.
+        // Who is in a hurry takes LAZY off if the csd is not linked yet: its poster sees that, and summons in our place. If it is
+        // linked, it may be in another machine's list, whose own posters are still to hurry it: LAZY stays, and we only try.
         match haste {
-            Haste::Now if s & (LAZY | LINKED) == LAZY | LINKED => {
-                self.tell(s, told & !LAZY, Claim::Hurried(target))
-            }
+            Haste::Now if s & (LAZY | LINKED) == LAZY | LINKED => self.tell(s, told, Claim::Hurried(target)),
             Haste::Now => self.tell(s, told & !LAZY, Claim::Busy(target)),
             Haste::Lazy => self.tell(s, told, Claim::Busy(target)),
         }

@@ -120,8 +120,8 @@ unsafe extern "C" fn smpcall_send(cpu: u32, func: *const (), info: *const ()) ->
     let mut room = Room::new(cpu);
     loop {
         match machine().post_detached(cpu, move || call.run()) {
-            Ok(Posted::Queued) => return 0,
-            Err(DetachedError::Busy) => room.wait(),
+            Ok(()) => return 0,
+            Err(DetachedError::Full) => room.wait(),
             Err(DetachedError::Offline | DetachedError::NoSuchCpu) => return ENXIO,
         }
     }
@@ -183,7 +183,7 @@ unsafe extern "C" fn smpcall_many(
     loop {
         match machine().post_many(To::Mask(mask), move || call.run()) {
             Ok(_) => return 0,
-            Err(ManyError::Busy) => room.wait(),
+            Err(ManyError::Full) => room.wait(),
             Err(_) => unreachable!("a mask of this machine's CPUs"),
         }
     }

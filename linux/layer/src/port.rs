@@ -108,8 +108,8 @@ unsafe impl Platform for Linux {
             Phase::Running => glue::RUNNING,
             Phase::Behind(_) => glue::BEHIND,
             Phase::Over => glue::OVER,
-            Phase::Queued | Phase::Taken if stall.owing == 0 => glue::NO_ROOM,
-            Phase::Queued | Phase::Taken => glue::QUEUED,
+            Phase::Queued | Phase::Taken | Phase::BehindBlocking(_) if stall.owing == 0 => glue::NO_ROOM,
+            Phase::Queued | Phase::Taken | Phase::BehindBlocking(_) => glue::QUEUED,
         };
         glue::smpcall_glue_stalled(stall.target, how, stall.owing, stall.waited_ns, stall.reports);
     }

@@ -12,7 +12,7 @@ fn insist<R: Rig>(ctx: Ctx<R>, cpu: u32, function: impl FnOnce() + Copy + Send +
     ctx.until(
         || {
             outcome = ctx.smp().post_detached(cpu, function);
-            outcome != Err(DetachedError::Busy)
+            outcome != Err(DetachedError::Full)
         },
         "a CPU had no room for a detached call",
     )?;
@@ -48,7 +48,7 @@ pub(super) fn p3_a_detached_call_finds_room_or_is_told_that_there_is_none<R: Rig
             posted += 1;
         }
         let full = ctx.smp().post_detached(target, move || _ = ran.add(100));
-        ctx.same(full, Err(DetachedError::Busy), "one more than there are places")
+        ctx.same(full, Err(DetachedError::Full), "one more than there are places")
     })?;
     ctx.until(|| ran.get() >= posted, "a detached call was not answered")?;
     ctx.barrier()?;

@@ -87,10 +87,10 @@ pub(super) fn post<R: Rig, F>(ctx: Ctx<R>, shape: Shape, gone: Option<u32>, func
 where
     F: Fn() + Copy + Send + Sync + 'static,
 {
-    let mut posted = Err(ManyError::Busy);
+    let mut posted = Err(ManyError::Full);
     let post = || {
         posted = counts(shape.send(ctx, |to| ctx.smp().post_many(to, function)));
-        posted != Err(ManyError::Busy)
+        posted != Err(ManyError::Full)
     };
     ctx.until(post, "no multicast in flight came to its end")?;
     ctx.same(posted, shape.reaches(ctx, gone), "whom a multicast that does not wait reaches")

@@ -125,7 +125,7 @@ pub(super) fn p8_many_to_a_cpu_that_comes_and_goes_are_counted<R: Rig>(ctx: Ctx<
                 accepted.add(ran);
                 ctx.same(ran + offline, 1, "it ran, or was offline")
             }
-            other => ctx.same((other, waits), (Err(ManyError::Busy), false), "why a multicast was refused"),
+            other => ctx.same((other, waits), (Err(ManyError::Full), false), "why a multicast was refused"),
         }
     })?;
     ctx.barrier()?;
@@ -142,13 +142,13 @@ pub(super) fn p9_many_are_posted_with_interrupts_off<R: Rig>(ctx: Ctx<R>) -> Don
     for round in 1..=ctx.rounds().min(8) {
         sum.begin(round);
         // As many as there are slots may be in flight already.
-        let mut posted = Err(ManyError::Busy);
+        let mut posted = Err(ManyError::Full);
         let post = || {
             posted = ctx.irqs_off(|| {
                 is_refused(ctx);
                 counts(ctx.smp().post_many(To::All, move || sum.add(ctx)))
             });
-            posted != Err(ManyError::Busy)
+            posted != Err(ManyError::Full)
         };
         ctx.until(post, "no multicast in flight came to its end")?;
         ctx.same(posted, Shape::All.reaches(ctx, None), "whom a multicast reaches")?;
@@ -172,7 +172,7 @@ pub(super) fn p9_many_are_posted_from_an_nmi<R: Rig>(ctx: Ctx<R>) -> Done {
                 ctx.note_same(reached, (1, 0, 0), "whom a multicast from an NMI reaches");
                 accepted.add(1);
             }
-            busy => ctx.note_same(busy, Err(ManyError::Busy), "why a multicast from an NMI was refused"),
+            busy => ctx.note_same(busy, Err(ManyError::Full), "why a multicast from an NMI was refused"),
         }
     };
     // One that comes in while a multicast's function runs, on the way in to the slots.

@@ -3,6 +3,7 @@
 use crate::ctx::{Ctx, Done, Pairs};
 use crate::rig::Rig;
 use crate::words::{Count, Plain};
+use core::time::Duration;
 use smpcall::{Cancel, Csd, Phase, Platform, Posted, WaitError};
 
 pub(super) fn p4_wait_ends_with_the_pending_run<R: Rig>(ctx: Ctx<R>) -> Done {
@@ -128,7 +129,22 @@ pub(super) fn p10_a_wait_that_gives_up_names_the_target<R: Rig>(ctx: Ctx<R>) -> 
         ctx.check(ctx.smp().platform().now_ns() >= deadline_ns, "not before its time")?;
         ctx.same((stall.waiter, stall.target), (Some(ctx.cpu()), target), "who waits for whom")?;
         ctx.same(stall.phase, Phase::Queued, "how far it has come")?;
-        ctx.check(csd.is_pending(), "the run is still to come")
+        ctx.check(csd.is_pending(), "the run is still to come")?;
+        // A duration, from now on.
+        let before_ns = ctx.smp().platform().now_ns();
+        let gave_up = matches!(
+            ctx.smp().wait_timeout(csd, Duration::from_millis(1)),
+            Err(WaitError::TimedOut(stall)) if stall.target == target
+        );
+        ctx.check(gave_up, "a wait with a time-out for a CPU that does not look gives up")?;
+        let waited_ns = ctx.smp().platform().now_ns().saturating_sub(before_ns);
+        ctx.check(waited_ns >= 1_000_000, "not before its time-out")?;
+        let removed = csd.cancel();
+        ctx.check(matches!(removed, Cancel::Removed { .. }), "cancel of a queued csd")?;
+        // A post to the same CPU gives the run back, and the wait is for that.
+        ctx.same(ctx.smp().post(target, csd), Ok(Posted::Busy { cpu: target }), "a run that is given back")?;
+        let gave_up = ctx.smp().wait_timeout(csd, Duration::from_millis(1));
+        ctx.check(matches!(gave_up, Err(WaitError::TimedOut(_))), "a run that is given back is waited for")
     })?;
     ctx.until(|| ran.get() == posted, "a run that was waited for in vain did not come after all")
 }

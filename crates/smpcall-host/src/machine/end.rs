@@ -202,6 +202,9 @@ impl<T: Trace> Machine<T> {
                     let left = ends.cpus().filter(|&cpu| !ends.has_ended(cpu)).collect();
                     return Err(ShutdownError::TimedOut { left });
                 }
+                Err(WaitError::NoSuchCpu | WaitError::Cancelled) => {
+                    unreachable!("a thread is no csd, and has its CPU")
+                }
             }
         }
         // All have run their last: what is left of them waits for nobody.

@@ -202,7 +202,7 @@ fn p1_detached_calls_of_many_threads_each_run_once_or_are_refused() {
                     for round in 0..rounds(2000) {
                         match site.post_detached((number + round) % site.cpus_len(), || _ = RAN.up()) {
                             Ok(()) => _ = accepted.up(),
-                            other => assert_eq!(other, Err(DetachedError::Busy)),
+                            other => assert_eq!(other, Err(DetachedError::Full)),
                         }
                     }
                 });

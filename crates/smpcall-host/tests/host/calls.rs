@@ -97,6 +97,39 @@ fn p10_callers_that_went_to_sleep_are_woken() {
 }
 
 #[test]
+fn p4_those_who_wait_for_a_csd_and_went_to_sleep_are_woken() {
+    let _bounded = bounded();
+    for site in [Site::owned(2, Idle::Sleep), Site::owned(4, Idle::Sleep)] {
+        thread::scope(|scope| {
+            // More than a target has wakes for: some of them nap.
+            for waiter in 0..4_u32 {
+                let site = &site;
+                scope.spawn(move || {
+                    let ran = Arc::new(Count::default());
+                    let counts = Arc::clone(&ran);
+                    let csd = counted(move || {
+                        let began = Instant::now();
+                        // As long as no waiter spins. How long the wait takes is nobody's business.
+                        while began.elapsed() < Duration::from_micros(150) {
+                            std::hint::spin_loop();
+                        }
+                        counts.up();
+                    });
+                    for round in 1..=rounds(500) {
+                        site.post((waiter + round) % 2, &csd).unwrap();
+                        let waited = match round % 3 {
+                            0 => site.wait_timeout(&csd, Duration::MAX),
+                            _ => site.wait(&csd),
+                        };
+                        assert_eq!((waited, ran.get()), (Ok(()), round));
+                    }
+                });
+            }
+        });
+    }
+}
+
+#[test]
 fn p10_more_callers_than_doorbells_all_come_back() {
     // The table of doorbells has 1024; whoever comes later naps.
     const CALLERS: usize = 1_100;

@@ -1,8 +1,8 @@
 //! Multicasts between real threads: everybody at once, sleeping senders, and machines of more CPUs than a word has bits.
 
-use crate::site::{Count, IDLES, Site, bounded, rounds, sites};
-use smpcall_host::Machine;
+use crate::site::{Count, IDLES, Site, bounded, hold, rounds, sites};
 use smpcall_host::smpcall::{CpuSet, ManyError, Platform, To};
+use smpcall_host::{Idle, Machine};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Barrier, Mutex};
 use std::thread;
@@ -45,7 +45,7 @@ fn p1_what_nobody_waits_for_runs_on_each_and_before_the_end() {
         for _ in 0..rounds(1000) {
             match site.post_many(To::All, || _ = RAN.up()) {
                 Ok(reached) => due += reached.ran,
-                Err(error) => assert_eq!(error, ManyError::Busy),
+                Err(error) => assert_eq!(error, ManyError::Full),
             }
         }
         site.shutdown().unwrap();
@@ -109,6 +109,22 @@ fn p11_a_condition_that_panics_after_some_were_reached_waits_for_them() {
         assert!(catch_unwind(AssertUnwindSafe(call)).is_err());
         assert_eq!(ran.get(), 1, "it has run when the panic comes out, so the frame may go");
     }
+}
+
+#[test]
+fn the_nearest_of_a_thread_that_is_no_cpu_is_an_idle_one_and_each_in_turn() {
+    let _bounded = bounded();
+    let site = Site::owned(4, Idle::Sleep);
+    let _held = hold(&site, 1);
+    let all: CpuSet<1> = (0..4).collect();
+    let mut called = [0; 4];
+    for _ in 0..64 {
+        // A call to CPU 1 would not come back.
+        let cpu = site.call_nearest(&all, || site.platform().current_cpu()).unwrap().unwrap();
+        called[cpu as usize] += 1;
+    }
+    assert_eq!(called[1], 0);
+    assert!([0, 2, 3].iter().all(|cpu| called[*cpu] > 0), "{called:?}");
 }
 
 #[test]

@@ -137,6 +137,10 @@ impl Flag {
         self.0.store(true, Ordering::Release);
     }
 
+    pub(crate) fn clear(&self) {
+        self.0.store(false, Ordering::Release);
+    }
+
     pub(crate) fn is_set(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }

@@ -3,7 +3,8 @@
 use crate::site::{Count, Flag, Site, beside, bounded, counted, eventually, hold};
 use smpcall_host::smpcall::{Budget, Phase, Platform, Stall, To, WaitError};
 use smpcall_host::{Builder, Idle, Machine};
-use std::sync::{Arc, Mutex};
+use std::cell::Cell;
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -207,6 +208,54 @@ fn p10_a_wait_for_a_slot_that_no_target_holds_up_names_nobody() {
     assert_eq!(reached.map(|reached| reached.ran), Ok(1));
     let text = reports.all()[0].to_string();
     assert!(text.contains("for a slot to send `") && text.ends_with("and no CPU owes an answer"), "{text}");
+}
+
+#[test]
+fn p10_a_handler_that_calls_and_stalls_is_not_called_inside_itself() {
+    thread_local! {
+        static DEPTH: Cell<u32> = const { Cell::new(0) };
+    }
+    let _bounded = bounded();
+    let machine = Arc::new(OnceLock::<Weak<Machine>>::new());
+    let (reports, nested, asked) =
+        (Arc::new(Count::new()), Arc::new(Count::new()), Arc::new(Flag::default()));
+    let on_stall = {
+        let (machine, reports, nested, asked) =
+            (Arc::clone(&machine), Arc::clone(&reports), Arc::clone(&nested), Arc::clone(&asked));
+        move |_: &Stall| {
+            reports.up();
+            if DEPTH.replace(DEPTH.get() + 1) > 0 {
+                nested.up();
+            } else if !asked.is_set() {
+                asked.set();
+                let machine = machine.get().and_then(Weak::upgrade).expect("somebody waits for it");
+                assert_eq!(machine.call(1, || 1), Ok(1));
+            }
+            DEPTH.set(DEPTH.get() - 1);
+        }
+    };
+    let builder = Machine::builder().owned(2).attachable(1).idle(Idle::Sleep).stall_timeout(TIMEOUT);
+    let site = Site::new(builder.on_stall(on_stall));
+    machine.set(Arc::downgrade(&site.handle())).unwrap();
+    // As a thread that is no CPU, and as a CPU.
+    for attached in [false, true] {
+        let (held, held_too) = (hold(&site, 0), hold(&site, 1));
+        let let_go = || {
+            asked.wait();
+            // The handler's own call has been found to stall, and has told nobody.
+            eventually(|| site.stalled_waits_racy() == 2);
+            held_too.key().set();
+            held.key().set();
+        };
+        let call = || {
+            let _here = attached.then(|| site.attach(2).unwrap());
+            site.call(0, || 0)
+        };
+        assert_eq!(beside(let_go, || thread::scope(|scope| scope.spawn(call).join().unwrap())), Ok(0));
+        asked.clear();
+    }
+    assert!(reports.get() >= 2);
+    assert_eq!(nested.get(), 0);
 }
 
 #[test]

@@ -34,6 +34,9 @@ fn refused(log: &Log<'_>) -> Option<Violation> {
             (Act::Wait { until: false, .. }, Came::TimedOut) => {
                 "a wait without a deadline timed out".to_owned()
             }
+            (Act::Wait { csd, .. }, Came::WasCancelled) if !log.scenario.csds[*csd].cancels => {
+                format!("op {}: a wait for a run that nobody cancels says that it was", op.number)
+            }
             _ => return None,
         };
         log.broken(P10, op.ended(), what)

@@ -124,6 +124,8 @@ pub(super) fn wait(ground: &'static Ground, op: &Op) {
             Ok(()) => Came::Ok,
             Err(WaitError::TimedOut(_)) => Came::TimedOut,
             Err(WaitError::WouldDeadlock) => Came::WouldDeadlock,
+            Err(WaitError::Cancelled) => Came::WasCancelled,
+            Err(WaitError::NoSuchCpu) => Came::Unexpected,
         }
     });
 }

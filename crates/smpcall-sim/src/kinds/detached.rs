@@ -37,7 +37,7 @@ fn post_one(ground: &'static Ground, target: u32, panics: bool, next: Option<u32
         let orders = Orders { next: next.map(|cpu| cpu as u16), panics };
         match ground.machine.post_detached(target, move || run(number, sender, orders)) {
             Ok(()) => Came::Ok,
-            Err(DetachedError::Busy) => Came::NoRoom,
+            Err(DetachedError::Full) => Came::NoRoom,
             Err(DetachedError::Offline) => Came::Offline { told: false },
             Err(DetachedError::NoSuchCpu) => Came::Unexpected,
         }

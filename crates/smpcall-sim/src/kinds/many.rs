@@ -34,7 +34,7 @@ pub(crate) fn mask_of(cpus: &[u32], len: usize) -> Mask {
 fn came_of(result: Result<Reached, ManyError>) -> Came {
     match result {
         Ok(Reached { ran, offline, busy, .. }) => Came::Reached { ran, offline, busy },
-        Err(ManyError::Busy) => Came::NoSlot,
+        Err(ManyError::Full) => Came::NoSlot,
         Err(ManyError::WouldDeadlock) => Came::WouldDeadlock,
         Err(_) => Came::Unexpected,
     }

@@ -129,7 +129,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         // SAFETY: the fields are ours (I2).
         let work = unsafe { header.work() };
         let entered = self.enter(at.addr(), work.func as usize, &header.stamp);
-        let outer = here.running.0.begin_blocking(at);
+        let outer = here.running.0.begin_blocking((at, work.func as *const ()));
         let own = &here.own.0;
         drop(irq);
         let frame = InFrame::enter(Some(here));
@@ -166,6 +166,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         } else if seen.is_no_csd() {
             // SAFETY: the caller's promise.
             unsafe { self.take_entry(here, header) };
+        } else if seen.is_wake() {
+            self.run_wake(cpu, here, header, seen);
         } else {
             // SAFETY: the caller's promise; there is no other kind.
             unsafe { self.run_detached(cpu, here, header) };

@@ -25,7 +25,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     ///
     /// # Errors
     ///
-    /// [`DetachedError`]. Its `Busy` says that there is no room; it promises no run.
+    /// [`DetachedError`]. Its `Full` says that there is no room; it promises no run.
     ///
     /// ```compile_fail,E0277
     /// # use smpcall::{Platform, Smp, Storage};
@@ -47,7 +47,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         }
         // From the claim to the ring nobody on this CPU may wait for us.
         let _irq = IrqGuard::new(&self.platform);
-        let place = target.detached.0.claim(cpu).ok_or(DetachedError::Busy)?;
+        let place = target.detached.0.claim(cpu).ok_or(DetachedError::Full)?;
         let mut luggage = Luggage::uninit();
         // SAFETY: it is ours, and `F` fits.
         unsafe { luggage.as_mut_ptr().cast::<F>().write(function) };

@@ -1,11 +1,11 @@
 //! Lazy posts: queued without a doorbell, they ride along with their target's next flush.
 //!
 //! They have a list of their own, since a list in the queue's head means that somebody rang. A flush takes it once; going
-//! offline closes it and runs it (P8). Who relies on such a csd with a plain post, or waits for it, *hurries* it: takes `LAZY`
-//! off its word, and summons its target, as for a multicast; the flush that is summoned takes the lazy ones as well.
+//! offline closes it and runs it (P8). Who relies on such a csd with a plain post, or waits for it, *hurries* it: summons its target,
+//! as for a multicast; the flush that is summoned takes the lazy ones as well.
 //!
 //! The race, both ways: a lazy poster has claimed and is about to push, and somebody hurries. *If the link comes first*, after
-//! the push, the other sees `LINKED`, and with it the push, and summons. *If taking `LAZY` off does*, the link sees that, and the
+//! the push, the other sees `LINKED`, and with it the push, and summons. *If it takes `LAZY` off first*, the link sees that, and the
 //! lazy poster summons, after its own push. Whoever comes second summons; so the run is certain once both have returned.
 
 use super::Smp;
@@ -29,7 +29,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// [`Smp::wait`] work too.
     ///
     /// A [`Smp::post`] of a csd that is queued lazily is told Busy, and *hurries* it: the CPU is rung if it rests. So do
-    /// [`Smp::wait`] and [`Smp::wait_until`]. A csd that is queued already, lazily or not, is told Busy here, and is left as it is.
+    /// [`Smp::wait`] and [`Smp::wait_until`]. (Only on the machine that it was posted to: by way of another one it is told Busy, and
+    /// runs with its own CPU's next flush.) A csd that is queued already, lazily or not, is told Busy here, and is left as it is.
     ///
     /// Context and progress: as for [`Smp::post`].
     ///
@@ -83,10 +84,14 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         self.summon_for_lazy(cpu);
     }
 
-    /// Makes `cpu` flush, and take the lazy ones with it. One that is offline, or going there, has run them or will (P8).
+    /// Makes `cpu` flush, and take the lazy ones with it, after the csd was seen linked. One that is offline, or going there, has run
+    /// them or will (P8). One whose list is empty has taken the csd and runs it; or it never had it: it is in another machine's,
+    /// which may name a CPU that this one has not. There it runs, as its Busy promises, but nobody here can hurry it.
     pub(super) fn summon_for_lazy(&self, cpu: u32) {
-        // A csd of another machine can name a CPU that this one has not.
         let Some(target) = self.cpu(cpu) else { return };
+        if !matches!(target.own.0.lazy.look(), Seen::List(_)) {
+            return;
+        }
         let _irq = IrqGuard::new(&self.platform);
         match target.door.0.head.summon(target.door.0.head.look()) {
             Pushed::Ring => self.ring(cpu),

@@ -13,14 +13,14 @@ use super::context::NoUnwind;
 use crate::error::{CallError, ManyError};
 use crate::luggage::demand_room;
 use crate::mask::CpuMask;
-use crate::multicast::{Keep, Run, SLOTS, Slot};
+use crate::multicast::{Claimant, Keep, Run, SLOTS, Slot};
 use crate::percpu::{PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
 use crate::queue::Seen;
 use crate::sync::{AtomicU32, Ordering, SharedCell};
 
-/// How often a caller that waits for a slot looks at the one that it prefers, before it looks at all of them.
-const LOOKS_AT_ONE: u32 = 32;
+/// How often a caller that waits for a slot looks at a few of them, before it looks at all.
+const LOOKS_AT_FEW: u32 = 32;
 
 /// Whom a multicast is for. CPUs that are offline are left out, and counted.
 pub enum To<'a> {
@@ -103,13 +103,19 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// visible then (P4); it may borrow from the caller's stack. While it waits, a CPU serves its own queue (P10).
     ///
     /// Several CPUs may do so at once. At most `usize::BITS` multicasts are in flight on a machine; a caller that meets more
-    /// waits for one to end.
+    /// waits for one to end. A quarter of them is for callers that wait, so that no flood of [`Smp::post_many`] keeps them off, and
+    /// half of that for those that have waited already, so that later ones do not overtake them for ever.
+    ///
+    /// A call to many CPUs of a large machine travels by *leaders*: one CPU of each group of a word's bits that passes it on to the
+    /// others, and answers for all. If a leader is stuck before it has passed the call on, the others of its group, up to 63, wait
+    /// with it, although they could run the function; a stuck CPU that is no leader holds up nobody else. Which CPU leads changes
+    /// with the slot. [`Smp::post_many`] uses no leaders.
     ///
     /// Context: thread, interrupts on. Progress: waits for the targets.
     ///
     /// # Errors
     ///
-    /// [`ManyError`]; never `Busy`.
+    /// [`ManyError`]; never `Full`.
     ///
     /// # Panics
     ///
@@ -155,7 +161,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     ///
     /// # Errors
     ///
-    /// [`ManyError::Busy`] and [`ManyError::NoSuchCpu`].
+    /// [`ManyError::Full`], which promises nothing, and [`ManyError::NoSuchCpu`].
     pub fn post_many<F>(&self, to: To<'_>, function: F) -> Result<Reached, ManyError>
     where
         F: Fn() + Copy + Send + Sync + 'static,
@@ -163,7 +169,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         const { demand_room::<F>() };
         self.demand_known(&to)?;
         let here = self.here();
-        let at = self.slots.claim(self.first_slot(here)).ok_or(ManyError::Busy)?;
+        let first = self.first_slot(here);
+        let at = self.slots.claim(first, Claimant::Unawaited).ok_or(ManyError::Full)?;
         let slot = self.slots.get(at);
         // SAFETY: claimed, and no bit is set yet; `F` fits.
         slot.luggage().with_mut(|room| unsafe { room.cast::<F>().write(function) });
@@ -179,34 +186,6 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             }
         }
         Ok(reached)
-    }
-
-    /// Runs `function` on one CPU of `mask` that is online, and gives back its result: the caller's own if it is in there, else
-    /// the one that the port calls [nearest](Platform::nearest), else the next by number. (Linux's `smp_call_function_any`.)
-    ///
-    /// Context, progress, panics: as for [`Smp::call`].
-    ///
-    /// # Errors
-    ///
-    /// As for [`Smp::call`]: `NoSuchCpu` if the mask names none of the machine's, `Offline` if none of those is online.
-    pub fn call_nearest<F, R>(&self, mask: &CpuMask, function: F) -> Result<R, CallError>
-    where
-        F: FnOnce() -> R + Send,
-        R: Send,
-    {
-        let own = self.here().map(|(cpu, _)| cpu);
-        let from = own.unwrap_or(0);
-        let takes = |cpu: &u32| mask.contains(*cpu) && self.is_online_racy(*cpu);
-        let len = self.cpus_len();
-        let chosen = own
-            .filter(takes)
-            .or_else(|| self.platform.nearest(own?, &mut mask.iter().filter(takes)).filter(takes))
-            .or_else(|| (1..=len).map(|step| (from + step) % len).find(takes));
-        match chosen {
-            Some(cpu) => self.call(cpu, function),
-            None if mask.iter().any(|cpu| cpu < len) => Err(CallError::Offline),
-            None => Err(CallError::NoSuchCpu),
-        }
     }
 
     /// Returns when every other online CPU has been in call context, or offline, since the call: whatever it ran before with
@@ -297,14 +276,22 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         Ok(reached)
     }
 
-    /// A slot for a caller that may wait: until one is free, it passes the time like any other wait. It looks at all slots now and
-    /// then, and in between only at the one that it prefers: each look at a slot in use costs its sender a line.
+    /// A slot for a caller that may wait: until one is free, it passes the time like any other wait. Once it has found none, there
+    /// are some that no newcomer takes; it looks at all of them now and then, and in between at those, and at the one that it prefers:
+    /// each look at a slot in use costs its sender a line.
     fn claim_slot(&self, here: Option<(u32, &PerCpu)>, function: &'static str) -> u32 {
         let looks = core::cell::Cell::new(0_u32);
+        let first = self.first_slot(here);
         let claim = || {
             let look = looks.replace(looks.get().wrapping_add(1));
-            let tried = if look.is_multiple_of(LOOKS_AT_ONE) { SLOTS } else { 1 };
-            self.slots.claim_one_of(self.first_slot(here), tried)
+            match look {
+                0 => self.slots.claim(first, Claimant::Newcomer),
+                _ if look.is_multiple_of(LOOKS_AT_FEW) => self.slots.claim(first, Claimant::Waiting),
+                _ => {
+                    let preferred = || self.slots.claim_one_of(first, Claimant::Newcomer, 1);
+                    self.slots.claim_reserved().or_else(preferred)
+                }
+            }
         };
         claim().unwrap_or_else(|| self.await_slot(here, function, claim))
     }

@@ -1,5 +1,6 @@
 //! How a caller passes the time: look, serve one's own queue, pause, report, sleep.
 
+mod csd;
 mod elsewhere;
 mod many;
 mod report;
@@ -8,8 +9,7 @@ use self::report::Stalls;
 
 use super::call::Trip;
 use super::{Budget, Sleep, Smp};
-use crate::csd::{Header, Post};
-use crate::error::WaitError;
+use crate::csd::Header;
 use crate::percpu::{PerCpu, Storage};
 use crate::platform::{Backoff, IrqGuard, Pause, Platform};
 use crate::queue::Seen;
@@ -99,64 +99,6 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let ask = || if waiter.is_some() { Some(header.state.park()) } else { None };
         let done = self.pass_time(&wait, || header.state.is_done(), ask);
         debug_assert!(done.is_ok(), "there is no deadline");
-    }
-
-    /// Waits until the run of `csd` that was pending has finished, and makes what it wrote visible to the caller. If
-    /// none is pending, waits for the run that began last, on the CPU that the csd was last posted to.
-    ///
-    /// While it waits, a CPU serves its own queue. Nobody wakes this caller: it spins, then naps for up to 1 ms at a
-    /// time where the port lets callers sleep. The run may be waited for only on the machine that it was posted to.
-    ///
-    /// Context: thread, interrupts on; from any context if there is nothing to wait for. Progress: waits for the target.
-    ///
-    /// # Errors
-    ///
-    /// [`WaitError::WouldDeadlock`].
-    pub fn wait<T: Post>(&self, csd: T) -> Result<(), WaitError> {
-        self.wait_for(csd, None)
-    }
-
-    /// As [`Smp::wait`], until `deadline_ns` on the port's clock at the latest. The csd outlives the wait, so giving up
-    /// leaves nothing dangling: its run is still to come, unless [`cancel`](crate::Csd::cancel) takes it away.
-    ///
-    /// # Errors
-    ///
-    /// [`WaitError`]; a time-out says which CPU, which function, queued or running, for how long.
-    pub fn wait_until<T: Post>(&self, csd: T, deadline_ns: u64) -> Result<(), WaitError> {
-        self.wait_for(csd, Some(deadline_ns))
-    }
-
-    fn wait_for<T: Post>(&self, csd: T, deadline_ns: Option<u64>) -> Result<(), WaitError> {
-        let header = csd.header();
-        let seen = header.state.look();
-        let Some(target_cpu) = seen.cpu() else { return Ok(()) };
-        let Some(target) = self.cpu(target_cpu) else { return Ok(()) };
-        let begun = || {
-            let now = header.state.look();
-            // Free: it has begun, however often the count has come round while we did not look.
-            !seen.is_pending() || now.is_free() || now.runs() != seen.runs()
-        };
-        if begun() && !target.running.0.runs(header) {
-            return Ok(());
-        }
-        let here = self.here();
-        if !self.may_wait(here) {
-            return Err(WaitError::WouldDeadlock);
-        }
-        if seen.is_lazy()
-            && let Some(cpu) = header.state.hurry()
-        {
-            self.summon_for_lazy(cpu);
-        }
-        let function = csd.function_name();
-        let (waiter, slots, serve) = (None, 0, Serve::Queue);
-        let wait = Wait { here, target, target_cpu, header, function, waiter, deadline_ns, slots, serve };
-        self.pass_time(&wait, begun, || None).map_err(WaitError::TimedOut)?;
-        // The target published the run before it unlocked the csd: if it does not show now, the run has ended. If it
-        // does, it may be a later run of the same csd by now; either way ours has ended when this one has.
-        let ended = target.running.0.ended();
-        let finished = || !target.running.0.runs(header) || target.running.0.ended() != ended;
-        self.pass_time(&wait, finished, || None).map_err(WaitError::TimedOut)
     }
 
     /// The long way: until `done`, or the deadline. `ask` is how the caller asks to be woken; `None`: nobody will.

@@ -89,7 +89,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             if let Some((late, for_ns)) = note.look(late, ended, now_ns, timeout_ns) {
                 self.platform.overdue(&Overdue { cpu, late, for_ns, reports: note.reports });
                 note.reports = if late == Late::Over { 0 } else { note.reports.saturating_add(1) };
-                if late == Late::Queued {
+                if matches!(late, Late::Queued | Late::BehindBlocking(_)) {
                     let _irq = IrqGuard::new(&self.platform);
                     self.ring(cpu);
                 }
@@ -99,12 +99,14 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         held_up
     }
 
-    /// Returns the address of the function that `cpu` runs, if any: of this crate's function that was made for the caller's
-    /// closure, as tracepoints and stall reports name it. Racy: it may have returned by the time the answer is read.
+    /// Returns the address of the function that `cpu` runs, if any, in call context or else in its thread for
+    /// [`Smp::call_blocking`]: of this crate's function that was made for the caller's closure, as tracepoints and stall reports name
+    /// it. Racy: it may have returned by the time the answer is read.
     ///
     /// Context: any. Progress: wait-free.
     pub fn running_racy(&self, cpu: u32) -> Option<usize> {
-        self.cpu(cpu)?.running.0.func_racy().map(<*const ()>::addr)
+        let running = &self.cpu(cpu)?.running.0;
+        running.func_racy().or_else(|| running.blocking_func_racy()).map(<*const ()>::addr)
     }
 }
 
@@ -114,7 +116,10 @@ fn held_up_by(cpu: &PerCpu) -> Option<Late> {
     match (cpu.running.0.func_racy(), queued) {
         (Some(func), true) => Some(Late::Behind(func.addr())),
         (Some(func), false) => Some(Late::Running(func.addr())),
-        (None, true) => Some(Late::Queued),
+        (None, true) => Some(match cpu.running.0.blocking_func_racy() {
+            Some(func) => Late::BehindBlocking(func.addr()),
+            None => Late::Queued,
+        }),
         (None, false) => None,
     }
 }

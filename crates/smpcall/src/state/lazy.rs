@@ -1,9 +1,11 @@
 //! The steps of a csd's word that only lazy posts need.
 //!
-//! A lazy post claims with `LAZY`. A post that finds it so is told Busy and takes `LAZY` off: it *hurries* the run.
+//! A lazy post claims with `LAZY`. A post that finds it so is told Busy and *hurries* the run: before the csd is linked it takes `LAZY`
+//! off, and the lazy poster summons; afterwards it summons itself, and so does each further one. `LAZY` then stays: a csd does not
+//! know its machine, and who hurries it by way of another one, where nobody is summoned, must not keep those from it who can.
 //!
 //! ```text
-//!   locked LAZY ── link: CAS, Release ──▶ locked LAZY LINKED ── hurried: CAS ──▶ locked LINKED: the one who hurries summons
+//!   locked LAZY ── link: CAS, Release ──▶ locked LAZY LINKED: whoever hurries it summons
 //!      └────────── hurried: CAS ────────▶ locked ───── link: CAS, Release ────▶ locked LINKED: the lazy poster summons
 //! ```
 //!
@@ -48,23 +50,23 @@ impl State {
         Linked::Run
     }
 
-    /// After LAZY was taken off a csd that is linked: whoever is summoned now finds the csd.
+    /// After a csd was seen linked: whoever looks at its list, or is summoned, now finds the csd there.
     pub(crate) fn see_linked(&self) {
-        // Acquire: our own write or a later one, so it is in the release sequence of `link`, and sees the push before it.
+        // Acquire: what we saw or a later value, so it is in the release sequence of `link`, and sees the push before it.
         let _ = self.0.load(Ordering::Acquire);
     }
 
     /// Hurries the run of a lazily posted csd. `Some`: this CPU is to be summoned, and will find it.
     pub(crate) fn hurry(&self) -> Option<u32> {
-        // Relaxed: a guess; the CAS below decides.
+        // Relaxed: a guess; the CAS below decides, or `see_linked` looks again.
         let mut s = self.0.load(Ordering::Relaxed);
         while Snapshot(s).is_lazy() {
-            // Relaxed: publishes nothing, and `see_linked` sees what `link` published. Failure Relaxed: we try again.
+            if s & LINKED != 0 {
+                self.see_linked();
+                return Snapshot(s).cpu();
+            }
+            // Relaxed: publishes nothing; the lazy poster sees it when it links. Failure Relaxed: we try again.
             match self.0.compare_exchange(s, s & !LAZY, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) if s & LINKED != 0 => {
-                    self.see_linked();
-                    return Snapshot(s).cpu();
-                }
                 Ok(_) => return None,
                 Err(now) => s = now,
             }

@@ -39,6 +39,10 @@ impl Snapshot {
         matches!(self.0 & KIND, 0x20 | 0x30)
     }
 
+    pub(crate) fn is_wake(self) -> bool {
+        self.0 & KIND == Kind::Wake as u32
+    }
+
     pub(crate) fn is_blocking(self) -> bool {
         self.0 & KIND == Kind::Blocking as u32
     }

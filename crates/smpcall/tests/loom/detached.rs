@@ -2,7 +2,7 @@
 
 use crate::port::{Alone, model, model_within};
 use smpcall::DETACHED_MAX;
-use smpcall::DetachedError::{Busy, Offline};
+use smpcall::DetachedError::{Full, Offline};
 
 /// A function that may travel: loom runs all threads of a model on one.
 fn sent<T: 'static>(f: fn(&'static T), with: &'static T) -> impl FnOnce() + Copy + Send + 'static {
@@ -49,7 +49,7 @@ fn a_place_is_filled_anew_only_when_it_was_unpacked() {
         let more = match poster.join().unwrap() {
             Ok(()) => 1,
             refused => {
-                assert_eq!(refused, Err(Busy));
+                assert_eq!(refused, Err(Full));
                 0
             }
         };

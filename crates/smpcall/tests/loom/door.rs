@@ -1,6 +1,7 @@
 //! P4, P11: the place at a CPU's door, which one caller leaves and the next takes.
 
-use crate::port::model_parking_within;
+use crate::port::{model_parking_within, model_within};
+use smpcall::CallError;
 
 /// P4, P11: two callers of one CPU. If the second finds the place free, the first has read its answer; if not, it takes a
 /// frame. Bounds: one call each, callers that park, at most 1 preemption.
@@ -20,5 +21,30 @@ fn the_place_changes_hands() {
         for caller in callers {
             caller.join().unwrap();
         }
+    });
+}
+
+/// P4, P8, P11: two callers of one CPU while it goes offline and comes back. Who is accepted, before or after, is answered; who is
+/// refused has not run, and gives the place back as whole as one that was answered. Bounds: one call each, callers that spin, at
+/// most 1 preemption.
+#[test]
+fn two_callers_while_the_cpu_goes_and_comes() {
+    model_within(1, |m| {
+        let (runs, ended) = (m.tally(), m.tally());
+        let call = move |number: u32| {
+            let answer = m.call(1, move || {
+                runs.add();
+                number + 10
+            });
+            ended.add();
+            assert!(answer == Ok(number + 10) || answer == Err(CallError::Offline), "{answer:?}");
+            u32::from(answer.is_ok())
+        };
+        let callers = [m.thread(None, move || call(1)), m.thread(0, move || call(2))];
+        let _ = m.on(1, || m.offline()).unwrap();
+        m.on(1, || m.online()).unwrap();
+        m.answer_until(1, || ended.get() == 2);
+        let accepted: u32 = callers.into_iter().map(|caller| caller.join().unwrap()).sum();
+        assert_eq!(runs.get(), accepted);
     });
 }

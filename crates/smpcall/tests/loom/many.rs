@@ -179,10 +179,10 @@ fn multicasts_of_one_sender_run_in_order() {
         assert_eq!(post(m, written, other), 1);
         let send = move |digit| m.post_many(To::Others, move || log.log(digit)).map(|reached| reached.ran);
         let sender = m.thread(0, move || {
-            while send(1) == Err(ManyError::Busy) {
+            while send(1) == Err(ManyError::Full) {
                 loom::thread::yield_now();
             }
-            while send(2) == Err(ManyError::Busy) {
+            while send(2) == Err(ManyError::Full) {
                 loom::thread::yield_now();
             }
         });
@@ -253,7 +253,7 @@ fn two_senders_while_a_cpu_comes() {
     });
 }
 
-/// P1, P2: three senders to one target, with two slots among them: one may be told Busy, or take a slot just as it is given
+/// P1, P2: three senders to one target, with two slots among them: one may be told Full, or take a slot just as it is given
 /// back; the others' bits are taken together or one by one. Bounds: one call each, at most 1 preemption (2: 400,000 executions,
 /// which hold).
 #[test]
@@ -271,7 +271,7 @@ fn three_senders_are_answered_or_told_busy() {
                 match m.post_many(To::If(&mut |cpu| cpu == 1), function) {
                     Ok(reached) => reached.ran,
                     Err(busy) => {
-                        assert_eq!(busy, ManyError::Busy);
+                        assert_eq!(busy, ManyError::Full);
                         0
                     }
                 }

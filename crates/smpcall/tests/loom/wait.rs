@@ -1,6 +1,6 @@
-//! `wait` on an asynchronous csd: it ends with the run that was pending, and shows what it wrote (P4).
+//! `wait` on an asynchronous csd: it ends with the run that was pending, and shows what it wrote (P4); and who sleeps is woken.
 
-use crate::port::model;
+use crate::port::{model, model_parking, model_parking_within};
 
 /// P4: a wait against the run. Whether it finds the csd locked, its function running, or the run over: when it ends, all
 /// that the function wrote is visible. Bounds: one run.
@@ -59,5 +59,40 @@ fn wait_against_reuse() {
         assert_eq!(waiter.join().unwrap(), 7);
         let again = u32::from(m.finish(1));
         assert_eq!(runs.get(), 1 + again);
+    });
+}
+
+/// P4, P7: a waiter that goes to sleep, against the run's end. If its wake is pushed before the flush rests, that finds it; if the
+/// flush rests first, nothing is pushed, and nobody sleeps. A wake that is lost is a deadlock. Bounds: one run.
+#[test]
+fn a_sleeping_waiter_is_woken_when_the_run_has_ended() {
+    model_parking(|m| {
+        let written = m.place();
+        let csd = m.csd(move || written.write(7));
+        m.post(1, csd).unwrap();
+        let waiter = m.thread(None, move || {
+            m.wait(csd).unwrap();
+            written.read()
+        });
+        let _ = m.answer(1);
+        assert_eq!(waiter.join().unwrap(), 7);
+    });
+}
+
+/// P4: a wake that is claimed anew against the flush that lets go of it, and a waiter that relies on one that is still to come.
+/// Bounds: two runs, one after the other; at most 2 preemptions.
+#[test]
+fn a_wake_is_used_again() {
+    model_parking_within(2, |m| {
+        let (first, second) = (m.csd(|| ()), m.csd(|| ()));
+        m.post(1, first).unwrap();
+        let waiter = m.thread(None, move || {
+            m.wait(first).unwrap();
+            m.wait(second).unwrap();
+        });
+        let _ = m.answer(1);
+        m.post(1, second).unwrap();
+        let _ = m.answer(1);
+        waiter.join().unwrap();
     });
 }

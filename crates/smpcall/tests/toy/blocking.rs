@@ -1,7 +1,7 @@
 //! Calls that may block: in the target's thread, outside call context.
 
 use crate::port::{as_cpu, csd, flush, log, logged, logs, machine, on, pinned, start};
-use smpcall::{Budget, CallError, Flushed, HotplugError, Phase, Platform, Sleep, WaitError};
+use smpcall::{Budget, CallError, Flushed, HotplugError, Late, Phase, Platform, Sleep, WaitError, Watch};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
@@ -283,6 +283,47 @@ fn p10_a_report_says_how_far_it_has_come() {
     let text = machine.platform().stalls.borrow()[1].to_string();
     assert!(text.contains("the CPU's thread has not come to it"), "{text}");
     assert_eq!(logged(), [2]);
+}
+
+#[test]
+fn p10_who_is_queued_behind_a_blocking_function_is_told_so() {
+    let machine = start(2);
+    machine.platform().stall_timeout_ns.set(crate::port::PAUSE_NS);
+    others_serve();
+    let queued = csd(|| log(1));
+    let inside = || {
+        // Inside CPU 1's blocking function, as others see it.
+        let machine = crate::port::machine();
+        *machine.platform().on_pause.borrow_mut() = None;
+        let func = machine.running_racy(1).expect("it runs us");
+        machine.post(1, queued).unwrap();
+        crate::port::rings();
+        let until_ns = machine.platform().now_ns.get() + 2 * crate::port::PAUSE_NS;
+        let Err(WaitError::TimedOut(stall)) = on(0, || machine.wait_until(queued, until_ns)) else {
+            panic!("it is behind us");
+        };
+        assert_eq!(stall.phase, Phase::BehindBlocking(func));
+        assert!(
+            stall.to_string().ends_with(&format!("behind the blocking function at {func:#x}")),
+            "{stall}"
+        );
+        assert_eq!(machine.platform().stalls.take()[0].phase, Phase::BehindBlocking(func));
+        assert_eq!(crate::port::rings(), [1], "an interrupt may make it look");
+        let mut notes = [Watch::new(); 2];
+        let mut visit = |now_ns| {
+            machine.platform().now_ns.set(now_ns);
+            machine.watchdog(10, &mut notes);
+            machine.platform().overdue.take().pop()
+        };
+        assert_eq!(visit(until_ns), None);
+        let overdue = visit(until_ns + 10).expect("nothing has moved");
+        assert_eq!((overdue.cpu, overdue.late), (1, Late::BehindBlocking(func)));
+        assert!(overdue.to_string().contains("behind the blocking function at"), "{overdue}");
+        assert_eq!(crate::port::rings(), [1]);
+    };
+    assert_eq!(machine.call_blocking(1, inside), Ok(()));
+    assert_eq!(machine.running_racy(1), None);
+    assert_eq!((flush(1), logged()), (Flushed::All(1), vec![1]));
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn p1_what_it_captures_travels_along() {
 fn p3_when_all_places_are_in_flight_there_is_no_room() {
     let machine = start(3);
     fill(1);
-    assert_eq!(machine.post_detached(1, || log(9)), Err(DetachedError::Busy));
+    assert_eq!(machine.post_detached(1, || log(9)), Err(DetachedError::Full));
     assert_eq!(machine.post_detached(2, || log(8)), Ok(()), "another CPU has its own");
     assert_eq!(rings(), [1, 2]);
     assert_eq!(flush(1), Flushed::All(DETACHED_MAX as u32));

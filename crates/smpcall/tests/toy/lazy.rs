@@ -1,8 +1,9 @@
 //! Lazy posts: no doorbell, along with the next flush, and hurried by those who rely on them.
 
-use crate::port::{as_cpu, budget, csd, flush, log, logged, logs, machine, on, pinned, rings, start};
-use smpcall::{Cancel, Csd, Flushed, PostError, Posted, Sleep, Told, WaitError};
+use crate::port::{Toy, as_cpu, budget, csd, flush, log, logged, logs, machine, on, pinned, rings, start};
+use smpcall::{Budget, Cancel, Csd, Flushed, PerCpu, PostError, Posted, Sleep, Smp, Told, WaitError};
 use std::rc::Rc;
+use std::time::Duration;
 
 const BUSY: Result<Posted, PostError> = Ok(Posted::Busy { cpu: 1 });
 
@@ -50,6 +51,37 @@ fn p2_a_plain_post_of_it_is_busy_and_hurries_it() {
     assert_eq!(rings(), []);
     assert_eq!(machine.post_all(0, [csd]).map(|chain| chain.busy), Ok(1));
     assert_eq!((rings(), flush(1), logged()), (vec![1], Flushed::All(1), vec![1]));
+}
+
+#[test]
+fn p2_by_way_of_another_machine_it_is_busy_and_nobody_is_rung_there() {
+    let machine = start(2);
+    let other = Box::pin(Smp::new(Toy::new(), [const { PerCpu::new() }; 2]));
+    for cpu in 0..2 {
+        other.platform().cpu.set(Some(cpu));
+        other.as_ref().online().unwrap();
+    }
+    let csd = logs(1);
+    let chain = || other.post_all(0, [csd]).map(|chain| chain.busy);
+    machine.post_lazy(1, csd).unwrap();
+    assert_eq!((other.post(1, csd), other.post(0, csd), chain()), (BUSY, BUSY, Ok(1)));
+    assert!(matches!(other.wait_timeout(csd, Duration::ZERO), Err(WaitError::TimedOut(_))));
+    assert_eq!(other.platform().rings.take(), [], "it is in no list there");
+    assert_eq!(rings(), []);
+    // Nor where there is a list, of others: those are hurried, and it is not lost to its own machine.
+    other.post_lazy(1, logs(2)).unwrap();
+    assert_eq!((other.post(1, csd), other.platform().rings.take()), (BUSY, vec![1]));
+    other.platform().cpu.set(Some(1));
+    assert_eq!((other.flush(Budget::DEFAULT), logged()), (Flushed::All(1), vec![2]));
+    assert_eq!((machine.post(1, csd), rings()), (BUSY, vec![1]), "its own next poster hurries it");
+    assert_eq!((flush(1), logged(), csd.is_pending()), (Flushed::All(1), vec![1], false));
+    // A plain one keeps its promise too, of whichever number its CPU is.
+    machine.post(1, csd).unwrap();
+    assert_eq!((other.post(0, csd), other.post_lazy(0, csd)), (BUSY, BUSY));
+    assert_eq!((flush(1), logged()), (Flushed::All(1), vec![1]));
+    assert_eq!(other.post(0, csd), Ok(Posted::Queued), "and then it is the other's");
+    other.platform().cpu.set(Some(0));
+    assert_eq!((other.flush(Budget::DEFAULT), logged()), (Flushed::All(1), vec![1]));
 }
 
 #[test]

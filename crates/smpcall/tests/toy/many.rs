@@ -1,14 +1,14 @@
 //! Multicast: whom it reaches, in which order, with how many doorbells, and what it refuses.
 
 use crate::port::{CPUS, Toy, budget, csd, flush, log, logged, logs, machine, on, pinned, rings, start};
-use smpcall::{Budget, CallError, CpuMask, CpuSet, Flushed, ManyError, PerCpu, Phase, Reached, Smp, To};
+use smpcall::{Budget, CpuMask, CpuSet, Flushed, ManyError, PerCpu, Phase, Reached, Smp, To};
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// While a caller waits, all other CPUs flush.
-fn others_flush() {
+pub(crate) fn others_flush() {
     *machine().platform().on_pause.borrow_mut() = Some(Rc::new(|| {
         for cpu in 0..CPUS as u32 {
             if machine().platform().cpu.get() != Some(cpu) && machine().is_online_racy(cpu) {
@@ -18,7 +18,7 @@ fn others_flush() {
     }));
 }
 
-fn this_cpu() -> u32 {
+pub(crate) fn this_cpu() -> u32 {
     machine().platform().cpu.get().unwrap()
 }
 
@@ -175,22 +175,6 @@ fn p7_a_polling_cpu_is_not_rung() {
 }
 
 #[test]
-fn p9_slots_run_out_only_for_those_who_do_not_wait() {
-    let machine = start(1);
-    for _ in 0..usize::BITS {
-        assert_eq!(reached(machine.post_many(To::All, log_cpu)), (1, 3, 0));
-    }
-    assert_eq!(machine.post_many(To::All, log_cpu), Err(ManyError::Busy));
-    // A CPU that waits for a slot serves its own queue, which frees them.
-    others_flush();
-    assert_eq!(reached(on(0, || machine.call_many(To::All, || log(9)))), (1, 3, 0));
-    let all = logged();
-    assert_eq!((all.len(), all.last()), (usize::BITS as usize + 1, Some(&9)));
-    assert_eq!(reached(machine.post_many(To::All, log_cpu)), (1, 3, 0), "and free again");
-    let _ = flush(0);
-}
-
-#[test]
 fn a_second_multicast_starts_while_the_first_is_in_flight() {
     let machine = start(3);
     let inner = Rc::new(Cell::new(None));
@@ -321,43 +305,6 @@ fn best_effort_leaves_out_the_busy_and_names_them() {
     );
     let small = CpuMask::from_words_mut(&mut []);
     assert_eq!(machine.call_many_idle(To::All, small, log_cpu), Err(ManyError::MaskTooSmall));
-}
-
-#[test]
-fn the_nearest_is_oneself_then_the_next() {
-    let machine = start(4);
-    others_flush();
-    let mask: CpuSet<1> = [0, 2, 3].into_iter().collect();
-    assert_eq!(on(3, || machine.call_nearest(&mask, this_cpu)), Ok(3), "itself");
-    assert_eq!(on(1, || machine.call_nearest(&mask, this_cpu)), Ok(2), "the next by number");
-    on(2, || machine.offline()).unwrap();
-    assert_eq!(on(1, || machine.call_nearest(&mask, this_cpu)), Ok(3), "the next that is online");
-    let gone: CpuSet<1> = [2].into_iter().collect();
-    assert_eq!(on(1, || machine.call_nearest(&gone, this_cpu)), Err(CallError::Offline));
-    let unknown: CpuSet<1> = [9].into_iter().collect();
-    assert_eq!(on(1, || machine.call_nearest(&unknown, this_cpu)), Err(CallError::NoSuchCpu));
-    assert_eq!(on(1, || machine.call_nearest(&CpuSet::<1>::new(), this_cpu)), Err(CallError::NoSuchCpu));
-}
-
-#[test]
-fn the_port_chooses_among_those_that_are_online() {
-    let machine = start(4);
-    others_flush();
-    on(2, || machine.offline()).unwrap();
-    let mask: CpuSet<1> = [0, 2, 3, 40].into_iter().collect();
-    let ask = |answer| {
-        machine.platform().nearest.set(answer);
-        on(1, || machine.call_nearest(&mask, this_cpu))
-    };
-    assert_eq!(ask(Some(0)), Ok(0), "what the port says");
-    // A port that does not know, or is wrong: the next by number.
-    for answer in [None, Some(2), Some(1), Some(40)] {
-        assert_eq!(ask(answer), Ok(3), "{answer:?}");
-    }
-    assert_eq!(machine.platform().among.take(), vec![[0, 3]; 5]);
-    assert_eq!(on(3, || machine.call_nearest(&mask, this_cpu)), Ok(3), "itself");
-    assert_eq!(machine.call_nearest(&mask, this_cpu), Ok(3), "nobody is near to a thread that is no CPU");
-    assert_eq!(machine.platform().among.take(), Vec::<Vec<u32>>::new(), "and the port is not asked");
 }
 
 #[test]

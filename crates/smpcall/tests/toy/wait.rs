@@ -1,9 +1,10 @@
 //! P4 and P10: waiting for a csd, giving up, and reports on a target that does not answer.
 
-use crate::port::{PAUSE_NS, csd, flush, log, logged, logs, on, rings, start};
-use smpcall::{Csd, Phase, Posted, To, WaitError};
+use crate::port::{PAUSE_NS, Toy, csd, flush, log, logged, logs, on, rings, start};
+use smpcall::{Csd, PerCpu, Phase, Posted, Smp, To, WaitError};
 use std::cell::Cell;
 use std::rc::Rc;
+use std::time::Duration;
 
 fn while_waiting(hook: impl Fn() + 'static) {
     *crate::port::machine().platform().on_pause.borrow_mut() = Some(Rc::new(hook));
@@ -78,6 +79,73 @@ fn p4_wait_ends_when_the_run_was_cancelled_and_let_go_of() {
     });
     assert_eq!(on(0, || machine.wait_until(csd, 50 * PAUSE_NS)), Ok(()));
     assert_eq!(logged(), []);
+}
+
+#[test]
+fn p10_a_wait_ends_at_once_when_its_run_is_cancelled() {
+    let machine = start(2);
+    let csd = logs(1);
+    for deadline in [None, Some(1_000 * PAUSE_NS)] {
+        machine.post(1, csd).unwrap();
+        while_waiting(move || _ = csd.cancel());
+        let before = machine.platform().now_ns.get();
+        let waited = on(0, || deadline.map_or_else(|| machine.wait(csd), |ns| machine.wait_until(csd, ns)));
+        assert_eq!(waited, Err(WaitError::Cancelled));
+        assert_eq!(machine.platform().now_ns.get(), before + PAUSE_NS, "it does not wait for the flush");
+        assert_eq!(on(0, || machine.wait(csd)), Ok(()), "nothing is pending, and nothing was");
+        let _ = flush(1);
+    }
+    assert_eq!(logged(), []);
+}
+
+#[test]
+fn p10_a_wait_goes_on_when_its_run_is_given_back() {
+    let machine = start(2);
+    let csd = logs(1);
+    machine.post(1, csd).unwrap();
+    let revived = Cell::new(false);
+    while_waiting(move || {
+        if revived.replace(true) {
+            let _ = flush(1);
+            return;
+        }
+        let _ = csd.cancel();
+        assert_eq!(crate::port::machine().post(1, csd), Ok(Posted::Busy { cpu: 1 }));
+    });
+    assert_eq!((on(0, || machine.wait(csd)), logged()), (Ok(()), vec![1]));
+}
+
+#[test]
+fn p10_a_time_out_is_a_duration() {
+    let machine = start(2);
+    let csd = logs(1);
+    machine.platform().now_ns.set(77 * PAUSE_NS);
+    machine.post(1, csd).unwrap();
+    let wait = |ns| on(0, || machine.wait_timeout(csd, Duration::from_nanos(ns)));
+    let Err(WaitError::TimedOut(stall)) = wait(5 * PAUSE_NS) else { panic!("CPU 1 does not look") };
+    assert_eq!(stall.waited_ns, 5 * PAUSE_NS);
+    assert!(matches!(wait(0), Err(WaitError::TimedOut(stall)) if stall.waited_ns == 0), "one look");
+    while_waiting(|| _ = flush(1));
+    assert_eq!(on(0, || machine.wait_timeout(csd, Duration::MAX)), Ok(()));
+    assert_eq!((logged(), wait(0)), (vec![1], Ok(())));
+}
+
+#[test]
+fn p10_a_wait_on_another_machine_is_refused_where_it_can_be_told() {
+    let machine = start(4);
+    let other = Smp::new(Toy::new(), [const { PerCpu::new() }; 2]);
+    let csd = logs(1);
+    machine.post(3, csd).unwrap();
+    for _ in 0..2 {
+        assert_eq!(other.wait(csd), Err(WaitError::NoSuchCpu), "it has no CPU 3");
+        let _ = flush(3);
+    }
+    assert_eq!((machine.wait(csd), logged()), (Ok(()), vec![1]));
+    // One that has a CPU of that number sees that the run has begun, and no more.
+    machine.post(1, csd).unwrap();
+    assert!(matches!(other.wait_timeout(csd, Duration::ZERO), Err(WaitError::TimedOut(_))));
+    let _ = flush(1);
+    assert_eq!((other.wait(csd), logged()), (Ok(()), vec![1]));
 }
 
 #[test]

@@ -63,7 +63,7 @@ impl Kept {
         let answer = self.ground.machine.post_detached(target, move || self.run(Some(target), number));
         let event = match answer {
             Ok(()) => Event::Post,
-            Err(DetachedError::Busy) => Event::Busy,
+            Err(DetachedError::Full) => Event::Busy,
             Err(_) => Event::Offline,
         };
         self.ground.tally.event(self.row, event, 1);
@@ -85,7 +85,7 @@ impl Kept {
             }
             Err(error) => {
                 self.ground.tally.event(self.row, Event::Busy, 1);
-                self.ground.tally.expect(self.row, Check::Answer, error == ManyError::Busy, || {
+                self.ground.tally.expect(self.row, Check::Answer, error == ManyError::Full, || {
                     format!("a multicast that does not wait was told: {error}")
                 });
                 false

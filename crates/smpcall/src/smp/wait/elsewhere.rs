@@ -62,7 +62,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     ///
     /// # Errors
     ///
-    /// [`WaitError`]; also for a `cpu` that there is not, for which nobody can wait.
+    /// [`WaitError`], but never `Cancelled`.
     pub fn wait_by_port(
         &self,
         cpu: u32,
@@ -74,7 +74,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         if done() {
             return Ok(());
         }
-        let (here, Some(target)) = (self.here(), self.cpu(cpu)) else { return Err(WaitError::WouldDeadlock) };
+        let (here, Some(target)) = (self.here(), self.cpu(cpu)) else { return Err(WaitError::NoSuchCpu) };
         if !self.may_wait(here) {
             return Err(WaitError::WouldDeadlock);
         }

@@ -31,7 +31,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
                 self.name(wait, &stall, stalls, named);
                 named += 1;
             }
-            if stall.phase == Phase::Queued {
+            if matches!(stall.phase, Phase::Queued | Phase::BehindBlocking(_)) {
                 let _irq = IrqGuard::new(&self.platform);
                 self.ring(stall.target);
             }
@@ -67,7 +67,21 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             }
         }
         told!(self, What::Stalled { cpu: stall.target });
-        Self::hand_to(wait, || self.platform.stalled(stall));
+        self.report_once(wait, |platform| platform.stalled(stall));
+    }
+
+    /// Calls the port's handler, unless this CPU is inside one: a handler that calls, and stalls, would otherwise nest without an end.
+    /// (Of a thread that is no CPU the core knows nothing: there it is the port's duty.)
+    fn report_once(&self, wait: &Wait<'_>, report: impl FnOnce(&P)) {
+        let Some((_, here)) = wait.here else { return NoUnwind::around(|| report(&self.platform)) };
+        let own = &here.own.0;
+        if !own.reporting() {
+            own.set_reporting(true);
+            // It may do what code in thread context may, but for changing the CPU that waits (I20).
+            let _frame = InFrame::enter(Some(here));
+            NoUnwind::around(|| report(&self.platform));
+            own.set_reporting(false);
+        }
     }
 
     /// Returns how many waits are stalled: reported, and not over. Whoever watches something else as well may hold its own
@@ -93,15 +107,9 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         if passed.is_ok() {
             let target = (stalls.named, &self.cpus()[stalls.named as usize]);
             let stall = self.stall(wait, target, waited_ns, stalls.reports);
-            let stall = Stall { phase: Phase::Over, owing: 0, ..stall };
-            Self::hand_to(wait, || self.platform.unstuck(&stall));
+            let over = Stall { phase: Phase::Over, owing: 0, ..stall };
+            self.report_once(wait, |platform| platform.unstuck(&over));
         }
-    }
-
-    /// Calls a handler, which may do what code in thread context may, but for changing the CPU that waits (I20).
-    fn hand_to(wait: &Wait<'_>, handler: impl FnOnce()) {
-        let _frame = InFrame::enter(wait.here.map(|(_, here)| here));
-        NoUnwind::around(handler);
     }
 
     /// What is to be said of one target.
@@ -125,6 +133,10 @@ impl<P: Platform, S: Storage> Smp<P, S> {
                 Phase::Taken
             }
             None => Phase::Queued,
+        };
+        let phase = match (phase, running.blocking_func_racy()) {
+            (Phase::Queued | Phase::Taken, Some(func)) => Phase::BehindBlocking(func.addr()),
+            (phase, _) => phase,
         };
         Stall {
             waiter: wait.here.map(|(cpu, _)| cpu),
