@@ -14,7 +14,7 @@ use crate::luggage::demand_room;
 use crate::mask::CpuMask;
 use crate::multicast::{Keep, Run, SLOTS, Slot};
 use crate::percpu::{PerCpu, Storage};
-use crate::platform::Platform;
+use crate::platform::{IrqGuard, Platform};
 use crate::queue::Seen;
 use crate::sync::{AtomicU32, Ordering, SharedCell};
 
@@ -222,7 +222,11 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     pub fn wake_idle_cpus(&self) -> u32 {
         let own = self.platform.current_cpu();
         let idle = |cpu: &u32| Some(*cpu) != own && self.head_of(*cpu) == Some(Seen::Idle);
-        (0..self.cpus_len()).filter(idle).map(|cpu| self.ring(cpu)).count() as u32
+        let ring = |cpu| {
+            let _irq = IrqGuard::new(&self.platform);
+            self.ring(cpu);
+        };
+        (0..self.cpus_len()).filter(idle).map(ring).count() as u32
     }
 
     /// Returns whether any CPU of `mask` has calls that it has not looked at yet. Racy: the answer may be old by the time it is

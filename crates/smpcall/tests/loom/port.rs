@@ -18,6 +18,12 @@ const CPUS: usize = 2;
 
 loom::thread_local! {
     static CPU: Cell<Option<u32>> = Cell::new(None);
+    /// How deep the irq guard is held.
+    static GUARDS: Cell<u32> = Cell::new(0);
+}
+
+fn is_guarded() -> bool {
+    GUARDS.with(Cell::get) != 0
 }
 
 /// A word that is only ever read and written relaxed: whoever reads it new has learnt of it by some other way.
@@ -118,8 +124,7 @@ impl Latch {
     }
 }
 
-/// CPUs whose doorbell is a latch and whose callers spin; or, with `PARKS`, a blocking one, on which callers sleep too,
-/// for as long as it takes: a wake-up that is lost is a deadlock, which loom reports.
+/// CPUs whose doorbell is a latch, and callers spin; with `PARKS`, a bell, and they sleep: a lost wake-up is a deadlock.
 pub(crate) struct Port<const PARKS: bool, const N: usize = CPUS> {
     latches: [Latch; N],
     /// Those of the CPUs; the last is that of the one thread that is no CPU.
@@ -176,10 +181,11 @@ unsafe impl<const PARKS: bool, const N: usize> Platform for Port<PARKS, N> {
     }
 
     fn can_wait(&self) -> bool {
-        true
+        !is_guarded()
     }
 
     fn ring(&self, cpu: u32) {
+        assert!(is_guarded(), "a ring without the irq guard");
         self.rings[cpu as usize].add();
         if PARKS {
             self.bells[cpu as usize].notify();
@@ -189,9 +195,13 @@ unsafe impl<const PARKS: bool, const N: usize> Platform for Port<PARKS, N> {
         }
     }
 
-    fn irq_save(&self) {}
+    fn irq_save(&self) {
+        GUARDS.with(|guards| guards.set(guards.get() + 1));
+    }
 
-    fn irq_restore(&self, (): ()) {}
+    fn irq_restore(&self, (): ()) {
+        GUARDS.with(|guards| guards.set(guards.get() - 1));
+    }
 
     fn relax(&self) {
         thread::yield_now();
@@ -223,6 +233,7 @@ unsafe impl<const PARKS: bool, const N: usize> Platform for Port<PARKS, N> {
     }
 
     fn pause(&self, _backoff: &Backoff) -> Pause {
+        assert!(!is_guarded(), "a pause with interrupts off");
         self.pauses.add();
         if PARKS {
             if self.watched.get() != 0 {
@@ -239,6 +250,7 @@ unsafe impl<const PARKS: bool, const N: usize> Platform for Port<PARKS, N> {
     }
 
     fn park(&self, waiter: Option<u16>, _timeout_ns: u64) {
+        assert!(!is_guarded(), "a park with interrupts off");
         match waiter {
             Some(waiter) if self.naps.get() == 0 => self.bells[waiter as usize].wait(),
             _ => thread::yield_now(),
@@ -246,6 +258,7 @@ unsafe impl<const PARKS: bool, const N: usize> Platform for Port<PARKS, N> {
     }
 
     fn wake(&self, waiter: u16) {
+        assert!(is_guarded(), "a wake outside of call context and without the irq guard");
         self.look_what_is_prepared();
         self.bells[waiter as usize].notify();
     }
@@ -458,7 +471,7 @@ pub(crate) fn model_parking_within(
     check(preemptions, body);
 }
 
-/// As [`model_parking_within`], of a machine of two groups: from four CPUs on, multicasts are relayed under loom.
+/// As [`model_parking_within`], of two groups: from four CPUs on, multicasts are relayed under loom.
 pub(crate) fn model_of_groups(
     preemptions: usize,
     body: impl Fn(&'static Machine<true, 4>) + Send + Sync + 'static,

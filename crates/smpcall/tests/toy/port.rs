@@ -26,8 +26,6 @@ pub(crate) struct Toy {
     /// How deep interrupts are off on each CPU; the last is for the thread that is none.
     irq_off: [Cell<u32>; CPUS + 1],
     pub(crate) rings: RefCell<Vec<u32>>,
-    /// Those of them that came without the irq guard.
-    pub(crate) rings_bare: Cell<u32>,
     pub(crate) caught: Cell<u32>,
     pub(crate) now_ns: Cell<u64>,
     pub(crate) stall_timeout_ns: Cell<u64>,
@@ -58,7 +56,6 @@ impl Toy {
             cpu: Cell::new(None),
             irq_off: Default::default(),
             rings: RefCell::default(),
-            rings_bare: Cell::new(0),
             caught: Cell::new(0),
             now_ns: Cell::new(0),
             stall_timeout_ns: Cell::new(0),
@@ -80,6 +77,18 @@ impl Toy {
 
     fn irq_off(&self) -> &Cell<u32> {
         &self.irq_off[self.cpu.get().map_or(CPUS, |cpu| (cpu as usize).min(CPUS))]
+    }
+
+    /// What the core owes its port: the irq guard is held.
+    #[track_caller]
+    fn demand_guarded(&self, what: &str) {
+        assert_ne!(self.irq_off().get(), 0, "{what} without the irq guard");
+    }
+
+    /// What the core owes its port: a thread's context, interrupts on.
+    #[track_caller]
+    fn demand_waiting(&self, what: &str) {
+        assert_eq!(self.irq_off().get(), 0, "{what} with interrupts off");
     }
 }
 
@@ -109,9 +118,14 @@ unsafe impl Platform for Toy {
     }
 
     fn ring(&self, cpu: u32) {
-        self.rings_bare.set(self.rings_bare.get() + u32::from(self.irq_off().get() == 0));
+        self.demand_guarded("ring");
         self.rings.borrow_mut().push(cpu);
         call_once(&self.on_ring);
+    }
+
+    fn looks_first(&self, _target: u32) -> u32 {
+        self.demand_waiting("looks_first");
+        64
     }
 
     fn nearest(&self, _cpu: u32, among: &mut dyn Iterator<Item = u32>) -> Option<u32> {
@@ -143,10 +157,16 @@ unsafe impl Platform for Toy {
     }
 
     fn caught(&self, _panic: Self::Panic) {
+        self.demand_guarded("caught");
         self.caught.set(self.caught.get() + 1);
     }
 
+    fn gather(&self) {
+        self.demand_guarded("gather");
+    }
+
     fn pause(&self, _backoff: &Backoff) -> Pause {
+        self.demand_waiting("pause");
         self.now_ns.set(self.now_ns.get() + PAUSE_NS);
         let hook = self.on_pause.borrow().clone();
         if let Some(hook) = hook {
@@ -161,6 +181,7 @@ unsafe impl Platform for Toy {
     }
 
     fn stalled(&self, stall: &Stall) {
+        self.demand_waiting("stalled");
         self.stalls.borrow_mut().push(*stall);
     }
 
@@ -169,6 +190,7 @@ unsafe impl Platform for Toy {
     }
 
     fn unstuck(&self, stall: &Stall) {
+        self.demand_waiting("unstuck");
         self.unstuck.borrow_mut().push(*stall);
     }
 
@@ -179,10 +201,12 @@ unsafe impl Platform for Toy {
         }
         // SAFETY: what the tests post are functions of this type.
         let function = unsafe { Function { address: function }.function };
+        self.demand_guarded("run_foreign");
         function(argument.addr());
     }
 
     unsafe fn take_entry(&self, entry: *const Entry) {
+        self.demand_guarded("take_entry");
         self.taken.borrow_mut().push(entry.addr());
     }
 

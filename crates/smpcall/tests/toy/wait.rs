@@ -1,6 +1,6 @@
 //! P4 and P10: waiting for a csd, giving up, and reports on a target that does not answer.
 
-use crate::port::{PAUSE_NS, csd, flush, log, logged, logs, on, start};
+use crate::port::{PAUSE_NS, csd, flush, log, logged, logs, on, rings, start};
 use smpcall::{Csd, Phase, To, WaitError};
 use std::cell::Cell;
 use std::rc::Rc;
@@ -166,7 +166,7 @@ fn p7_a_ring_is_always_sent_with_the_irq_guard_held() {
         }
     });
     on(0, || machine.call(1, || ())).unwrap();
-    assert_eq!(machine.platform().rings_bare.get(), 0);
+    assert!(rings().len() > 1, "the port refuses those without the guard");
 }
 
 static QUEUED: Csd<fn()> = Csd::new(|| log(1));
