@@ -13,6 +13,7 @@ mod context;
 mod counted;
 mod detached;
 mod doorbell;
+mod duties;
 mod hotplug;
 mod late;
 mod layout;
@@ -22,6 +23,7 @@ mod many_ends;
 mod order;
 mod outside;
 mod panics;
+mod parks;
 mod post;
 mod seen;
 mod wait;
@@ -52,6 +54,20 @@ cases! {
     layout:
         p13_a_csd_fits_a_cache_line
         p13_memory_is_linear_in_the_cpus;
+    duties:
+        p1_duty1_a_cpu_knows_its_number_in_every_context
+        p1_duty1_a_thread_that_is_no_cpu_has_no_number
+        p10_can_wait_knows_of_interrupts
+        p9_duty2_interrupts_stay_off_until_the_last_restore
+        p7_duty3_rings_that_merge_are_not_lost
+        p11_duty4_catch_calls_once_and_does_not_unwind
+        p10_the_clock_does_not_step_back;
+    parks:
+        p10_duty5_each_waiter_has_a_number_of_its_own
+        p10_duty5_a_wake_before_the_park_is_kept
+        p10_duty5_a_wake_ends_a_park_under_way
+        p10_a_park_ends_with_its_time
+        p10_a_park_of_a_cpu_does_not_outlast_its_doorbell;
     post:
         p1_a_post_runs_once_on_the_cpu_it_names
         p1_many_csds_each_run_once

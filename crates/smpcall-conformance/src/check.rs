@@ -34,6 +34,8 @@ pub enum LogFault<'a> {
     NoEnd {
         /// The last case that came to an end, if any.
         last: Option<&'a str>,
+        /// The case that had begun by then, if the reporter said so: the one to look at.
+        begun: Option<&'a str>,
     },
     /// Not as many cases are reported as were announced.
     Missing {
@@ -66,8 +68,11 @@ impl fmt::Display for LogFault<'_> {
             Self::OutOfPlace { name } => write!(f, "{name} is reported outside of the run"),
             Self::Repeated { name } => write!(f, "{name} is reported twice"),
             Self::Aborted { line } => write!(f, "the run gave up: {line}"),
-            Self::NoEnd { last: Some(last) } => write!(f, "the run did not end: nothing after {last}"),
-            Self::NoEnd { last: None } => write!(f, "the run did not end: no case was reported"),
+            Self::NoEnd { begun: Some(begun), .. } => {
+                write!(f, "the run did not end: {begun} began, and then nothing")
+            }
+            Self::NoEnd { last: Some(last), .. } => write!(f, "the run did not end: nothing after {last}"),
+            Self::NoEnd { last: None, .. } => write!(f, "the run did not end: no case was reported"),
             Self::Missing { announced, reported } => {
                 write!(f, "{announced} cases were announced, {reported} reported")
             }
@@ -85,6 +90,7 @@ impl core::error::Error for LogFault<'_> {}
 /// One line of a log, if it is one of ours.
 enum Line<'a> {
     Announced(u32),
+    Begun(&'a str),
     Passed(&'a str),
     Failed(&'a str, &'a str),
     Skipped(&'a str),
@@ -102,7 +108,7 @@ enum Line<'a> {
 /// use smpcall_conformance::{LogFault, check_log};
 ///
 /// let log = "boot...\nsmpcall conformance: 2 cases\nok p1_a\nskipped p1_b: needs 2 CPUs\n";
-/// assert_eq!(check_log(log), Err(LogFault::NoEnd { last: Some("p1_b") }));
+/// assert_eq!(check_log(log), Err(LogFault::NoEnd { last: Some("p1_b"), begun: None }));
 /// let log = format!("{log}smpcall conformance: end, 1 passed, 0 failed, 1 skipped\n");
 /// assert_eq!(check_log(&log).map(|summary| summary.passed), Ok(1));
 /// ```
@@ -111,13 +117,17 @@ pub fn check_log(log: &str) -> Result<Summary, LogFault<'_>> {
     let mut counted = Summary::default();
     let mut first_failed = None;
     let mut end = None;
-    let mut last = None;
+    let (mut last, mut begun) = (None, None);
     for (at, line) in lines(log) {
         let name = match line {
             Line::Announced(total) => match announced.replace(total) {
                 None => continue,
                 Some(_) => return Err(LogFault::AnnouncedTwice),
             },
+            Line::Begun(name) => {
+                begun = Some(name);
+                continue;
+            }
             Line::Aborted(line) => return Err(LogFault::Aborted { line }),
             Line::End(figures) => {
                 if end.replace(figures).is_some() {
@@ -146,9 +156,10 @@ pub fn check_log(log: &str) -> Result<Summary, LogFault<'_>> {
             return Err(LogFault::Repeated { name });
         }
         last = Some(name);
+        begun = None;
     }
     let announced = announced.ok_or(LogFault::NotAnnounced)?;
-    let end = end.ok_or(LogFault::NoEnd { last })?;
+    let end = end.ok_or(LogFault::NoEnd { last, begun })?;
     let reported = counted.reported();
     if reported != announced {
         return Err(LogFault::Missing { announced, reported });
@@ -173,7 +184,7 @@ fn is_said(figures: &str, counted: Summary) -> bool {
 fn name_of<'a>(line: &Line<'a>) -> Option<&'a str> {
     match line {
         Line::Passed(name) | Line::Failed(name, _) | Line::Skipped(name) => Some(name),
-        Line::Announced(_) | Line::Aborted(_) | Line::End(_) => None,
+        Line::Announced(_) | Line::Begun(_) | Line::Aborted(_) | Line::End(_) => None,
     }
 }
 
@@ -199,6 +210,7 @@ fn read(line: &str) -> Option<Line<'_>> {
         && name[1..].starts_with(|c: char| c.is_ascii_digit())
         && name.bytes().all(|b| b == b'_' || b.is_ascii_alphanumeric());
     match word {
+        "begin" if is_name => Some(Line::Begun(name)),
         "ok" if is_name => Some(Line::Passed(name)),
         "FAILED" if is_name => Some(Line::Failed(name, rest)),
         "skipped" if is_name => Some(Line::Skipped(name)),

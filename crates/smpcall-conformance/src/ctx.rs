@@ -4,9 +4,8 @@ use crate::idle::{Idle, Idled};
 use crate::memory::Full;
 use crate::rig::Rig;
 use crate::suite::{Suite, Verdict, fail};
-use crate::words::Count;
 use core::fmt::{Debug, Display};
-use smpcall::{Budget, Csd, Platform, Post, Sleep, Smp, WaitError};
+use smpcall::{Csd, Platform, Post, Smp, WaitError};
 
 /// The case is over for this CPU: it failed, here or elsewhere, or it is skipped. What and why is on record.
 #[must_use]
@@ -90,7 +89,7 @@ impl<R: Rig> Ctx<R> {
 /// Checks.
 impl<R: Rig> Ctx<R> {
     /// Ends the case where it is over elsewhere, so that what cannot succeed any more is not waited for.
-    fn unless_over(self) -> Done {
+    pub(crate) fn unless_over(self) -> Done {
         if self.verdict().is_over() { Err(Over(())) } else { Ok(()) }
     }
 
@@ -232,14 +231,31 @@ impl<R: Rig> Ctx<R> {
         self.wait_idle(done, what, Idle::step_asleep)
     }
 
+    /// As `until`, of a CPU that may not look at its queue before it is rung.
+    #[track_caller]
+    pub(crate) fn until_rung_at_rest(self, done: impl FnMut() -> bool, what: &'static str) -> Done {
+        self.verdict().checks.add(1);
+        self.wait_as(Idle::at_rest(self.rig()), done, what, Idle::step)
+    }
+
     #[track_caller]
     fn wait_idle(
         self,
+        done: impl FnMut() -> bool,
+        what: &'static str,
+        step: fn(&mut Idle, &R) -> Idled,
+    ) -> Done {
+        self.wait_as(Idle::new(self.rig()), done, what, step)
+    }
+
+    #[track_caller]
+    fn wait_as(
+        self,
+        mut idle: Idle,
         mut done: impl FnMut() -> bool,
         what: &'static str,
         step: fn(&mut Idle, &R) -> Idled,
     ) -> Done {
-        let mut idle = Idle::new(self.rig());
         while !done() {
             self.unless_over()?;
             if idle.is_over(self.rig(), 1) {
@@ -307,80 +323,5 @@ impl<R: Rig> Ctx<R> {
         self.unless_over()?;
         self.verdict().checks.add(1);
         self.smp().call(cpu, function).map_err(|error| self.fail("a waiting call", &error))
-    }
-}
-
-/// CPUs that do not look at their queues.
-impl<R: Rig> Ctx<R> {
-    /// Calls `body` with local interrupts off.
-    pub(crate) fn irqs_off<T>(self, body: impl FnOnce() -> T) -> T {
-        let platform = self.smp().platform();
-        let state = platform.irq_save();
-        let result = body();
-        platform.irq_restore(state);
-        result
-    }
-
-    /// Returns whether `held` calls `body` on this CPU, for [`Pairs::All`].
-    pub(crate) fn is_poster(self) -> bool {
-        self.cpu() & 1 == 0
-    }
-
-    /// On the first CPU of each pair calls `body` with the number of the second, which holds its queue meanwhile: it takes
-    /// no interrupt and does not flush. A CPU with no neighbour is both, and calls `body` with its own interrupts off.
-    #[track_caller]
-    pub(crate) fn held(self, pairs: Pairs, body: impl FnOnce(u32) -> Done) -> Done {
-        self.held_then(pairs, body, || Ok(()))
-    }
-
-    /// As `held`; then the second CPU of each pair calls `then`, before it looks at its queue.
-    #[track_caller]
-    pub(crate) fn held_then(
-        self,
-        pairs: Pairs,
-        body: impl FnOnce(u32) -> Done,
-        then: impl FnOnce() -> Done,
-    ) -> Done {
-        let holds = self.share_each(|_| [const { Count::new() }; 2])?;
-        let me = self.cpu();
-        if pairs == Pairs::First && me > 1 {
-            return Ok(());
-        }
-        let [held, done] = &holds[(me & !1) as usize];
-        if me ^ 1 >= self.cpus() {
-            return self.irqs_off(|| body(me).and_then(|()| then()));
-        }
-        if me & 1 == 1 {
-            return self.irqs_off(|| {
-                held.set(1);
-                self.spin(|| done.get() == 1, "the poster of the pair did not finish")?;
-                then()
-            });
-        }
-        self.until(|| held.get() == 1, "the other CPU of the pair did not come")?;
-        let outcome = body(me ^ 1);
-        done.set(1);
-        outcome
-    }
-
-    /// Looks at the queue once, as an idle loop would.
-    pub(crate) fn idle_once(self) {
-        if Idle::new(self.rig()).step(self.rig()) == Idled::DoorbellLost {
-            self.doorbell_lost();
-        }
-    }
-
-    /// Ends the polling that `poll_begin` began.
-    #[track_caller]
-    pub(crate) fn stop_polling(self) -> Done {
-        let stop = || {
-            let ready = self.smp().poll_end() == Sleep::Ready;
-            if !ready {
-                // What is left over is seen at the next look.
-                let _ = self.smp().flush(Budget::DEFAULT);
-            }
-            ready
-        };
-        self.spin(stop, "a CPU that polls has work without end")
     }
 }

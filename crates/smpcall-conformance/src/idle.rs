@@ -39,6 +39,11 @@ impl Idle {
         Self { steps: 0, may_flush: true, overdue_since_ns: None, began_ns }
     }
 
+    /// A CPU that is not to look at its queue before it is rung.
+    pub(crate) fn at_rest<R: Rig>(rig: &R) -> Self {
+        Self { may_flush: false, ..Self::new(rig) }
+    }
+
     /// Returns whether the wait has gone on for `patiences` times the platform's patience. Never, without a clock.
     pub(crate) fn is_over<R: Rig>(&self, rig: &R, patiences: u64) -> bool {
         let limit_ns = rig.patience_ns().saturating_mul(patiences);

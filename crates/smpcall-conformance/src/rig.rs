@@ -82,12 +82,18 @@ pub trait Rig: Sync + Sized + 'static {
         None
     }
 
+    /// Returns of how many panics the port has taken note so far ([`Platform::caught`]), if that is counted (P11).
+    fn caught(&self) -> Option<u64> {
+        None
+    }
+
     /// Returns how to begin to unwind, where there is unwinding: a function that panics, preferably without a message.
     fn unwind(&self) -> Option<fn() -> !> {
         None
     }
 
-    /// Raises an interrupt on this CPU whose handler calls `f`, and returns when it has returned. `false` if there is none.
+    /// Raises an interrupt on this CPU whose handler calls `f`, and returns when it has returned. `false` if there is none. As for
+    /// [`Self::nmi`], an errand that is lost is this method's failure.
     ///
     /// Context: thread, interrupts on.
     fn interrupt(&self, f: &(dyn Fn() + Sync)) -> bool {
@@ -97,6 +103,11 @@ pub trait Rig: Sync + Sized + 'static {
 
     /// Raises on this CPU what cannot be masked, an NMI or a signal, whose handler calls `f`, and returns when it has
     /// returned. `false` if there is none.
+    ///
+    /// It must bear to be called while a call of its own is under way on this CPU: a doorbell may interrupt between the setting
+    /// up of the errand and its delivery, and the function that it runs raises one of its own. One slot for each CPU is then
+    /// taken by the second. Either interrupts are off meanwhile, or the slot is put back. An errand that is lost, or runs twice,
+    /// is reported as a failure that names this method.
     ///
     /// Context: any; interrupts off and call context too.
     fn nmi(&self, f: &(dyn Fn() + Sync)) -> bool {

@@ -126,6 +126,9 @@ impl<R: Rig> Suite<R> {
         self.come_online();
         for (number, case) in self.selected() {
             let ctx = Ctx::new(self, number);
+            if leads {
+                reporter.begin(case.name);
+            }
             let ran = self.run_case(ctx, case);
             if leads {
                 self.report(ctx, case.name, ran, reporter);

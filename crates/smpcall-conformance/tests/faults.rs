@@ -3,7 +3,8 @@
 
 mod common;
 
-use common::port::{Fault, Setup, run};
+use common::faulty::Fault;
+use common::rig::{Setup, run};
 use smpcall_conformance::{LogFault, check_log};
 use std::time::Duration;
 
@@ -74,14 +75,16 @@ fn a_sleeper_that_nobody_wakes_is_found() {
 
 #[test]
 fn a_doorbell_of_many_that_is_lost_is_found() {
-    let setup = setup(Fault::ManyLoseOne);
-    let selects = |name: &str| name.starts_with("p7_many_sleepers");
-    fails(Setup { selects, ..setup }, "p7_many_sleepers_are_woken");
-    let selects = |name: &str| name.starts_with("p7_many_rings");
-    fails(Setup { selects, ..setup }, "p7_many_rings_who_does_not_look_once");
-    // Those who wait are held up by it as well: the suite's idle CPUs are woken by nothing else.
-    let selects = |name: &str| name.starts_with("p4_many_each") || name.starts_with("p10_many");
-    fails(Setup { selects, ..setup }, "p");
+    for fault in [Fault::ManyLoseFirst, Fault::ManyLoseLast] {
+        let setup = setup(fault);
+        let selects = |name: &str| name.starts_with("p7_many_sleepers");
+        fails(Setup { selects, ..setup }, "p7_many_sleepers_are_woken");
+        let selects = |name: &str| name.starts_with("p7_many_rings");
+        fails(Setup { selects, ..setup }, "p7_many_rings_who_does_not_look_once");
+        // Those who wait are held up by it as well: the suite's idle CPUs are woken by nothing else.
+        let selects = |name: &str| name.starts_with("p4_many_each") || name.starts_with("p10_many");
+        fails(Setup { selects, ..setup }, "p");
+    }
 }
 
 #[test]
@@ -135,4 +138,124 @@ fn too_little_memory_fails_cases_and_nothing_else() {
     let log = run(Setup { cpus: 2, ..setup(Fault::TooLittleMemory) });
     assert!(matches!(check_log(&log), Err(LogFault::Failed { .. })), "{log}");
     assert!(log.contains("the rig's memory is too small"), "{log}");
+}
+
+/// Runs the one case on a broken port, on threads that doorbells wake and on threads that they interrupt.
+#[track_caller]
+fn each_kind_fails(fault: Fault, case: &'static str, selects: fn(&str) -> bool) {
+    for interrupts in [false, true] {
+        fails(Setup { interrupts, selects, ..setup(fault) }, case);
+    }
+}
+
+#[test]
+fn duty_1_a_number_that_is_wrong_is_found() {
+    let case = "p1_duty1_a_thread_that_is_no_cpu_has_no_number";
+    each_kind_fails(Fault::OutsideIsCpu, case, |name| name.starts_with("p1_duty1_a_thread"));
+    let case = "p1_duty1_a_cpu_knows_its_number_in_every_context";
+    each_kind_fails(Fault::NoCpuInHandlers, case, |name| name.starts_with("p1_duty1_a_cpu"));
+}
+
+#[test]
+fn duty_2_interrupts_that_come_before_the_last_restore_are_found() {
+    let (case, selects) =
+        ("p9_duty2_interrupts_stay_off_until_the_last_restore", |name: &str| name.starts_with("p9_duty2"));
+    for fault in [Fault::ForgetsNesting, Fault::MasksNothing] {
+        fails(Setup { interrupts: true, selects, ..setup(fault) }, case);
+    }
+    // Where nothing interrupts, by the answer alone.
+    let selects = |name: &str| name.starts_with("p10_can_wait");
+    each_kind_fails(Fault::ForgetsNesting, "p10_can_wait_knows_of_interrupts", selects);
+}
+
+#[test]
+fn a_wrong_answer_about_waiting_is_found() {
+    for fault in [Fault::AlwaysWaits, Fault::NeverWaits] {
+        let selects = |name: &str| name.starts_with("p10_can_wait");
+        each_kind_fails(fault, "p10_can_wait_knows_of_interrupts", selects);
+    }
+}
+
+#[test]
+fn duty_3_a_doorbell_that_is_lost_when_merged_is_found() {
+    let selects = |name: &str| name.starts_with("p7_duty3");
+    // Where doorbells interrupt, the system merges them.
+    fails(Setup { selects, ..setup(Fault::LosesMerged) }, "p7_duty3_rings_that_merge_are_not_lost");
+    for every in [1, 2] {
+        each_kind_fails(Fault::DropsEvery(every), "p7_duty3_rings_that_merge_are_not_lost", selects);
+    }
+}
+
+#[test]
+fn duty_4_a_catch_that_is_none_is_found() {
+    let case = "p11_duty4_catch_calls_once_and_does_not_unwind";
+    for fault in [Fault::CatchCallsTwice, Fault::CatchCallsNobody] {
+        each_kind_fails(fault, case, |name| name.starts_with("p11_duty4"));
+    }
+    // To panic allocates, which a signal's handler must not: there is none on threads that doorbells interrupt.
+    fails(Setup { selects: |name| name.starts_with("p11_duty4"), ..setup(Fault::CatchUnwinds) }, case);
+}
+
+#[test]
+fn panics_that_nobody_notes_are_found() {
+    let case = "p11_a_panic_that_nobody_waits_for_stops_nobody";
+    let selects = |name: &str| name.starts_with("p11_a_panic_that");
+    fails(Setup { selects, ..setup(Fault::ForgetsCaught) }, case);
+}
+
+#[test]
+fn duty_5_a_wake_that_is_lost_is_found() {
+    let case = "p10_duty5_a_wake_before_the_park_is_kept";
+    for fault in [Fault::ForgetsWakes, Fault::LosesWakes] {
+        each_kind_fails(fault, case, |name| name.starts_with("p10_duty5_a_wake_before"));
+    }
+    let case = "p10_duty5_a_wake_ends_a_park_under_way";
+    each_kind_fails(Fault::LosesWakes, case, |name| name.starts_with("p10_duty5_a_wake_ends"));
+    let case = "p10_duty5_each_waiter_has_a_number_of_its_own";
+    each_kind_fails(Fault::SharesWaiters, case, |name| name.starts_with("p10_duty5_each"));
+}
+
+#[test]
+fn a_park_that_does_not_end_is_found() {
+    let selects = |name: &str| name.starts_with("p10_a_park_ends");
+    each_kind_fails(Fault::ParksForEver, "p10_a_park_ends_with_its_time", selects);
+    let selects = |name: &str| name.starts_with("p10_a_park_of");
+    let case = "p10_a_park_of_a_cpu_does_not_outlast_its_doorbell";
+    fails(Setup { selects, ..setup(Fault::ParksThroughRings) }, case);
+}
+
+#[test]
+fn a_clock_that_is_none_is_found() {
+    let (case, selects) =
+        ("p10_the_clock_does_not_step_back", |name: &str| name.starts_with("p10_the_clock"));
+    each_kind_fails(Fault::ClockStepsBack, case, selects);
+    // One CPU, since it looks often before it gives a clock up.
+    fails(Setup { cpus: 1, selects, ..setup(Fault::ClockStands) }, case);
+}
+
+#[test]
+fn a_nearest_that_nobody_named_is_found() {
+    let selects = |name: &str| name.starts_with("p4_nearest");
+    each_kind_fails(Fault::NearestIsItself, "p4_nearest_is_oneself_or_another_of_the_mask", selects);
+}
+
+/// Not the port, and so the failure must not point at it.
+#[test]
+fn an_errand_that_the_rig_loses_is_reported_by_its_name() {
+    let nmi = ["p1_duty1_a_cpu_knows", "p9_posted_from_an_nmi", "p9_many_are_posted_from_an_nmi"];
+    let interrupt = ["p1_duty1_a_cpu_knows", "p9_posted_from_an_interrupt", "p10_waiting_in_an_interrupt"];
+    for (fault, method, cases) in [
+        (Fault::LosesNmis, "Rig::nmi", nmi),
+        (Fault::RepeatsNmis, "Rig::nmi", nmi),
+        (Fault::LosesInterrupts, "Rig::interrupt", interrupt),
+    ] {
+        let selects =
+            |name: &str| name.contains("_nmi") || name.contains("_interrupt") || name.contains("duty1");
+        let log = run(Setup { cpus: 2, selects, ..setup(fault) });
+        for case in cases {
+            let named = format!(": runs of a function of {method} by its return: got ");
+            let failed = |line: &str| line.starts_with(&format!("FAILED {case}")) && line.contains(&named);
+            assert!(log.lines().any(failed), "{case} was to name {method}:\n{log}");
+        }
+    }
 }

@@ -54,6 +54,10 @@ impl<T: Trace> Rig for HostRig<T> {
         (self.counted)(self.machine.tracer())
     }
 
+    fn caught(&self) -> Option<u64> {
+        Some(self.machine.counts().panics)
+    }
+
     fn unwind(&self) -> Option<fn() -> !> {
         // Without the hook that would print a message.
         Some(|| std::panic::resume_unwind(Box::new("meant")))

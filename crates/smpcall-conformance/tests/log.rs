@@ -41,9 +41,19 @@ fn a_log_that_stops_anywhere_does_not_pass() {
         assert!(check_log(&GOOD[..at]).is_err(), "{:?}", &GOOD[..at]);
     }
     refused("", LogFault::NotAnnounced);
-    refused(&GOOD[..end], LogFault::NoEnd { last: Some("p13_d") });
+    refused(&GOOD[..end], LogFault::NoEnd { last: Some("p13_d"), begun: None });
     let announced = GOOD.find("ok p1_a").unwrap();
-    refused(&GOOD[..announced], LogFault::NoEnd { last: None });
+    refused(&GOOD[..announced], LogFault::NoEnd { last: None, begun: None });
+}
+
+#[test]
+fn the_case_in_which_a_log_stops_is_named() {
+    let log = GOOD.replace("ok p1_a", "begin p1_a\r\nok p1_a").replace("ok p10_c", "begin p10_c\r\nok p10_c");
+    assert!(check_log(&log).is_ok(), "what begins is not counted twice");
+    let ended = log.find("ok p10_c").unwrap();
+    let want = LogFault::NoEnd { last: Some("p2_b"), begun: Some("p10_c") };
+    refused(&log[..ended], want);
+    assert!(want.to_string().contains("p10_c began"), "{want}");
 }
 
 #[test]

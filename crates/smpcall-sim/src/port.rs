@@ -83,6 +83,7 @@ unsafe impl<const PARKS: bool, const COUNTS: bool> Platform for Virtual<PARKS, C
     }
 
     fn ring(&self, cpu: u32) {
+        assert!(engine().irqs_are_off(), "a ring without the irq guard");
         send(cpu, Fate::Arrives);
         engine().rung(cpu as usize);
     }
@@ -112,11 +113,13 @@ unsafe impl<const PARKS: bool, const COUNTS: bool> Platform for Virtual<PARKS, C
     }
 
     fn caught(&self, panic: Self::Panic) {
+        assert!(engine().irqs_are_off(), "a panic is told of outside of call context");
         drop(panic);
         engine().log(What::Caught);
     }
 
     fn gather(&self) {
+        assert!(engine().irqs_are_off(), "a poster is given time with interrupts on");
         engine().point(PORT);
     }
 
@@ -125,6 +128,7 @@ unsafe impl<const PARKS: bool, const COUNTS: bool> Platform for Virtual<PARKS, C
     }
 
     fn pause(&self, backoff: &Backoff) -> Pause {
+        assert!(engine().can_wait(), "a pause with interrupts off");
         if backoff.rounds >= MANNERS.get().parks_after {
             return Pause::Park;
         }
@@ -138,11 +142,13 @@ unsafe impl<const PARKS: bool, const COUNTS: bool> Platform for Virtual<PARKS, C
 
     fn park(&self, _waiter: Option<u16>, timeout_ns: u64) {
         let engine = engine();
+        assert!(engine.can_wait(), "a park with interrupts off");
         engine.park(engine.now_ns().saturating_add(timeout_ns.max(1)));
     }
 
     fn wake(&self, waiter: u16) {
         let engine = engine();
+        assert!(engine.irqs_are_off(), "a wake outside of call context and without the irq guard");
         engine.point(PORT);
         engine.publish();
         engine.log(What::Wakes(waiter.into()));
@@ -163,6 +169,7 @@ unsafe impl<const PARKS: bool, const COUNTS: bool> Platform for Virtual<PARKS, C
     }
 
     fn stalled(&self, stall: &Stall) {
+        assert!(engine().can_wait(), "a stall is told of with interrupts off");
         engine().log(What::Stalled { target: stall.target });
     }
 }

@@ -123,12 +123,12 @@ pub(super) fn p9_a_detached_call_from_anywhere<R: Rig>(ctx: Ctx<R>) -> Done {
     answered()?;
     ctx.post(target, inside)?;
     answered()?;
-    if ctx.rig().interrupt(&post) {
+    if ctx.interrupt(&post) {
         answered()?;
     }
-    if ctx.rig().nmi(&post) {
+    if ctx.nmi(&post) {
         answered()?;
-        ctx.irqs_off(|| ctx.rig().nmi(&post));
+        ctx.irqs_off(|| ctx.nmi(&post));
         answered()?;
     }
     Ok(())

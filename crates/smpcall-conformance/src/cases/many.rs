@@ -4,7 +4,7 @@ use crate::ctx::{Ctx, Done, Over, Pairs};
 use crate::memory::Full;
 use crate::rig::Rig;
 use crate::words::{Count, Plain};
-use smpcall::{CPUS_MAX, CallError, CpuMask, CpuSet, ManyError, Reached, To};
+use smpcall::{CPUS_MAX, CallError, CpuMask, CpuSet, ManyError, Platform, Reached, To};
 
 /// Room for a word's worth of CPUs more than any machine has.
 pub(super) type Set = CpuSet<{ CPUS_MAX / usize::BITS as usize + 1 }>;
@@ -281,6 +281,13 @@ pub(super) fn p4_nearest_is_oneself_or_another_of_the_mask<R: Rig>(ctx: Ctx<R>) 
             let there = nearest(&others).is_ok_and(|cpu| others.contains(cpu));
             ctx.check(there, "the nearest of the others is one of them")?;
         }
+        // The core does not take the port's word for it.
+        let given = |cpu: &u32| *cpu < ctx.cpus() && (cpu ^ me) & 1 == 1;
+        let known =
+            || smp.platform().nearest(me, &mut (0..ctx.cpus()).filter(given)).is_none_or(|cpu| given(&cpu));
+        ctx.check(known() && ctx.irqs_off(known), "the port's nearest is one of those that it was given")?;
+        let nobody = smp.platform().nearest(me, &mut core::iter::empty());
+        ctx.same(nobody, None, "the port's nearest of nobody")?;
     }
     ctx.barrier()
 }

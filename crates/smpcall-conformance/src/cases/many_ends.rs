@@ -176,16 +176,15 @@ pub(super) fn p9_many_are_posted_from_an_nmi<R: Rig>(ctx: Ctx<R>) -> Done {
         }
     };
     // One that comes in while a multicast's function runs, on the way in to the slots.
-    let interrupted =
-        move || ctx.note(ctx.rig().nmi(&post), "there is an NMI in thread context, but none here");
+    let interrupted = move || ctx.note(ctx.nmi(&post), "there is an NMI in thread context, but none here");
     for round in 1..=ctx.rounds().min(20) {
         sum.begin(round);
         accepted.set(0);
         let mut came = true;
         let try_it = || {
             came = match round % 3 {
-                0 => ctx.rig().nmi(&post),
-                1 => ctx.irqs_off(|| ctx.rig().nmi(&post)),
+                0 => ctx.nmi(&post),
+                1 => ctx.irqs_off(|| ctx.nmi(&post)),
                 _ => ctx.smp().call(me, interrupted).is_ok(),
             };
             !came || accepted.get() == 1

@@ -76,7 +76,7 @@ pub(super) fn p9_posted_from_an_interrupt<R: Rig>(ctx: Ctx<R>) -> Done {
     let csd = ctx.csd(move || _ = ran.add(1))?;
     for round in 1..=ctx.rounds().min(20) {
         let post = || ctx.note_same(ctx.smp().post(target, csd), Ok(()), "a post from an interrupt");
-        if !ctx.rig().interrupt(&post) {
+        if !ctx.interrupt(&post) {
             return Err(ctx.skip("there is no interrupt to post from"));
         }
         ctx.until(|| ran.get() == round, "a post from an interrupt was not answered")?;
@@ -92,13 +92,13 @@ pub(super) fn p9_posted_from_an_nmi<R: Rig>(ctx: Ctx<R>) -> Done {
     let post = move || ctx.note_same(ctx.smp().post(target, csd), Ok(()), "a post from an NMI");
     // One that comes in while a function runs, interrupts off.
     let interrupted = ctx.csd(move || {
-        ctx.note(ctx.rig().nmi(&post), "there is an NMI in thread context, but none in a function");
+        ctx.note(ctx.nmi(&post), "there is an NMI in thread context, but none in a function");
         ran[1].add(1);
     })?;
     for round in 1..=ctx.rounds().min(20) {
         let came = match round % 3 {
-            0 => ctx.rig().nmi(&post),
-            1 => ctx.irqs_off(|| ctx.rig().nmi(&post)),
+            0 => ctx.nmi(&post),
+            1 => ctx.irqs_off(|| ctx.nmi(&post)),
             _ => {
                 ctx.post(target, interrupted)?;
                 true
@@ -119,5 +119,5 @@ pub(super) fn p10_waiting_in_an_interrupt_is_refused<R: Rig>(ctx: Ctx<R>) -> Don
         let refused = ctx.smp().call(target, || ());
         ctx.note_same(refused, Err(CallError::WouldDeadlock), "a call from an interrupt");
     };
-    if ctx.rig().interrupt(&handler) { Ok(()) } else { Err(ctx.skip("there is no interrupt to wait in")) }
+    if ctx.interrupt(&handler) { Ok(()) } else { Err(ctx.skip("there is no interrupt to wait in")) }
 }

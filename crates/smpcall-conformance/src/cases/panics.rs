@@ -25,6 +25,9 @@ pub(super) fn p11_a_panic_comes_back_to_the_waiting_caller<R: Rig>(ctx: Ctx<R>) 
 
 pub(super) fn p11_a_panic_that_nobody_waits_for_stops_nobody<R: Rig>(ctx: Ctx<R>) -> Done {
     let unwind = unwind(ctx)?;
+    // Of all CPUs: the others are in this case as well.
+    let before = ctx.rig().caught();
+    ctx.barrier()?;
     let (tried, ran) = (ctx.place(Count::new())?, ctx.place(Count::new())?);
     let bad = ctx.csd(move || {
         tried.add(1);
@@ -39,7 +42,11 @@ pub(super) fn p11_a_panic_that_nobody_waits_for_stops_nobody<R: Rig>(ctx: Ctx<R>
         ctx.wait(bad)?;
         ctx.check(!bad.is_pending(), "free after a panic in its function")?;
     }
-    Ok(())
+    ctx.barrier()?;
+    let caught = ctx.rig().caught().zip(before).map(|(caught, before)| caught.wrapping_sub(before));
+    let want = u64::from(ctx.rounds().min(20) * ctx.cpus());
+    ctx.check(caught.is_none_or(|caught| caught == want), "a panic that the port took no note of")?;
+    ctx.barrier()
 }
 
 pub(super) fn p11_a_self_call_that_panics_leaves_call_context<R: Rig>(ctx: Ctx<R>) -> Done {

@@ -104,12 +104,16 @@ fn none_too_many(log: &Log<'_>) -> Option<Violation> {
     for (at, event) in log.history.iter().enumerate() {
         let here = &mut targets[event.thread];
         match &event.what {
-            What::Ring { to, guarded, .. } => {
+            What::Ring { guarded: false, .. } => {
+                let by = under_way[event.thread].last().map_or(0, |op| log.ops[*op].number);
+                return log.broken(P7, at, format!("op {by} rings without the irq guard"));
+            }
+            What::Ring { to, .. } => {
                 let by = under_way[event.thread].last().map(|op| &log.ops[*op]);
                 let strict =
                     by.filter(|op| !waits(op.act) && op.level == event.level && *to as usize != event.thread);
                 if let Some(op) = strict {
-                    let broken = ring(log, at, op, &mut targets[*to as usize], *guarded);
+                    let broken = ring(log, at, op, &mut targets[*to as usize]);
                     if broken.is_some() {
                         return broken;
                     }
@@ -151,12 +155,9 @@ fn may_be_hurried(log: &Log<'_>, at: usize, lazy: &OpSeen<'_>) -> bool {
     })
 }
 
-fn ring(log: &Log<'_>, at: usize, by: &OpSeen<'_>, to: &mut Target, guarded: bool) -> Option<Violation> {
+fn ring(log: &Log<'_>, at: usize, by: &OpSeen<'_>, to: &mut Target) -> Option<Violation> {
     let who = || format!("op {} ({})", by.number, by.act);
     let after = |since: Option<usize>| since.is_some_and(|since| by.begin > since);
-    if !guarded {
-        return log.broken(P7, at, format!("{} rings without the irq guard", who()));
-    }
     if is_lazy(by) && !may_be_hurried(log, at, by) {
         return log.broken(P7, at, format!("{} rings, and nobody is in a hurry", who()));
     }
