@@ -25,6 +25,28 @@ use crate::trace::Event;
 /// 4. [`catch`](Self::catch) calls its function once, and does not unwind.
 /// 5. After [`wake`](Self::wake), a [`park`](Self::park) of the same waiter that is under way or begins later returns.
 ///    `wake` may come after the call that it is for has returned, and must not touch anything that ends with it.
+///
+/// # How it is checked
+///
+/// The conformance suite has a case for each duty, `duty1` to `duty5` in its name, and for most of what the methods ask. What no
+/// run from outside can see is the port's to argue, in the `SAFETY:` line of its implementation:
+///
+/// - 1: a thread that migrates between [`current_cpu`](Self::current_cpu) and the use of its answer. Two threads that are one
+///   CPU are found only while both take part.
+/// - 2: a handler that would have come, and was late. What does come in is found.
+/// - 3: a flush that misses what was written before a merged ring: on most machines nothing shows it. "Finite time" is what the
+///   rig calls its patience.
+/// - 4: a function called a second time only when it panics.
+/// - 5: a `wake` that touches what is gone; an address sanitizer sees it, or nobody.
+/// - [`can_wait`](Self::can_wait) in an NMI, or in a signal's handler: not every port can know of these.
+/// - [`ring`](Self::ring), [`wake`](Self::wake), [`trace`](Self::trace), [`caught`](Self::caught) that wait, post or allocate: a
+///   deadlock, should it happen in the run.
+/// - [`nearest`](Self::nearest) that is not near, [`gather`](Self::gather), [`looks_first`](Self::looks_first),
+///   [`relax`](Self::relax) and [`prefetch_write`](Self::prefetch_write): only times tell.
+/// - A clock that steps back between CPUs: a wait reads its own CPU's.
+/// - [`stalled`](Self::stalled), [`unstuck`](Self::unstuck), [`overdue`](Self::overdue), [`stop`](Self::stop): what a port makes of
+///   a report is its own; one that panics ends the run.
+/// - [`run_foreign`](Self::run_foreign) and [`take_entry`](Self::take_entry): the suite posts no foreign entries.
 pub unsafe trait Platform {
     /// What `irq_save` hands to `irq_restore`.
     type IrqState;
