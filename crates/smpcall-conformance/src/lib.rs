@@ -50,7 +50,7 @@
 //!     fn smp(&self) -> &'static Smp<MyPort, [PerCpu; CPUS]> { &SMP }
 //!     fn memory(&self) -> &'static mut [MaybeUninit<u8>] { MEMORY.take().expect("one run") }
 //!     fn rounds(&self) -> u32 { 10 }
-//!     // How long a lost doorbell is waited for. Ten seconds unless you say otherwise, in each case that meets it.
+//!     // How long a case waits in vain, and every case does that a lost doorbell holds up: 10 s unless you say otherwise.
 //!     fn patience_ns(&self) -> u64 { 1_000_000_000 }
 //!     // While the port is new, its duties alone; then leave this out.
 //!     fn selects(&self, name: &str) -> bool { name.contains("_duty") || name.starts_with("p7_") }

@@ -29,6 +29,29 @@ use crate::trace::Event;
 /// 6. [`ring`](Self::ring), [`ring_many`](Self::ring_many), [`wake`](Self::wake), [`caught`](Self::caught), [`trace`](Self::trace),
 ///    [`stalled`](Self::stalled) and [`unstuck`](Self::unstuck) do not unwind: they are called between a push and its end. A port that
 ///    calls code of its users' there catches what that throws.
+///
+/// # How it is checked
+///
+/// The conformance suite has a case for each duty, `duty1` to `duty5` in its name, and for most of what the methods ask. What no
+/// run from outside can see is the port's to argue, in the `SAFETY:` line of its implementation:
+///
+/// - 1: a thread that migrates between [`current_cpu`](Self::current_cpu) and the use of its answer. Two threads that are one
+///   CPU are found only while both take part.
+/// - 2: a handler that would have come, and was late. What does come in is found.
+/// - 3: a flush that misses what was written before a merged ring: on most machines nothing shows it. "Finite time" is what the
+///   rig calls its patience.
+/// - 4: a function called a second time only when it panics.
+/// - 5: a `wake` that touches what is gone; an address sanitizer sees it, or nobody.
+/// - 6: what would unwind. The core ends the process where a frame could not be left.
+/// - [`can_wait`](Self::can_wait) in an NMI, or in a signal's handler: not every port can know of these.
+/// - [`ring`](Self::ring), [`wake`](Self::wake), [`trace`](Self::trace), [`caught`](Self::caught) that wait, post or allocate: a
+///   deadlock, should it happen in the run.
+/// - [`nearest`](Self::nearest) that is not near, [`gather`](Self::gather), [`looks_first`](Self::looks_first),
+///   [`relax`](Self::relax) and [`prefetch_write`](Self::prefetch_write): only times tell.
+/// - A clock that steps back between CPUs: a wait reads its own CPU's.
+/// - [`stalled`](Self::stalled), [`unstuck`](Self::unstuck), [`overdue`](Self::overdue), [`stop`](Self::stop): what a port makes of
+///   a report is its own; one that panics ends the run.
+/// - [`run_foreign`](Self::run_foreign) and [`take_entry`](Self::take_entry): the suite posts no foreign entries.
 pub unsafe trait Platform {
     /// What `irq_save` hands to `irq_restore`.
     type IrqState;

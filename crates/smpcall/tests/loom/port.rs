@@ -18,7 +18,7 @@ const CPUS: usize = 2;
 
 loom::thread_local! {
     static CPU: Cell<Option<u32>> = Cell::new(None);
-    /// How deep the irq guard is held. There are no interrupts; it is what the core owes its port.
+    /// How deep the irq guard is held.
     static GUARDS: Cell<u32> = Cell::new(0);
 }
 
@@ -124,8 +124,7 @@ impl Latch {
     }
 }
 
-/// CPUs whose doorbell is a latch and whose callers spin; or, with `PARKS`, a blocking one, on which callers sleep too,
-/// for as long as it takes: a wake-up that is lost is a deadlock, which loom reports.
+/// CPUs whose doorbell is a latch, and callers spin; with `PARKS`, a bell, and they sleep: a lost wake-up is a deadlock.
 pub(crate) struct Port<const PARKS: bool, const N: usize = CPUS> {
     latches: [Latch; N],
     /// Those of the CPUs; the last is that of the one thread that is no CPU.
@@ -472,7 +471,7 @@ pub(crate) fn model_parking_within(
     check(preemptions, body);
 }
 
-/// As [`model_parking_within`], of a machine of two groups: from four CPUs on, multicasts are relayed under loom.
+/// As [`model_parking_within`], of two groups: from four CPUs on, multicasts are relayed under loom.
 pub(crate) fn model_of_groups(
     preemptions: usize,
     body: impl Fn(&'static Machine<true, 4>) + Send + Sync + 'static,
