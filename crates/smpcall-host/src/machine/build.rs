@@ -129,8 +129,8 @@ impl<T: Trace> Builder<T> {
     /// then, and sleep when they have nothing to do, unless told. On two cores that others used as well, with two CPUs and one
     /// caller, a [`call_many`](smpcall::Smp::call_many) to both after a pause took 0.5 of the time that it took with CPUs that
     /// were pinned and polled, and 0.8 of that with pinned ones that slept (medians of five runs); back to back 1.1 and 0.5, and
-    /// at the 90th percentile 0.2 and 0.45. Where all callers are CPUs themselves, as in a thread-per-core program, own (or let attach) as
-    /// many as there are cores, and pin them: [`Cores::Spread`], [`Idle::PollThenSleep`].
+    /// at the 90th percentile 0.2 and 0.45. Where all callers are CPUs themselves, as in a thread-per-core program, own (or let
+    /// attach) as many as there are cores, and pin them: [`Cores::Spread`], [`Idle::PollThenSleep`].
     ///
     /// More for functions that block: see [`Machine`].
     pub fn owned(mut self, cpus: usize) -> Self {
