@@ -5,9 +5,7 @@ use crate::machine::Machine;
 use crate::pin_this_thread;
 use crate::trace::Trace;
 use smpcall::{Budget, Flushed, HotplugError, Platform, Sleep};
-use std::cell::Cell;
 use std::marker::PhantomData;
-use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::Duration;
 
 /// Why a thread could not become a CPU.
@@ -57,14 +55,8 @@ impl std::error::Error for AttachError {}
 pub struct Attached<'m, T: Trace = ()> {
     machine: &'m Machine<T>,
     cpu: u32,
-    /// How many polls found nothing.
-    in_vain: Cell<u8>,
     not_send: PhantomData<*const ()>,
 }
-
-// As its machine; besides that it holds a counter, which is right at any moment.
-impl<T: Trace> UnwindSafe for Attached<'_, T> {}
-impl<T: Trace> RefUnwindSafe for Attached<'_, T> {}
 
 impl<'m, T: Trace> Attached<'m, T> {
     pub(crate) fn new(machine: &'m Machine<T>, cpu: u32, core: Option<usize>) -> Result<Self, AttachError> {
@@ -82,7 +74,7 @@ impl<'m, T: Trace> Attached<'m, T> {
         here::set(Here { machine: machine.platform().id(), cpu, core });
         here::serve(Some(machine.served()));
         match machine.pinned().online() {
-            Ok(()) => Ok(Self { machine, cpu, in_vain: Cell::new(0), not_send: PhantomData }),
+            Ok(()) => Ok(Self { machine, cpu, not_send: PhantomData }),
             Err(error) => {
                 here::clear();
                 machine.seats().give_back(cpu);
@@ -101,12 +93,9 @@ impl<'m, T: Trace> Attached<'m, T> {
     pub fn poll(&self, budget: Budget) -> Flushed {
         let flushed = self.machine.flush(budget);
         self.machine.run_blocking();
-        if flushed == Flushed::All(0) {
-            self.in_vain.set(self.in_vain.get().wrapping_add(1));
-            if self.in_vain.get() == 0 {
-                // It may have been moved: who calls it is to know, or would sleep for it where spinning is right.
-                self.machine.platform().show_core(self.cpu);
-            }
+        if flushed == Flushed::All(0) && here::polled_in_vain() {
+            // It may have been moved: who calls it is to know, or would sleep for it where spinning is right.
+            self.machine.platform().show_core(self.cpu);
         }
         flushed
     }

@@ -52,6 +52,7 @@ thread_local! {
     static SERVED: RefCell<Option<Weak<dyn Served>>> = const { RefCell::new(None) };
     static HERE: Cell<Here> = const { Cell::new(NOWHERE) };
     static IRQ_OFF: Cell<u32> = const { Cell::new(0) };
+    static POLLED_IN_VAIN: Cell<u8> = const { Cell::new(0) };
 }
 
 pub(crate) fn here() -> Here {
@@ -117,6 +118,12 @@ pub(crate) fn look() -> u32 {
     let core = u32::try_from(sched_getcpu()).unwrap_or(NO_CORE);
     HERE.set(Here { core, ..HERE.get() });
     core
+}
+
+/// The thread has looked at its queue and found nothing; returns whether it is time to look where it is, too.
+pub(crate) fn polled_in_vain() -> bool {
+    POLLED_IN_VAIN.set(POLLED_IN_VAIN.get().wrapping_add(1));
+    POLLED_IN_VAIN.get() == 0
 }
 
 /// Switches the thread's soft interrupts off; nests.

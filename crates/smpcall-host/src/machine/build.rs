@@ -127,11 +127,11 @@ impl<T: Trace> Builder<T> {
     /// How many: at most one less than [the process may use cores](crate::process_cores), if threads that are no CPUs call them;
     /// then each CPU has a core, and one is left for the callers. With as many CPUs as cores a caller always shares one with a
     /// CPU, which cannot answer before the caller sleeps, nor the caller go on while the CPU polls; so the CPUs are not pinned
-    /// then, and sleep when they have nothing to do, unless told. On two cores, two CPUs and one caller, a
-    /// [`call_many`](smpcall::Smp::call_many) to both after a pause took 0.37 of the time that it took with CPUs that were pinned and
-    /// polled, and 0.45 of that with pinned ones that slept (medians of four runs; back to back 1.4 and 0.45, and at the 90th
-    /// percentile 0.25 and 0.4). Where all callers are CPUs themselves, as in a thread-per-core program, own (or let attach) as
-    /// many as there are cores, and pin them: [`Cores::Spread`], [`Idle::PollThenSleep`].
+    /// then, and sleep when they have nothing to do, unless told. On two cores that others used as well, with two CPUs and one
+    /// caller, a [`call_many`](smpcall::Smp::call_many) to both after a pause took 0.5 of the time that it took with CPUs that
+    /// were pinned and polled, and 0.8 of that with pinned ones that slept (medians of five runs); back to back 1.1 and 0.5, and
+    /// at the 90th percentile 0.2 and 0.45. Where all callers are CPUs themselves, as in a thread-per-core program, own (or let
+    /// attach) as many as there are cores, and pin them: [`Cores::Spread`], [`Idle::PollThenSleep`].
     ///
     /// More for functions that block: see [`Machine`].
     pub fn owned(mut self, cpus: usize) -> Self {

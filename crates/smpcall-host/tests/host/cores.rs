@@ -1,7 +1,7 @@
 //! Callers and targets on the same core, whoever put them there: found by where they run, not by what was once set.
 
 use crate::site::{Flag, Site, bounded, eventually};
-use smpcall_host::smpcall::Platform;
+use smpcall_host::smpcall::{Budget, Platform};
 use smpcall_host::{Cores, Idle, Machine, allowed_cores, pin_this_thread, process_cores, unpin_this_thread};
 use std::thread;
 
@@ -76,6 +76,41 @@ fn an_attached_thread_that_was_pinned_by_hand_is_found_too() {
     thread::scope(|scope| {
         scope.spawn(serves);
         scope.spawn(calls);
+    });
+}
+
+#[test]
+fn an_attached_thread_that_polls_says_now_and_then_where_it_is() {
+    let _bounded = bounded();
+    let all = process_cores();
+    let (first, last) = (all[0], all[all.len() - 1]);
+    let site = Site::new(Machine::builder().owned(1).attachable(1).cores(Cores::These(vec![first])));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            pin_this_thread(last).unwrap();
+            let here = site.attach(1).unwrap();
+            here.poll_begin();
+            // From a thread on the first core: does it take it that CPU 1 is there?
+            let is_beside = || {
+                let calls = || {
+                    assert_eq!(site.call(1, || 1), Ok(1));
+                    site.platform().looks_first(1) == 0
+                };
+                let pinned = || pin_this_thread(first).map(|()| (0..100).any(|_| calls())).unwrap();
+                thread::scope(|scope| {
+                    let caller = scope.spawn(pinned);
+                    while !caller.is_finished() {
+                        let _ = here.poll(Budget::DEFAULT);
+                        thread::yield_now();
+                    }
+                    caller.join().unwrap()
+                })
+            };
+            assert!(first == last || !is_beside());
+            pin_this_thread(first).unwrap();
+            // It never sleeps, and tells it all the same.
+            while !is_beside() {}
+        });
     });
 }
 
