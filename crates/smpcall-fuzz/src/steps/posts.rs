@@ -40,8 +40,9 @@ pub(super) fn perform(world: &'static World, step: &'static Step) {
                 drop(csd);
             }
         }
-        Kind::Wait => with_csd!(there, csd => { let _ = machine.wait(csd); }),
-        Kind::WaitUntil => {
+        // With two machines it may be queued on the other one, on which it must be waited for: here for a while only.
+        Kind::Wait if world.machines.len() == 1 => with_csd!(there, csd => { let _ = machine.wait(csd); }),
+        Kind::Wait | Kind::WaitUntil => {
             let until_ns = machine.platform().now_ns() + u64::from(step.us) * 1_000;
             with_csd!(there, csd => { let _ = machine.wait_until(csd, until_ns); });
         }
