@@ -32,11 +32,11 @@ pub struct Less {
 impl Less {
     /// The program of a seed, without what is left out.
     pub fn of(&self, seed: u64) -> Program {
-        let mut program = Program::draw(seed);
+        let only = |what: &str| self.only.as_ref().is_none_or(|only| only.has(what));
+        let mut program = Program::draw(seed, &|kind| only(kind) && !self.without.has(kind));
         program.retain(&mut |part| {
             let whole = part.what == "thread";
-            let only = self.only.as_ref().is_none_or(|only| whole || only.has(part.what));
-            only && !self.without.has(part.what) && !self.cut.has(*part.id)
+            (whole || only(part.what)) && !self.without.has(part.what) && !self.cut.has(*part.id)
         });
         program
     }

@@ -21,6 +21,9 @@ pub enum Uses {
     Aside,
 }
 
+/// Says by its name whether a kind is wanted.
+pub(crate) type Wanted<'a> = dyn Fn(&str) -> bool + 'a;
+
 /// Where a step is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -79,8 +82,8 @@ kinds! {
     Cancel "cancel" [3, 2, 1] [Csd] "Cancels a csd's run.";
     DropCsd "drop-csd" [1, 2, 1] [Csd] "Gives up a counted csd.";
     Detached "post-detached" [5, 3, 1] [Machine, Cpu, Body] "Has a function run, and keeps nothing for it.";
-    Call "call" [12, 4, 0] [Machine, Cpu, Body] "Calls, and waits.";
-    CallBlocking "call-blocking" [12, 4, 0] [Machine, Cpu, Body] "Calls a function that may block, and waits.";
+    Call "call" [12, 4, 0] [Machine, Cpu, Time, Body] "Calls, and waits.";
+    CallBlocking "call-blocking" [12, 4, 0] [Machine, Cpu, Time, Body] "Calls a function that may block, and waits.";
     CallMany "call-many" [5, 2, 0] [Machine, To, Mask, Body, Aside] "Calls several, and waits.";
     CallManyIdle "call-many-idle" [2, 1, 0] [Machine, To, Mask, Body, Aside] "Calls those that are idle.";
     PostMany "post-many" [4, 2, 1] [Machine, To, Mask, Body, Aside] "Calls several, and does not wait.";
@@ -102,9 +105,13 @@ impl Kind {
         Self::ALL.iter().map(|kind| kind.name())
     }
 
-    pub(crate) fn draw(rng: &mut fastrand::Rng, place: Place) -> Self {
-        let weight = |kind: Self| kind.weights()[place as usize];
+    /// Draws one of those that are wanted; a nap if there is none for that place.
+    pub(crate) fn draw(rng: &mut fastrand::Rng, place: Place, wanted: &Wanted<'_>) -> Self {
+        let weight = |kind: Self| if wanted(kind.name()) { kind.weights()[place as usize] } else { 0 };
         let total: u32 = Self::ALL.iter().map(|kind| weight(*kind)).sum();
+        if total == 0 {
+            return Self::Nap;
+        }
         let mut drawn = rng.u32(..total);
         for kind in Self::ALL {
             match drawn.checked_sub(weight(*kind)) {

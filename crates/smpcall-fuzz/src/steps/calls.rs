@@ -8,18 +8,32 @@ use crate::program::{Step, Whom};
 use crate::world::{Host, World};
 use smpcall_host::smpcall::{CallError, CpuSet, ManyError, Reached, To};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
 
 /// What a function leaves in its caller's frame.
 const WROTE: u64 = 0x5eed_5eed_5eed_5eed;
 
 pub(super) fn perform(world: &'static World, step: &'static Step) {
     let (at, machine) = world.machine_of(step.machine);
+    await_target(world, machine, step);
     match step.kind {
         Kind::CallMany | Kind::CallManyIdle => call_many(world, machine, step),
         Kind::PostMany => post_many(world, machine, step),
         // By half of the calls a function goes that fits the room which a target has for one.
         Kind::Call if step.us % 2 == 1 && step.body.captured.is_none() => small(world, at, step),
         _ => call(world, at, step),
+    }
+}
+
+/// A thread that is no CPU, and holds nobody up, waits for a while for its target to be there.
+fn await_target(world: &World, machine: &Host, step: &Step) {
+    let until = Instant::now() + Duration::from_micros(step.us.into());
+    while step.cpu < machine.cpus_len()
+        && !machine.is_online_racy(step.cpu)
+        && world.here().is_none()
+        && Instant::now() < until
+    {
+        std::thread::yield_now();
     }
 }
 
