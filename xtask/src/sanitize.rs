@@ -110,7 +110,8 @@ impl Tool {
         for symbolizer in SYMBOLIZERS.into_iter().filter(|path| Path::new(path).exists()) {
             cmd = cmd.env("ASAN_SYMBOLIZER_PATH", symbolizer).env("TSAN_SYMBOLIZER_PATH", symbolizer);
         }
-        cmd = cmd.args("-- hunt");
+        // A process that has found a fault ends with its threads under way.
+        cmd = cmd.env("TSAN_OPTIONS", "halt_on_error=1 report_thread_leaks=0").args("-- hunt");
         for word in words {
             cmd = cmd.arg(word);
         }

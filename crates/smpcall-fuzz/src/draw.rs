@@ -99,7 +99,7 @@ impl Draw<'_> {
     }
 
     fn csd(&mut self, at: usize) -> CsdSpec {
-        let held = if at % 2 == 0 { Held::Static } else { Held::Counted };
+        let held = if at.is_multiple_of(2) { Held::Static } else { Held::Counted };
         let mut body = self.body(2);
         body.result = None;
         if held == Held::Static {

@@ -21,7 +21,7 @@
 //! | P2 | after a Busy, a run has seen what was written before the post (unless a run was cancelled or refused) |
 //! | P4 | what a function wrote into its caller's frame, and its result |
 //! | P10 | a program ends: each waits only for CPUs whose threads serve until all others are done |
-//! | P11 | what a function holds, its result and its panic's payload are dropped once; a counted csd is given back |
+//! | P11 | what a function holds, its result and its panic's payload are dropped once; a counted csd is given back; no thread stops being a CPU under a frame of that CPU |
 //! | panics | each that is not drawn, and not one that the documentation names, and each that ends the process |
 //!
 //! A listener that acts does what its documentation says it must not: then only memory is judged, and the process may end.

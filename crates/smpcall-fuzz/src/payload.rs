@@ -4,6 +4,7 @@ use crate::judge;
 use crate::program::{Body, Drops, Panic};
 use crate::steps;
 use crate::world::World;
+use std::cell::RefCell;
 use std::panic::panic_any;
 
 /// Does what was drawn when it is dropped. The box is there to be freed: a second time is a fault that a sanitizer sees.
@@ -48,8 +49,41 @@ pub(crate) struct Returned {
     payload: Option<Payload>,
 }
 
+thread_local! {
+    static FRAMES: RefCell<Vec<(usize, u32)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A frame of the library's is under what the thread does now, in which it is a certain CPU; until this is dropped.
+pub(crate) struct Frame(Option<()>);
+
+impl Frame {
+    pub(crate) fn new(world: &World) -> Self {
+        let cpu = world.here();
+        Self(cpu.and_then(|cpu| FRAMES.try_with(|frames| frames.borrow_mut().push(cpu)).ok()))
+    }
+
+    /// Whether there is one of that CPU.
+    pub(crate) fn is_under(cpu: (usize, u32)) -> bool {
+        FRAMES.try_with(|frames| frames.borrow().contains(&cpu)).unwrap_or(false)
+    }
+}
+
+impl Drop for Frame {
+    fn drop(&mut self) {
+        if self.0.is_some() {
+            let _ = FRAMES.try_with(|frames| frames.borrow_mut().pop());
+        }
+    }
+}
+
 /// Does what a function does.
 pub(crate) fn act(world: &'static World, id: u32, body: &'static Body) -> Returned {
+    let _frame = Frame::new(world);
+    act_outside(world, id, body)
+}
+
+/// As [`act`], where no frame of the library's need be under it.
+pub(crate) fn act_outside(world: &'static World, id: u32, body: &'static Body) -> Returned {
     steps::run(world, &body.steps);
     if let Some(Panic { payload, .. }) = &body.panic {
         match Payload::of(world, payload) {

@@ -104,6 +104,9 @@ fn wake_all(world: &World) {
 
 /// Everything that was accepted has run: all CPUs are offline.
 fn at_rest(world: &'static World) {
+    if world.left_under_a_frame.is_set() {
+        complain("identity", "a thread stopped being a CPU under a frame of that CPU");
+    }
     for (at, there) in world.csds.iter().enumerate() {
         let runs = &there.runs;
         let (accepted, removed, ran) = (runs.accepted.get(), runs.removed.get(), runs.ran.get());

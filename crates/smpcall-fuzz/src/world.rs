@@ -3,7 +3,7 @@
 use crate::count::{Count, Flag, Seat, this_thread};
 use crate::judge::complain;
 use crate::listen::Listener;
-use crate::payload::{self, Payload};
+use crate::payload::{self, Frame, Payload};
 use crate::plant::Plant;
 use crate::program::{CsdSpec, Held, IdleSpec, MachineSpec, Program};
 use crate::steps;
@@ -33,6 +33,8 @@ pub(crate) struct World {
     pub(crate) dropped: Count,
     /// Threads whose steps are all done.
     pub(crate) done: Count,
+    /// A thread stopped being a CPU though a frame of that CPU was under what it did.
+    pub(crate) left_under_a_frame: Flag,
     /// Threads serve until then.
     pub(crate) closing: Flag,
 }
@@ -93,6 +95,7 @@ impl World {
             made: Count::new(),
             dropped: Count::new(),
             done: Count::new(),
+            left_under_a_frame: Flag::new(),
             closing: Flag::new(),
         }));
         let _ = later.set(world);
@@ -160,6 +163,7 @@ fn start_machine(spec: &'static MachineSpec, later: &Later) -> &'static Host {
     let handler = |later: Later| {
         move |_: &Stall| {
             if let (Some(drops), Some(world)) = (&spec.stall, later.get()) {
+                let _frame = Frame::new(world);
                 steps::run_nested(world, &drops.steps);
             }
         }

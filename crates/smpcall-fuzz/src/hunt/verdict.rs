@@ -65,7 +65,9 @@ pub(super) fn judge(status: ExitStatus, text: &str, last: Last) -> Outcome {
     let fail = |class: &str, detail: String| {
         Outcome::Failed(Failure { class: class.to_owned(), detail, text: text.to_owned() })
     };
-    if let Some(line) = text.lines().find(|line| line.contains("Sanitizer: ")) {
+    // What comes first counts: a process that ends itself in the middle of things may be told off for that as well.
+    let first = text.lines().find(|line| line.contains("Sanitizer: ") || line.starts_with("fuzz: "));
+    if let Some(line) = first.filter(|line| line.contains("Sanitizer: ")) {
         let (_, what) = line.split_once("Sanitizer: ").unwrap_or_default();
         let what = what.split(" on ").next().unwrap_or_default().split(" (").next().unwrap_or_default();
         return fail("sanitizer", format!("{what} in {}", frame(text)));

@@ -2,6 +2,7 @@
 
 use crate::kinds::Kind;
 use crate::listen::Listener;
+use crate::payload::Frame;
 use crate::plant::Plant;
 use crate::program::Step;
 use crate::world::World;
@@ -53,8 +54,10 @@ pub(super) fn perform(world: &'static World, step: &'static Step) {
 }
 
 fn nap(world: &World, step: &Step) {
-    while world.plant == Plant::Hangs {
-        std::thread::sleep(Duration::from_millis(10));
+    if world.plant == Plant::Hangs {
+        loop {
+            std::thread::park();
+        }
     }
     std::thread::sleep(Duration::from_micros(step.us.into()));
 }
@@ -105,10 +108,18 @@ fn detach(world: &'static World) {
         }
     }
     let _again = Again(world);
-    if let Some((at, cpu)) = world.here() {
+    let was = world.here();
+    if let Some((at, cpu)) = was {
         world.stand_up(at, cpu);
     }
     drop(held);
+    if let Some(was) = was
+        && world.here().is_none()
+        && Frame::is_under(was)
+    {
+        // It is complained of at the end: what comes of it before says more.
+        world.left_under_a_frame.put(true);
+    }
 }
 
 pub(crate) fn is_held() -> bool {

@@ -120,7 +120,7 @@ fn chain<T: Post>(
         if asked.get() == 1 {
             super::run(world, &step.aside.steps);
         } else {
-            let _ = payload::act(world, step.id, &step.aside);
+            let _ = payload::act_outside(world, step.id, &step.aside);
         }
     });
     let _ = machine.post_all(step.cpu, csds);
