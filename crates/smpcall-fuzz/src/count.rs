@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-/// A number that only grows.
+/// A number.
 #[derive(Debug, Default)]
 pub(crate) struct Count(AtomicU32);
 
@@ -15,6 +15,11 @@ impl Count {
     pub(crate) fn add(&self, more: u32) -> u32 {
         // Relaxed: a count; who compares it has joined those who counted, or waited for them through the library.
         self.0.fetch_add(more, Ordering::Relaxed)
+    }
+
+    pub(crate) fn take_one(&self) {
+        // Relaxed: as in `add`.
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 
     pub(crate) fn raise_to(&self, to: u32) {

@@ -54,12 +54,16 @@ thread_local! {
 }
 
 /// A frame of the library's is under what the thread does now, in which it is a certain CPU; until this is dropped.
-pub(crate) struct Frame(Option<()>);
+pub(crate) struct Frame(Option<(&'static World, (usize, u32))>);
 
 impl Frame {
-    pub(crate) fn new(world: &World) -> Self {
-        let cpu = world.here();
-        Self(cpu.and_then(|cpu| FRAMES.try_with(|frames| frames.borrow_mut().push(cpu)).ok()))
+    pub(crate) fn new(world: &'static World) -> Self {
+        let Some(cpu) = world.here() else { return Self(None) };
+        if FRAMES.try_with(|frames| frames.borrow_mut().push(cpu)).is_err() {
+            return Self(None);
+        }
+        world.frames_of(cpu).add(1);
+        Self(Some((world, cpu)))
     }
 
     /// Whether there is one of that CPU.
@@ -70,7 +74,8 @@ impl Frame {
 
 impl Drop for Frame {
     fn drop(&mut self) {
-        if self.0.is_some() {
+        if let Some((world, cpu)) = self.0 {
+            world.frames_of(cpu).take_one();
             let _ = FRAMES.try_with(|frames| frames.borrow_mut().pop());
         }
     }

@@ -28,6 +28,8 @@ pub(crate) struct World {
     /// By the numbers of steps.
     pub(crate) counts: Vec<Runs>,
     seats: Vec<Vec<Seat>>,
+    /// How many functions and the like are under way in the thread that is each CPU, or was when they began.
+    frames: Vec<Vec<Count>>,
     steps: Count,
     pub(crate) made: Count,
     pub(crate) dropped: Count,
@@ -83,7 +85,8 @@ impl World {
         let machines: Vec<&'static Host> =
             program.machines.iter().map(|spec| start_machine(spec, &later)).collect();
         let parts = program.parts().into_iter().max().unwrap_or(0) as usize + 1;
-        let seats = program.machines.iter().map(|machine| seats(machine.cpus())).collect();
+        let seats = program.machines.iter().map(|machine| one_each(machine.cpus())).collect();
+        let frames = program.machines.iter().map(|machine| one_each(machine.cpus())).collect();
         let world: &'static Self = Box::leak(Box::new(Self {
             program,
             plant,
@@ -91,6 +94,7 @@ impl World {
             csds: program.csds.iter().map(|spec| make_csd(spec, &later)).collect(),
             counts: std::iter::repeat_with(Runs::default).take(parts).collect(),
             seats,
+            frames,
             steps: Count::new(),
             made: Count::new(),
             dropped: Count::new(),
@@ -122,6 +126,21 @@ impl World {
         self.seats[machine][cpu as usize].put(this_thread());
     }
 
+    pub(crate) fn frames_of(&self, (machine, cpu): (usize, u32)) -> &Count {
+        &self.frames[machine][cpu as usize]
+    }
+
+    /// The calling thread has just become that CPU: nobody else may be in the middle of anything as the same.
+    pub(crate) fn demand_alone(&self, machine: usize, cpu: u32) {
+        let frames = self.frames_of((machine, cpu)).get();
+        if frames != 0 {
+            let what = format!(
+                "CPU {cpu}: another thread became it, and {frames} functions run in the one that was"
+            );
+            complain("memory: two threads are one CPU", &what);
+        }
+    }
+
     /// Before the thread stops being that CPU: others may be it from some moment on.
     pub(crate) fn stand_up(&self, machine: usize, cpu: u32) {
         self.seats[machine][cpu as usize].put(0);
@@ -150,8 +169,8 @@ impl World {
     }
 }
 
-fn seats(cpus: u32) -> Vec<Seat> {
-    (0..cpus).map(|_| Seat::default()).collect()
+fn one_each<T: Default>(cpus: u32) -> Vec<T> {
+    (0..cpus).map(|_| T::default()).collect()
 }
 
 fn start_machine(spec: &'static MachineSpec, later: &Later) -> &'static Host {

@@ -69,6 +69,7 @@ fn attach(world: &'static World, at: usize, step: &Step) {
         match world.machines[at].attach(cpu) {
             Ok(attached) => {
                 // Before it runs anything.
+                world.demand_alone(at, cpu);
                 world.sit_down(at, cpu);
                 // Its thread held nothing, or it would not have become a CPU.
                 let old = HELD.try_with(|held| held.try_borrow_mut().map(|mut held| held.replace(attached)));
