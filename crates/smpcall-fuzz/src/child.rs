@@ -38,6 +38,14 @@ impl Less {
             let whole = part.what == "thread";
             (whole || only(part.what)) && !self.without.has(part.what) && !self.cut.has(*part.id)
         });
+        // Steps that meant a machine which is left out mean the other.
+        let machines = program.machines.len();
+        program.retain(&mut |part| {
+            if let Some(machine) = part.machine {
+                *machine %= machines;
+            }
+            true
+        });
         program
     }
 }

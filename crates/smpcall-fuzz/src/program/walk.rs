@@ -10,6 +10,14 @@ pub struct Part<'a> {
     pub id: &'a mut u32,
     /// What it is: the name of a step's kind, or of another part.
     pub what: &'static str,
+    /// Which machine it means, if it is a step.
+    pub machine: Option<&'a mut usize>,
+}
+
+impl<'a> Part<'a> {
+    fn new(id: &'a mut u32, what: &'static str) -> Self {
+        Self { id, what, machine: None }
+    }
 }
 
 type Keep<'k> = dyn FnMut(Part<'_>) -> bool + 'k;
@@ -18,7 +26,7 @@ impl Program {
     /// Takes out each part that `keep` refuses, with all that is in it.
     pub fn retain(&mut self, keep: &mut Keep<'_>) {
         self.machines.retain_mut(|machine| {
-            let kept = machine.id == 1 || keep(Part { id: &mut machine.id, what: "second-machine" });
+            let kept = machine.id == 1 || keep(Part::new(&mut machine.id, "second-machine"));
             machine.retain(keep);
             kept
         });
@@ -26,7 +34,7 @@ impl Program {
             csd.body.retain(keep);
         }
         self.threads.retain_mut(|thread| {
-            let kept = keep(Part { id: &mut thread.id, what: "thread" });
+            let kept = keep(Part::new(&mut thread.id, "thread"));
             retain(&mut thread.steps, keep);
             kept
         });
@@ -67,7 +75,7 @@ impl MachineSpec {
     fn retain(&mut self, keep: &mut Keep<'_>) {
         drops(&mut self.stall, "stall-handlers", keep);
         if let Some(tap) = &mut self.tap {
-            if !keep(Part { id: &mut tap.acts.id, what: "tracers" }) {
+            if !keep(Part::new(&mut tap.acts.id, "tracers")) {
                 self.tap = None;
                 return;
             }
@@ -80,7 +88,7 @@ impl Body {
     fn retain(&mut self, keep: &mut Keep<'_>) {
         retain(&mut self.steps, keep);
         if let Some(Panic { id, payload }) = &mut self.panic {
-            if keep(Part { id, what: "panics" }) {
+            if keep(Part::new(id, "panics")) {
                 drops(payload, "payloads", keep);
             } else {
                 self.panic = None;
@@ -95,7 +103,7 @@ impl Drops {
     fn retain(&mut self, keep: &mut Keep<'_>) {
         retain(&mut self.steps, keep);
         if let Some(id) = &mut self.panic
-            && !keep(Part { id, what: "panics" })
+            && !keep(Part::new(id, "panics"))
         {
             self.panic = None;
         }
@@ -104,7 +112,7 @@ impl Drops {
 
 fn drops(place: &mut Option<Drops>, what: &'static str, keep: &mut Keep<'_>) {
     if let Some(there) = place {
-        if keep(Part { id: &mut there.id, what }) {
+        if keep(Part::new(&mut there.id, what)) {
             there.retain(keep);
         } else {
             *place = None;
@@ -114,7 +122,7 @@ fn drops(place: &mut Option<Drops>, what: &'static str, keep: &mut Keep<'_>) {
 
 fn retain(steps: &mut Vec<Step>, keep: &mut Keep<'_>) {
     steps.retain_mut(|step| {
-        let kept = keep(Part { id: &mut step.id, what: step.kind.name() });
+        let kept = keep(Part { id: &mut step.id, what: step.kind.name(), machine: Some(&mut step.machine) });
         if kept {
             step.body.retain(keep);
             step.aside.retain(keep);
