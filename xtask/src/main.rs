@@ -5,6 +5,7 @@
 
 mod boot;
 mod files;
+mod fuzz;
 mod integrations;
 mod linux;
 mod models;
@@ -33,7 +34,7 @@ enum Verb {
     Setup,
     /// Format, lints, tidy, tests, docs, loom models, simulated seeds, a short litmus run, a short torture
     Test {
-        /// Also the mutants, both sanitizers, the kernel in QEMU, the whole litmus run, a minute of torture and one of fresh seeds
+        /// Also the mutants, both sanitizers, the fuzzer under each, the kernel in QEMU, the whole litmus run, a minute of torture and one of fresh seeds
         #[arg(long)]
         full: bool,
     },
@@ -59,6 +60,8 @@ enum Verb {
         /// One of the two; both unless given
         which: Option<sanitize::Sanitizer>,
     },
+    /// Draw programs from the host's safe interface, run them under the sanitizers, and make those that fail smaller
+    Fuzz(fuzz::Args),
     /// Build the kernel in kernel/, boot it in QEMU, and demand all the results that it announces
     Boot(boot::Boot),
     /// Put the core in the place of Linux's call layer, boot it, and let Linux's own torture test judge it
@@ -89,6 +92,7 @@ fn main() -> ExitCode {
             mutants::run(filter.as_deref(), jobs, asks)
         }
         Verb::Sanitize { which } => sanitize::run(which),
+        Verb::Fuzz(args) => fuzz::verb(&args),
         Verb::Boot(boot) => boot::verb(&boot),
         Verb::Linux(what) => linux::verb(&what),
         Verb::Integrations(args) => integrations::verb(&args),

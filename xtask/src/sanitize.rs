@@ -13,6 +13,9 @@ const PACKAGES: [&str; 2] = ["smpcall", "smpcall-host"];
 
 const TRIPLE: &str = "x86_64-unknown-linux-gnu";
 
+/// Where a report's addresses get their names.
+const SYMBOLIZERS: [&str; 2] = ["/usr/lib/llvm-22/bin/llvm-symbolizer", "/usr/bin/llvm-symbolizer"];
+
 /// The Debian packages that ThreadSanitizer is built with.
 pub(crate) const DEBIAN: [&str; 5] = ["rustc-web", "cargo-web", "rust-web-src", "rust-web-llvm", "lld-22"];
 
@@ -35,6 +38,13 @@ pub(crate) fn run(which: Option<Sanitizer>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Fuzzes under a sanitizer: `words` are the fuzzer's own.
+pub(crate) fn fuzz(sanitizer: Sanitizer, words: &[String]) -> Result<()> {
+    let tool = Tool::find(sanitizer)?;
+    proof::demand_that_it_bites(&tool)?;
+    tool.fuzz(words)
 }
 
 /// Why a sanitizer cannot run here, in a line that says how to get what is missing.
@@ -91,6 +101,21 @@ impl Tool {
             .env("CARGO_TARGET_DIR", self.target())
             // Tests leak on purpose what must be 'static; what they must not leak, they count.
             .env("ASAN_OPTIONS", "detect_leaks=0")
+    }
+
+    /// Builds the fuzzer, and looks for programs that fail. Whose frame a report names decides whether it is known, so
+    /// reports name functions.
+    fn fuzz(&self, words: &[String]) -> Result<()> {
+        let mut cmd = self.cargo("run --quiet -p smpcall-fuzz");
+        for symbolizer in SYMBOLIZERS.into_iter().filter(|path| Path::new(path).exists()) {
+            cmd = cmd.env("ASAN_SYMBOLIZER_PATH", symbolizer).env("TSAN_SYMBOLIZER_PATH", symbolizer);
+        }
+        // A process that has found a fault ends with its threads under way.
+        cmd = cmd.env("TSAN_OPTIONS", "halt_on_error=1 report_thread_leaks=0").args("-- hunt");
+        for word in words {
+            cmd = cmd.arg(word);
+        }
+        cmd.run()
     }
 
     fn test(&self, package: &str) -> Result<()> {

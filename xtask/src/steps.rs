@@ -3,7 +3,7 @@
 
 use crate::boot::{self, Arch, Boot};
 use crate::sh::{self, Cmd};
-use crate::{integrations, linux, models, mutants, perfetto, same_code, sanitize, setup, tidy};
+use crate::{fuzz, integrations, linux, models, mutants, perfetto, same_code, sanitize, setup, tidy};
 use anyhow::Result;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -66,6 +66,8 @@ fn plan(extent: Extent) -> Vec<Step> {
     plan.push(step("mutants", || mutants::run(None, None, mutants::Asks::Caught)));
     plan.push(sanitizer("sanitize asan", sanitize::Sanitizer::Asan));
     plan.push(sanitizer("sanitize tsan", sanitize::Sanitizer::Tsan));
+    plan.push(fuzz_step("fuzz asan", sanitize::Sanitizer::Asan));
+    plan.push(fuzz_step("fuzz tsan", sanitize::Sanitizer::Tsan));
     for arch in Arch::ALL {
         plan.push(kernel(arch));
     }
@@ -166,6 +168,15 @@ fn sanitizer(name: &'static str, which: sanitize::Sanitizer) -> Step {
     Step { name, body: Box::new(body) }
 }
 
+/// The fuzzer for a short while; skipped, and said to be, where the sanitizer cannot be had.
+fn fuzz_step(name: &'static str, which: sanitize::Sanitizer) -> Step {
+    let body = move || match sanitize::missing(which) {
+        Some(why) => Ok(Verdict::Skipped(why)),
+        None => fuzz::short(which).map(|()| Verdict::Passed),
+    };
+    Step { name, body: Box::new(body) }
+}
+
 /// What became of a step, in the order in which they ran.
 struct Done {
     name: &'static str,
@@ -240,5 +251,6 @@ mod tests {
             assert!(full.contains(&name.trim_end_matches(" (short)")), "{name}");
         }
         assert!(full.contains(&"mutants") && full.contains(&"sanitize tsan"));
+        assert!(full.contains(&"fuzz asan") && full.contains(&"fuzz tsan"));
     }
 }
