@@ -5,6 +5,8 @@
 //! queues, and says who polls; [`watchdog`] looks for CPUs that do not come forward.
 
 mod blocking;
+#[cfg(feature = "alloc")]
+mod boxed;
 mod call;
 mod detached;
 mod flush;
@@ -12,13 +14,16 @@ mod foreign;
 mod hotplug;
 mod lazy;
 mod many;
+mod pinned;
 mod post;
+mod send;
 mod wait;
 mod watchdog;
 
 pub use self::flush::{Budget, Flushed};
 pub use self::hotplug::Sleep;
 pub use self::many::{Reached, To};
+pub use self::pinned::Pinned;
 pub use self::post::Chain;
 pub use self::watchdog::Watch;
 
@@ -98,6 +103,13 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     #[inline]
     fn tell(&self, what: What) {
         self.platform.trace(&Event { by: self.platform.current_cpu(), what });
+    }
+
+    /// The CPU that runs the caller, if it is in call context.
+    #[inline(always)]
+    pub(crate) fn cpu_in_call(&self) -> Option<u32> {
+        let (cpu, here) = self.here()?;
+        here.own.0.in_call().then_some(cpu)
     }
 
     /// The CPU that runs the caller. The port's word is taken for granted, its number is not.

@@ -132,7 +132,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let outer = here.running.0.begin_blocking(at);
         drop(irq);
         // SAFETY: by I6. A waiting call's function catches its own panics.
-        unsafe { (work.func)(work.arg, Op::Run) };
+        unsafe { (work.func)(work.arg, Op::RUN) };
         let _irq = IrqGuard::new(&self.platform);
         here.running.0.begin_blocking(outer);
         self.exit(at.addr(), work.func as usize, entered);

@@ -2,6 +2,7 @@
 
 mod many;
 mod report;
+mod until;
 
 use self::report::Stalls;
 

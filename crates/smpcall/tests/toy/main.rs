@@ -4,6 +4,8 @@
 #![cfg(not(loom))]
 
 mod blocking;
+#[cfg(feature = "alloc")]
+mod boxed;
 mod cancel;
 mod chain;
 mod context;
@@ -11,12 +13,19 @@ mod context;
 mod counted;
 mod detached;
 mod doorbell;
+mod embedded;
+#[cfg(feature = "alloc")]
+mod embedded_arc;
 mod flush;
 mod foreign;
 mod hotplug;
 mod lazy;
+mod local;
 mod machine;
 mod many;
+mod map;
+mod message;
+mod pinned;
 mod port;
 mod post;
 mod relay;
