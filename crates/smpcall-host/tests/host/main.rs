@@ -8,6 +8,7 @@ mod blocking;
 mod build;
 mod calls;
 mod doorbells;
+mod embedded;
 mod ends;
 mod many;
 mod one_core;
