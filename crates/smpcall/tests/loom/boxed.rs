@@ -19,7 +19,8 @@ fn run_and_freed_once_or_handed_back() {
             let (freed, runs) = (m.tally(), m.tally());
             let inside = Inside(freed);
             let function = move || {
-                assert_eq!(inside.0.get(), 0);
+                let held = &inside;
+                assert_eq!(held.0.get(), 0);
                 runs.add();
             };
             let poster = m.thread(None, move || m.post_boxed(1, function).is_ok());

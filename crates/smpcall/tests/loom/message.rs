@@ -1,12 +1,14 @@
 //! P4, P11: a message's content, which the models' own cells guard, against each step of its stage.
 
-use crate::port::model;
+use crate::port::{Machine, model};
 use smpcall::{Cancel, Message, TakeError};
+use std::mem::ManuallyDrop;
 
 type Add = Message<u32, u32>;
 
-fn add(m: &'static crate::port::Machine<false>) -> &'static Add {
-    m.keep(Add::new(|value, _| value + 1))
+/// It is kept beyond its execution, in which alone loom lets its stage be looked at: so it is not dropped.
+fn add(m: &'static Machine<false>) -> &'static Add {
+    m.keep(ManuallyDrop::new(Add::new(|value, _| value + 1)))
 }
 
 /// P4: a look for the answer against the run. If it finds that the run has ended, it finds the whole answer. Bounds: one send,
