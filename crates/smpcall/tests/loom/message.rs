@@ -8,7 +8,8 @@ type Add = Message<u32, u32>;
 
 /// It is kept beyond its execution, in which alone loom lets its stage be looked at: so it is not dropped.
 fn add(m: &'static Machine<false>) -> &'static Add {
-    m.keep(ManuallyDrop::new(Add::new(|value, _| value + 1)))
+    let kept: &ManuallyDrop<Add> = m.keep(ManuallyDrop::new(Add::new(|value, _| value + 1)));
+    kept
 }
 
 /// P4: a look for the answer against the run. If it finds that the run has ended, it finds the whole answer. Bounds: one send,

@@ -152,7 +152,7 @@ fn p8_a_refused_post_leaves_it_free() {
     assert_eq!(machine.post(3, one), Err(PostError::Offline { told: Told::No }));
     assert_eq!(machine.post(9, one), Err(PostError::NoSuchCpu));
     machine.platform().on_save.replace(Some(Box::new(|| {
-        let _ = on(0, || machine_offline());
+        let _ = on(0, machine_offline);
     })));
     assert_eq!(machine.post(0, one), Err(PostError::Offline { told: Told::No }));
     assert!(!one.csd.is_pending());

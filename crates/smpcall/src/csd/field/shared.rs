@@ -32,7 +32,7 @@ impl<O: 'static> FromArc<O> for Arc<O> {
 
 impl<O: 'static> FromArc<O> for Lent {
     #[inline(always)]
-    fn from_arc<'run>(count: &'run mut Count<O>) -> &'run O {
+    fn from_arc(count: &mut Count<O>) -> &O {
         count.0.as_ref().expect("it is there until the run has ended")
     }
 }
