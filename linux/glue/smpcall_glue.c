@@ -39,7 +39,7 @@
 #error "the stand-in is for 64-bit kernels: there a csd's two small fields are the core's"
 #endif
 
-/* The core's Header (crates/smpcall/src/csd.rs) over Linux's csd, and as much of it as I19 allows over what is no csd. */
+/* The core's Header (crates/smpcall/src/csd/header.rs) over Linux's csd, and as much of it as I19 allows over what is no csd. */
 static_assert(sizeof(struct __call_single_data) == 32 && sizeof(call_single_data_t) == 32);
 static_assert(offsetof(struct __call_single_data, node.llist.next) == 0);
 static_assert(offsetof(struct __call_single_data, node.u_flags) == 8);

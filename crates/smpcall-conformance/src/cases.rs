@@ -14,6 +14,7 @@ mod counted;
 mod detached;
 mod doorbell;
 mod duties;
+mod embedded;
 mod hotplug;
 mod late;
 mod layout;
@@ -119,6 +120,17 @@ cases! {
     watch:
         p10_what_runs_is_seen_from_outside
         p10_the_watchdog_finds_a_cpu_that_does_not_look;
+    embedded:
+        p1_an_embedded_csd_is_given_its_owner_and_its_cpu
+        p2_each_raced_post_of_an_owner_is_seen
+        p5_two_csds_of_one_struct_post_each_other
+        p8_an_owner_that_is_refused_is_free
+        p11_a_pinned_owner_may_be_dropped_while_it_is_queued
+        p4_a_message_brings_back_an_answer
+        p4_messages_of_all_to_all
+        p1_a_cancelled_message_gives_its_value_back
+        p4_call_map_has_a_result_of_each_cpu
+        p11_each_cpu_has_its_own_cell;
     counted:
         p12_what_was_queued_was_counted_and_has_run
         p12_busy_and_refused_posts_are_counted;

@@ -204,7 +204,7 @@ impl<R: Rig> Suite<R> {
 
     fn come_online(&self) {
         // An error is that it is online already.
-        let _ = self.rig.smp().pinned().online();
+        let _ = self.rig.smp().as_pin().online();
     }
 
     /// A CPU that gives the run up serves nobody any more, so it goes offline: that answers those who wait for it.

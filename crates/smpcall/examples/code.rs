@@ -2,8 +2,8 @@
 //! the core's sources, and compares. Not meant to be run for its own sake; it runs all the same.
 
 use smpcall::{
-    Budget, CallError, Chain, Csd, Event, Flushed, ManyError, PerCpu, Platform, PostError, Posted, Reached,
-    Smp, To,
+    Budget, CallError, Chain, Csd, CsdField, CsdOwner, Event, Flushed, Here, ManyError, PerCpu, Platform,
+    PostError, Posted, Reached, Smp, To, csd_field,
 };
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -70,10 +70,44 @@ static SMP: Smp<Port, [PerCpu; 2]> = Smp::new(
 );
 static CSD: Csd<fn()> = Csd::new(|| ());
 
+/// A struct with a csd in it.
+pub struct Owner {
+    number: usize,
+    csd: CsdField,
+}
+
+csd_field! { impl Owner { csd } }
+
+impl CsdOwner for Owner {
+    type Pointer = &'static Self;
+
+    fn run(_: &'static Self, _: Here<'_>) {}
+}
+
+static OWNER: Owner = Owner { number: 7, csd: CsdField::new() };
+
 /// A post.
 #[inline(never)]
 pub fn post(cpu: u32) -> Result<Posted, PostError> {
     SMP.post(cpu, &CSD)
+}
+
+/// A post of an embedded csd.
+#[inline(never)]
+pub fn post_embedded(cpu: u32) -> Result<Posted, PostError> {
+    SMP.post(cpu, &OWNER)
+}
+
+/// A csd that is not known when it is compiled.
+#[inline(never)]
+pub fn post_any(cpu: u32, csd: &'static Csd<fn()>) -> Result<Posted, PostError> {
+    SMP.post(cpu, csd)
+}
+
+/// The same, embedded.
+#[inline(never)]
+pub fn post_any_embedded(cpu: u32, owner: &'static Owner) -> Result<Posted, PostError> {
+    SMP.post(cpu, owner)
 }
 
 /// A chain.
@@ -110,11 +144,13 @@ pub fn flush() -> Flushed {
 pub fn main() {
     assert_eq!(call(1, 1), Err(CallError::Offline));
     assert_eq!(call_large(1, [1; 4]), Err(CallError::Offline));
-    SMP.pinned().online().expect("it was offline");
+    SMP.as_pin().online().expect("it was offline");
     post(0).expect("a free csd");
     assert_eq!(post_all(0).map(|chain| chain.busy), Ok(1));
+    assert!(OWNER.number == 7 && post_embedded(0).is_ok());
+    assert!(post_any(0, &CSD).is_err() && post_any_embedded(0, &OWNER).is_err());
     assert_eq!(post_many().map(|reached| reached.offline), Ok(1));
-    assert_eq!(flush(), Flushed::All(1));
+    assert_eq!(flush(), Flushed::All(2));
     assert_eq!((call(0, 1), call_large(0, [1; 4])), (Ok(2), Ok(4)));
     // Relaxed: the one thread's own.
     assert_eq!(SMP.platform().told.load(Ordering::Relaxed) > 0, Port::TRACES);

@@ -1,201 +1,21 @@
-//! The call object: a header that queues link, and the closure behind it.
-//!
-//! The header has Linux's layout of a `call_single_data_t` (64-bit: next 8, flags 4, src 2, dst 2, func 8, info 8; 32
-//! bytes, 32-aligned), so that the core can stand in for Linux's layer and its other kinds can share the queue. The
-//! two small fields are debugging aids there; here they hold the time of queueing, for ports that ask ([`crate::stamp`]).
+//! The call object: a header that queues link ([`header`]), and the closure behind it, or the object that it is a field of
+//! ([`field`]).
 //!
 //! # Invariants (I1–I4 are those of [`crate::state`])
 //!
-//! - **I5** A header that is linked in a queue stays where it is, alive, until its target has let go of it: `Csd` is
-//!   posted only as `&'static` or counted (the count is given back by the run), and a waiting call's frame is left
-//!   only when its word says that it is done.
+//! - **I5** A header that is linked in a queue stays where it is, alive, until its target has let go of it: a csd, or the
+//!   owner that embeds it, is posted only as `&'static`, counted (the count is given back by the run), or pinned (its drop
+//!   waits); and a waiting call's frame is left only when its word says that it is done.
 //! - **I6** `func` and `arg` belong together: whoever writes one writes both, so a `func` is only ever called with the
 //!   argument that it was made for, once for each claim. (A foreign csd's are its owner's, and we never write them.)
 
-use crate::stamp::Stamp;
-use crate::state::{Kind, State};
-use crate::sync::{SharedCell, const_unless_loom};
+pub(crate) mod field;
+pub(crate) mod header;
+#[cfg(feature = "alloc")]
+mod shared;
 
-/// What a header's function is asked to do with its argument.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Op {
-    /// Run the call, and give back what the queue held of it.
-    Run,
-    /// The run was cancelled: only give back.
-    Discard,
-}
-
-/// A header's function. Called once for each claim, on the target, with the header's `arg` (I6).
-pub(crate) type Func = unsafe fn(arg: *const (), op: Op);
-
-/// What a header's function is: ours, or what another language takes for one, which we only pass on.
-#[derive(Clone, Copy)]
-union Function {
-    ours: Func,
-    foreign: *const (),
-}
-
-const _: () =
-    assert!(size_of::<Func>() == size_of::<*const ()>() && size_of::<Function>() == size_of::<Func>());
-
-/// What queues link: the first 32 bytes of every call object. Aligned no more than Linux's nodes are, some of which lie in the
-/// middle of larger objects ([`crate::foreign`]); what a call object is made of sees to its being in one cache line.
-#[repr(C, align(8))]
-pub struct Header {
-    /// The next older entry of the same list (I2).
-    pub(crate) next: SharedCell<*const Header>,
-    pub(crate) state: State,
-    /// In the place of Linux's `src` and `dst`, which our state word names already.
-    pub(crate) stamp: Stamp,
-    func: SharedCell<Function>,
-    arg: SharedCell<*const ()>,
-}
-
-#[cfg(all(not(loom), target_pointer_width = "64"))]
-const _: () = {
-    use core::mem::{align_of, offset_of, size_of};
-    assert!(size_of::<Header>() == 32 && align_of::<Header>() == 8 && align_of::<Csd<()>>() == 32);
-    assert!(offset_of!(Header, next) == 0 && offset_of!(Header, state) == 8);
-    assert!(offset_of!(Header, stamp) == 12 && size_of::<Stamp>() == 4);
-    assert!(offset_of!(Header, func) == 16 && offset_of!(Header, arg) == 24);
-    assert!(size_of::<Csd<[usize; 2]>>() == 64, "a csd with a two-word closure fits one cache line");
-};
-
-/// What a target reads out of a header before it lets go of it (I2).
-pub struct Work {
-    pub(crate) func: Func,
-    pub(crate) arg: *const (),
-}
-
-unsafe fn never_posted(_arg: *const (), _op: Op) {
-    unreachable!("a csd is given its function when it is claimed");
-}
-
-impl Header {
-    const_unless_loom! {
-        /// A header that nobody has claimed.
-        pub(crate) fn new() -> Self {
-            Self {
-                next: SharedCell::new(core::ptr::null()),
-                state: State::new(),
-                stamp: Stamp::new(),
-                func: SharedCell::new(Function { ours: never_posted }),
-                arg: SharedCell::new(core::ptr::null()),
-            }
-        }
-    }
-
-    const_unless_loom! {
-        /// A header of another language's csd, free.
-        pub(crate) fn new_foreign(func: *const (), arg: *const ()) -> Self {
-            Self {
-                next: SharedCell::new(core::ptr::null()),
-                state: State::new(),
-                stamp: Stamp::new(),
-                func: SharedCell::new(Function { foreign: func }),
-                arg: SharedCell::new(arg),
-            }
-        }
-    }
-
-    /// A waiting or blocking call's header: locked from the start (I4), with `waiter` to be woken.
-    pub(crate) fn new_waiting(waiter: u16, kind: Kind) -> Self {
-        Self {
-            next: SharedCell::new(core::ptr::null()),
-            state: State::new_waiting(waiter, kind),
-            stamp: Stamp::new(),
-            func: SharedCell::new(Function { ours: never_posted }),
-            arg: SharedCell::new(core::ptr::null()),
-        }
-    }
-
-    /// Makes this the header of a new waiting call, with `waiter` to be woken.
-    ///
-    /// # Safety
-    ///
-    /// The header is the caller's alone, and in no queue (I9).
-    pub(crate) unsafe fn reuse_waiting(&self, waiter: u16) {
-        self.state.reuse_waiting(waiter);
-    }
-
-    /// The header's memory is given back: whoever still touches it fails the model.
-    #[cfg(loom)]
-    pub(crate) fn leave(&mut self) {
-        self.state.leave();
-        self.stamp.leave();
-        self.next.with_mut(|_| ());
-        self.func.with_mut(|_| ());
-        self.arg.with_mut(|_| ());
-    }
-
-    /// Writes what the target will run.
-    ///
-    /// # Safety
-    ///
-    /// The caller has won the claim and has not pushed the header yet (I2).
-    #[inline]
-    pub(crate) unsafe fn set_work(&self, work: Work) {
-        // SAFETY: by I2 nobody else reads or writes the fields between the claim and the push.
-        self.func.with_mut(|func| unsafe { *func = Function { ours: work.func } });
-        // SAFETY: as above.
-        self.arg.with_mut(|arg| unsafe { *arg = work.arg });
-    }
-
-    /// Reads what to run, of a call object of ours.
-    ///
-    /// # Safety
-    ///
-    /// The caller is the target, took the header off its queue, and has not unlocked it yet (I2).
-    #[inline]
-    pub(crate) unsafe fn work(&self) -> Work {
-        // SAFETY: by I2 the fields are the target's, and nobody writes them; the function is ours (I6).
-        let func = self.func.with(|func| unsafe { (*func).ours });
-        // SAFETY: as above.
-        let arg = self.arg.with(|arg| unsafe { *arg });
-        Work { func, arg }
-    }
-
-    /// Reads the function, and its argument, of a csd that is none of ours.
-    ///
-    /// # Safety
-    ///
-    /// As for [`Header::work`].
-    #[inline]
-    pub(crate) unsafe fn foreign_work(&self) -> (*const (), *const ()) {
-        // SAFETY: by I2 the fields are the target's, and nobody writes them; every function is an address.
-        let func = self.func.with(|func| unsafe { (*func).foreign });
-        // SAFETY: as above.
-        let arg = self.arg.with(|arg| unsafe { *arg });
-        (func, arg)
-    }
-
-    /// Reads the next older entry.
-    ///
-    /// # Safety
-    ///
-    /// As for [`Header::work`].
-    #[inline]
-    pub(crate) unsafe fn next(&self) -> *const Header {
-        // SAFETY: by I2 the field is the target's, and nobody writes it.
-        self.next.with(|next| unsafe { *next })
-    }
-
-    /// Links the header in front of `next`.
-    ///
-    /// # Safety
-    ///
-    /// The caller owns the fields: a poster before its push, or the target after it took the list (I2).
-    #[inline]
-    pub(crate) unsafe fn set_next(&self, next: *const Header) {
-        // SAFETY: by I2 the field is the caller's.
-        self.next.with_mut(|field| unsafe { *field = next });
-    }
-
-    /// The header's address, as a name.
-    pub(crate) fn name(&self) -> usize {
-        core::ptr::from_ref(self).addr()
-    }
-}
+pub(crate) use self::header::{Func, Header, Op, Work};
+use crate::sync::const_unless_loom;
 
 /// A call object: a function, and the place in a queue that it takes while it is posted.
 ///
@@ -231,6 +51,12 @@ pub struct Csd<F> {
     function: F,
 }
 
+#[cfg(all(not(loom), target_pointer_width = "64"))]
+const _: () = assert!(
+    align_of::<Csd<()>>() == 32 && size_of::<Csd<[usize; 2]>>() == 64,
+    "a csd with a two-word closure fits one cache line"
+);
+
 // SAFETY: the header's cells are reached by one side at a time (I2), its atomics by anyone; `function` is only shared,
 // so that `F: Sync` is what it takes.
 unsafe impl<F: Sync> Sync for Csd<F> {}
@@ -264,11 +90,7 @@ impl<F> Csd<F> {
     ///
     /// Context: any, an NMI included. Progress: lock-free.
     pub fn cancel(&self) -> Cancel {
-        match self.header.state.cancel() {
-            Some(before) if before.is_told() => Cancel::Removed { told: Told::Yes },
-            Some(_) => Cancel::Removed { told: Told::No },
-            None => Cancel::NotPending,
-        }
+        Cancel::of(&self.header)
     }
 }
 
@@ -304,12 +126,33 @@ pub enum Cancel {
     NotPending,
 }
 
-/// Something that can be posted: `&'static Csd<F>`, or `&Arc<Csd<F>>` with the feature `alloc`. Sealed: that a posted
-/// csd stays alive and in place is this crate's to prove (I5).
+impl Cancel {
+    /// Cancels the pending run of `header`.
+    pub(crate) fn of(header: &Header) -> Self {
+        match header.state.cancel() {
+            Some(before) if before.is_told() => Self::Removed { told: Told::Yes },
+            Some(_) => Self::Removed { told: Told::No },
+            None => Self::NotPending,
+        }
+    }
+}
+
+/// Something that can be posted: a csd of its own, as `&'static Csd<F>`, or as `&Arc<Csd<F>>` with the feature `alloc`; or
+/// the owner of a [`CsdField`](crate::CsdField), as `&'static Owner`, `&Arc<Owner>` or `Pin<&Pinned<Owner>>`, and if it has
+/// several, with the one's tag: `(&OWNER, Tag)`. Sealed: that a posted csd stays alive and in place is this crate's to prove (I5).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be posted",
+    label = "is no csd, or may be gone or moved while it is queued",
+    note = "what can be posted is a `&'static Csd<_>`, an `&Arc<Csd<_>>`, or the owner of a `CsdField` as `&'static Owner`, \
+            `&Arc<Owner>` or `Pin<&Pinned<Owner>>`; with several csds in it, as `(owner, Tag)`"
+)]
 pub trait Post: sealed::Sealed {}
 
 pub(crate) mod sealed {
     use super::{Header, Work};
+
+    /// The one field that can be embedded.
+    pub trait Field {}
 
     /// What the core asks of whatever can be posted.
     ///
@@ -350,43 +193,8 @@ unsafe impl<F: Fn() + Sync + 'static> sealed::Sealed for &'static Csd<F> {
 ///
 /// `arg` is a `&'static F`.
 unsafe fn run_static<F: Fn() + Sync + 'static>(arg: *const (), op: Op) {
-    if op == Op::Run {
+    if !op.is_discard() {
         // SAFETY: by I6, `arg` was made from a `&'static F`, in `work` above.
         unsafe { (*arg.cast::<F>())() }
-    }
-}
-
-#[cfg(feature = "alloc")]
-mod counted {
-    use super::{Csd, Header, Op, Post, Work, sealed};
-    use alloc::sync::Arc;
-
-    impl<F: Fn() + Send + Sync + 'static> Post for &Arc<Csd<F>> {}
-
-    // SAFETY: 1. `work` takes a count, which `run_counted` gives back when the function has returned. 2. `F: Send +
-    // Sync`, and `run_counted` turns `arg` back into the `Arc` that it was.
-    unsafe impl<F: Fn() + Send + Sync + 'static> sealed::Sealed for &Arc<Csd<F>> {
-        fn header(&self) -> &Header {
-            &self.header
-        }
-
-        fn work(&self) -> Work {
-            Work { func: run_counted::<F>, arg: Arc::into_raw(Arc::clone(self)).cast() }
-        }
-
-        fn function_name(&self) -> &'static str {
-            core::any::type_name::<F>()
-        }
-    }
-
-    /// # Safety
-    ///
-    /// `arg` came from `Arc::into_raw` of an `Arc<Csd<F>>`, and this is the one call for that count.
-    unsafe fn run_counted<F: Fn() + Send + Sync + 'static>(arg: *const (), op: Op) {
-        // SAFETY: by I6. Dropping it at the end, also when the function panics, gives the count back.
-        let csd = unsafe { Arc::from_raw(arg.cast::<Csd<F>>()) };
-        if op == Op::Run {
-            (csd.function)();
-        }
     }
 }

@@ -94,6 +94,50 @@ impl fmt::Display for DetachedError {
 
 impl core::error::Error for DetachedError {}
 
+/// An owned function that was not posted ([`Smp::post_boxed`](crate::Smp::post_boxed)), handed back.
+#[derive(Clone, Copy)]
+pub struct Refused<F> {
+    /// The function. It was not run.
+    pub function: F,
+    /// Why.
+    pub why: WhyRefused,
+}
+
+/// Why an owned function was not posted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WhyRefused {
+    /// The CPU is offline, and nothing was queued (P8). Post to another CPU, or again when it is online.
+    Offline,
+    /// The machine has no CPU of that number.
+    NoSuchCpu,
+}
+
+impl fmt::Display for WhyRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Offline => "the CPU is offline",
+            Self::NoSuchCpu => "no such CPU",
+        })
+    }
+}
+
+impl core::error::Error for WhyRefused {}
+
+impl<F> fmt::Debug for Refused<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Refused").field("why", &self.why).finish_non_exhaustive()
+    }
+}
+
+impl<F> fmt::Display for Refused<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.why.fmt(f)
+    }
+}
+
+impl<F> core::error::Error for Refused<F> {}
+
 /// Why a multicast did not start. Nothing was sent, and the function was not run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ManyError {
@@ -109,6 +153,8 @@ pub enum ManyError {
     Full,
     /// The mask for the answer has no room for all CPUs of the machine.
     MaskTooSmall,
+    /// The slice for the results has no room for all CPUs of the machine ([`Smp::call_map`](crate::Smp::call_map)).
+    SliceTooShort,
 }
 
 impl fmt::Display for ManyError {
@@ -118,6 +164,7 @@ impl fmt::Display for ManyError {
             Self::NoSuchCpu => "the mask names a CPU that the machine has not",
             Self::Full => "as many multicasts are in flight as there are slots for callers that do not wait",
             Self::MaskTooSmall => "the mask for the answer is too small for the machine",
+            Self::SliceTooShort => "the slice for the results is too short for the machine",
         })
     }
 }

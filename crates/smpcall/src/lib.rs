@@ -27,8 +27,10 @@ mod detached;
 mod door;
 mod error;
 mod foreign;
+mod local;
 mod luggage;
 mod mask;
+mod message;
 mod multicast;
 mod percpu;
 mod platform;
@@ -44,15 +46,25 @@ mod sync;
 mod trace;
 mod wake;
 
+#[cfg(feature = "alloc")]
+pub use csd::field::FromArc;
+#[doc(hidden)]
+pub use csd::field::demand as __demand_csd_field;
+pub use csd::field::{CsdField, CsdOwner, FromStatic, HasCsd, HasCsds, Here, Lent, OwnerPointer};
 pub use csd::{Cancel, Csd, Post, Told};
 pub use detached::DETACHED_MAX;
-pub use error::{CallError, CpuCountError, DetachedError, HotplugError, ManyError, PostError, WaitError};
+pub use error::{
+    CallError, CpuCountError, DetachedError, HotplugError, ManyError, PostError, Refused, WaitError,
+    WhyRefused,
+};
 pub use foreign::{Entry, ForeignCsd};
+pub use local::{LocalError, PerCpuCell};
 pub use mask::{CpuMask, CpuSet};
+pub use message::{Carries, Message, NotSent, ReceiveError, SendError, TakeError};
 pub use percpu::{PerCpu, Storage};
 pub use platform::{Backoff, Pause, Platform};
 pub use posted::Posted;
-pub use smp::{Budget, CPUS_MAX, Chain, Flushed, Reached, Serve, Sleep, Smp, To, Watch};
+pub use smp::{Budget, CPUS_MAX, Chain, Flushed, Pinned, Reached, Serve, Sleep, Smp, To, Watch};
 pub use stall::{Late, Overdue, Phase, Stall};
 pub use stats::{Counted, CpuStats, Histogram, Stats};
 pub use trace::{CallKind, Event, What};

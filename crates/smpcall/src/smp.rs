@@ -7,6 +7,8 @@
 
 mod abandon;
 mod blocking;
+#[cfg(feature = "alloc")]
+mod boxed;
 mod call;
 mod context;
 mod detached;
@@ -16,13 +18,16 @@ mod hotplug;
 mod lazy;
 mod many;
 mod nearest;
+mod pinned;
 mod post;
+mod send;
 mod wait;
 mod watchdog;
 
 pub use self::flush::{Budget, Flushed};
 pub use self::hotplug::Sleep;
 pub use self::many::{Reached, To};
+pub use self::pinned::Pinned;
 pub use self::post::Chain;
 pub use self::wait::Serve;
 pub use self::watchdog::Watch;
@@ -46,7 +51,7 @@ pub const CPUS_MAX: usize = 8192;
 /// `P` is the port, `S` the memory that the user hands in. All functions take `&self` and may be called by any number
 /// of threads, interrupts and CPUs at once; each says from which context.
 ///
-/// Its CPUs come online once it is pinned (I13): in a `static` ([`Smp::pinned`]), or by `Box::pin`, `Arc::pin`, `pin!`.
+/// Its CPUs come online once it is pinned (I13): in a `static` ([`Smp::as_pin`]), or by `Box::pin`, `Arc::pin`, `pin!`.
 ///
 /// A machine that is dropped while CPUs are online takes with it what is queued: such a csd stays locked for ever.
 ///
@@ -115,10 +120,10 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// ```
     /// # use smpcall::{PerCpu, Platform, Smp};
     /// fn come_online<P: Platform>(smp: &'static Smp<P, [PerCpu; 4]>) {
-    ///     smp.pinned().online().expect("this CPU was offline");
+    ///     smp.as_pin().online().expect("this CPU was offline");
     /// }
     /// ```
-    pub fn pinned(&'static self) -> Pin<&'static Self> {
+    pub fn as_pin(&'static self) -> Pin<&'static Self> {
         Pin::static_ref(self)
     }
 
@@ -149,6 +154,13 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let by = self.platform.current_cpu();
         let _call = self.here().map(|(_, here)| InCall::enter(here));
         NoUnwind::around(|| self.platform.trace(&Event { by, what }));
+    }
+
+    /// The CPU that runs the caller, if it is in call context.
+    #[inline(always)]
+    pub(crate) fn cpu_in_call(&self) -> Option<u32> {
+        let (cpu, here) = self.here()?;
+        here.own.0.in_call().then_some(cpu)
     }
 
     /// The CPU that runs the caller. The port's word is taken for granted, its number is not.

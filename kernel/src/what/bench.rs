@@ -50,7 +50,7 @@ const ROWS: [Row; 8] = [
 
 /// The bench on the first CPU; the others serve it.
 pub(crate) fn run(cpu: u32) -> bool {
-    QUIET.pinned().online().expect("a CPU comes online when it comes up");
+    QUIET.as_pin().online().expect("a CPU comes online when it comes up");
     if cpu != 0 {
         serve(cpu);
     }

@@ -94,7 +94,7 @@ pub(crate) fn demo(cpu: u32) -> bool {
 }
 
 fn run_each(cpu: u32, checks: &[Check]) -> bool {
-    SMP.pinned().online().expect("a CPU comes online when it comes up");
+    SMP.as_pin().online().expect("a CPU comes online when it comes up");
     if cpu != 0 {
         stand_by(cpu);
     }

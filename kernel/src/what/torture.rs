@@ -34,7 +34,7 @@ fn rng_of(cpu: u32) -> Rng {
 
 /// The torture on this CPU; the first one times it, switches the others off and on, and reports.
 pub(crate) fn run(cpu: u32) -> bool {
-    SMP.pinned().online().expect("a CPU comes online when it comes up");
+    SMP.as_pin().online().expect("a CPU comes online when it comes up");
     let mut rng = rng_of(cpu);
     if cpu != 0 {
         return work(cpu, &mut rng);

@@ -72,7 +72,7 @@ unsafe extern "C" fn smpcall_init(memory: *mut c_void, cpus: u32) {
 /// The CPU takes calls from now on.
 #[unsafe(no_mangle)]
 extern "C" fn smpcall_online() {
-    machine().pinned().online().expect("a CPU comes online once");
+    machine().as_pin().online().expect("a CPU comes online once");
 }
 
 /// The CPU takes no more calls, and has run those that it took (P8).

@@ -69,6 +69,13 @@ impl Functions {
         Some(bodies.1.iter().flatten().filter(|line| !line.ends_with(':')).count())
     }
 
+    /// How many instructions each function of that name in the core has, one for each type that it is for.
+    pub(super) fn instructions_of_each(&self, function: &str) -> Vec<usize> {
+        let path = format!("{}{function}", function.len());
+        let bodies = self.0.iter().filter(|(name, _)| name.contains(&path)).flat_map(|(_, bodies)| bodies);
+        bodies.map(|body| body.iter().filter(|line| !line.ends_with(':')).count()).collect()
+    }
+
     /// The names of those that are in one only, or have other instructions.
     pub(super) fn differing(&self, other: &Self) -> Vec<String> {
         let sorted = |all: &Self, name: &String| {

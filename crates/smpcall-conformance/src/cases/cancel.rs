@@ -25,22 +25,21 @@ pub(super) fn p1_a_cancelled_run_does_not_happen<R: Rig>(ctx: Ctx<R>) -> Done {
 
 pub(super) fn p1_cancel_finds_nothing_to_take_away<R: Rig>(ctx: Ctx<R>) -> Done {
     let ran = ctx.place(Count::new())?;
-    let csd = ctx.csd_with_itself(|itself| {
-        move || {
-            ctx.note_same(itself.cancel(), Cancel::NotPending, "cancel of a run that has begun");
-            ran.add(1);
-        }
+    let it = ctx.own(ran, |this, _| {
+        let cancelled = this.csd.cancel();
+        this.ctx.note_same(cancelled, Cancel::NotPending, "cancel of a run that has begun");
+        this.data.add(1);
     })?;
-    ctx.same(csd.cancel(), Cancel::NotPending, "cancel of a csd that was never posted")?;
-    ctx.post(ctx.next(), csd)?;
-    ctx.wait(csd)?;
-    ctx.same(csd.cancel(), Cancel::NotPending, "cancel of a csd that has run")?;
+    ctx.same(it.csd.cancel(), Cancel::NotPending, "cancel of a csd that was never posted")?;
+    ctx.post(ctx.next(), it)?;
+    ctx.wait(it)?;
+    ctx.same(it.csd.cancel(), Cancel::NotPending, "cancel of a csd that has run")?;
     ctx.held(Pairs::All, |target| {
-        ctx.post(target, csd)?;
-        ctx.same(csd.cancel(), REMOVED, "cancel of a queued csd")?;
-        ctx.same(csd.cancel(), Cancel::NotPending, "a second cancel")
+        ctx.post(target, it)?;
+        ctx.same(it.csd.cancel(), REMOVED, "cancel of a queued csd")?;
+        ctx.same(it.csd.cancel(), Cancel::NotPending, "a second cancel")
     })?;
-    ctx.wait(csd)?;
+    ctx.wait(it)?;
     ctx.barrier()?;
     ctx.same(ran.get(), 1, "runs")
 }

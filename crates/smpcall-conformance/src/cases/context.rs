@@ -49,18 +49,17 @@ pub(super) fn p10_a_function_waits_for_itself_in_vain_and_may_cancel_its_next_ru
     ctx: Ctx<R>,
 ) -> Done {
     let ran = ctx.place(Count::new())?;
-    let csd = ctx.csd_with_itself(|itself| {
-        move || {
-            let refused = Err(WaitError::WouldDeadlock);
-            ctx.note_same(itself.wait(), refused, "a wait of a function for its own run");
-            ctx.note_same(itself.cancel(), Cancel::NotPending, "cancel of a run that has begun");
-            ctx.note_same(itself.post(ctx.cpu()), Ok(Posted::Queued), "a post from inside");
-            ctx.note_same(itself.wait(), refused, "a wait of a function for its next run");
-            let removed = Cancel::Removed { told: Told::No };
-            ctx.note_same(itself.cancel(), removed, "cancel of the next run");
-            ctx.note_same(itself.wait(), refused, "a wait of a function that has no next run, for its own");
-            ran.add(1);
-        }
+    let csd = ctx.own(ran, |this, cpu| {
+        let (ctx, smp) = (this.ctx, this.ctx.smp());
+        let refused = Err(WaitError::WouldDeadlock);
+        ctx.note_same(smp.wait(this), refused, "a wait of a function for its own run");
+        ctx.note_same(this.csd.cancel(), Cancel::NotPending, "cancel of a run that has begun");
+        ctx.note_same(smp.post(cpu, this), Ok(Posted::Queued), "a post from inside");
+        ctx.note_same(smp.wait(this), refused, "a wait of a function for its next run");
+        let removed = Cancel::Removed { told: Told::No };
+        ctx.note_same(this.csd.cancel(), removed, "cancel of the next run");
+        ctx.note_same(smp.wait(this), refused, "a wait of a function that has no next run, for its own");
+        this.data.add(1);
     })?;
     ctx.post(ctx.next(), csd)?;
     ctx.until(|| ran.get() == 1, "a post was not answered")?;
@@ -127,14 +126,13 @@ pub(super) fn p9_a_function_that_posts_itself_for_ever_is_held_by_the_budget<R: 
     let me = ctx.cpu();
     let (stop, ran, other_ran) =
         (ctx.place(Count::new())?, ctx.place(Count::new())?, ctx.place(Count::new())?);
-    let csd = ctx.csd_with_itself(|itself| {
-        move || {
-            ran.add(1);
-            if stop.get() == 0 {
-                let posted = itself.post(me);
-                let fine = posted.is_ok();
-                ctx.note(fine, "a post from inside");
-            }
+    let csd = ctx.own((stop, ran), |this, me| {
+        let (stop, ran) = this.data;
+        ran.add(1);
+        if stop.get() == 0 {
+            let posted = this.ctx.smp().post(me, this);
+            let fine = posted.is_ok();
+            this.ctx.note(fine, "a post from inside");
         }
     })?;
     let other = ctx.csd(move || _ = other_ran.add(1))?;

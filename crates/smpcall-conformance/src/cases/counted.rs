@@ -74,7 +74,7 @@ pub(super) fn p12_busy_and_refused_posts_are_counted<R: Rig>(ctx: Ctx<R>) -> Don
         let refused = matches!(ctx.smp().post(0, csd), Err(PostError::Offline { .. }));
         ctx.check(refused, "an offline CPU refuses")?;
     }
-    ctx.same(ctx.smp().pinned().online(), Ok(()), "an offline CPU comes online")?;
+    ctx.same(ctx.smp().as_pin().online(), Ok(()), "an offline CPU comes online")?;
     let after = counted(ctx)?;
     ctx.same(after.refused - before.refused, times.into(), "posts that were refused")?;
     ctx.same(after.queued - before.queued, 0, "posts that were queued")

@@ -240,7 +240,7 @@ pub(super) fn p7_going_offline_ends_the_polling<R: Rig>(ctx: Ctx<R>) -> Done {
     rings(ctx, 0, || {
         ctx.smp().poll_begin();
         ctx.same(ctx.smp().offline(), Ok(0), "what ran as it went offline")?;
-        ctx.same(ctx.smp().pinned().online(), Ok(()), "an offline CPU comes online")
+        ctx.same(ctx.smp().as_pin().online(), Ok(()), "an offline CPU comes online")
     })?;
     let ran = ctx.place(Count::new())?;
     let csd = ctx.csd(move || _ = ran.add(1))?;

@@ -13,7 +13,7 @@ pub(super) fn go_offline<R: Rig>(ctx: Ctx<R>) -> Done {
 }
 
 pub(super) fn come_online<R: Rig>(ctx: Ctx<R>) -> Done {
-    ctx.same(ctx.smp().pinned().online(), Ok(()), "an offline CPU comes online")
+    ctx.same(ctx.smp().as_pin().online(), Ok(()), "an offline CPU comes online")
 }
 
 pub(super) fn p8_offline_refuses_and_queues_nothing<R: Rig>(ctx: Ctx<R>) -> Done {
@@ -94,7 +94,7 @@ pub(super) fn p8_twice_is_an_error<R: Rig>(ctx: Ctx<R>) -> Done {
     let csd = ctx.csd(move || _ = ran.add(1))?;
     ctx.irqs_off(|| {
         ctx.post(me, csd)?;
-        ctx.same(ctx.smp().pinned().online(), Err(HotplugError::Already), "online, once more")?;
+        ctx.same(ctx.smp().as_pin().online(), Err(HotplugError::Already), "online, once more")?;
         ctx.same(ctx.smp().offline(), Ok(1), "the queue was kept, and ran")?;
         ctx.same(ctx.smp().offline(), Err(HotplugError::Already), "offline, once more")
     })?;
@@ -103,7 +103,7 @@ pub(super) fn p8_twice_is_an_error<R: Rig>(ctx: Ctx<R>) -> Done {
 }
 
 pub(super) fn p8_not_from_inside_a_call<R: Rig>(ctx: Ctx<R>) -> Done {
-    let refused = ctx.call(ctx.next(), || (ctx.smp().offline(), ctx.smp().pinned().online()))?;
+    let refused = ctx.call(ctx.next(), || (ctx.smp().offline(), ctx.smp().as_pin().online()))?;
     let in_call = Err(HotplugError::InCall);
     ctx.same(refused.0, Err(HotplugError::InCall), "offline, from a function")?;
     ctx.same(refused.1, in_call, "online, from a function")?;

@@ -86,14 +86,13 @@ pub(super) fn p1_a_cpu_that_there_is_not<R: Rig>(ctx: Ctx<R>) -> Done {
 pub(super) fn p5_posted_from_inside_it_runs_again<R: Rig>(ctx: Ctx<R>) -> Done {
     let (runs, target) = (ctx.rounds(), ctx.next());
     let ran = ctx.place(Count::new())?;
-    let csd = ctx.csd_with_itself(|itself| {
-        move || {
-            ctx.note(!itself.is_pending(), "free before its function starts");
-            if ran.add(1) + 1 < runs {
-                ctx.note_same(itself.post(target), Ok(Posted::Queued), "a post from inside");
-                let busy = Ok(Posted::Busy { cpu: target });
-                ctx.note_same(itself.post(target), busy, "a second post from inside");
-            }
+    let csd = ctx.own((ran, runs, target), |this, _| {
+        let (ctx, (ran, runs, target)) = (this.ctx, this.data);
+        ctx.note(!this.csd.is_pending(), "free before its function starts");
+        if ran.add(1) + 1 < runs {
+            ctx.note_same(ctx.smp().post(target, this), Ok(Posted::Queued), "a post from inside");
+            let busy = Ok(Posted::Busy { cpu: target });
+            ctx.note_same(ctx.smp().post(target, this), busy, "a second post from inside");
         }
     })?;
     ctx.post(target, csd)?;
@@ -103,21 +102,17 @@ pub(super) fn p5_posted_from_inside_it_runs_again<R: Rig>(ctx: Ctx<R>) -> Done {
 }
 
 pub(super) fn p5_posted_from_inside_round_the_ring<R: Rig>(ctx: Ctx<R>) -> Done {
-    let (cpus, laps) = (ctx.cpus(), ctx.rounds().div_ceil(ctx.cpus()).max(2));
+    let laps = ctx.rounds().div_ceil(ctx.cpus()).max(2);
     let ran_on = ctx.share_each(|_| Count::new())?;
     if ctx.cpu() == 0 {
-        let csd = ctx.csd_with_itself(|itself| {
-            move || {
-                let me = ctx.cpu();
-                ctx.note(me < cpus, "it runs on a CPU of the ring");
-                let lap = ran_on[(me % cpus) as usize].add(1) + 1;
-                if lap < laps || me + 1 < cpus {
-                    ctx.note_same(
-                        itself.post((me + 1) % cpus),
-                        Ok(Posted::Queued),
-                        "a post to the next CPU from inside",
-                    );
-                }
+        let csd = ctx.own((ran_on, laps), |this, me| {
+            let (ctx, cpus, (ran_on, laps)) = (this.ctx, this.ctx.cpus(), this.data);
+            ctx.note_same(me, ctx.cpu(), "the CPU that the function is told");
+            ctx.note(me < cpus, "it runs on a CPU of the ring");
+            let lap = ran_on[(me % cpus) as usize].add(1) + 1;
+            if lap < laps || me + 1 < cpus {
+                let posted = ctx.smp().post((me + 1) % cpus, this);
+                ctx.note_same(posted, Ok(Posted::Queued), "a post to the next CPU from inside");
             }
         })?;
         ctx.post(0, csd)?;

@@ -81,7 +81,7 @@ pub(super) fn p2_posters_of_a_cpu_that_comes_and_goes_are_seen<R: Rig>(ctx: Ctx<
             ctx.pause(round % 7);
             ctx.check(ctx.smp().offline().is_ok(), "an online CPU goes offline")?;
             ctx.pause(round % 3);
-            ctx.check(ctx.smp().pinned().online().is_ok(), "an offline CPU comes online")?;
+            ctx.check(ctx.smp().as_pin().online().is_ok(), "an offline CPU comes online")?;
             ctx.idle_once();
         }
         stop.set(1);

@@ -72,14 +72,13 @@ pub(super) fn p4_wait_while_it_is_posted_again_and_again<R: Rig>(ctx: Ctx<R>) ->
     ctx.needs_two()?;
     let (stop, begun, ended) = (ctx.share(Count::new)?, ctx.share(Count::new)?, ctx.share(Count::new)?);
     let csd = ctx.share(|| {
-        ctx.csd_with_itself(|itself| {
-            move || {
-                begun.add(1);
-                if stop.get() == 0 {
-                    ctx.note_same(itself.post(1), Ok(Posted::Queued), "a post from inside");
-                }
-                ended.add(1);
+        ctx.own((stop, begun, ended), |this, _| {
+            let (ctx, (stop, begun, ended)) = (this.ctx, this.data);
+            begun.add(1);
+            if stop.get() == 0 {
+                ctx.note_same(ctx.smp().post(1, this), Ok(Posted::Queued), "a post from inside");
             }
+            ended.add(1);
         })
     })?;
     let csd = (*csd)?;

@@ -9,6 +9,7 @@ mod build;
 mod calls;
 mod cores;
 mod doorbells;
+mod embedded;
 mod ends;
 mod forked;
 mod many;

@@ -134,7 +134,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         drop(irq);
         let frame = InFrame::enter(Some(here));
         // SAFETY: by I6. A waiting call's function catches its own panics.
-        unsafe { (work.func)(work.arg, Op::Run) };
+        unsafe { (work.func)(work.arg, Op::RUN) };
         drop(frame);
         if own.polling() {
             // The function polled, and left the mark behind: nobody would look, and nobody ring.

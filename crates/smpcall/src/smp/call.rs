@@ -239,7 +239,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
 /// `arg` is the `SharedCell<C>` of a queued waiting call, and holds a `Cargo` of these types with a function in it; called
 /// once, by its target.
 unsafe fn run_cargo<P: Platform, F: FnOnce() -> R, R, C>(arg: *const (), op: Op) {
-    debug_assert!(op == Op::Run, "a waiting call is not cancelled");
+    debug_assert!(!op.is_discard(), "a waiting call is not cancelled");
     // SAFETY: by I5 it is there until the word says done, which is after this function.
     let cell = unsafe { &*arg.cast::<SharedCell<C>>() };
     // SAFETY: the closure is the target's now, and this is the one call.

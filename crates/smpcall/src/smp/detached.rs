@@ -89,7 +89,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         here.running.0.begin(header, work.func as *const ());
         let _ = header.state.unlock(cpu);
         // SAFETY: by I6; it takes the copy for what it is.
-        if let Err(panic) = P::catch(|| unsafe { (work.func)(luggage.as_ptr().cast(), Op::Run) }) {
+        if let Err(panic) = P::catch(|| unsafe { (work.func)(luggage.as_ptr().cast(), Op::RUN) }) {
             self.note_panic(panic);
         }
         self.exit(csd, func, entered);
@@ -101,7 +101,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
 ///
 /// `arg` is a copy of the luggage that an `F` was written to.
 unsafe fn run_unpacked<F: FnOnce() + Copy>(arg: *const (), op: Op) {
-    debug_assert!(op == Op::Run, "a detached call is not cancelled");
+    debug_assert!(!op.is_discard(), "a detached call is not cancelled");
     // SAFETY: the caller's promise.
     let function = unsafe { arg.cast::<MaybeUninit<F>>().read().assume_init() };
     function();

@@ -248,7 +248,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let entered = self.enter(at.addr(), work.func as usize, &header.stamp);
         here.running.0.begin(at, work.func as *const ());
         // SAFETY: by I6. A waiting call's function catches its own panics.
-        unsafe { (work.func)(work.arg, Op::Run) };
+        unsafe { (work.func)(work.arg, Op::RUN) };
         self.exit(at.addr(), work.func as usize, entered);
         self.complete(header);
         here.running.0.end();
@@ -291,7 +291,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let work = unsafe { header.work() };
         let entered = self.enter(at.addr(), work.func as usize, &header.stamp);
         here.running.0.begin(at, work.func as *const ());
-        let op = if header.state.unlock_seen(cpu, seen).is_cancelled() { Op::Discard } else { Op::Run };
+        let op = Op::of(header.state.unlock_seen(cpu, seen));
         // SAFETY: by I6, this claim's one call.
         if let Err(panic) = P::catch(|| unsafe { (work.func)(work.arg, op) }) {
             self.note_panic(panic);

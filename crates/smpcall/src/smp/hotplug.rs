@@ -22,7 +22,7 @@ pub enum Sleep {
 impl<P: Platform, S: Storage> Smp<P, S> {
     /// Opens the queue of the CPU that runs the caller: from now on posts to it are accepted.
     ///
-    /// The machine is pinned, since what is queued may lie in it: one in a `static` by [`Smp::pinned`].
+    /// The machine is pinned, since what is queued may lie in it: one in a `static` by [`Smp::as_pin`].
     ///
     /// Context: thread or start-up code of the CPU, outside call context, and not under a frame of this crate: not in a function of
     /// [`Smp::call_blocking`], a condition, or a handler of reports. Progress: wait-free.

@@ -5,6 +5,7 @@
 //! [`crate::multicast`].
 
 mod flight;
+mod map;
 mod summon;
 
 use self::flight::Flight;

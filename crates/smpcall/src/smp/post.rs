@@ -211,7 +211,7 @@ pub(super) unsafe fn let_go(header: &Header, cpu: u32) -> Told {
     let work = unsafe { header.work() };
     let old = header.state.unlock(cpu);
     // SAFETY: by I6; the claim's one call, which gives back what the claim took.
-    unsafe { (work.func)(work.arg, Op::Discard) };
+    unsafe { (work.func)(work.arg, Op::REFUSED) };
     if old.is_told() { Told::Yes } else { Told::No }
 }
 

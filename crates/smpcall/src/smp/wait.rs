@@ -4,6 +4,7 @@ mod csd;
 mod elsewhere;
 mod many;
 mod report;
+mod until;
 
 use self::report::Stalls;
 

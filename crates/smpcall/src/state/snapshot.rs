@@ -7,6 +7,11 @@ use super::{CANCELLED, CPU, CPU_SHIFT, KIND, Kind, LAZY, LOCK, PARKED, RUNS_SHIF
 pub(crate) struct Snapshot(pub(super) u32);
 
 impl Snapshot {
+    /// A word that says nothing.
+    pub(crate) const FREE: Self = Self(0);
+    /// No csd's word, and cancelled.
+    pub(crate) const REFUSED: Self = Self(u32::MAX);
+
     /// Returns whether a run is still to begin: locked and not cancelled.
     pub(crate) fn is_pending(self) -> bool {
         self.0 & (LOCK | CANCELLED) == LOCK

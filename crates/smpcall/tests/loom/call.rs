@@ -2,7 +2,7 @@
 //! write to all of it, so a target that touches one after its completion fails the model, whenever it does.
 
 use crate::port::{Machine, Tally, model, model_parking, model_parking_within, model_within};
-use smpcall::{CallError, Posted};
+use smpcall::CallError;
 
 /// A call that borrows from the stack and gives back a result. It fits the place at the door.
 fn call_at_door<const PARKS: bool>(m: &'static Machine<PARKS>, runs: &Tally) {

@@ -42,7 +42,7 @@ fn two_callers_while_the_cpu_goes_and_comes() {
         };
         let callers = [m.thread(None, move || call(1)), m.thread(0, move || call(2))];
         let _ = m.on(1, || m.offline()).unwrap();
-        m.on(1, || m.online()).unwrap();
+        m.on(1, || m.as_pin().online()).unwrap();
         m.answer_until(1, || ended.get() == 2);
         let accepted: u32 = callers.into_iter().map(|caller| caller.join().unwrap()).sum();
         assert_eq!(runs.get(), accepted);

@@ -15,6 +15,8 @@
 #![cfg(loom)]
 
 mod blocking;
+#[cfg(feature = "alloc")]
+mod boxed;
 mod call;
 mod cancel;
 mod chain;
@@ -23,9 +25,13 @@ mod counted;
 mod detached;
 mod door;
 mod doorbell;
+#[cfg(feature = "alloc")]
+mod embedded;
 mod hotplug;
 mod lazy;
+mod local;
 mod many;
+mod message;
 mod port;
 mod post;
 mod prepared;

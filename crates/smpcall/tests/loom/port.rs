@@ -492,7 +492,7 @@ fn check<const PARKS: bool, const N: usize>(
         count.fetch_add(1, Ordering::Relaxed);
         let machine = shelf.renew();
         for cpu in 0..N as u32 {
-            machine.on(cpu, || machine.pinned().online()).unwrap();
+            machine.on(cpu, || machine.as_pin().online()).unwrap();
         }
         body(machine);
     });

@@ -4,6 +4,8 @@
 #![cfg(not(loom))]
 
 mod blocking;
+#[cfg(feature = "alloc")]
+mod boxed;
 mod cancel;
 mod chain;
 mod context;
@@ -12,14 +14,21 @@ mod counted;
 mod detached;
 mod doorbell;
 mod elsewhere;
+mod embedded;
+#[cfg(feature = "alloc")]
+mod embedded_arc;
 mod flush;
 mod foreign;
 mod frames;
 mod hotplug;
 mod lazy;
+mod local;
 mod machine;
 mod many;
+mod map;
+mod message;
 mod nearest;
+mod pinned;
 mod port;
 mod post;
 mod relay;

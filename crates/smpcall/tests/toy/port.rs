@@ -348,10 +348,15 @@ pub(crate) fn logged() -> Vec<u32> {
 
 /// A csd that lives as long as the process. It is kept in a list, so that no checker calls it leaked.
 pub(crate) fn csd<F: Fn() + Sync + 'static>(function: F) -> &'static Csd<F> {
+    keep(Csd::new(function))
+}
+
+/// A value that lives as long as the process, kept in the same list.
+pub(crate) fn keep<T: Sync + 'static>(value: T) -> &'static T {
     static ALL: Mutex<Vec<&'static (dyn Any + Sync)>> = Mutex::new(Vec::new());
-    let csd: &'static Csd<F> = Box::leak(Box::new(Csd::new(function)));
-    ALL.lock().unwrap().push(csd);
-    csd
+    let kept: &'static T = Box::leak(Box::new(value));
+    ALL.lock().unwrap().push(kept);
+    kept
 }
 
 /// A csd that logs `entry`.

@@ -52,7 +52,7 @@ use smpcall::{Csd, Post};
 pub fn init() {
     port::register_hook();
     // Already online is what a second call finds, and it is no CPU's call context.
-    let _ = MACHINE.pinned().online();
+    let _ = MACHINE.as_pin().online();
 }
 // guide: end
 

@@ -5,7 +5,7 @@ use crate::cpus;
 use crate::idle;
 use crate::machine::SMP;
 use core::sync::atomic::{AtomicU64, Ordering};
-use smpcall::{CallError, Csd, Posted, PostError};
+use smpcall::{CallError, Csd, PostError, Posted};
 
 const ROUNDS: u32 = 12;
 

@@ -12,7 +12,7 @@ use crate::console::println;
 use crate::cpus::{CPUS_MAX, count};
 use crate::machine::SMP;
 use core::sync::atomic::{AtomicU64, Ordering};
-use smpcall::{Cancel, Csd, Posted, PostError, Told};
+use smpcall::{Cancel, Csd, PostError, Posted, Told};
 
 /// How many csds of a kind there are.
 pub(super) const CSDS: usize = 8;

@@ -6,7 +6,7 @@ use crate::machine::SMP;
 use crate::traps;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use fastrand::Rng;
-use smpcall::{CallError, DetachedError, ManyError, To, WaitError};
+use smpcall::{CallError, DetachedError, ManyError, To};
 
 /// What a call came to.
 enum Came {

@@ -1,0 +1,70 @@
+//! Messages: a value there, and one back. What keeps the content sound is in [`crate::message`].
+
+use super::Smp;
+use crate::error::PostError;
+use crate::message::{Carries, Loaded, Message, NotSent, ReceiveError, SendError};
+use crate::percpu::Storage;
+use crate::platform::Platform;
+use crate::posted::Posted;
+
+impl<P: Platform, S: Storage> Smp<P, S> {
+    /// Moves `value` into `message`, and posts that to `cpu`: its function will be given the value there, once, in call
+    /// context. Returns at once.
+    ///
+    /// Context: any; interrupts off, call context and NMI included. Progress: lock-free, allocates nothing (P9).
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`] hands the value back, and says why.
+    pub fn send<M: Carries>(&self, cpu: u32, message: M, value: M::Value) -> Result<(), SendError<M::Value>> {
+        message.message().load(value)?;
+        let why = match self.post(cpu, Loaded(message)) {
+            Ok(Posted::Queued) => return Ok(()),
+            Err(PostError::Offline { .. }) => NotSent::Offline,
+            Err(PostError::NoSuchCpu) => NotSent::NoSuchCpu,
+            Ok(Posted::Busy { .. }) | Err(PostError::Cancelled { .. }) => {
+                unreachable!("the csd of an empty message is free (I23)")
+            }
+        };
+        // SAFETY: we have loaded it, and the post was refused.
+        Err(SendError { value: unsafe { message.message().unload() }, why })
+    }
+
+    /// Waits until the run of `message` has ended, and takes its result.
+    ///
+    /// Waits as [`Smp::wait`] does.
+    ///
+    /// Context: thread, interrupts on; from any context if there is nothing to wait for. Progress: waits for the target.
+    ///
+    /// # Errors
+    ///
+    /// [`ReceiveError`]; of a run that was cancelled it hands the value back.
+    pub fn receive<T, R, F>(&self, message: &Message<T, R, F>) -> Result<R, ReceiveError<T>> {
+        self.receive_before(message, None)
+    }
+
+    /// As [`Smp::receive`], until `deadline_ns` on the port's clock at the latest. Giving up leaves nothing dangling: the answer
+    /// can be taken later.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Smp::receive`].
+    pub fn receive_until<T, R, F>(
+        &self,
+        message: &Message<T, R, F>,
+        deadline_ns: u64,
+    ) -> Result<R, ReceiveError<T>> {
+        self.receive_before(message, Some(deadline_ns))
+    }
+
+    fn receive_before<T, R, F>(
+        &self,
+        message: &Message<T, R, F>,
+        deadline_ns: Option<u64>,
+    ) -> Result<R, ReceiveError<T>> {
+        let function = core::any::type_name::<F>();
+        self.await_until(message.header(), function, deadline_ns, || !message.is_sent())
+            .map_err(ReceiveError::Wait)?;
+        message.try_take().map_err(ReceiveError::Take)
+    }
+}
