@@ -16,7 +16,7 @@
 //!
 //! | what | how |
 //! |---|---|
-//! | memory | the sanitizers; a run for a CPU in a thread that is not that CPU; a call that runs twice; a signal |
+//! | memory | the sanitizers; two threads that are one CPU; a run for a CPU in a thread that is not that CPU; a call that runs twice; a signal |
 //! | P1 | an accepted post has run once when all are offline, a cancelled one at most once; a refused one never; a multicast says how many ran |
 //! | P2 | after a Busy, a run has seen what was written before the post (unless a run was cancelled or refused) |
 //! | P4 | what a function wrote into its caller's frame, and its result |
