@@ -18,6 +18,8 @@ pub enum AttachError {
     Taken,
     /// The calling thread is a CPU already, of this machine or another. One thread is one CPU.
     ThreadIsACpu,
+    /// The calling thread is inside of a call, a post or a wait: in a function, a tracer, a condition or a handler. Attach outside.
+    InCall,
     /// The machine was shut down, or this is the child of a fork.
     ShutDown,
     /// The CPU could not be brought online.
@@ -32,6 +34,7 @@ impl std::fmt::Display for AttachError {
             Self::NotAttachable => f.write_str("the machine has no such CPU for threads to attach to"),
             Self::Taken => f.write_str("another thread is that CPU"),
             Self::ThreadIsACpu => f.write_str("this thread is a CPU already"),
+            Self::InCall => f.write_str("a thread does not become a CPU inside of a call"),
             Self::ShutDown => f.write_str("the machine was shut down"),
             Self::Refused(error) => write!(f, "the CPU does not come online: {error}"),
             Self::Pin(error) => write!(f, "cannot pin the thread: {error}"),
@@ -62,6 +65,9 @@ impl<'m, T: Trace> Attached<'m, T> {
     pub(crate) fn new(machine: &'m Machine<T>, cpu: u32, core: Option<usize>) -> Result<Self, AttachError> {
         if here::is_a_cpu() {
             return Err(AttachError::ThreadIsACpu);
+        }
+        if here::is_inside() {
+            return Err(AttachError::InCall);
         }
         machine.take_seat(cpu)?;
         if let Some(core) = core

@@ -52,6 +52,8 @@ thread_local! {
     static SERVED: RefCell<Option<Weak<dyn Served>>> = const { RefCell::new(None) };
     static HERE: Cell<Here> = const { Cell::new(NOWHERE) };
     static IRQ_OFF: Cell<u32> = const { Cell::new(0) };
+    /// How many frames of the core, of threads that are no CPU, are below code of the user's.
+    static FRAMES: Cell<u32> = const { Cell::new(0) };
     static POLLED_IN_VAIN: Cell<u8> = const { Cell::new(0) };
 }
 
@@ -124,6 +126,21 @@ pub(crate) fn look() -> u32 {
 pub(crate) fn polled_in_vain() -> bool {
     POLLED_IN_VAIN.set(POLLED_IN_VAIN.get().wrapping_add(1));
     POLLED_IN_VAIN.get() == 0
+}
+
+/// A frame of the core begins under code of the user's in a thread that is no CPU of its machine.
+pub(crate) fn frame_begins() {
+    FRAMES.set(FRAMES.get() + 1);
+}
+
+/// The same frame ends.
+pub(crate) fn frame_ends() {
+    FRAMES.set(FRAMES.get() - 1);
+}
+
+/// Returns whether the thread is inside of a function of the core's, so that who it is must stay.
+pub(crate) fn is_inside() -> bool {
+    FRAMES.get() != 0 || irq_is_off()
 }
 
 /// Switches the thread's soft interrupts off; nests.

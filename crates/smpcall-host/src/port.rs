@@ -235,6 +235,14 @@ unsafe impl<T: Trace> Platform for Host<T> {
         }
     }
 
+    fn frame_begins(&self) {
+        here::frame_begins();
+    }
+
+    fn frame_ends(&self) {
+        here::frame_ends();
+    }
+
     fn serve_elsewhere(&self, serve: Serve) {
         here::serve_elsewhere(serve);
     }

@@ -241,6 +241,16 @@ pub unsafe trait Platform {
         sleep();
     }
 
+    /// A caller that is no CPU of this machine runs code of its user's, a condition or a handler, above a frame of this crate, until
+    /// [`frame_ends`](Self::frame_ends). Nests. A port by which threads become CPUs refuses that meanwhile: the frame would wait as
+    /// the thread that is none, and serve nobody (P10).
+    ///
+    /// Context: thread, interrupts on.
+    fn frame_begins(&self) {}
+
+    /// As for [`frame_begins`](Self::frame_begins), which this undoes.
+    fn frame_ends(&self) {}
+
     /// Wakes a caller that sleeps, or that did: the call may be over, or its wait given up. Sees what that caller wrote before its
     /// [`pause`](Self::pause) returned [`Pause::Park`].
     ///

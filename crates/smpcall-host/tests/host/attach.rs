@@ -1,12 +1,12 @@
 //! Existing threads as CPUs.
 
 use crate::site::{Count, Flag, Site, beside, bounded, counted, eventually, rounds};
-use smpcall_host::smpcall::{Budget, CallError, Flushed, HotplugError, Platform};
+use smpcall_host::smpcall::{Budget, CallError, Flushed, HotplugError, Platform, To};
 use smpcall_host::{AttachError, Attached, Idle, Machine, allowed_cores};
 use std::cell::RefCell;
 use std::num::NonZeroU32;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, OnceLock, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -321,4 +321,41 @@ fn p9_a_budget_is_kept() {
     assert_eq!(here.poll(four), Flushed::All(2));
     assert_eq!(here.poll(four), Flushed::All(0));
     eventually(|| csds.iter().all(|(_, runs)| runs.get() == 1));
+}
+
+/// A frame that waits as a thread that is no CPU would serve nobody, if the thread became one meanwhile.
+#[test]
+fn p10_a_thread_does_not_become_a_cpu_inside_of_a_call() {
+    let _bounded = bounded();
+    let in_call = |attached: Result<Attached<'_>, AttachError>| matches!(attached, Err(AttachError::InCall));
+    let site = Site::new(Machine::builder().owned(1).attachable(1).stall_timeout(Duration::from_millis(2)));
+    // A condition, and a function of one's own.
+    let mut refused = 0;
+    let mut condition = |cpu| {
+        refused += u32::from(in_call(site.attach(1)));
+        cpu == 0
+    };
+    assert_eq!(site.call_many(To::If(&mut condition), || ()).map(|reached| reached.ran), Ok(1));
+    assert_eq!(refused, 2);
+    // The iterator of a chain, which runs with soft interrupts off.
+    let (csd, runs) = counting();
+    let csds = [&csd].into_iter().inspect(|_| assert!(in_call(site.attach(1))));
+    assert_eq!(site.post_all(0, csds).map(|chain| chain.queued), Ok(1));
+    eventually(|| runs.get() == 1);
+    // A handler of reports.
+    let machine: Arc<OnceLock<Machine>> = Arc::default();
+    let (handled, reports) = (Arc::clone(&machine), Arc::new(Count::default()));
+    let counts = Arc::clone(&reports);
+    let builder = Machine::builder().owned(1).attachable(1).stall_timeout(Duration::from_millis(2));
+    let builder = builder.on_unstuck(|_| ()).on_stall(move |_| {
+        assert!(in_call(handled.get().expect("it is kept").attach(1)));
+        counts.up();
+    });
+    machine.set(builder.build().unwrap()).expect("it is kept once");
+    let site = machine.get().expect("it was kept");
+    assert_eq!(site.call(0, || eventually(|| reports.get() > 0)), Ok(()));
+    assert_eq!(site.counts().panics, 0);
+    // Afterwards it does.
+    drop(site.attach(1).unwrap());
+    site.shutdown().unwrap();
 }

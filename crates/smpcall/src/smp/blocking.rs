@@ -132,7 +132,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let outer = here.running.0.begin_blocking((at, work.func as *const ()));
         let own = &here.own.0;
         drop(irq);
-        let frame = InFrame::enter(Some(here));
+        let frame = InFrame::enter(&self.platform, Some(here));
         // SAFETY: by I6. A waiting call's function catches its own panics.
         unsafe { (work.func)(work.arg, Op::RUN) };
         drop(frame);

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | functions of posts, calls, multicasts; a call to one's own CPU | [`InCall`] | flush, waits, coming online, going offline, polling |
 //! | tracers; the iterator of [`Smp::post_all`] | [`InCall`] | the same |
-//! | functions of blocking calls ([`Smp::run_blocking`]) | [`InFrame`] | coming online, going offline |
+//! | functions of blocking calls ([`Smp::run_blocking`]) | [`InFrame`] | coming online, going offline; a thread becoming a CPU |
 //! | conditions of [`To::If`](super::To::If); handlers of reports on stalls | [`InFrame`] | the same |
 //! | the drop of a function that was refused; the iterator of [`Platform::nearest`] | none: no frame below uses the CPU any more, or yet | nothing |
 //!
@@ -37,22 +37,28 @@ impl Drop for InCall<'_> {
 }
 
 /// A frame of this crate below code of the user's that runs in thread context, until it is dropped.
-pub(super) struct InFrame<'a>(Option<&'a PerCpu>);
+pub(super) struct InFrame<'a, P: Platform> {
+    platform: &'a P,
+    here: Option<&'a PerCpu>,
+}
 
-impl<'a> InFrame<'a> {
-    /// `here`: the CPU that the frame uses as its owner; none for a thread that is no CPU.
-    pub(super) fn enter(here: Option<&'a PerCpu>) -> Self {
-        if let Some(here) = here {
-            here.own.0.set_frames(here.own.0.frames() + 1);
+impl<'a, P: Platform> InFrame<'a, P> {
+    /// `here`: the CPU that the frame uses as its owner. None for a thread that is no CPU: it must not become one meanwhile, which
+    /// is the port's to see to.
+    pub(super) fn enter(platform: &'a P, here: Option<&'a PerCpu>) -> Self {
+        match here {
+            Some(here) => here.own.0.set_frames(here.own.0.frames() + 1),
+            None => platform.frame_begins(),
         }
-        Self(here)
+        Self { platform, here }
     }
 }
 
-impl Drop for InFrame<'_> {
+impl<P: Platform> Drop for InFrame<'_, P> {
     fn drop(&mut self) {
-        if let Some(here) = self.0 {
-            here.own.0.set_frames(here.own.0.frames() - 1);
+        match self.here {
+            Some(here) => here.own.0.set_frames(here.own.0.frames() - 1),
+            None => self.platform.frame_ends(),
         }
     }
 }

@@ -72,7 +72,7 @@ impl<'a, P: Platform, S: Storage> Flight<'a, P, S> {
             // It names nobody that the machine has not: that was demanded.
             To::Mask(mask) => mask.word(first) & usize::MAX >> (usize::BITS - Relaying::<P>::GROUP),
             To::If(condition) => {
-                let _frame = InFrame::enter(self.here.map(|(_, here)| here));
+                let _frame = InFrame::enter(&self.smp.platform, self.here.map(|(_, here)| here));
                 (0..len).filter(|bit| condition(first + bit)).fold(0, |word, bit| word | 1 << bit)
             }
         }

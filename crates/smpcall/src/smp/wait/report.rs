@@ -1,7 +1,7 @@
 //! What is said of a wait that takes too long (P10), and who is rung again.
 
 use super::{Serve, Wait};
-use crate::percpu::{PerCpu, Storage};
+use crate::percpu::{Own, PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
 use crate::smp::Smp;
 use crate::smp::context::{InFrame, NoUnwind};
@@ -21,7 +21,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             let stall = Stall { owing, ..tells(wait.target(self)) };
             // A wait cannot be left like this: its frame, or the mark of a CPU that polls, would stay behind.
             let _guard = NoUnwind;
-            let _frame = InFrame::enter(wait.here.map(|(_, here)| here));
+            let _frame = InFrame::enter(&self.platform, wait.here.map(|(_, here)| here));
             self.platform.stop(&stall);
         }
         let mut named = 0;
@@ -73,15 +73,16 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// Calls the port's handler, unless this CPU is inside one: a handler that calls, and stalls, would otherwise nest without an end.
     /// (Of a thread that is no CPU the core knows nothing: there it is the port's duty.)
     fn report_once(&self, wait: &Wait<'_>, report: impl FnOnce(&P)) {
-        let Some((_, here)) = wait.here else { return NoUnwind::around(|| report(&self.platform)) };
-        let own = &here.own.0;
-        if !own.reporting() {
-            own.set_reporting(true);
-            // It may do what code in thread context may, but for changing the CPU that waits (I20).
-            let _frame = InFrame::enter(Some(here));
-            NoUnwind::around(|| report(&self.platform));
-            own.set_reporting(false);
+        let here = wait.here.map(|(_, here)| here);
+        let own = here.map(|here| &here.own.0);
+        if own.is_some_and(Own::reporting) {
+            return;
         }
+        // It may do what code in thread context may, but for changing which CPU waits (I20).
+        let _frame = InFrame::enter(&self.platform, here);
+        own.inspect(|own| own.set_reporting(true));
+        NoUnwind::around(|| report(&self.platform));
+        own.inspect(|own| own.set_reporting(false));
     }
 
     /// Returns how many waits are stalled: reported, and not over. Whoever watches something else as well may hold its own
