@@ -1,7 +1,7 @@
 //! P4, P11: the place at a CPU's door, which one caller leaves and the next takes.
 
-use crate::port::{model_parking_within, model_within};
-use smpcall::CallError;
+use crate::port::model_parking_within;
+use smpcall::{CallError, Platform};
 
 /// P4, P11: two callers of one CPU. If the second finds the place free, the first has read its answer; if not, it takes a
 /// frame. Bounds: one call each, callers that park, at most 1 preemption.
@@ -25,11 +25,11 @@ fn the_place_changes_hands() {
 }
 
 /// P4, P8, P11: two callers of one CPU while it goes offline and comes back. Who is accepted, before or after, is answered; who is
-/// refused has not run, and gives the place back as whole as one that was answered. Bounds: one call each, callers that spin, at
+/// refused has not run, and gives the place back as whole as one that was answered. Bounds: one call each, callers that park, at
 /// most 1 preemption.
 #[test]
 fn two_callers_while_the_cpu_goes_and_comes() {
-    model_within(1, |m| {
+    model_parking_within(1, |m| {
         let (runs, ended) = (m.tally(), m.tally());
         let call = move |number: u32| {
             let answer = m.call(1, move || {
@@ -37,6 +37,8 @@ fn two_callers_while_the_cpu_goes_and_comes() {
                 number + 10
             });
             ended.add();
+            // So that the target looks whether both have ended, also if nobody was accepted.
+            m.platform().ring(1);
             assert!(answer == Ok(number + 10) || answer == Err(CallError::Offline), "{answer:?}");
             u32::from(answer.is_ok())
         };

@@ -1,6 +1,6 @@
 //! `wait` on an asynchronous csd: it ends with the run that was pending, and shows what it wrote (P4); and who sleeps is woken.
 
-use crate::port::{model, model_parking, model_parking_within};
+use crate::port::{model, model_parking_within};
 
 /// P4: a wait against the run. Whether it finds the csd locked, its function running, or the run over: when it ends, all
 /// that the function wrote is visible. Bounds: one run.
@@ -63,10 +63,10 @@ fn wait_against_reuse() {
 }
 
 /// P4, P7: a waiter that goes to sleep, against the run's end. If its wake is pushed before the flush rests, that finds it; if the
-/// flush rests first, nothing is pushed, and nobody sleeps. A wake that is lost is a deadlock. Bounds: one run.
+/// flush rests first, nothing is pushed, and nobody sleeps. A wake that is lost is a deadlock. Bounds: one run; at most 2 preemptions.
 #[test]
 fn a_sleeping_waiter_is_woken_when_the_run_has_ended() {
-    model_parking(|m| {
+    model_parking_within(2, |m| {
         let written = m.place();
         let csd = m.csd(move || written.write(7));
         m.post(1, csd).unwrap();
@@ -80,10 +80,10 @@ fn a_sleeping_waiter_is_woken_when_the_run_has_ended() {
 }
 
 /// P4: a wake that is claimed anew against the flush that lets go of it, and a waiter that relies on one that is still to come.
-/// Bounds: two runs, one after the other; at most 2 preemptions.
+/// Bounds: two runs, one after the other; at most 1 preemption.
 #[test]
 fn a_wake_is_used_again() {
-    model_parking_within(2, |m| {
+    model_parking_within(1, |m| {
         let (first, second) = (m.csd(|| ()), m.csd(|| ()));
         m.post(1, first).unwrap();
         let waiter = m.thread(None, move || {
