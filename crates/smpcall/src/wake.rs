@@ -16,7 +16,7 @@
 //!
 //! # Invariants
 //!
-//! - **I20** A wake's header is pushed by the waiter that claimed it, once for each claim, and let go of by the target that took it
+//! - **I25** A wake's header is pushed by the waiter that claimed it, once for each claim, and let go of by the target that took it
 //!   off its queue, *before* it wakes. So a waiter that finds its own wake locked, by a read-modify-write, is woken after that.
 
 use crate::csd::Header;
@@ -27,7 +27,7 @@ const WAKES_MAX: usize = if cfg!(loom) { 1 } else { 2 };
 /// One CPU's wakes.
 pub(crate) struct Wakes([Header; WAKES_MAX]);
 
-// SAFETY: a header's cells are reached by one side at a time (I20, I2), its atomics by anyone.
+// SAFETY: a header's cells are reached by one side at a time (I25, I2), its atomics by anyone.
 unsafe impl Sync for Wakes {}
 // SAFETY: as for detached calls' places: where nothing is queued the pointers are dead values, and where something is,
 // the owner refuses to follow them (I13).

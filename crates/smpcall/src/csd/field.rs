@@ -11,7 +11,7 @@
 //!
 //! # Invariants
 //!
-//! - **I20** A [`CsdField`] with the tag `Tag` that is posted is the one field of that type which [`csd_field!`](crate::csd_field)
+//! - **I24** A [`CsdField`] with the tag `Tag` that is posted is the one field of that type which [`csd_field!`](crate::csd_field)
 //!   named of its owner. So all claims of a header are of one owner and one function, and Busy promises the run that was
 //!   asked for (P2).
 
@@ -183,7 +183,7 @@ pub trait HasCsds {}
 /// # Safety
 ///
 /// `field` returns the field of `this` itself that is of the type `CsdField<Tag>`, the same each time, and does not unwind
-/// (I20).
+/// (I24).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no csd of the tag `{Tag}`",
     label = "no `CsdField<{Tag}>` of it is known",

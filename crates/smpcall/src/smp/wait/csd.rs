@@ -152,7 +152,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         }
         let header = wakes.claim(waiter)?;
         // SAFETY: the claim is ours; it is part of the CPU's memory, which stays where it is, or its owner does not
-        // follow the list (I20, I13).
+        // follow the list (I25, I13).
         if unsafe { head.push_unless_idle(header) } {
             asked.set(true);
             return Some(Park::Sleep);
@@ -161,7 +161,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         None
     }
 
-    /// Target: lets go of a wake that it took off its queue, and then wakes (I20). It is no run: nobody posted it, and
+    /// Target: lets go of a wake that it took off its queue, and then wakes (I25). It is no run: nobody posted it, and
     /// nothing is traced.
     pub(in crate::smp) fn run_wake(&self, cpu: u32, here: &PerCpu, header: &Header, seen: Snapshot) {
         let _ = header.state.unlock_seen(cpu, seen);
