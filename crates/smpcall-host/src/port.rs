@@ -187,7 +187,9 @@ unsafe impl<T: Trace> Platform for Host<T> {
     }
 
     fn caught(&self, panic: Self::Panic) {
-        self.count_panic(self.current_cpu().unwrap_or(0), panic);
+        let cpu = self.current_cpu().unwrap_or(0);
+        self.listen(cpu, || (self.stalls.on_panic)(cpu, &*panic));
+        self.count_panic(cpu, panic);
     }
 
     #[cfg(target_arch = "x86_64")]

@@ -1,11 +1,13 @@
-//! When a target counts as silent, and who is told.
+//! When a target counts as silent, and who is told; and who is told of panics that nobody waits for.
 
 use smpcall::{Overdue, Stall};
+use std::any::Any;
 use std::cell::Cell;
 
 /// What is told of silent targets.
 pub(crate) type OnStall = Box<dyn Fn(&Stall) + Send + Sync>;
 pub(crate) type OnOverdue = Box<dyn Fn(&Overdue) + Send + Sync>;
+pub(crate) type OnPanic = Box<dyn Fn(u32, &(dyn Any + Send)) + Send + Sync>;
 
 /// When a target is silent, and who is told.
 pub(crate) struct Stalls {
@@ -14,6 +16,7 @@ pub(crate) struct Stalls {
     pub(crate) on_stall: OnStall,
     pub(crate) on_unstuck: OnStall,
     pub(crate) on_overdue: OnOverdue,
+    pub(crate) on_panic: OnPanic,
 }
 
 impl Stalls {
@@ -25,6 +28,8 @@ impl Stalls {
             on_stall: Box::new(|stall| eprintln!("smpcall: {stall}")),
             on_unstuck: Box::new(|stall| eprintln!("smpcall: {stall}")),
             on_overdue: Box::new(|overdue| eprintln!("smpcall: {overdue}")),
+            // The panic hook has printed it.
+            on_panic: Box::new(|_, _| ()),
         }
     }
 
@@ -34,12 +39,19 @@ impl Stalls {
         thread_local! {
             static REPORTING: Cell<bool> = const { Cell::new(false) };
         }
+        struct Ends;
+        impl Drop for Ends {
+            fn drop(&mut self) {
+                let _ = REPORTING.try_with(|reporting| reporting.set(false));
+            }
+        }
         // Of an ending thread the flag may be gone; then nothing is left to nest in.
         if REPORTING.try_with(|reporting| reporting.replace(true)).unwrap_or(false) {
             return;
         }
+        // Also if the handler panics.
+        let _ends = Ends;
         handler(stall);
-        let _ = REPORTING.try_with(|reporting| reporting.set(false));
     }
 }
 

@@ -24,6 +24,9 @@ use crate::sync::const_unless_loom;
 /// [`Busy`](crate::Posted::Busy), and that is as good as a post of one's own (P2). It is free again before `F`
 /// starts (P5), so `F` may post it again, and may run on two CPUs at once if it was posted to two: hence `Fn + Sync`.
 ///
+/// A counted csd is kept by its queue until its run. If everybody else has let go of it by then, the last count, and with it the
+/// closure and what it owns, is dropped *on the target, in call context, interrupts off*: keep a clone where that must not be.
+///
 /// With a closure of two words a csd takes 64 bytes.
 ///
 /// ```

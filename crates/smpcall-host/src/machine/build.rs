@@ -11,6 +11,7 @@ use crate::spin::Waits;
 use crate::stalls::Stalls;
 use crate::trace::Trace;
 use smpcall::{CpuCountError, Overdue, PerCpu, Smp, Stall};
+use std::any::Any;
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
@@ -239,6 +240,29 @@ impl<T: Trace> Builder<T> {
     /// ```
     pub fn on_overdue(mut self, on_overdue: impl Fn(&Overdue) + Send + Sync + 'static) -> Self {
         self.stalls.on_overdue = Box::new(on_overdue);
+        self
+    }
+
+    /// Who is told that a function panicked for which nobody waits, with its CPU and what it was thrown with: nobody, unless told; the
+    /// process' panic hook has printed it by then. A waiting call's panic reaches its caller instead, and that of a
+    /// [`Message`](smpcall::Message)'s function whoever receives its answer. So who waits by hand for what a posted function does,
+    /// on a condition variable say, learns here, or by a guard in the function that is dropped, that it is not coming.
+    ///
+    /// Called on that CPU, in call context. A panic in the handler is [counted](crate::Counts::panics) like the other.
+    ///
+    /// ```
+    /// use smpcall_host::Machine;
+    /// use std::sync::mpsc;
+    ///
+    /// let (tell, told) = mpsc::channel();
+    /// let tell = move |cpu, thrown: &(dyn std::any::Any + Send)| _ = tell.send((cpu, thrown.downcast_ref() == Some(&"thrown")));
+    /// let machine = Machine::builder().owned(1).on_panic(tell).build()?;
+    /// machine.post_detached(0, || std::panic::resume_unwind(Box::new("thrown")))?;
+    /// assert_eq!(told.recv()?, (0, true));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn on_panic(mut self, on_panic: impl Fn(u32, &(dyn Any + Send)) + Send + Sync + 'static) -> Self {
+        self.stalls.on_panic = Box::new(on_panic);
         self
     }
 

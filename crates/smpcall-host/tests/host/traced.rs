@@ -1,9 +1,10 @@
 //! P12: machines that somebody listens to.
 
-use crate::site::{bounded, counted, eventually, rounds};
+use crate::site::{Count, bounded, counted, eventually, rounds};
 use smpcall_host::smpcall::{Event, Posted, To, What};
 use smpcall_host::{Counters, Idle, Latencies, Machine, Trace};
-use std::sync::Mutex;
+use std::panic::resume_unwind;
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 #[test]
@@ -79,4 +80,41 @@ fn p12_a_listener_is_told_by_the_threads_that_do_it() {
     assert_eq!(by(|what| matches!(what, What::Queue { cpu: 0, .. })), [Some(here.cpu())]);
     assert_eq!(by(|what| matches!(what, What::Entry { queued_ns: None, .. })), [Some(0)]);
     assert_eq!(by(|what| matches!(what, What::Exit { ran_ns: None, .. })), [Some(0)]);
+}
+
+/// Panics at every event.
+struct Panics;
+
+impl Trace for Panics {
+    fn trace(&self, _event: &Event) {
+        // Without the panic hook, which would print thousands.
+        resume_unwind(Box::new("meant"));
+    }
+}
+
+/// What a tracer throws would unwind frames that a target may still reach.
+#[test]
+fn p11_a_tracer_that_panics_is_counted_and_nothing_is_lost() {
+    let _bounded = bounded();
+    let machine = Machine::builder().owned(2).trace(Panics).build().unwrap();
+    let ran = Arc::new(Count::default());
+    let csd = {
+        let ran = Arc::clone(&ran);
+        counted(move || _ = ran.up())
+    };
+    for round in 1..=rounds(200) {
+        let mut local = round;
+        assert_eq!(machine.call(1, || std::mem::replace(&mut local, 0)), Ok(round));
+        assert_eq!(local, 0);
+        let all = Count::default();
+        assert_eq!(
+            machine.call_many(To::All, || _ = all.up()).map(|reached| (reached.ran, all.get())),
+            Ok((2, 2))
+        );
+        assert_eq!(machine.call_blocking(0, || round), Ok(round));
+        assert_eq!(machine.post(0, &csd), Ok(Posted::Queued));
+        assert_eq!((machine.wait(&csd), ran.get()), (Ok(()), round));
+    }
+    assert!(machine.counts().panics >= u64::from(rounds(200)));
+    machine.shutdown().unwrap();
 }

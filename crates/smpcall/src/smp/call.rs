@@ -64,7 +64,9 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// Runs `function` on `cpu`, waits until it has returned, and gives back its result. What it wrote is visible then
     /// (P4), and it may borrow from the caller's stack. Called on `cpu` itself it runs inline, with interrupts off.
     ///
-    /// While it waits, a CPU serves its own queue: two that call each other both finish (P10). A call is never given
+    /// While it waits, a CPU serves its own queue: two that call each other both finish (P10). So functions that others posted run
+    /// *inside* this call: hold no lock, and no borrow of a `RefCell`, across it that such a function could want; the one would
+    /// wait for ever, the other panic. The same holds for [`Smp::wait`] and [`Smp::call_many`]. A call is never given
     /// up, since its frame could not be left; a target that does not answer is reported to
     /// [`Platform::stalled`].
     ///

@@ -101,7 +101,8 @@ unsafe fn run_kept<F: Fn() + Copy + Sync>(slot: &Slot) {
 
 impl<P: Platform, S: Storage> Smp<P, S> {
     /// Runs `function` on all CPUs that `to` names, at the same time, and waits until all have run it. What they wrote is
-    /// visible then (P4); it may borrow from the caller's stack. While it waits, a CPU serves its own queue (P10).
+    /// visible then (P4); it may borrow from the caller's stack. While it waits, a CPU serves its own queue (P10): hold no lock here
+    /// that a function in that queue could want, as for [`Smp::call`].
     ///
     /// Several CPUs may do so at once. At most `usize::BITS` multicasts are in flight on a machine; a caller that meets more
     /// waits for one to end. A quarter of them is for callers that wait, so that no flood of [`Smp::post_many`] keeps them off, and

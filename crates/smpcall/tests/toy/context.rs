@@ -2,6 +2,7 @@
 
 use crate::port::{as_cpu, csd, flush, log, logged, logs, on, start};
 use smpcall::{Budget, CallError, Flushed, Platform, Posted, WaitError};
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -173,4 +174,26 @@ fn p10_two_cpus_that_call_each_other_both_finish() {
     assert_eq!(on(0, || machine.call(1, || log(20))), Ok(()));
     // CPU 1 served its own queue when it began to wait.
     assert_eq!(logged(), [20, 10]);
+}
+
+/// A caller that has the target's mailbox, and is off its core, does not hold up the others: they use frames of their own.
+#[test]
+fn p9_a_caller_in_the_mailbox_delays_nobody() {
+    let machine = start(3);
+    let (first, served) = (Rc::new(Cell::new(true)), Rc::new(Cell::new(0)));
+    let (begins, ran) = (Rc::clone(&first), Rc::clone(&served));
+    *machine.platform().on_pause.borrow_mut() = Some(Rc::new(move || {
+        let machine = crate::port::machine();
+        if begins.replace(false) {
+            // CPU 0's call is in the mailbox, and CPU 0 does not get on: eight others call, and each is answered.
+            for call in 0..8 {
+                assert_eq!(on(2, || machine.call(1, || call)), Ok(call));
+                ran.set(ran.get() + 1);
+            }
+        } else {
+            let _ = flush(1);
+        }
+    }));
+    assert_eq!(on(0, || machine.call(1, || 9)), Ok(9));
+    assert_eq!((first.get(), served.get()), (false, 8));
 }
