@@ -10,7 +10,7 @@ use crate::doorbell::{Doorbell, Rang};
 use crate::here::{self, NO_CORE};
 use crate::machine::CpuCounts;
 use crate::spin::{Spin, Waits, short_pause};
-use crate::stalls::Stalls;
+use crate::stalls::{Stalls, nanos};
 use crate::topology::Topology;
 use crate::trace::Trace;
 use smpcall::{Backoff, Event, Overdue, Pause, Platform, Serve, Stall};
@@ -173,7 +173,7 @@ unsafe impl<T: Trace> Platform for Host<T> {
     }
 
     fn now_ns(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        nanos(self.started.elapsed())
     }
 
     #[inline]

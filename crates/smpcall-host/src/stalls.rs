@@ -3,11 +3,17 @@
 use smpcall::{Overdue, Stall};
 use std::any::Any;
 use std::cell::Cell;
+use std::time::Duration;
 
 /// What is told of silent targets.
 pub(crate) type OnStall = Box<dyn Fn(&Stall) + Send + Sync>;
 pub(crate) type OnOverdue = Box<dyn Fn(&Overdue) + Send + Sync>;
 pub(crate) type OnPanic = Box<dyn Fn(u32, &(dyn Any + Send)) + Send + Sync>;
+
+/// In the port's unit; for ever, if there is no number for it.
+pub(crate) fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
 
 /// When a target is silent, and who is told.
 pub(crate) struct Stalls {

@@ -8,7 +8,7 @@ use crate::affinity::allowed_cores;
 use crate::allowance::Allowance;
 use crate::port::Host;
 use crate::spin::Waits;
-use crate::stalls::Stalls;
+use crate::stalls::{Stalls, nanos};
 use crate::trace::Trace;
 use smpcall::{CpuCountError, Overdue, PerCpu, Smp, Stall};
 use std::any::Any;
@@ -243,22 +243,18 @@ impl<T: Trace> Builder<T> {
         self
     }
 
-    /// Who is told that a function panicked for which nobody waits, with its CPU and what it was thrown with: nobody, unless told; the
-    /// process' panic hook has printed it by then. A waiting call's panic reaches its caller instead, and that of a
-    /// [`Message`](smpcall::Message)'s function whoever receives its answer. So who waits by hand for what a posted function does,
-    /// on a condition variable say, learns here, or by a guard in the function that is dropped, that it is not coming.
-    ///
-    /// Called on that CPU, in call context. A panic in the handler is [counted](crate::Counts::panics) like the other.
+    /// Who is told that a function panicked for which nobody waits, with its CPU and what was thrown: nobody, unless told; the panic
+    /// hook has printed it by then. (A waiting call's panic reaches its caller, a [`Message`](smpcall::Message)'s its receiver.) So
+    /// who waits by hand for what a posted function does learns that it is not coming. Called on that CPU, in call context.
     ///
     /// ```
     /// use smpcall_host::Machine;
     /// use std::sync::mpsc;
     ///
     /// let (tell, told) = mpsc::channel();
-    /// let tell = move |cpu, thrown: &(dyn std::any::Any + Send)| _ = tell.send((cpu, thrown.downcast_ref() == Some(&"thrown")));
-    /// let machine = Machine::builder().owned(1).on_panic(tell).build()?;
+    /// let machine = Machine::builder().owned(1).on_panic(move |cpu, _| _ = tell.send(cpu)).build()?;
     /// machine.post_detached(0, || std::panic::resume_unwind(Box::new("thrown")))?;
-    /// assert_eq!(told.recv()?, (0, true));
+    /// assert_eq!(told.recv()?, 0);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn on_panic(mut self, on_panic: impl Fn(u32, &(dyn Any + Send)) + Send + Sync + 'static) -> Self {
@@ -317,10 +313,6 @@ impl<T: Trace> Builder<T> {
         machine.placement = placement;
         Ok(machine)
     }
-}
-
-fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Where each of so many threads is to run.

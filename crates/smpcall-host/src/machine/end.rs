@@ -3,6 +3,7 @@
 use super::{Machine, Shared};
 use crate::callers;
 use crate::here::Served;
+use crate::stalls::nanos;
 use crate::trace::Trace;
 use smpcall::{Platform, Serve, WaitError};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -190,7 +191,6 @@ impl<T: Trace> Machine<T> {
         if host.current_cpu().is_some_and(|cpu| !self.seats.has(cpu)) {
             return Err(ShutdownError::OwnThread);
         }
-        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let deadline_ns = timeout.map(|time| host.now_ns().saturating_add(nanos(time)));
         let ends = &shared.ends;
         for cpu in ends.cpus() {
