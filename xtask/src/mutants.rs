@@ -23,13 +23,14 @@ pub(crate) enum Asks {
     Seeds,
 }
 
-/// Runs the table's mutants, or those whose id contains `filter`.
+/// Runs the table's mutants, or those whose id contains `filter`, or one of its parts where commas divide it.
 pub(crate) fn run(filter: Option<&str>, jobs: Option<usize>, asks: Asks) -> Result<()> {
     let root = sh::root();
     let mut table = Table::read(&root)?;
     // Before any filter: a stale entry is a defect of the table, whoever looks.
     table.demand_sound(&root)?;
-    table.mutants.retain(|mutant| filter.is_none_or(|part| mutant.id.contains(part)));
+    let wanted = |id: &str| filter.is_none_or(|parts| parts.split(',').any(|part| id.contains(part)));
+    table.mutants.retain(|mutant| wanted(&mutant.id));
     if table.mutants.is_empty() {
         bail!(
             "no mutant to run{}",
