@@ -45,7 +45,7 @@ enum Verb {
     },
     /// Weaken each memory ordering of xtask/mutants.toml and demand that its check fails
     Mutants {
-        /// Only the mutants whose id contains this
+        /// Only the mutants whose id contains this, or one of these, divided by commas
         #[arg(long, value_name = "ID")]
         filter: Option<String>,
         /// Mutants under test at a time; as many as there are cores unless given

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
 use std::time::Duration;
 use table::{Fate, Mutant, Table};
-use worker::{Outcome, Worker};
+use worker::{Outcome, Sound, Worker};
 
 /// What is asked of the mutants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,13 +23,14 @@ pub(crate) enum Asks {
     Seeds,
 }
 
-/// Runs the table's mutants, or those whose id contains `filter`.
+/// Runs the table's mutants, or those whose id contains `filter`, or one of its parts where commas divide it.
 pub(crate) fn run(filter: Option<&str>, jobs: Option<usize>, asks: Asks) -> Result<()> {
     let root = sh::root();
     let mut table = Table::read(&root)?;
     // Before any filter: a stale entry is a defect of the table, whoever looks.
     table.demand_sound(&root)?;
-    table.mutants.retain(|mutant| filter.is_none_or(|part| mutant.id.contains(part)));
+    let wanted = |id: &str| filter.is_none_or(|parts| parts.split(',').any(|part| id.contains(part)));
+    table.mutants.retain(|mutant| wanted(&mutant.id));
     if table.mutants.is_empty() {
         bail!(
             "no mutant to run{}",
@@ -45,22 +46,22 @@ pub(crate) fn run(filter: Option<&str>, jobs: Option<usize>, asks: Asks) -> Resu
     for number in 0..jobs.unwrap_or(cores).max(1) {
         workers.push(Worker::new(&root, &sh::target_dir().join(format!("mutants/w{number}")))?);
     }
-    let times = on_sound_sources(&mut workers, &table)?;
-    let rows = on_mutants(&mut workers, &table, &times)?;
+    let sound = on_sound_sources(&mut workers, &table)?;
+    let rows = on_mutants(&mut workers, &table, &sound)?;
     report(&root, &table, &rows)
 }
 
-/// Each check on sources without a mutant: it must pass, and how long it takes is the measure for a hang.
-fn on_sound_sources(workers: &mut [Worker], table: &Table) -> Result<BTreeMap<String, Duration>> {
+/// Each check on sources without a mutant: it must pass.
+fn on_sound_sources(workers: &mut [Worker], table: &Table) -> Result<BTreeMap<String, Sound>> {
     let mut names: Vec<&str> = table.mutants.iter().filter_map(Mutant::caught_by).collect();
     names.sort_unstable();
     names.dedup();
     println!("{} checks on the sound sources", names.len());
     let results = in_parallel(workers, names, |worker, name| {
         let check = name.parse()?;
-        let run = worker.on_sound_sources(&check)?;
-        println!("  {:<60} {:>6.1} s  passes", name, run.as_secs_f64());
-        Ok((name.to_owned(), run))
+        let sound = worker.on_sound_sources(&check)?;
+        println!("  {:<60} {:>6.1} s  passes", name, sound.took.as_secs_f64());
+        Ok((name.to_owned(), sound))
     })?;
     Ok(results.into_iter().collect())
 }
@@ -75,17 +76,18 @@ struct Row<'a> {
 fn on_mutants<'a>(
     workers: &mut [Worker],
     table: &'a Table,
-    times: &BTreeMap<String, Duration>,
+    sound: &BTreeMap<String, Sound>,
 ) -> Result<Vec<Row<'a>>> {
     let todo: Vec<(&Mutant, &str)> =
         table.mutants.iter().filter_map(|mutant| Some((mutant, mutant.caught_by()?))).collect();
     println!("{} mutants", todo.len());
     in_parallel(workers, todo, |worker, (mutant, name)| {
+        let Sound { took, program } = &sound[name];
         let limit = match mutant.timeout_s {
             Some(s) => Duration::from_secs(s),
-            None => (times[name] * 5).max(Duration::from_secs(120)),
+            None => (*took * 5).max(Duration::from_secs(120)),
         };
-        let (outcome, took) = worker.on_mutant(mutant, &name.parse()?, limit)?;
+        let (outcome, took) = worker.on_mutant(mutant, &name.parse()?, program, limit)?;
         println!("  {:<44} {:>6.1} s  {}", mutant.id, took.as_secs_f64(), outcome.word(mutant));
         Ok(Row { mutant, outcome, took })
     })

@@ -330,3 +330,18 @@ impl core::fmt::Debug for Slots {
         f.write_str("Slots")
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn p10_newcomers_leave_slots_to_those_who_have_waited() {
+        let slots = Slots::new();
+        let taken = |who| core::iter::from_fn(|| slots.claim(0, who)).count();
+        assert_eq!(taken(Claimant::Unawaited), UNAWAITED_SLOTS);
+        assert_eq!(taken(Claimant::Newcomer), NEWCOMERS_SLOTS - UNAWAITED_SLOTS);
+        assert_eq!(slots.claim_reserved(), Some(NEWCOMERS_SLOTS as u32));
+        assert_eq!(taken(Claimant::Waiting), SLOTS - NEWCOMERS_SLOTS - 1);
+    }
+}

@@ -30,10 +30,12 @@ pub(crate) enum Ran {
 }
 
 /// A program that a check built, and the folder of its package, in which cargo would run it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Program {
     path: PathBuf,
     folder: PathBuf,
+    /// cargo's flags that build it alone.
+    flags: String,
 }
 
 impl Program {
@@ -66,15 +68,23 @@ impl FromStr for Check {
 }
 
 impl Check {
-    /// Builds what it runs from `sources`; `None` when that does not compile (the log has the reason).
-    pub(crate) fn build(&self, sources: &Path, target: &Path, log: &Path) -> Result<Option<Vec<Program>>> {
+    /// Builds what it runs from `sources`; `None` when that does not compile (the log has the reason). `only`: the one of its
+    /// programs that has the test, where that is known: the others take as long to build.
+    pub(crate) fn build(
+        &self,
+        only: Option<&Program>,
+        sources: &Path,
+        target: &Path,
+        log: &Path,
+    ) -> Result<Option<Vec<Program>>> {
         let cmd = match self {
             Check::Loom(_) => {
                 let args = "test --no-run --release -p smpcall --features alloc --test loom";
                 models::with_loom(Cmd::cargo(args)).env("CARGO_TARGET_DIR", target.join("loom"))
             }
-            Check::Test { package, .. } => Cmd::cargo("test --no-run --all-features --tests -p")
+            Check::Test { package, .. } => Cmd::cargo("test --no-run --all-features -p")
                 .arg(package)
+                .args(only.map_or("--tests", |program| &program.flags))
                 .env("CARGO_TARGET_DIR", target.join("plain")),
             // Without link-time optimisation, which takes a minute.
             Check::Command(_) => Cmd::cargo("build --release -p smpcall-cli --bins")
@@ -154,7 +164,12 @@ fn programs(messages: &str) -> Result<Vec<Program>> {
             (message["executable"].as_str(), message["manifest_path"].as_str())
         {
             let folder = Path::new(manifest).parent().context("a manifest without a folder")?.to_path_buf();
-            found.push(Program { path: path.into(), folder });
+            let target = &message["target"];
+            let flags = match (target["kind"][0].as_str(), target["name"].as_str()) {
+                (Some(kind @ ("test" | "bin")), Some(name)) => format!("--{kind} {name}"),
+                _ => "--lib".to_owned(),
+            };
+            found.push(Program { path: path.into(), folder, flags });
         }
     }
     if found.is_empty() {
@@ -191,9 +206,15 @@ mod tests {
     #[test]
     fn programs_are_found_in_cargos_messages() {
         let messages = "{\"reason\":\"compiler-artifact\",\"executable\":null,\"manifest_path\":\"/a/Cargo.toml\"}\n\
-            {\"reason\":\"compiler-artifact\",\"executable\":\"/t/loom-1\",\"manifest_path\":\"/a/Cargo.toml\"}\n\
+            {\"reason\":\"compiler-artifact\",\"executable\":\"/t/loom-1\",\"manifest_path\":\"/a/Cargo.toml\",\
+             \"target\":{\"kind\":[\"test\"],\"name\":\"loom\"}}\n\
+            {\"reason\":\"compiler-artifact\",\"executable\":\"/t/a-1\",\"manifest_path\":\"/a/Cargo.toml\",\
+             \"target\":{\"kind\":[\"rlib\"],\"name\":\"a\"}}\n\
             {\"reason\":\"build-finished\",\"success\":true}";
-        assert_eq!(programs(messages).unwrap(), [Program { path: "/t/loom-1".into(), folder: "/a".into() }]);
+        let program =
+            |path: &str, flags: &str| Program { path: path.into(), folder: "/a".into(), flags: flags.into() };
+        let both = [program("/t/loom-1", "--test loom"), program("/t/a-1", "--lib")];
+        assert_eq!(programs(messages).unwrap(), both);
         assert!(programs("{\"reason\":\"build-finished\",\"success\":true}").is_err());
     }
 
@@ -203,7 +224,7 @@ mod tests {
         let path = folder.path().join("script");
         fs::write(&path, script).unwrap();
         let check = Check::Command(vec![path.to_str().unwrap().to_owned()]);
-        let sh = Program { path: "/bin/sh".into(), folder: folder.path().into() };
+        let sh = Program { path: "/bin/sh".into(), folder: folder.path().into(), flags: String::new() };
         check.run(&[sh], Duration::from_millis(limit_ms), &folder.path().join("log")).unwrap()
     }
 

@@ -18,6 +18,14 @@ pub(crate) struct Worker {
     logs: PathBuf,
 }
 
+/// What a check did on the sources without a mutant.
+pub(crate) struct Sound {
+    /// The measure for a hang.
+    pub(crate) took: Duration,
+    /// The program that has the test.
+    pub(crate) program: Program,
+}
+
 /// What became of a mutant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -64,22 +72,29 @@ impl Worker {
         Ok(worker)
     }
 
-    /// Runs a check on the sources as they are; how long it took, or an error unless it passed.
-    pub(crate) fn on_sound_sources(&mut self, check: &Check) -> Result<Duration> {
+    /// Runs a check on the sources as they are, or an error unless it passed.
+    pub(crate) fn on_sound_sources(&mut self, check: &Check) -> Result<Sound> {
         let log = self.logs.join("sound.log");
-        let Some(programs) = check.build(&self.sources, &self.target, &log)? else {
+        let Some(programs) = check.build(None, &self.sources, &self.target, &log)? else {
             bail!("{check:?} does not build on the sound sources: {}", fs::read_to_string(&log)?);
         };
         let start = Instant::now();
-        match check.run(&programs, SOUND_LIMIT, &log)? {
-            Ran::Passed { tests: 1 } => Ok(start.elapsed()),
-            // A name that matches nothing passes too, and would let every mutant through.
-            Ran::Passed { tests } => bail!("{check:?} names {tests} tests, not one"),
-            Ran::Hung => bail!("{check:?} hangs on the sound sources"),
-            Ran::Failed => {
-                bail!("{check:?} fails on the sound sources: {}", fs::read_to_string(&log)?)
+        let mut found = Vec::new();
+        for program in programs {
+            match check.run(std::slice::from_ref(&program), SOUND_LIMIT, &log)? {
+                Ran::Passed { tests } => found.extend(std::iter::repeat_n(program, tests)),
+                Ran::Hung => bail!("{check:?} hangs on the sound sources"),
+                Ran::Failed => {
+                    bail!("{check:?} fails on the sound sources: {}", fs::read_to_string(&log)?)
+                }
             }
         }
+        // A name that matches nothing passes too, and would let every mutant through.
+        let tests = found.len();
+        let (Some(program), 1) = (found.pop(), tests) else {
+            bail!("{check:?} names {tests} tests, not one")
+        };
+        Ok(Sound { took: start.elapsed(), program })
     }
 
     /// Applies a mutant, runs its check and takes the mutant out again.
@@ -87,13 +102,14 @@ impl Worker {
         &mut self,
         mutant: &Mutant,
         check: &Check,
+        only: &Program,
         limit: Duration,
     ) -> Result<(Outcome, Duration)> {
         let file = self.sources.join(&mutant.file);
         let sound = fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
         fs::write(&file, mutant.apply(&sound)?)?;
         let start = Instant::now();
-        let result = self.build_and_run(&mutant.id, check, limit);
+        let result = self.build_and_run(&mutant.id, check, only, limit);
         fs::write(&file, sound)?;
         Ok((result?, start.elapsed()))
     }
@@ -103,15 +119,16 @@ impl Worker {
         let file = self.sources.join(&mutant.file);
         let sound = fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
         fs::write(&file, mutant.apply(&sound)?)?;
-        let built = check.build(&self.sources, &self.target, &self.logs.join(format!("{}.log", mutant.id)));
+        let built =
+            check.build(None, &self.sources, &self.target, &self.logs.join(format!("{}.log", mutant.id)));
         fs::write(&file, sound)?;
         built?.with_context(|| format!("{} does not build", mutant.id))
     }
 
-    fn build_and_run(&self, id: &str, check: &Check, limit: Duration) -> Result<Outcome> {
+    fn build_and_run(&self, id: &str, check: &Check, only: &Program, limit: Duration) -> Result<Outcome> {
         let log = self.logs.join(format!("{id}.log"));
         // Building apart from running is what tells a mutant that fails from one that does not compile.
-        let programs: Vec<Program> = match check.build(&self.sources, &self.target, &log)? {
+        let programs: Vec<Program> = match check.build(Some(only), &self.sources, &self.target, &log)? {
             Some(programs) => programs,
             None => return Ok(Outcome::NotBuilt),
         };

@@ -61,9 +61,16 @@ fn p8_a_refused_value_comes_back() {
         let pending = Err(TakeError::Pending);
         assert_eq!(message.try_take(), pending);
         on(1, || crate::port::machine().offline()).unwrap();
+        // Until the sender has it back, it is nobody else's.
+        let interrupt = move || {
+            assert_eq!(message.try_take(), Err(TakeError::Pending));
+            log(1);
+        };
+        crate::port::machine().platform().on_restore.replace(Some(Box::new(interrupt)));
     };
     machine.platform().on_save.replace(Some(Box::new(hook)));
     assert_eq!(machine.send(1, message, Box::new(5)), offline);
+    assert_eq!(logged(), [1]);
     assert_eq!(message.try_take(), Err(TakeError::Empty));
     machine.send(0, message, Box::new(6)).unwrap();
     let _ = flush(0);

@@ -45,6 +45,8 @@ pub(crate) struct Toy {
     stats: Stats<[CpuStats; CPUS]>,
     /// Runs once, at the next `irq_save`: what comes in before a poster's claim.
     pub(crate) on_save: RefCell<Hook>,
+    /// Runs once, when interrupts are on again: one that was held off.
+    pub(crate) on_restore: RefCell<Hook>,
     /// Runs once, at the next `ring`: what comes in between a poster's push and its return.
     pub(crate) on_ring: RefCell<Hook>,
     /// Runs at every pause of a waiting caller: what the others do meanwhile.
@@ -79,6 +81,7 @@ impl Toy {
             on_event: RefCell::default(),
             stats: Stats::new([const { CpuStats::new() }; CPUS]),
             on_save: RefCell::default(),
+            on_restore: RefCell::default(),
             on_ring: RefCell::default(),
             on_pause: RefCell::default(),
             on_elsewhere: RefCell::default(),
@@ -162,6 +165,9 @@ unsafe impl Platform for Toy {
 
     fn irq_restore(&self, (): ()) {
         self.irq_off().set(self.irq_off().get() - 1);
+        if self.irq_off().get() == 0 {
+            call_once(&self.on_restore);
+        }
     }
 
     fn relax(&self) {}
