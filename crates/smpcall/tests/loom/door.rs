@@ -1,7 +1,7 @@
 //! P4, P11: the place at a CPU's door, which one caller leaves and the next takes.
 
 use crate::port::model_parking_within;
-use smpcall::{CallError, Platform};
+use smpcall::CallError;
 
 /// P4, P11: two callers of one CPU. If the second finds the place free, the first has read its answer; if not, it takes a
 /// frame. Bounds: one call each, callers that park, at most 1 preemption.
@@ -38,7 +38,7 @@ fn two_callers_while_the_cpu_goes_and_comes() {
             });
             ended.add();
             // So that the target looks whether both have ended, also if nobody was accepted.
-            m.platform().ring(1);
+            m.ring(1);
             assert!(answer == Ok(number + 10) || answer == Err(CallError::Offline), "{answer:?}");
             u32::from(answer.is_ok())
         };

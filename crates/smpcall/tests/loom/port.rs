@@ -137,6 +137,10 @@ pub(crate) struct Port<const PARKS: bool, const N: usize = CPUS> {
     pub(crate) missing: Tally,
     /// A park is but a nap.
     pub(crate) naps: Tally,
+    /// How often a caller has parked, which is also the time unless waits are reported; how often until it was woken.
+    parks: Tally,
+    pub(crate) sleeps: Tally,
+    pub(crate) wakes: Tally,
     /// How often a waiting caller has paused.
     pub(crate) pauses: Tally,
     /// If it is not 0, each wait is reported once: at its second look at the clock.
@@ -155,6 +159,9 @@ impl<const PARKS: bool, const N: usize> Port<PARKS, N> {
             watched: Tally::default(),
             missing: Tally::default(),
             naps: Tally::default(),
+            parks: Tally::default(),
+            sleeps: Tally::default(),
+            wakes: Tally::default(),
             pauses: Tally::default(),
             reports: Tally::default(),
             looks: Tally::default(),
@@ -209,7 +216,7 @@ unsafe impl<const PARKS: bool, const N: usize> Platform for Port<PARKS, N> {
 
     fn now_ns(&self) -> u64 {
         if self.reports.get() == 0 {
-            return 0;
+            return u64::from(self.parks.get());
         }
         self.looks.add();
         u64::from(self.looks.get() > 1)
@@ -251,14 +258,19 @@ unsafe impl<const PARKS: bool, const N: usize> Platform for Port<PARKS, N> {
 
     fn park(&self, waiter: Option<u16>, _timeout_ns: u64) {
         assert!(!is_guarded(), "a park with interrupts off");
+        self.parks.add();
         match waiter {
-            Some(waiter) if self.naps.get() == 0 => self.bells[waiter as usize].wait(),
+            Some(waiter) if self.naps.get() == 0 => {
+                self.sleeps.add();
+                self.bells[waiter as usize].wait();
+            }
             _ => thread::yield_now(),
         }
     }
 
     fn wake(&self, waiter: u16) {
         assert!(is_guarded(), "a wake outside of call context and without the irq guard");
+        self.wakes.add();
         self.look_what_is_prepared();
         self.bells[waiter as usize].notify();
     }
@@ -376,6 +388,13 @@ impl<const PARKS: bool, const N: usize> Machine<PARKS, N> {
             }
             let _ = self.on(cpu, || self.smp.flush(Budget::DEFAULT));
         }
+    }
+
+    /// Rings the CPU, as something else than a call would.
+    pub(crate) fn ring(&self, cpu: u32) {
+        self.smp.platform().irq_save();
+        self.smp.platform().ring(cpu);
+        self.smp.platform().irq_restore(());
     }
 
     /// Acknowledges the CPU's latch; says whether it was set.
