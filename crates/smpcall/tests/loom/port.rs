@@ -141,6 +141,8 @@ pub(crate) struct Port<const PARKS: bool, const N: usize = CPUS> {
     parks: Tally,
     pub(crate) sleeps: Tally,
     pub(crate) wakes: Tally,
+    /// Whoever wakes lets others run at once.
+    pub(crate) slow_wakes: Tally,
     /// How often a waiting caller has paused.
     pub(crate) pauses: Tally,
     /// If it is not 0, each wait is reported once: at its second look at the clock.
@@ -162,6 +164,7 @@ impl<const PARKS: bool, const N: usize> Port<PARKS, N> {
             parks: Tally::default(),
             sleeps: Tally::default(),
             wakes: Tally::default(),
+            slow_wakes: Tally::default(),
             pauses: Tally::default(),
             reports: Tally::default(),
             looks: Tally::default(),
@@ -273,6 +276,9 @@ unsafe impl<const PARKS: bool, const N: usize> Platform for Port<PARKS, N> {
         self.wakes.add();
         self.look_what_is_prepared();
         self.bells[waiter as usize].notify();
+        if self.slow_wakes.get() != 0 {
+            thread::yield_now();
+        }
     }
 }
 

@@ -81,11 +81,11 @@ fn a_sleeping_waiter_is_woken_when_the_run_has_ended() {
 }
 
 /// P4: a wake that one left behind who gave up, against the next who waits: that one relies on it, and it sees what was prepared
-/// before; or it comes too late for that, and claims the wake anew from the flush that lets go of it. Bounds: one flush; at most 1
-/// preemption.
+/// before; or it comes too late for that, and claims the wake anew from the flush that lets go of it. Bounds: one flush, and no
+/// preemption but where the flush has woken.
 #[test]
 fn a_wake_is_used_again() {
-    model_parking_within(1, |m| {
+    model_parking_within(0, |m| {
         let (port, first, second) = (m.platform(), m.csd(|| ()), m.csd(|| ()));
         m.post(1, first).unwrap();
         port.naps.set(1);
@@ -93,6 +93,7 @@ fn a_wake_is_used_again() {
         port.naps.set(0);
         m.post(1, second).unwrap();
         port.watched.add();
+        port.slow_wakes.add();
         let waiter = m.thread(None, move || m.wait(second).unwrap());
         let target = m.thread(None, move || m.answer(1));
         waiter.join().unwrap();
