@@ -66,10 +66,8 @@ pub(crate) struct Port<const PARKS: bool, const N: usize = CPUS> {
     pub(crate) missing: Tally,
     /// A park is but a nap.
     pub(crate) naps: Tally,
-    /// How often a caller has parked, which is also the time unless waits are reported; how often until it was woken.
+    /// How often a caller has parked, which is also the time unless waits are reported.
     parks: Tally,
-    pub(crate) sleeps: Tally,
-    pub(crate) wakes: Tally,
     /// Whoever wakes lets others run at once.
     pub(crate) slow_wakes: Tally,
     /// How often a waiting caller has paused.
@@ -91,8 +89,6 @@ impl<const PARKS: bool, const N: usize> Port<PARKS, N> {
             missing: Tally::default(),
             naps: Tally::default(),
             parks: Tally::default(),
-            sleeps: Tally::default(),
-            wakes: Tally::default(),
             slow_wakes: Tally::default(),
             pauses: Tally::default(),
             reports: Tally::default(),
@@ -193,7 +189,6 @@ unsafe impl<const PARKS: bool, const N: usize> Platform for Port<PARKS, N> {
         self.parks.add();
         match waiter {
             Some(waiter) if self.naps.get() == 0 => {
-                self.sleeps.add();
                 self.bells[waiter as usize].wait();
             }
             _ => thread::yield_now(),
@@ -202,7 +197,6 @@ unsafe impl<const PARKS: bool, const N: usize> Platform for Port<PARKS, N> {
 
     fn wake(&self, waiter: u16) {
         assert!(is_guarded(), "a wake outside of call context and without the irq guard");
-        self.wakes.add();
         self.look_what_is_prepared();
         self.bells[waiter as usize].notify();
         if self.slow_wakes.get() != 0 {
