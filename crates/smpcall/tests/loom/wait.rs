@@ -80,8 +80,8 @@ fn a_sleeping_waiter_is_woken_when_the_run_has_ended() {
     });
 }
 
-/// P4: a wake that one left behind who gave up, against the next who waits: that one relies on it, or it comes too late for that, and claims the wake anew from the flush that lets go of it. Bounds: one flush, and no
-/// preemption but where the flush has woken.
+/// P4: a wake that one left behind who gave up, against the next who waits: that one relies on it, or comes too late for that, and
+/// claims the wake anew from the flush that lets go of it. Bounds: one flush, and no preemption but where the flush has woken.
 #[test]
 fn a_wake_is_used_again() {
     model_parking_within(0, |m| {
