@@ -102,9 +102,12 @@ fn done(log: &Log<'_>, op: &OpSeen<'_>) -> Done {
         (Act::Call { target, .. } | Act::Blocking { target, .. }, _) if own(target) => Done::default(),
         (Act::Nearest { .. }, Came::Answered { .. } | Came::Panicked) => {
             let inline = log.runs.iter().any(|run| run.of == Of::Call(op.number) && !run.queued);
-            if inline { Done::default() } else { pushed(1) }
+            Done { perhaps: log.scenario.cpus as u64, ..if inline { Done::default() } else { pushed(1) } }
         }
-        (Act::Nearest { .. }, Came::Offline { .. }) => Done { perhaps: 1, ..Done::default() },
+        // Each CPU that went offline before the call had reached it has refused it; it is tried once more than there are CPUs.
+        (Act::Nearest { .. }, Came::Offline { .. }) => {
+            Done { perhaps: log.scenario.cpus as u64 + 1, ..Done::default() }
+        }
         (Act::Post { .. } | Act::Counted { .. } | Act::Detached { .. }, Came::Ok)
         | (Act::Call { .. } | Act::Blocking { .. }, Came::Answered { .. } | Came::Panicked) => pushed(1),
         (Act::Chain { .. }, Came::Chained { queued: 0, .. }) => Done::default(),

@@ -1,7 +1,8 @@
 //! P4, P11: the place at a CPU's door, which one caller leaves and the next takes.
 
-use crate::port::model_parking_within;
-use smpcall::{CallError, Platform};
+use crate::port::{Machine, Tally, model_parking_within};
+use loom::thread::JoinHandle;
+use smpcall::CallError;
 
 /// P4, P11: two callers of one CPU. If the second finds the place free, the first has read its answer; if not, it takes a
 /// frame. Bounds: one call each, callers that park, at most 1 preemption.
@@ -24,26 +25,49 @@ fn the_place_changes_hands() {
     });
 }
 
-/// P4, P8, P11: two callers of one CPU while it goes offline and comes back. Who is accepted, before or after, is answered; who is
-/// refused has not run, and gives the place back as whole as one that was answered. Bounds: one call each, callers that park, at
-/// most 1 preemption.
+/// Two calls of CPU 1, by a thread and a CPU, each of which does `then` when its call has ended; how many were accepted.
+fn two_callers(
+    m: &'static Machine<true>,
+    runs: &'static Tally,
+    then: impl Fn() + Copy + 'static,
+) -> [JoinHandle<u32>; 2] {
+    let call = move |number: u32| {
+        let answer = m.call(1, move || {
+            runs.add();
+            number + 10
+        });
+        then();
+        assert!(answer == Ok(number + 10) || answer == Err(CallError::Offline), "{answer:?}");
+        u32::from(answer.is_ok())
+    };
+    [m.thread(None, move || call(1)), m.thread(0, move || call(2))]
+}
+
+/// P4, P8, P11: two callers of one CPU while it goes offline. Who is accepted is answered, who is refused has not run. Bounds: one
+/// call each, callers that park, at most 1 preemption.
 #[test]
-fn two_callers_while_the_cpu_goes_and_comes() {
+fn two_callers_while_the_cpu_goes() {
+    model_parking_within(1, |m| {
+        let runs = m.tally();
+        let callers = two_callers(m, runs, || ());
+        let ran = m.on(1, || m.offline()).unwrap();
+        let accepted: u32 = callers.into_iter().map(|caller| caller.join().unwrap()).sum();
+        assert_eq!((ran, runs.get()), (accepted, accepted));
+    });
+}
+
+/// P4, P8, P11: two callers of one CPU while it comes online. Who is refused gives the place back as whole as one that was answered,
+/// for the other who is accepted. Bounds: one call each, callers that park, at most 1 preemption.
+#[test]
+fn two_callers_while_the_cpu_comes() {
     model_parking_within(1, |m| {
         let (runs, ended) = (m.tally(), m.tally());
-        let call = move |number: u32| {
-            let answer = m.call(1, move || {
-                runs.add();
-                number + 10
-            });
+        let _ = m.on(1, || m.offline()).unwrap();
+        let callers = two_callers(m, runs, move || {
             ended.add();
             // So that the target looks whether both have ended, also if nobody was accepted.
-            m.platform().ring(1);
-            assert!(answer == Ok(number + 10) || answer == Err(CallError::Offline), "{answer:?}");
-            u32::from(answer.is_ok())
-        };
-        let callers = [m.thread(None, move || call(1)), m.thread(0, move || call(2))];
-        let _ = m.on(1, || m.offline()).unwrap();
+            m.ring(1);
+        });
         m.on(1, || m.as_pin().online()).unwrap();
         m.answer_until(1, || ended.get() == 2);
         let accepted: u32 = callers.into_iter().map(|caller| caller.join().unwrap()).sum();

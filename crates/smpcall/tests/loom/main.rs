@@ -9,8 +9,8 @@
 //!
 //! How they are built: the main thread prepares a machine of two CPUs, starts one or two threads, and is itself the
 //! target, most often; when all have ended it looks at what is left. So hardly a model has a loop. What users write
-//! before a post is a [`Word`](port::Word), read and written relaxed, or a [`Place`](port::Place), for which loom
-//! demands that accesses are ordered; counts are [`Tally`](port::Tally), which the models do not see.
+//! before a post is a [`Word`](memory::Word), read and written relaxed, or a [`Place`](memory::Place), for which loom
+//! demands that accesses are ordered; counts are [`Tally`](memory::Tally), which the models do not see.
 
 #![cfg(loom)]
 
@@ -31,6 +31,7 @@ mod hotplug;
 mod lazy;
 mod local;
 mod many;
+mod memory;
 mod message;
 mod port;
 mod post;

@@ -1,8 +1,8 @@
 //! The port that the models run on, and what they are written with.
 
-use loom::cell::UnsafeCell;
+pub(crate) use crate::memory::{Place, Tally, Word};
 use loom::sync::Notify;
-use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use loom::thread::{self, JoinHandle};
 use smpcall::{Backoff, Budget, Csd, Flushed, Pause, PerCpu, Platform, Smp};
 use std::any::Any;
@@ -24,77 +24,6 @@ loom::thread_local! {
 
 fn is_guarded() -> bool {
     GUARDS.with(Cell::get) != 0
-}
-
-/// A word that is only ever read and written relaxed: whoever reads it new has learnt of it by some other way.
-pub(crate) struct Word(AtomicU32);
-
-impl Word {
-    pub(crate) fn new() -> Self {
-        Self(AtomicU32::new(0))
-    }
-
-    pub(crate) fn set(&self, value: u32) {
-        self.0.store(value, Ordering::Relaxed);
-    }
-
-    pub(crate) fn get(&self) -> u32 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// Plain memory: loom fails the model if two accesses, one of them a write, are not ordered.
-pub(crate) struct Place(UnsafeCell<u32>);
-
-// SAFETY: loom runs one thread at a time, and fails the model at an access that is not ordered after the last.
-unsafe impl Sync for Place {}
-
-impl Place {
-    pub(crate) fn new() -> Self {
-        Self(UnsafeCell::new(0))
-    }
-
-    pub(crate) fn write(&self, value: u32) {
-        // SAFETY: loom has just found that nobody else is at it.
-        self.0.with_mut(|place| unsafe { *place = value });
-    }
-
-    pub(crate) fn read(&self) -> u32 {
-        // SAFETY: as above.
-        self.0.with(|place| unsafe { *place })
-    }
-}
-
-/// A count that the model does not see: it orders nothing, and is never stale.
-#[derive(Default)]
-pub(crate) struct Tally(Cell<u32>);
-
-// SAFETY: loom runs all threads of a model on one.
-unsafe impl Sync for Tally {}
-// SAFETY: as above.
-unsafe impl Send for Tally {}
-
-impl Tally {
-    pub(crate) fn get(&self) -> u32 {
-        self.0.get()
-    }
-
-    pub(crate) fn add(&self) {
-        self.0.set(self.get() + 1);
-    }
-
-    pub(crate) fn or(&self, bits: u32) {
-        self.0.set(self.get() | bits);
-    }
-
-    pub(crate) fn set(&self, value: u32) {
-        self.0.set(value);
-    }
-
-    /// Appends a decimal digit: a log of what ran, in order.
-    pub(crate) fn log(&self, digit: u32) {
-        self.0.set(self.get() * 10 + digit);
-    }
 }
 
 /// A doorbell's latch. The shadow makes every two accesses conflict: see the core's `sync`.
@@ -137,6 +66,10 @@ pub(crate) struct Port<const PARKS: bool, const N: usize = CPUS> {
     pub(crate) missing: Tally,
     /// A park is but a nap.
     pub(crate) naps: Tally,
+    /// How often a caller has parked, which is also the time unless waits are reported.
+    parks: Tally,
+    /// Whoever wakes lets others run at once.
+    pub(crate) slow_wakes: Tally,
     /// How often a waiting caller has paused.
     pub(crate) pauses: Tally,
     /// If it is not 0, each wait is reported once: at its second look at the clock.
@@ -155,6 +88,8 @@ impl<const PARKS: bool, const N: usize> Port<PARKS, N> {
             watched: Tally::default(),
             missing: Tally::default(),
             naps: Tally::default(),
+            parks: Tally::default(),
+            slow_wakes: Tally::default(),
             pauses: Tally::default(),
             reports: Tally::default(),
             looks: Tally::default(),
@@ -209,7 +144,7 @@ unsafe impl<const PARKS: bool, const N: usize> Platform for Port<PARKS, N> {
 
     fn now_ns(&self) -> u64 {
         if self.reports.get() == 0 {
-            return 0;
+            return u64::from(self.parks.get());
         }
         self.looks.add();
         u64::from(self.looks.get() > 1)
@@ -251,8 +186,11 @@ unsafe impl<const PARKS: bool, const N: usize> Platform for Port<PARKS, N> {
 
     fn park(&self, waiter: Option<u16>, _timeout_ns: u64) {
         assert!(!is_guarded(), "a park with interrupts off");
+        self.parks.add();
         match waiter {
-            Some(waiter) if self.naps.get() == 0 => self.bells[waiter as usize].wait(),
+            Some(waiter) if self.naps.get() == 0 => {
+                self.bells[waiter as usize].wait();
+            }
             _ => thread::yield_now(),
         }
     }
@@ -261,6 +199,9 @@ unsafe impl<const PARKS: bool, const N: usize> Platform for Port<PARKS, N> {
         assert!(is_guarded(), "a wake outside of call context and without the irq guard");
         self.look_what_is_prepared();
         self.bells[waiter as usize].notify();
+        if self.slow_wakes.get() != 0 {
+            thread::yield_now();
+        }
     }
 }
 
@@ -376,6 +317,13 @@ impl<const PARKS: bool, const N: usize> Machine<PARKS, N> {
             }
             let _ = self.on(cpu, || self.smp.flush(Budget::DEFAULT));
         }
+    }
+
+    /// Rings the CPU, as something else than a call would.
+    pub(crate) fn ring(&self, cpu: u32) {
+        self.smp.platform().irq_save();
+        self.smp.platform().ring(cpu);
+        self.smp.platform().irq_restore(());
     }
 
     /// Acknowledges the CPU's latch; says whether it was set.

@@ -1,6 +1,7 @@
 //! `wait` on an asynchronous csd: it ends with the run that was pending, and shows what it wrote (P4); and who sleeps is woken.
 
 use crate::port::{model, model_parking_within};
+use smpcall::{Flushed, WaitError};
 
 /// P4: a wait against the run. Whether it finds the csd locked, its function running, or the run over: when it ends, all
 /// that the function wrote is visible. Bounds: one run.
@@ -79,20 +80,21 @@ fn a_sleeping_waiter_is_woken_when_the_run_has_ended() {
     });
 }
 
-/// P4: a wake that is claimed anew against the flush that lets go of it, and a waiter that relies on one that is still to come.
-/// Bounds: two runs, one after the other; at most 1 preemption.
+/// P4: a wake that one left behind who gave up, against the next who waits: that one relies on it, or comes too late for that, and
+/// claims the wake anew from the flush that lets go of it. Bounds: one flush, and no preemption but where the flush has woken.
 #[test]
 fn a_wake_is_used_again() {
-    model_parking_within(1, |m| {
-        let (first, second) = (m.csd(|| ()), m.csd(|| ()));
+    model_parking_within(0, |m| {
+        let (port, first, second) = (m.platform(), m.csd(|| ()), m.csd(|| ()));
         m.post(1, first).unwrap();
-        let waiter = m.thread(None, move || {
-            m.wait(first).unwrap();
-            m.wait(second).unwrap();
-        });
-        let _ = m.answer(1);
+        port.naps.set(1);
+        assert!(matches!(m.wait_until(first, 1), Err(WaitError::TimedOut(_))), "after one nap");
+        port.naps.set(0);
         m.post(1, second).unwrap();
-        let _ = m.answer(1);
+        port.slow_wakes.add();
+        let waiter = m.thread(None, move || m.wait(second).unwrap());
+        let target = m.thread(None, move || m.answer(1));
         waiter.join().unwrap();
+        assert!(matches!(target.join().unwrap(), Flushed::All(2..)));
     });
 }
