@@ -7,6 +7,10 @@ use crate::world::World;
 use smpcall_host::Machine;
 use smpcall_host::smpcall::{Csd, Platform, Watch};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Far more than a thread takes to end that has nothing to do any more.
+const GONE_WITHIN: Duration = Duration::from_secs(10);
 
 pub(super) fn perform(world: &'static World, step: &'static Step) {
     let (_, machine) = world.machine_of(step.machine);
@@ -52,11 +56,24 @@ fn own_machine(how: u32) {
         }));
         let _ = machine.post(0, &csd);
     }
+    let alive = Arc::downgrade(&machine);
     drop(machine);
     if leaked {
-        let next = Machine::builder().attachable(1).build();
-        if next.is_ok_and(|next| next.attach(0).is_err()) {
-            complain("identity", "a thread cannot attach, whose last machine is gone");
+        // It is gone once its own thread is, which may have been the last to hold it.
+        let until = Instant::now() + GONE_WITHIN;
+        while !attaches() {
+            if Instant::now() > until {
+                let holders = alive.strong_count();
+                complain(
+                    "identity",
+                    &format!("a thread cannot attach, whose last machine has {holders} holders"),
+                );
+            }
+            std::thread::yield_now();
         }
     }
+}
+
+fn attaches() -> bool {
+    Machine::builder().attachable(1).build().is_ok_and(|next| next.attach(0).is_ok())
 }

@@ -56,8 +56,12 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             return Err(CallError::WouldDeadlock);
         }
         if here.is_some_and(|(number, _)| number == cpu) {
-            let offline = target.door.0.head.look() == Seen::Offline;
-            return if offline { Err(CallError::Offline) } else { Ok(function()) };
+            if target.door.0.head.look() == Seen::Offline {
+                return Err(CallError::Offline);
+            }
+            // The function is one of this CPU, to its end (P1, I20).
+            let _frame = InFrame::enter(&self.platform, Some(target));
+            return Ok(function());
         }
         let waiter = if P::PARKS { self.platform.waiter() } else { None };
         let trip = Trip { here, cpu, target, waiter, serve: Serve::Blocking };
