@@ -131,6 +131,13 @@ fn at_rest(world: &'static World) {
             }
         }
     }
+    for (at, there) in world.messages.iter().enumerate() {
+        let take = || there.took(there.message().try_take());
+        if let Err(panic) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(take)) {
+            judge::discard(panic);
+        }
+        there.judge(at);
+    }
     for (id, runs) in world.counts.iter().enumerate() {
         let (accepted, ran) = (runs.accepted.get(), runs.ran.get());
         if !runs.unknown.is_set() && accepted != ran {

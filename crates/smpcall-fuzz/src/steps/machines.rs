@@ -2,8 +2,9 @@
 
 use crate::judge::complain;
 use crate::kinds::Kind;
+use crate::payload;
 use crate::program::Step;
-use crate::world::World;
+use crate::world::{Host, World};
 use smpcall_host::Machine;
 use smpcall_host::smpcall::{Csd, Platform, Watch};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,10 +30,40 @@ pub(super) fn perform(world: &'static World, step: &'static Step) {
         }
         Kind::Shutdown => {
             let _ = machine.shutdown();
+            demand_shut_down(machine, step);
         }
+        Kind::ShutdownTimeout => {
+            let _ = machine.shutdown_timeout(Duration::from_micros(step.us.into()));
+            demand_shut_down(machine, step);
+        }
+        Kind::WithLocal => with_local(world, step),
         Kind::Ring if step.cpu < machine.cpus_len() => machine.platform().ring(step.cpu),
         Kind::OwnMachine => own_machine(step.mask),
         _ => {}
+    }
+}
+
+/// However the shutdown was answered, the machine was told to end.
+fn demand_shut_down(machine: &Host, step: &Step) {
+    if !machine.is_shut_down() {
+        complain("P8", &format!("[{}] shut a machine down that does not say so", step.id));
+    }
+}
+
+/// A function's way to what is its CPU's alone: what is written there is no atomic, and a sanitizer sees two that write.
+fn with_local(world: &'static World, step: &'static Step) {
+    let (at, machine) = world.machine_of(step.machine);
+    let here = machine.platform().current_cpu();
+    let written = machine.with_local(&world.cells[at], |cell| {
+        *cell += 1;
+        let before = *cell;
+        let _ = payload::act(world, step.id, &step.body);
+        if *cell != before {
+            complain("memory: a CPU's own cell", &format!("[{}] was written to by another", step.id));
+        }
+    });
+    if written.is_ok() && (here.is_none() || machine.platform().can_wait()) {
+        complain("memory: a CPU's own cell", &format!("[{}] reached it outside call context", step.id));
     }
 }
 
