@@ -94,6 +94,14 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         }
     }
 
+    /// Returns whether the CPU that runs the caller is inside of such a function, at whose end somebody waits. What is waited for
+    /// there must not wait for that caller; a port refuses what could.
+    ///
+    /// Context: any code of a CPU; `false` for a thread that is none. Progress: wait-free.
+    pub fn is_in_blocking(&self) -> bool {
+        self.here().is_some_and(|(_, here)| here.running.0.is_in_blocking())
+    }
+
     /// Thread context of `here`, or its going offline.
     #[cold]
     pub(super) fn run_all_blocking(&self, here: &PerCpu) -> u32 {
