@@ -90,7 +90,8 @@ impl Draw<'_> {
 
     fn handlers(&mut self, machine: &mut MachineSpec) {
         if self.one_in(4) {
-            machine.stall = Some(Drops { id: 0, steps: self.steps(1..=2, Place::Inside, 2), panic: None });
+            let steps = self.steps(1..=2, Place::Inside, 2);
+            machine.stall = Some(Drops { id: 0, steps, panic: self.one_in(3).then_some(0) });
         }
         if let Some(tap) = &mut machine.tap {
             tap.acts.steps = self.steps(0..=2, Place::Tracer, DEPTH_MAX);

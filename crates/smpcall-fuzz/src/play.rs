@@ -17,7 +17,8 @@ const MOMENT: Duration = Duration::from_micros(50);
 
 /// Whether more than memory can be demanded of a program.
 pub(crate) fn judged(program: &Program) -> Judged {
-    let acts = |tap: &Tap| tap.acts.panic.is_some() || !tap.acts.steps.is_empty();
+    // A panic of a listener's ends there.
+    let acts = |tap: &Tap| !tap.acts.steps.is_empty();
     let listens = program.machines.iter().any(|machine| machine.tap.as_ref().is_some_and(acts));
     if listens { Judged::Memory } else { Judged::All }
 }

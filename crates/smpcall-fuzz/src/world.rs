@@ -1,7 +1,7 @@
 //! What the threads of one program share. It is never freed: nor are machines that threads are CPUs of.
 
 use crate::count::{Count, Flag, Seat, this_thread};
-use crate::judge::complain;
+use crate::judge::{self, complain};
 use crate::listen::Listener;
 use crate::payload::{self, Frame, Payload};
 use crate::plant::Plant;
@@ -248,7 +248,11 @@ fn start_machine(at: usize, spec: &'static MachineSpec, later: &Later) -> &'stat
         move |_: &Stall| {
             if let (Some(drops), Some(world)) = (&spec.stall, later.get()) {
                 let _frame = Frame::of(world, at);
-                steps::run_nested(world, &drops.steps);
+                let ran = steps::run_nested(world, &drops.steps);
+                // It is caught, but not while another panic goes its way.
+                if ran && drops.panic.is_some() && !std::thread::panicking() {
+                    std::panic::panic_any(judge::Thrown);
+                }
             }
         }
     };
