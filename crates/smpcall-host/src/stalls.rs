@@ -34,12 +34,19 @@ impl Stalls {
         thread_local! {
             static REPORTING: Cell<bool> = const { Cell::new(false) };
         }
+        /// Also when the handler panics: the thread's next report is to be told.
+        struct End;
+        impl Drop for End {
+            fn drop(&mut self) {
+                let _ = REPORTING.try_with(|reporting| reporting.set(false));
+            }
+        }
         // Of an ending thread the flag may be gone; then nothing is left to nest in.
         if REPORTING.try_with(|reporting| reporting.replace(true)).unwrap_or(false) {
             return;
         }
+        let _end = End;
         handler(stall);
-        let _ = REPORTING.try_with(|reporting| reporting.set(false));
     }
 }
 
