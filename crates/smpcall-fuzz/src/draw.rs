@@ -65,8 +65,8 @@ enum Role {
 
 impl Role {
     fn takes(self, name: &str) -> bool {
-        const CALLS: [&str; 6] =
-            ["call-blocking", "call-many", "call-many-idle", "call-nearest", "kick", "wait"];
+        const CALLS: [&str; 7] =
+            ["call-blocking", "call-many", "call-many-idle", "call-map", "call-nearest", "kick", "wait"];
         match self {
             Self::Either => true,
             Self::Serves => !CALLS.contains(&name),
@@ -90,7 +90,8 @@ impl Draw<'_> {
 
     fn handlers(&mut self, machine: &mut MachineSpec) {
         if self.one_in(4) {
-            machine.stall = Some(Drops { id: 0, steps: self.steps(1..=2, Place::Inside, 2), panic: None });
+            let steps = self.steps(1..=2, Place::Inside, 2);
+            machine.stall = Some(Drops { id: 0, steps, panic: self.one_in(3).then_some(0) });
         }
         if let Some(tap) = &mut machine.tap {
             tap.acts.steps = self.steps(0..=2, Place::Tracer, DEPTH_MAX);
@@ -174,6 +175,16 @@ impl Draw<'_> {
             if matches!(kind, Kind::Detached | Kind::CallMany | Kind::CallManyIdle | Kind::PostMany) {
                 step.body.captured = None;
                 step.body.result = None;
+            }
+            if matches!(kind, Kind::PostBoxed | Kind::PostEmbedded | Kind::Send) {
+                step.body.result = None;
+            }
+            if matches!(kind, Kind::CallMap | Kind::PostPinned | Kind::WithLocal) {
+                step.body.captured = None;
+            }
+            if kind == Kind::Send {
+                // It is the message that has a function.
+                step.body = Body { captured: step.body.captured, ..Body::default() };
             }
         }
         if kind.has(Uses::Aside) && (step.to == Whom::If || kind == Kind::PostAll) {

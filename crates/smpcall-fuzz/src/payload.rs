@@ -66,6 +66,11 @@ impl Frame {
         Self(Some((world, cpu)))
     }
 
+    /// The same for what is called by frames of that machine: only a thread that is a CPU of it is that CPU there.
+    pub(crate) fn of(world: &'static World, machine: usize) -> Self {
+        if world.here().is_some_and(|(at, _)| at == machine) { Self::new(world) } else { Self(None) }
+    }
+
     /// Whether there is one of that CPU.
     pub(crate) fn is_under(cpu: (usize, u32)) -> bool {
         FRAMES.try_with(|frames| frames.borrow().contains(&cpu)).unwrap_or(false)
@@ -85,6 +90,12 @@ impl Drop for Frame {
 pub(crate) fn act(world: &'static World, id: u32, body: &'static Body) -> Returned {
     let _frame = Frame::new(world);
     act_outside(world, id, body)
+}
+
+/// Does what a condition of that machine does.
+pub(crate) fn act_aside(world: &'static World, machine: usize, id: u32, body: &'static Body) {
+    let _frame = Frame::of(world, machine);
+    let _ = act_outside(world, id, body);
 }
 
 /// As [`act`], where no frame of the library's need be under it.

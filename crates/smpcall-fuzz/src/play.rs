@@ -17,7 +17,8 @@ const MOMENT: Duration = Duration::from_micros(50);
 
 /// Whether more than memory can be demanded of a program.
 pub(crate) fn judged(program: &Program) -> Judged {
-    let acts = |tap: &Tap| tap.acts.panic.is_some() || !tap.acts.steps.is_empty();
+    // A panic of a listener's ends there.
+    let acts = |tap: &Tap| !tap.acts.steps.is_empty();
     let listens = program.machines.iter().any(|machine| machine.tap.as_ref().is_some_and(acts));
     if listens { Judged::Memory } else { Judged::All }
 }
@@ -130,6 +131,13 @@ fn at_rest(world: &'static World) {
                 judge::discard(panic);
             }
         }
+    }
+    for (at, there) in world.messages.iter().enumerate() {
+        let take = || there.took(there.message().try_take());
+        if let Err(panic) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(take)) {
+            judge::discard(panic);
+        }
+        there.judge(at);
     }
     for (id, runs) in world.counts.iter().enumerate() {
         let (accepted, ran) = (runs.accepted.get(), runs.ran.get());

@@ -3,6 +3,8 @@
 mod calls;
 mod cpu;
 mod machines;
+mod messages;
+mod owned;
 mod posts;
 
 pub(crate) use self::cpu::{is_held, leave, park_held, poll_held};
@@ -69,14 +71,25 @@ fn perform(world: &'static World, step: &'static Step) {
         | Kind::DropCsd
         | Kind::Detached
         | Kind::Wait
+        | Kind::WaitTimeout
         | Kind::WaitUntil => posts::perform(world, step),
         Kind::Call
         | Kind::CallBlocking
         | Kind::CallMany
+        | Kind::CallMap
         | Kind::CallManyIdle
         | Kind::PostMany
         | Kind::CallNearest => calls::perform(world, step),
-        Kind::Kick | Kind::WakeIdle | Kind::Watchdog | Kind::Shutdown | Kind::Ring | Kind::OwnMachine => {
+        Kind::PostBoxed | Kind::PostEmbedded | Kind::PostPinned => owned::perform(world, step),
+        Kind::Send | Kind::Receive | Kind::TryTake | Kind::CancelMessage => messages::perform(world, step),
+        Kind::WithLocal
+        | Kind::ShutdownTimeout
+        | Kind::Kick
+        | Kind::WakeIdle
+        | Kind::Watchdog
+        | Kind::Shutdown
+        | Kind::Ring
+        | Kind::OwnMachine => {
             machines::perform(world, step);
         }
     }

@@ -1,13 +1,13 @@
 //! What the threads of one program share. It is never freed: nor are machines that threads are CPUs of.
 
 use crate::count::{Count, Flag, Seat, this_thread};
-use crate::judge::complain;
+use crate::judge::{self, complain};
 use crate::listen::Listener;
 use crate::payload::{self, Frame, Payload};
 use crate::plant::Plant;
 use crate::program::{CsdSpec, Held, IdleSpec, MachineSpec, Program};
 use crate::steps;
-use smpcall_host::smpcall::{Csd, Platform, Stall};
+use smpcall_host::smpcall::{Csd, Here, Message, PerCpuCell, Platform, Stall, TakeError};
 use smpcall_host::{Idle, Machine};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -27,6 +27,9 @@ pub(crate) struct World {
     pub(crate) csds: Vec<CsdThere>,
     /// By the numbers of steps.
     pub(crate) counts: Vec<Runs>,
+    pub(crate) messages: Vec<MessageThere>,
+    /// For each machine, one for each CPU.
+    pub(crate) cells: Vec<Vec<PerCpuCell<u64>>>,
     seats: Vec<Vec<Seat>>,
     /// How many functions and the like are under way in the thread that is each CPU, or was when they began.
     frames: Vec<Vec<Count>>,
@@ -50,6 +53,66 @@ pub(crate) struct CsdThere {
 pub(crate) enum HeldCsd {
     Static(&'static AnyCsd),
     Counted(Mutex<Option<Arc<AnyCsd>>>),
+}
+
+/// What a message carries, there and back.
+pub(crate) struct Sent {
+    #[expect(dead_code, reason = "there to be dropped")]
+    pub(crate) payload: Option<Payload>,
+}
+
+pub(crate) type AnyMessage = Message<Sent, Sent, Box<dyn Fn(Sent, Here<'_>) -> Sent + Send + Sync>>;
+
+/// A message, and what is counted of it. Its function does what that of the csd in the same place does.
+pub(crate) struct MessageThere {
+    pub(crate) held: HeldMessage,
+    /// Values that were sent.
+    pub(crate) accepted: Count,
+    ran: Arc<Count>,
+    /// Results that were taken out.
+    answered: Count,
+    /// Panics that were, in place of a result.
+    panicked: Count,
+    /// Values that came back, since their run was cancelled.
+    returned: Count,
+}
+
+pub(crate) enum HeldMessage {
+    Static(&'static AnyMessage),
+    Counted(Arc<AnyMessage>),
+}
+
+impl MessageThere {
+    pub(crate) fn message(&self) -> &AnyMessage {
+        match &self.held {
+            HeldMessage::Static(message) => message,
+            HeldMessage::Counted(message) => message,
+        }
+    }
+
+    /// Counts what was taken out, and drops it.
+    pub(crate) fn took(&self, taken: Result<Sent, TakeError<Sent>>) {
+        match &taken {
+            Ok(_) => self.answered.add(1),
+            Err(TakeError::Cancelled(_)) => self.returned.add(1),
+            Err(TakeError::Panicked) => self.panicked.add(1),
+            Err(_) => 0,
+        };
+        drop(taken);
+    }
+
+    /// Each value that was sent came to one end.
+    pub(crate) fn judge(&self, at: usize) {
+        if self.message().is_pending() {
+            complain("P1", &format!("message {at} is on its way at rest"));
+        }
+        let (accepted, ran) = (self.accepted.get(), self.ran.get());
+        let (answered, panicked, returned) = (self.answered.get(), self.panicked.get(), self.returned.get());
+        if ran != answered + panicked || accepted != ran + returned {
+            let ends = format!("{answered} answers, {panicked} panics, {returned} values back");
+            complain("P1", &format!("message {at}: {accepted} sent, {ran} runs, {ends}"));
+        }
+    }
 }
 
 /// What is counted of a csd.
@@ -83,7 +146,7 @@ impl World {
     pub(crate) fn start(program: &'static Program, plant: Plant) -> &'static Self {
         let later = Later::default();
         let machines: Vec<&'static Host> =
-            program.machines.iter().map(|spec| start_machine(spec, &later)).collect();
+            program.machines.iter().enumerate().map(|(at, spec)| start_machine(at, spec, &later)).collect();
         let parts = program.parts().into_iter().max().unwrap_or(0) as usize + 1;
         let seats = program.machines.iter().map(|machine| one_each(machine.cpus())).collect();
         let frames = program.machines.iter().map(|machine| one_each(machine.cpus())).collect();
@@ -93,6 +156,8 @@ impl World {
             machines,
             csds: program.csds.iter().map(|spec| make_csd(spec, &later)).collect(),
             counts: std::iter::repeat_with(Runs::default).take(parts).collect(),
+            messages: program.csds.iter().map(|spec| make_message(spec, &later)).collect(),
+            cells: program.machines.iter().map(|machine| make_cells(machine.cpus())).collect(),
             seats,
             frames,
             steps: Count::new(),
@@ -173,7 +238,7 @@ fn one_each<T: Default>(cpus: u32) -> Vec<T> {
     (0..cpus).map(|_| T::default()).collect()
 }
 
-fn start_machine(spec: &'static MachineSpec, later: &Later) -> &'static Host {
+fn start_machine(at: usize, spec: &'static MachineSpec, later: &Later) -> &'static Host {
     let idle = match spec.idle {
         IdleSpec::Sleep => Idle::Sleep,
         IdleSpec::PollThenSleep => Idle::PollThenSleep(Duration::from_micros(20)),
@@ -182,8 +247,12 @@ fn start_machine(spec: &'static MachineSpec, later: &Later) -> &'static Host {
     let handler = |later: Later| {
         move |_: &Stall| {
             if let (Some(drops), Some(world)) = (&spec.stall, later.get()) {
-                let _frame = Frame::new(world);
-                steps::run_nested(world, &drops.steps);
+                let _frame = Frame::of(world, at);
+                let ran = steps::run_nested(world, &drops.steps);
+                // It is caught, but not while another panic goes its way.
+                if ran && drops.panic.is_some() && !std::thread::panicking() {
+                    std::panic::panic_any(judge::Thrown);
+                }
             }
         }
     };
@@ -198,6 +267,30 @@ fn start_machine(spec: &'static MachineSpec, later: &Later) -> &'static Host {
         .trace(Listener::new(spec.tap.as_ref(), Arc::clone(later)))
         .build();
     Box::leak(Box::new(machine.expect("a machine of a few threads can be started")))
+}
+
+fn make_cells(cpus: u32) -> Vec<PerCpuCell<u64>> {
+    (0..cpus).map(|_| PerCpuCell::new(0)).collect()
+}
+
+fn make_message(spec: &'static CsdSpec, later: &Later) -> MessageThere {
+    let ran = Arc::new(Count::new());
+    let (mine, later) = (Arc::clone(&ran), Arc::clone(later));
+    let function = move |sent: Sent, _: Here<'_>| {
+        mine.add(1);
+        if let Some(world) = later.get() {
+            world.demand_a_cpu("a message's function");
+            let _ = payload::act(world, 0, &spec.body);
+        }
+        sent
+    };
+    let message: AnyMessage = Message::new(Box::new(function));
+    let held = match spec.held {
+        Held::Static => HeldMessage::Static(Box::leak(Box::new(message))),
+        Held::Counted => HeldMessage::Counted(Arc::new(message)),
+    };
+    let [accepted, answered, panicked, returned] = [const { Count::new() }; 4];
+    MessageThere { held, accepted, ran, answered, panicked, returned }
 }
 
 fn make_csd(spec: &'static CsdSpec, later: &Later) -> CsdThere {

@@ -25,6 +25,8 @@ pub(crate) trait Served: Send + Sync {
     fn serve(&self, serve: Serve);
     /// [`smpcall::Smp::rest`], likewise; a ring ends the sleep of a [`crate::callers`] doorbell.
     fn rest(&self, serve: Serve, sleep: &mut dyn FnMut());
+    /// [`smpcall::Smp::is_in_blocking`], likewise.
+    fn is_in_blocking(&self) -> bool;
     /// The thread of this CPU, one of the machine's own, has ended.
     fn ended(&self, cpu: u32);
     /// The process is the child of a fork, and has no thread but this one.
@@ -94,6 +96,11 @@ pub(crate) fn rest_elsewhere(serve: Serve, sleep: &mut dyn FnMut()) {
         Some(served) => served.rest(serve, sleep),
         None => sleep(),
     }
+}
+
+/// Returns whether the thread is inside of a function of `call_blocking`, of whichever machine.
+pub(crate) fn is_in_blocking() -> bool {
+    served().is_some_and(|served| served.is_in_blocking())
 }
 
 /// Returns whether the thread is a CPU of any machine that lives. One that leaked its place is none when the machine is gone.

@@ -45,8 +45,9 @@ impl Stalls {
         thread_local! {
             static REPORTING: Cell<bool> = const { Cell::new(false) };
         }
-        struct Ends;
-        impl Drop for Ends {
+        /// Also when the handler panics: the thread's next report is to be told.
+        struct End;
+        impl Drop for End {
             fn drop(&mut self) {
                 let _ = REPORTING.try_with(|reporting| reporting.set(false));
             }
@@ -55,8 +56,7 @@ impl Stalls {
         if REPORTING.try_with(|reporting| reporting.replace(true)).unwrap_or(false) {
             return;
         }
-        // Also if the handler panics.
-        let _ends = Ends;
+        let _end = End;
         handler(stall);
     }
 }

@@ -356,6 +356,12 @@ impl Running {
         self.blocking.load(Ordering::Relaxed).cast_const() == header
     }
 
+    /// Owner: returns whether its thread is inside of a blocking call's function.
+    pub(crate) fn is_in_blocking(&self) -> bool {
+        // Relaxed: only the owner writes it.
+        !self.blocking.load(Ordering::Relaxed).is_null()
+    }
+
     /// Returns whether this header's function is under way.
     pub(crate) fn runs(&self, csd: *const Header) -> bool {
         // Acquire: a `false` after the header was seen unlocked means that its run has ended, and shows what it wrote;

@@ -18,6 +18,7 @@ pub(super) fn perform(world: &'static World, step: &'static Step) {
     await_target(world, machine, step);
     match step.kind {
         Kind::CallMany | Kind::CallManyIdle => call_many(world, machine, step),
+        Kind::CallMap => call_map(world, machine, step),
         Kind::PostMany => post_many(world, machine, step),
         // By half of the calls a function goes that fits the room which a target has for one.
         Kind::Call if step.us % 2 == 1 && step.body.captured.is_none() => small(world, at, step),
@@ -132,8 +133,9 @@ fn with_to<R>(
     send: impl FnOnce(To<'_>) -> R,
 ) -> R {
     let cpus: CpuSet<1> = mask(step).iter().filter(|cpu| *cpu < machine.cpus_len()).collect();
+    let (at, _) = world.machine_of(step.machine);
     let mut condition = |cpu: u32| {
-        let _ = payload::act(world, step.id, &step.aside);
+        payload::act_aside(world, at, step.id, &step.aside);
         cpus.contains(cpu)
     };
     send(match step.to {
@@ -168,6 +170,39 @@ fn call_many(world: &'static World, machine: &'static Host, step: &'static Step)
             let answer = other.ok();
             complain("P1", &format!("[{}] ran {} times, and the answer is {answer:?}", step.id, ran.get()));
         }
+    }
+}
+
+/// With a result of each, which is dropped once.
+fn call_map(world: &'static World, machine: &'static Host, step: &'static Step) {
+    let ran = Count::new();
+    let function = |cpu: u32| {
+        ran.add(1);
+        world.demand_cpu(world.machine_of(step.machine).0, cpu, step.id);
+        payload::act(world, step.id, &step.body)
+    };
+    let mut results: Vec<Option<Returned>> = (0..machine.cpus_len()).map(|_| None).collect();
+    let call = || with_to(world, machine, step, |to| machine.call_map(to, &mut results, function));
+    let answer = catch_unwind(AssertUnwindSafe(call));
+    let here = results.iter().flatten().filter(|result| result.id == step.id).count() as u32;
+    let fits = match &answer {
+        Ok(Ok(reached)) => reached.ran == ran.get() && here == ran.get(),
+        Ok(Err(_)) => ran.get() == 0 && here == 0,
+        Err(_) => here <= ran.get() && ran.get() <= machine.cpus_len(),
+    };
+    if !fits {
+        let answer = answer.as_ref().ok();
+        let what = format!("[{}] ran {} times, {here} results, the answer is {answer:?}", step.id, ran.get());
+        complain("P1", &what);
+    }
+    // One at a time: each may panic as it is dropped.
+    for result in results {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(result))) {
+            discard(panic);
+        }
+    }
+    if let Err(panic) = answer {
+        discard(panic);
     }
 }
 

@@ -2,11 +2,16 @@
 
 use crate::judge::complain;
 use crate::kinds::Kind;
+use crate::payload;
 use crate::program::Step;
-use crate::world::World;
+use crate::world::{Host, World};
 use smpcall_host::Machine;
 use smpcall_host::smpcall::{Csd, Platform, Watch};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Far more than a thread takes to end that has nothing to do any more.
+const GONE_WITHIN: Duration = Duration::from_secs(10);
 
 pub(super) fn perform(world: &'static World, step: &'static Step) {
     let (_, machine) = world.machine_of(step.machine);
@@ -25,10 +30,40 @@ pub(super) fn perform(world: &'static World, step: &'static Step) {
         }
         Kind::Shutdown => {
             let _ = machine.shutdown();
+            demand_shut_down(machine, step);
         }
+        Kind::ShutdownTimeout => {
+            let _ = machine.shutdown_timeout(Duration::from_micros(step.us.into()));
+            demand_shut_down(machine, step);
+        }
+        Kind::WithLocal => with_local(world, step),
         Kind::Ring if step.cpu < machine.cpus_len() => machine.platform().ring(step.cpu),
         Kind::OwnMachine => own_machine(step.mask),
         _ => {}
+    }
+}
+
+/// However the shutdown was answered, the machine was told to end.
+fn demand_shut_down(machine: &Host, step: &Step) {
+    if !machine.is_shut_down() {
+        complain("P8", &format!("[{}] shut a machine down that does not say so", step.id));
+    }
+}
+
+/// A function's way to what is its CPU's alone: what is written there is no atomic, and a sanitizer sees two that write.
+fn with_local(world: &'static World, step: &'static Step) {
+    let (at, machine) = world.machine_of(step.machine);
+    let here = machine.platform().current_cpu();
+    let written = machine.with_local(&world.cells[at], |cell| {
+        *cell += 1;
+        let before = *cell;
+        let _ = payload::act(world, step.id, &step.body);
+        if *cell != before {
+            complain("memory: a CPU's own cell", &format!("[{}] was written to by another", step.id));
+        }
+    });
+    if written.is_ok() && (here.is_none() || machine.platform().can_wait()) {
+        complain("memory: a CPU's own cell", &format!("[{}] reached it outside call context", step.id));
     }
 }
 
@@ -52,11 +87,24 @@ fn own_machine(how: u32) {
         }));
         let _ = machine.post(0, &csd);
     }
+    let alive = Arc::downgrade(&machine);
     drop(machine);
     if leaked {
-        let next = Machine::builder().attachable(1).build();
-        if next.is_ok_and(|next| next.attach(0).is_err()) {
-            complain("identity", "a thread cannot attach, whose last machine is gone");
+        // It is gone once its own thread is, which may have been the last to hold it.
+        let until = Instant::now() + GONE_WITHIN;
+        while !attaches() {
+            if Instant::now() > until {
+                let holders = alive.strong_count();
+                complain(
+                    "identity",
+                    &format!("a thread cannot attach, whose last machine has {holders} holders"),
+                );
+            }
+            std::thread::yield_now();
         }
     }
+}
+
+fn attaches() -> bool {
+    Machine::builder().attachable(1).build().is_ok_and(|next| next.attach(0).is_ok())
 }

@@ -8,6 +8,7 @@ use crate::program::Step;
 use crate::world::{AnyCsd, CsdThere, HeldCsd, Host, World};
 use smpcall_host::smpcall::{Cancel, Platform, Post, PostError, Posted};
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 /// The csd in both ways in which it can be posted.
 macro_rules! with_csd {
@@ -45,6 +46,10 @@ pub(super) fn perform(world: &'static World, step: &'static Step) {
         Kind::Wait | Kind::WaitUntil => {
             let until_ns = machine.platform().now_ns() + u64::from(step.us) * 1_000;
             with_csd!(there, csd => { let _ = machine.wait_until(csd, until_ns); });
+        }
+        Kind::WaitTimeout => {
+            let timeout = Duration::from_micros(step.us.into());
+            with_csd!(there, csd => { let _ = machine.wait_timeout(csd, timeout); });
         }
         _ => detached(world, machine, step),
     }

@@ -2,7 +2,7 @@
 
 use super::{Machine, Shared};
 use crate::callers;
-use crate::here::Served;
+use crate::here::{self, Served};
 use crate::stalls::nanos;
 use crate::trace::Trace;
 use smpcall::{Platform, Serve, WaitError};
@@ -20,7 +20,8 @@ const WHAT: &str = "smpcall_host::Machine::shutdown";
 pub enum ShutdownError {
     /// One of its own threads asked for it, and cannot wait for itself.
     OwnThread,
-    /// It was asked for in call context, of any machine, where waiting could deadlock (P10).
+    /// It was asked for in call context, of any machine, or in a function of [`call_blocking`](smpcall::Smp::call_blocking), whose
+    /// caller may be one of those that are to end: waiting there could deadlock (P10).
     WouldDeadlock,
     /// The time is up.
     TimedOut {
@@ -110,6 +111,10 @@ impl<T: Trace> Served for Shared<T> {
         }
     }
 
+    fn is_in_blocking(&self) -> bool {
+        self.smp.is_in_blocking()
+    }
+
     fn ended(&self, cpu: u32) {
         for waiter in self.ends.end(cpu) {
             self.smp.platform().wake(waiter);
@@ -148,10 +153,18 @@ impl<T: Trace> Machine<T> {
     ///
     /// [`ShutdownError::OwnThread`], [`ShutdownError::WouldDeadlock`].
     pub fn shutdown(&self) -> Result<(), ShutdownError> {
-        self.end(None)
+        if !here::is_in_blocking() {
+            return self.end(None);
+        }
+        // Who waits for this function may be one of its threads, by whatever chain of calls.
+        match self.end(Some(Duration::ZERO)) {
+            Err(ShutdownError::TimedOut { .. }) => Err(ShutdownError::WouldDeadlock),
+            other => other,
+        }
     }
 
-    /// As [`Machine::shutdown`], and gives up after that time. Dropping the machine afterwards waits on.
+    /// As [`Machine::shutdown`], and gives up after that time, so that a function of
+    /// [`call_blocking`](smpcall::Smp::call_blocking) may wait as well. Dropping the machine afterwards waits on.
     ///
     /// ```
     /// use smpcall_host::{Machine, ShutdownError};
@@ -219,8 +232,9 @@ impl<T: Trace> Machine<T> {
 
 impl<T: Trace> Drop for Machine<T> {
     fn drop(&mut self) {
-        // One of its own threads may be the last to hold it, or a function: then its threads end by themselves.
-        let _ = self.shutdown();
+        // One of its own threads may be the last to hold it, or a function: then its threads end by themselves. Not so in a function
+        // that may block: a thread that waits for that, and for which this waits, would hold the machine, but by way of another.
+        let _ = self.end(None);
         if self.shared.is_forked() {
             // Handles of threads that this process never had.
             let threads = self.threads.get_mut().unwrap_or_else(PoisonError::into_inner);

@@ -64,6 +64,35 @@ fn p10_in_call_context_nobody_waits_for_the_end_of_another_machine() {
 }
 
 #[test]
+fn p10_in_a_function_that_may_block_nobody_waits_for_an_end_that_may_wait_for_it() {
+    let _bounded = bounded();
+    let refused = Ok(Ok(Err(ShutdownError::WouldDeadlock)));
+    for idle in IDLES {
+        let near = Site::new(Machine::builder().owned(1).attachable(1).idle(idle));
+        let done = Flag::default();
+        let calls = || {
+            eventually(|| near.is_online_racy(1));
+            // CPU 0 waits for CPU 1, on which the end of CPU 0 is asked for.
+            assert_eq!(near.call_blocking(0, || near.call_blocking(1, || near.shutdown())), refused);
+            done.set();
+        };
+        beside(calls, || {
+            let here = near.attach(1).unwrap();
+            while !done.is_set() {
+                here.park(Some(Duration::from_millis(1)));
+            }
+            // A function of one's own: nobody else waits for it.
+            assert_eq!(near.call_blocking(1, || near.shutdown()), Ok(Ok(())));
+        });
+        // By way of another machine.
+        let (far, by) = (Site::owned(1, idle), Site::owned(1, idle));
+        assert_eq!(far.call_blocking(0, || by.call_blocking(0, || far.shutdown())), refused);
+        assert_eq!(by.call_blocking(0, || far.shutdown_timeout(Duration::MAX)), Ok(Ok(())));
+        assert_eq!(by.call_blocking(0, || far.shutdown()), Ok(Ok(())), "there is nothing to wait for");
+    }
+}
+
+#[test]
 fn p10_a_thread_that_does_not_end_is_named_and_waited_for_no_longer_than_asked() {
     let _bounded = bounded();
     let site = Site::owned(2, Idle::Sleep);

@@ -3,8 +3,10 @@
 use crate::site::{Flag, Site, beside, bounded, counted, eventually, hold};
 use smpcall_host::Machine;
 use smpcall_host::smpcall::{Late, Overdue, Phase, Platform, Stall, To, Watch};
+use std::collections::HashSet;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 #[test]
@@ -91,19 +93,32 @@ fn aborts(child: &str) -> String {
 fn p11_reports_that_panic_are_counted_and_the_wait_goes_on() {
     let _bounded = bounded();
     let builder = Machine::builder().attachable(1).stall_timeout(Duration::from_millis(5));
-    let builder = builder.on_stall(|_| panic!("meant")).on_unstuck(|_| panic!("meant too"));
+    let [stalled, unstuck] = [(); 2].map(|()| Arc::new(Mutex::new(HashSet::new())));
+    let panics = |told: &Arc<Mutex<HashSet<ThreadId>>>| {
+        let told = Arc::clone(told);
+        move |_: &Stall| {
+            told.lock().unwrap().insert(thread::current().id());
+            std::panic::resume_unwind(Box::new("meant"));
+        }
+    };
+    let builder = builder.on_stall(panics(&stalled)).on_unstuck(panics(&unstuck));
     let site = Site::new(builder);
     let here = site.attach(0).unwrap();
     std::thread::scope(|scope| {
         let many = scope.spawn(|| site.call_many(To::All, || ()).map(|reached| reached.ran));
         let one = scope.spawn(|| site.call(0, || 7));
-        eventually(|| site.counts().panics >= 2);
+        eventually(|| stalled.lock().unwrap().len() == 2);
         while !(many.is_finished() && one.is_finished()) {
             here.park(Some(Duration::from_millis(1)));
         }
         assert_eq!((many.join().unwrap(), one.join().unwrap()), (Ok(1), Ok(7)));
     });
-    assert!(site.counts().panics >= 4, "both reports' ends panicked as well");
+    assert_eq!(
+        *unstuck.lock().unwrap(),
+        *stalled.lock().unwrap(),
+        "a report that panicked is not the thread's last"
+    );
+    assert!(site.counts().panics >= 4);
 }
 
 #[test]

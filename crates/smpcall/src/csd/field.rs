@@ -55,7 +55,9 @@ use core::marker::PhantomData;
 ///
 /// fn send<P: Platform, S: Storage>(smp: &Smp<P, S>) -> Result<(), PostError> {
 ///     REQUEST.bytes.store(512, Ordering::Relaxed);
-///     smp.post(1, &REQUEST)
+///     // Queued, or busy: a run is to come that sees the 512.
+///     smp.post(1, &REQUEST)?;
+///     Ok(())
 /// }
 /// # assert!(!REQUEST.csd.is_pending());
 /// ```
@@ -87,7 +89,8 @@ use core::marker::PhantomData;
 /// # #[cfg(any())]
 /// fn send<P: Platform, S: Storage>(smp: &Smp<P, S>, it: &Arc<Connection>) -> Result<(), PostError> {
 ///     smp.post(1, (it, Read))?;
-///     smp.post(1, (it, Close))
+///     smp.post(1, (it, Close))?;
+///     Ok(())
 /// }
 /// ```
 #[cfg_attr(target_pointer_width = "64", repr(C, align(32)))]

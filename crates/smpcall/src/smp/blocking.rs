@@ -56,8 +56,12 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             return Err(CallError::WouldDeadlock);
         }
         if here.is_some_and(|(number, _)| number == cpu) {
-            let offline = target.door.0.head.look() == Seen::Offline;
-            return if offline { Err(CallError::Offline) } else { Ok(function()) };
+            if target.door.0.head.look() == Seen::Offline {
+                return Err(CallError::Offline);
+            }
+            // The function is one of this CPU, to its end (P1, I20).
+            let _frame = InFrame::enter(&self.platform, Some(target));
+            return Ok(function());
         }
         let waiter = if P::PARKS { self.platform.waiter() } else { None };
         let trip = Trip { here, cpu, target, waiter, serve: Serve::Blocking };
@@ -88,6 +92,14 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         } else {
             0
         }
+    }
+
+    /// Returns whether the CPU that runs the caller is inside of such a function, at whose end somebody waits. What is waited for
+    /// there must not wait for that caller; a port refuses what could.
+    ///
+    /// Context: any code of a CPU; `false` for a thread that is none. Progress: wait-free.
+    pub fn is_in_blocking(&self) -> bool {
+        self.here().is_some_and(|(_, here)| here.running.0.is_in_blocking())
     }
 
     /// Thread context of `here`, or its going offline.

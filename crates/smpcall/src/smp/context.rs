@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | functions of posts, calls, multicasts; a call to one's own CPU | [`InCall`] | flush, waits, coming online, going offline, polling |
 //! | tracers; the iterator of [`Smp::post_all`] | [`InCall`] | the same |
-//! | functions of blocking calls ([`Smp::run_blocking`]) | [`InFrame`] | coming online, going offline; a thread becoming a CPU |
+//! | functions of blocking calls ([`Smp::run_blocking`]); one of a CPU to itself | [`InFrame`] | coming online, going offline; a thread becoming a CPU |
 //! | conditions of [`To::If`](super::To::If); handlers of reports on stalls | [`InFrame`] | the same |
 //! | the drop of a function that was refused; the iterator of [`Platform::nearest`] | none: no frame below uses the CPU any more, or yet | nothing |
 //!

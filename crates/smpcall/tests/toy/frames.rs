@@ -70,6 +70,19 @@ fn p11_a_blocking_function_does_not_take_its_cpu_away() {
 }
 
 #[test]
+fn p11_nor_does_one_that_its_own_cpu_calls() {
+    let machine = start(1);
+    let nested = || {
+        assert_eq!(crate::port::machine().call_blocking(0, keeps_its_cpu), Ok(()));
+        keeps_its_cpu();
+    };
+    assert_eq!(on(0, || machine.call_blocking(0, nested)), Ok(()));
+    let panics = || on(0, || machine.call_blocking(0, || panic!("meant")));
+    catch_unwind(AssertUnwindSafe(panics)).unwrap_err();
+    is_left_alone(0);
+}
+
+#[test]
 fn p11_a_cpu_that_leaves_does_not_come_back_from_the_function_that_runs_last() {
     let machine = start(2);
     *machine.platform().on_pause.borrow_mut() =
