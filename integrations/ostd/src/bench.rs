@@ -44,6 +44,11 @@ fn long() {
 static CALLS: [Csd<fn()>; FLOOD] = [const { Csd::new(note as fn()) }; FLOOD];
 static LONG: Csd<fn()> = Csd::new(long);
 
+/// Posts a csd that is free to CPU 1, which is online.
+fn post_free(csd: &'static Csd<fn()>) {
+    assert_eq!(SMP.post(1, csd), Ok(Posted::Queued), "it is free, and the CPU online");
+}
+
 /// Whose layer.
 #[derive(Clone, Copy)]
 enum Layer {
@@ -63,14 +68,14 @@ impl Layer {
     fn post(self, number: usize) {
         match self {
             Self::Theirs => inter_processor_call(&CpuSet::from(CpuId::new(1)), note),
-            Self::Ours => SMP.post(1, &CALLS[number]).expect("it is free, and the CPU online"),
+            Self::Ours => post_free(&CALLS[number]),
         }
     }
 
     fn post_long(self) {
         match self {
             Self::Theirs => inter_processor_call(&CpuSet::from(CpuId::new(1)), long),
-            Self::Ours => SMP.post(1, &LONG).expect("it is free, and the CPU online"),
+            Self::Ours => post_free(&LONG),
         }
     }
 
@@ -168,7 +173,9 @@ fn busy(report: &mut Report) {
     let before = ran();
     let (ns, busy) = while_held(0, || {
         let mut busy = 0;
-        let ns = timed_ns(|| busy = (0..FLOOD).filter(|_| SMP.post(1, &CALLS[0]) == Ok(Posted::Busy { cpu: 1 })).count());
+        let ns = timed_ns(|| {
+            busy = (0..FLOOD).filter(|_| SMP.post(1, &CALLS[0]) == Ok(Posted::Busy { cpu: 1 })).count()
+        });
         (ns, busy)
     });
     SMP.wait(&CALLS[0]).expect("thread context");

@@ -132,10 +132,10 @@ fn chain(report: &mut Report) {
         }
         let next = (here() + 1) % num_cpus() as u32;
         // Free again since before its function began (P5).
-        SMP.post(next, &CSD).expect("free, and the CPU is online");
+        assert_eq!(SMP.post(next, &CSD), Ok(Posted::Queued), "free, and the CPU is online");
     });
     let before_ns = now_ns();
-    SMP.post(1, &CSD).expect("free, and the CPU is online");
+    assert_eq!(SMP.post(1, &CSD), Ok(Posted::Queued), "free, and the CPU is online");
     let limit_ns = before_ns + 60_000_000_000;
     // Acquire: pairs with the function.
     spin_until(|| DONE.load(Ordering::Acquire) || now_ns() > limit_ns);

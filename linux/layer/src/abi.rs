@@ -6,7 +6,10 @@ use crate::port::{Linux, machine, put};
 use core::ffi::{c_char, c_int, c_void};
 use core::num::NonZeroU32;
 use core::sync::atomic::Ordering;
-use smpcall::{Budget, CallError, CpuMask, DetachedError, Entry, ForeignCsd, ManyError, PerCpu, Platform, Posted, PostError, Smp, To};
+use smpcall::{
+    Budget, CallError, CpuMask, DetachedError, Entry, ForeignCsd, ManyError, PerCpu, Platform, PostError,
+    Posted, Smp, To,
+};
 
 /// Linux's errno of what we say in our own words.
 const EBUSY: c_int = -16;

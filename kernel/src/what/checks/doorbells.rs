@@ -7,7 +7,7 @@ use crate::idle;
 use crate::machine::SMP;
 use crate::traps;
 use core::sync::atomic::{AtomicU32, Ordering};
-use smpcall::Csd;
+use smpcall::{Csd, Posted};
 
 const ROUNDS: u32 = 50;
 
@@ -18,7 +18,7 @@ static SECOND: Csd<fn()> = Csd::new(count);
 static TWO_MORE: Csd<fn()> = Csd::new(|| {
     let me = crate::arch::current_cpu().expect("a CPU runs it");
     for csd in [&FIRST, &SECOND] {
-        SMP.post(me, csd).expect("it is free, and the CPU is online");
+        assert_eq!(SMP.post(me, csd), Ok(Posted::Queued), "it is free, and the CPU is online");
     }
 });
 
@@ -45,8 +45,8 @@ fn one(text: &mut Text, cpu: u32) -> Result<(), Wrong> {
     let before = (traps::doorbells(cpu), SMP.platform().rings_to(cpu));
     for round in 1..=ROUNDS {
         let due = runs() + 1;
-        if SMP.post(cpu, &FIRST).is_err() {
-            return Err(text.wrong(format_args!("CPU {cpu}, round {round}: the post was refused")));
+        if SMP.post(cpu, &FIRST) != Ok(Posted::Queued) {
+            return Err(text.wrong(format_args!("CPU {cpu}, round {round}: the post was not queued")));
         }
         idle::until(&SMP, || runs() == due);
         until_it_beats(cpu);
@@ -64,8 +64,8 @@ fn one(text: &mut Text, cpu: u32) -> Result<(), Wrong> {
 fn from_inside(text: &mut Text, cpu: u32) -> Result<(), Wrong> {
     let due = runs() + 2;
     let before = SMP.platform().rings_to(cpu);
-    if SMP.post(cpu, &TWO_MORE).is_err() {
-        return Err(text.wrong(format_args!("CPU {cpu}: the post was refused")));
+    if SMP.post(cpu, &TWO_MORE) != Ok(Posted::Queued) {
+        return Err(text.wrong(format_args!("CPU {cpu}: the post was not queued")));
     }
     idle::until(&SMP, || runs() == due);
     let rings = SMP.platform().rings_to(cpu) - before;

@@ -60,6 +60,6 @@ fn busy(report: &mut Report) {
     machine().wait(&SHOW).expect("a task may wait");
     // Relaxed: the wait has seen the run.
     let seen = SEEN.load(Ordering::Relaxed);
-    let holds = first == Ok(()) && second == Ok(Posted::Busy { cpu: 1 }) && seen == 2;
+    let holds = first == Ok(Posted::Queued) && second == Ok(Posted::Busy { cpu: 1 }) && seen == 2;
     report.check("busy_is_a_promise", holds, format_args!("{first:?}, {second:?}; the run saw {seen}"));
 }

@@ -19,7 +19,7 @@ static WAKE: Csd<fn()> = Csd::new(|| _ = SLEEPERS.notify_one(true));
 fn wake(cpu: u32) {
     // Release: pairs with `sleep`.
     READY.store(true, Ordering::Release);
-    // Busy is as good as Ok: a wake-up that is still to come sees READY.
+    // Busy is as good as Queued: a wake-up that is still to come sees READY.
     let _ = machine().post(cpu, &WAKE);
 }
 
