@@ -21,6 +21,9 @@ type Hook = Option<Box<dyn FnOnce()>>;
 type Told = Option<Rc<dyn Fn(&Event)>>;
 type OnStall = Option<Rc<dyn Fn(&Stall)>>;
 
+/// What a thread does for its CPU of another machine.
+pub(crate) type OnServe = Rc<dyn Fn(Serve)>;
+
 /// One thread that is every CPU in turn.
 pub(crate) struct Toy {
     /// Which CPU it is now; `None`: a thread that is no CPU.
@@ -52,7 +55,7 @@ pub(crate) struct Toy {
     /// Runs at every pause of a waiting caller: what the others do meanwhile.
     pub(crate) on_pause: RefCell<Option<Rc<dyn Fn()>>>,
     /// Runs at every look of a waiting caller that is no CPU here: what its thread owes another machine.
-    pub(crate) on_elsewhere: RefCell<Option<Rc<dyn Fn(Serve)>>>,
+    pub(crate) on_elsewhere: RefCell<Option<OnServe>>,
     /// What a waiting caller does next.
     pub(crate) pauses: Cell<Pause>,
     /// Whether, and for which waits, callers that are no CPU here slept.
