@@ -147,7 +147,7 @@ pub enum ManyError {
     /// The mask names a CPU that the machine has not.
     NoSuchCpu,
     /// The caller does not wait, and as many multicasts are in flight as the machine has slots for such callers. Unlike
-    /// [`PostError::Busy`] this promises nothing. A slot is held until the last of its CPUs has answered, so that one CPU which
+    /// [`Posted::Busy`](crate::Posted::Busy) this promises nothing. A slot is held until the last of its CPUs has answered, so that one CPU which
     /// does not look at its queue can hold all of these: [`Smp::watchdog`](crate::Smp::watchdog) names it. Try again later, post
     /// a csd of your own to each CPU, or wait: [`Smp::call_many`](crate::Smp::call_many) has slots that nobody else takes.
     Full,

@@ -76,9 +76,11 @@ impl Threads {
         let Some(cpu) = ME.get() else { return thread::sleep(limit) };
         let (bell, until) = (self.bell(cpu), Instant::now() + limit);
         // Acquire: pairs with `wake` and `ring`. The ring is left to the idle loop.
-        while !bell.woken.swap(false, Ordering::Acquire)
-            && !(rings == Rings::Heard && bell.rung.load(Ordering::Acquire))
-        {
+        let ends = || {
+            bell.woken.swap(false, Ordering::Acquire)
+                || rings == Rings::Heard && bell.rung.load(Ordering::Acquire)
+        };
+        while !ends() {
             match until.checked_duration_since(Instant::now()) {
                 Some(rest) if !rest.is_zero() => thread::park_timeout(rest),
                 _ => return,
