@@ -3,7 +3,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`text`] | a line on standard output or standard error; what becomes of it where nobody reads |
-//! | [`file`] | a file that is written whole or not at all |
+//! | [mod@file] | a file that is written whole or not at all |
 //!
 //! Nothing else in the command prints: `println!` panics where its reader has gone, and clippy refuses it here.
 
