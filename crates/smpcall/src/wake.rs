@@ -29,8 +29,7 @@ pub(crate) struct Wakes([Header; WAKES_MAX]);
 
 // SAFETY: a header's cells are reached by one side at a time (I25, I2), its atomics by anyone.
 unsafe impl Sync for Wakes {}
-// SAFETY: as for detached calls' places: where nothing is queued the pointers are dead values, and where something is,
-// the owner refuses to follow them (I13).
+// SAFETY: as for detached calls' places: what can be moved was never online, or its machine is pinned (I13).
 unsafe impl Send for Wakes {}
 
 impl Wakes {

@@ -152,8 +152,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             return None;
         }
         let header = wakes.claim(waiter)?;
-        // SAFETY: the claim is ours; it is part of the CPU's memory, which stays where it is, or its owner does not
-        // follow the list (I25, I13).
+        // SAFETY: the claim is ours (I25); it is part of the CPU's memory, which stays where it is (I13).
         if unsafe { head.push_unless_idle(header) } {
             asked.set(true);
             return Some(Park::Sleep);
