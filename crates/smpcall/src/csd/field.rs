@@ -64,7 +64,8 @@ use core::marker::PhantomData;
 ///
 /// Two in one struct, each with its own function, posted as the owner and the tag:
 ///
-/// ```
+#[cfg_attr(feature = "alloc", doc = "```")]
+#[cfg_attr(not(feature = "alloc"), doc = "```ignore")]
 /// use smpcall::{CsdField, CsdOwner, Here, Lent, Platform, PostError, Smp, Storage, csd_field};
 /// use std::sync::Arc;
 ///
@@ -86,7 +87,6 @@ use core::marker::PhantomData;
 ///     fn run(this: Arc<Self>, _: Here<'_>) { drop(this); }
 /// }
 ///
-/// # #[cfg(any())]
 /// fn send<P: Platform, S: Storage>(smp: &Smp<P, S>, it: &Arc<Connection>) -> Result<(), PostError> {
 ///     smp.post(1, (it, Read))?;
 ///     smp.post(1, (it, Close))?;
