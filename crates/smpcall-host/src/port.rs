@@ -131,6 +131,7 @@ unsafe impl<T: Trace> Platform for Host<T> {
     type Panic = Box<dyn Any + Send>;
 
     const PARKS: bool = true;
+    const MAY_BE_STOPPED: bool = true;
     const TRACES: bool = T::TRACES;
     const STAMPS: bool = T::STAMPS;
 

@@ -73,6 +73,11 @@ pub unsafe trait Platform {
     /// interrupt's context, as in Linux, it is left to the doorbell's interrupt, which a caller that may wait has on (P10).
     const SERVES_IN_WAITS: bool = true;
 
+    /// Whether everything here may be stopped from outside without its clock, as a process is by SIGSTOP or a debugger. Then a
+    /// waiter sleeps for an eighth of the shorter time-out at a time, to know for how long it was stopped; no other sleep has an end
+    /// before the next report is due.
+    const MAY_BE_STOPPED: bool = false;
+
     /// How many CPUs are a group that a multicast is relayed to: a power of two, and not more than a word has bits.
     #[cfg(smpcall_sim)]
     const GROUP: u32 = crate::relay::GROUP;

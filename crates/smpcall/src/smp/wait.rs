@@ -116,7 +116,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         self.look_at_own_queue(wait);
         let started_ns = self.platform.now_ns();
         let mut stalls =
-            Stalls::new(started_ns, self.platform.stall_timeout_ns(), self.platform.stall_stop_ns());
+            Stalls::new::<P>(started_ns, self.platform.stall_timeout_ns(), self.platform.stall_stop_ns());
         let mut backoff = Backoff { rounds: 0, target: wait.target_cpu, waited_ns: 0 };
         // How long the last sleep was to take.
         let mut slept_ns = 0;

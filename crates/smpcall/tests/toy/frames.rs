@@ -2,7 +2,7 @@
 
 use crate::port::{PAUSE_NS, as_cpu, csd, flush, log, logged, logs, machine, on, pinned, rings, start};
 use smpcall::{
-    Budget, CallError, Flushed, HotplugError, ManyError, Posted, Sleep, Stall, To, WaitError, What,
+    Budget, CallError, Flushed, HotplugError, ManyError, Platform, Posted, Sleep, Stall, To, WaitError, What,
 };
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -213,6 +213,10 @@ fn p11_a_tracer_is_in_call_context_at_every_event() {
         if nested.replace(true) {
             return;
         }
+        assert!(
+            !crate::port::machine().platform().can_wait(),
+            "a doorbell's interrupt would be refused, and lost"
+        );
         if event.by.is_some() {
             is_in_call_context();
             events

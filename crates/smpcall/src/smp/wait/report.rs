@@ -159,8 +159,9 @@ const LOOK_NS_MIN: u64 = 10_000_000;
 /// When the next report is due: after the time-out, then twice as long, and so on; and when to stop.
 ///
 /// Time in which the waiter itself did not run does not count: the whole process was stopped (SIGSTOP, a debugger, a virtual
-/// machine that was paused), and so perhaps was the target. The waiter knows by the distance of two looks, and sleeps for an
-/// eighth of the shorter time-out at a time, since it cannot tell for which part of a sleep it was stopped.
+/// machine that was paused), and so perhaps was the target. The waiter knows by the distance of two looks. Where it [may be
+/// stopped](Platform::MAY_BE_STOPPED) it sleeps for an eighth of the shorter time-out at a time, since it cannot tell for which part
+/// of a sleep it was.
 pub(super) struct Stalls {
     started_ns: u64,
     /// The last look.
@@ -182,7 +183,7 @@ pub(super) struct Stalls {
 
 impl Stalls {
     /// A time-out of 0 is none.
-    pub(super) fn new(now_ns: u64, timeout_ns: u64, stop_ns: u64) -> Self {
+    pub(super) fn new<P: Platform>(now_ns: u64, timeout_ns: u64, stop_ns: u64) -> Self {
         let after = |ns| if ns == 0 { u64::MAX } else { now_ns.saturating_add(ns) };
         // 0 wraps to the most.
         let eighth_ns = timeout_ns.wrapping_sub(1).min(stop_ns.wrapping_sub(1)) / 8;
@@ -191,7 +192,7 @@ impl Stalls {
             seen_ns: now_ns,
             away_ns: 0,
             look_ns: eighth_ns.clamp(LOOK_NS_MIN, LOOK_NS_MAX),
-            sleep_ns: eighth_ns.max(LOOK_NS_MIN),
+            sleep_ns: if P::MAY_BE_STOPPED { eighth_ns.max(LOOK_NS_MIN) } else { u64::MAX },
             next_ns: after(timeout_ns),
             gap_ns: timeout_ns,
             reports: 0,
