@@ -18,7 +18,7 @@
 use super::samples::{Sample, Samples};
 use super::stage::{Stage, TARGET};
 use crate::pace::{Line, Pace, linger_until};
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use rustix::thread::futex;
 use smpcall_host::short_pause;
 use smpcall_host::smpcall::{Csd, Platform};
@@ -30,6 +30,8 @@ const FETCH_ORS: u32 = 1024;
 const PAUSES: u32 = 256;
 /// For how many short pauses a side lets the other look: longer than a core keeps a line that another asks for.
 const LOOKED_AT_FOR: u32 = 8;
+/// How often a sample is taken anew that cannot be right.
+const TRIES_MAX: u32 = 1_000;
 /// Tells the partner to return. Odd, so that it is the caller's word.
 const STOP: u32 = u32::MAX;
 
@@ -103,9 +105,7 @@ impl Floor {
             samples.record(&way.sample(stage)?);
         }
         for (way, samples) in looked_at.iter().zip(&mut self.looked_at) {
-            let trips = way.sample(stage)?;
-            let moments = Sample::time(trips.calls, || (0..2 * trips.calls).for_each(|_| let_look()));
-            samples.record(&Sample { elapsed: trips.elapsed.saturating_sub(moments.elapsed), ..trips });
+            samples.record(&way.sample_without_moments(stage)?);
         }
         self.fetch_or.record(&fetch_or());
         let pause = || (0..PAUSES).for_each(|_| stage.machine.platform().relax());
@@ -117,6 +117,23 @@ impl Floor {
     pub(super) fn sample_parked(&mut self, stage: &Stage<'_>) -> Result<()> {
         self.futex.record(&futex_round_trip(stage)?);
         Ok(())
+    }
+}
+
+impl Way {
+    /// One sample, without the moments for which each side lets the other look.
+    fn sample_without_moments(&'static self, stage: &Stage<'_>) -> Result<Sample> {
+        for _ in 0..TRIES_MAX {
+            let trips = self.sample(stage)?;
+            let moments = Sample::time(trips.calls, || (0..2 * trips.calls).for_each(|_| let_look()));
+            // The thread may have been off its core in the moments, and not before: then the two do not belong together.
+            if let Some(elapsed) =
+                trips.elapsed.checked_sub(moments.elapsed).filter(|elapsed| !elapsed.is_zero())
+            {
+                return Ok(Sample { elapsed, ..trips });
+            }
+        }
+        bail!("{TRIES_MAX} times a moment took longer than a round trip with the moment in it")
     }
 }
 
