@@ -1,7 +1,7 @@
 //! The command line: words, each `name=value`.
 
 use crate::idle;
-use crate::what::What;
+use crate::programs::Program;
 use core::fmt;
 use core::str::FromStr;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 /// What the kernel was asked for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Command {
-    pub(crate) what: What,
+    pub(crate) what: Program,
     /// How long, where that can be chosen.
     pub(crate) seconds: u32,
     /// How often, where that can be chosen.
@@ -42,7 +42,7 @@ impl fmt::Display for BadWord<'_> {
             Self::BadNumber(text) => write!(f, "`{text}` is no number"),
             Self::UnknownWhat(name) => {
                 write!(f, "cannot run `{name}`; there are")?;
-                What::ALL.iter().try_for_each(|what| write!(f, " {}", what.name()))
+                Program::ALL.iter().try_for_each(|what| write!(f, " {}", what.name()))
             }
         }
     }
@@ -51,11 +51,11 @@ impl fmt::Display for BadWord<'_> {
 impl Command {
     pub(crate) fn parse(line: &str) -> Result<Self, BadWord<'_>> {
         let mut command =
-            Self { what: What::Conformance, seconds: 10, rounds: 10, seed: 1, shared_core: false };
+            Self { what: Program::Conformance, seconds: 10, rounds: 10, seed: 1, shared_core: false };
         for word in line.split_ascii_whitespace() {
             let (name, value) = word.split_once('=').ok_or(BadWord::NoValue(word))?;
             match name {
-                "what" => command.what = What::named(value).ok_or(BadWord::UnknownWhat(value))?,
+                "what" => command.what = Program::named(value).ok_or(BadWord::UnknownWhat(value))?,
                 "seconds" => command.seconds = number(value)?,
                 "rounds" => command.rounds = number(value)?,
                 "seed" => command.seed = number(value)?,
@@ -84,7 +84,7 @@ impl Command {
     pub(crate) fn get() -> Self {
         Self {
             // Relaxed: see `install`.
-            what: What::ALL[WHAT.load(Ordering::Relaxed) as usize],
+            what: Program::ALL[WHAT.load(Ordering::Relaxed) as usize],
             seconds: SECONDS.load(Ordering::Relaxed),
             rounds: ROUNDS.load(Ordering::Relaxed),
             seed: SEED.load(Ordering::Relaxed),

@@ -27,7 +27,7 @@ mod idle;
 mod machine;
 mod report;
 mod traps;
-mod what;
+mod programs;
 
 use command::Command;
 use console::println;
@@ -51,16 +51,16 @@ fn boot() -> ! {
             fail(format_args!("CPU {cpu}: {why}"));
         }
     }
-    let passed = what::run(0);
+    let passed = programs::run(0);
     println!("smpcall kernel: {}", if passed { "passed" } else { "FAILED" });
     arch::exit(passed)
 }
 
 /// Every other CPU comes here from `arch`, each time it is started, on its own stack, with interrupts off.
 fn boot_other(cpu: u32) -> ! {
-    what::before_enter(cpu);
+    programs::before_enter(cpu);
     cpus::enter(cpu);
-    what::run(cpu);
+    programs::run(cpu);
     idle::for_ever()
 }
 

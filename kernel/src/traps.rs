@@ -30,7 +30,7 @@ pub(crate) fn doorbells(cpu: u32) -> u64 {
 
 /// The alarm's interrupt: that it came is enough, but for the check that posts from it.
 pub(crate) fn alarm() {
-    crate::what::alarm();
+    crate::programs::alarm();
 }
 
 /// An interrupt, or an NMI, that this CPU raised for itself.

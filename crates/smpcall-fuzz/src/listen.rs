@@ -5,7 +5,7 @@ use crate::program::Tap;
 use crate::steps;
 use crate::world::Later;
 use smpcall_host::Trace;
-use smpcall_host::smpcall::{Event, What};
+use smpcall_host::smpcall::{Event, EventKind};
 use std::panic::panic_any;
 
 pub(crate) struct Listener {
@@ -23,7 +23,7 @@ impl Trace for Listener {
     fn trace(&self, event: &Event) {
         let Some(tap) = self.tap else { return };
         let Some(world) = self.later.get() else { return };
-        if tap.at != number(&event.what) || !steps::run_nested(world, &tap.acts.steps) {
+        if tap.at != number(&event.kind) || !steps::run_nested(world, &tap.acts.steps) {
             return;
         }
         if tap.acts.panic.is_some() && !std::thread::panicking() {
@@ -32,17 +32,17 @@ impl Trace for Listener {
     }
 }
 
-fn number(what: &What) -> u32 {
+fn number(what: &EventKind) -> u32 {
     match what {
-        What::Queue { .. } => 0,
-        What::Pushed { .. } => 1,
-        What::Busy { .. } => 2,
-        What::Refused { .. } => 3,
-        What::Ring { .. } => 4,
-        What::Saved { .. } => 5,
-        What::Batch { .. } => 6,
-        What::Entry { .. } => 7,
-        What::Exit { .. } => 8,
+        EventKind::Queue { .. } => 0,
+        EventKind::Pushed { .. } => 1,
+        EventKind::Busy { .. } => 2,
+        EventKind::Refused { .. } => 3,
+        EventKind::Ring { .. } => 4,
+        EventKind::Saved { .. } => 5,
+        EventKind::Batch { .. } => 6,
+        EventKind::Entry { .. } => 7,
+        EventKind::Exit { .. } => 8,
         _ => 9,
     }
 }

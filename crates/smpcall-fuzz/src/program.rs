@@ -63,7 +63,7 @@ pub enum IdleSpec {
 /// A listener that does something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tap {
-    /// At which kind of event, by its place in [`smpcall_host::smpcall::What`].
+    /// At which kind of event, by its place in [`smpcall_host::smpcall::EventKind`].
     pub at: u32,
     /// What.
     pub acts: Drops,

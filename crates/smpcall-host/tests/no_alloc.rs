@@ -2,8 +2,8 @@
 //! allocator counts for all threads: between two looks at the count nothing else may be going on.
 
 use smpcall_host::smpcall::{
-    Budget, CallError, Cancel, CpuSet, Csd, DETACHED_MAX, DetachedError, Flushed, Platform, PostError,
-    Posted, To, Told, WaitError,
+    Budget, CallError, Cancel, Coalesced, CpuSet, Csd, DETACHED_MAX, DetachedError, Flushed, Platform,
+    PostError, Posted, To, WaitError,
 };
 use smpcall_host::{Idle, Machine};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -96,7 +96,7 @@ fn call_and_post(machine: &Machine, counted: &Arc<Csd<impl Fn() + Send + Sync + 
         assert_eq!(machine.post(0, counted), Ok(Posted::Queued));
         assert_eq!(machine.post(0, counted), Ok(Posted::Busy { cpu: 0 }));
         assert_eq!(machine.post_all(0, &CHAIN).map(|chain| chain.queued), Ok(4));
-        assert_eq!(CHAIN[0].cancel(), Cancel::Removed { told: Told::No });
+        assert_eq!(CHAIN[0].cancel(), Cancel::Removed { coalesced: Coalesced::No });
         let deadline_ns = machine.platform().now_ns() + 300_000;
         assert!(matches!(machine.wait_until(&HIT, deadline_ns), Err(WaitError::TimedOut(_))));
     });
@@ -104,11 +104,11 @@ fn call_and_post(machine: &Machine, counted: &Arc<Csd<impl Fn() + Send + Sync + 
     machine.wait(&LAZY).unwrap();
     assert_eq!(machine.post_lazy(0, &LAZY), Ok(Posted::Queued));
     machine.wait(&LAZY).unwrap();
-    assert_eq!(machine.post_lazy(2, &LAZY), Err(PostError::Offline { told: Told::No }));
+    assert_eq!(machine.post_lazy(2, &LAZY), Err(PostError::Offline { coalesced: Coalesced::No }));
     assert_eq!(machine.post_detached(2, hit), Err(DetachedError::Offline));
     machine.wait(counted).unwrap();
     CHAIN.iter().for_each(|csd| machine.wait(csd).unwrap());
-    assert_eq!(machine.post(2, &HIT), Err(PostError::Offline { told: Told::No }));
+    assert_eq!(machine.post(2, &HIT), Err(PostError::Offline { coalesced: Coalesced::No }));
     assert_eq!(machine.post(9, &HIT), Err(PostError::NoSuchCpu));
 }
 

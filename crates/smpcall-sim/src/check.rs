@@ -32,7 +32,7 @@ mod visible;
 
 use crate::engine::End;
 use crate::ground::slot_of;
-use crate::history::{Act, Came, Event, Level, Of, What};
+use crate::history::{Act, Came, Event, EventKind, Level, Of};
 use crate::scenario::Scenario;
 use std::fmt;
 
@@ -126,12 +126,12 @@ impl<'h> Log<'h> {
 
     fn sort_in(&mut self, at: usize, event: &'h Event, under_way: &mut [Vec<usize>]) {
         let &Event { thread, level, .. } = event;
-        match &event.what {
-            What::Begin { op, act } => {
+        match &event.kind {
+            EventKind::Begin { op, act } => {
                 self.ops.push(OpSeen { number: *op, act, thread, level, begin: at, end: None });
             }
-            What::End { op, came } => self.ops[*op].end = Some((at, *came)),
-            What::RunBegin { of, in_context, queued, seen } => {
+            EventKind::End { op, came } => self.ops[*op].end = Some((at, *came)),
+            EventKind::RunBegin { of, in_context, queued, seen } => {
                 under_way[thread].push(self.runs.len());
                 if let Of::Csd(csd) = of {
                     self.csd_runs[*csd].push(self.runs.len());
@@ -148,14 +148,14 @@ impl<'h> Log<'h> {
                     panics: false,
                 });
             }
-            What::RunEnd { of, panics } => {
+            EventKind::RunEnd { of, panics } => {
                 if let Some(run) = under_way[thread].iter().rposition(|run| self.runs[*run].of == *of) {
                     let run = under_way[thread].remove(run);
                     self.runs[run].end = at;
                     self.runs[run].panics = *panics;
                 }
             }
-            What::Settled => self.settled = Some(at),
+            EventKind::Settled => self.settled = Some(at),
             _ => {}
         }
     }

@@ -20,7 +20,7 @@ mod threads;
 pub(crate) use self::events::Due;
 pub(crate) use self::threads::{Block, Thread};
 
-use crate::history::{History, What};
+use crate::history::{EventKind, History};
 use crate::rng::Rng;
 use crate::strategy::{Chooser, Strategy};
 use alone::Alone;
@@ -202,7 +202,7 @@ impl Engine {
             engine.here(|here| here.yielder.set(yielder));
             let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body));
             if let Err(panic) = ended {
-                engine.log(What::Panicked { message: record::message_of(&*panic) });
+                engine.log(EventKind::Panicked { message: record::message_of(&*panic) });
                 engine.give_up();
             }
         })

@@ -2,7 +2,7 @@
 //! function does beside its own business, which is to be put on record.
 
 use crate::engine::{PORT, engine};
-use crate::history::{Act, Came, LEVELS, Level, Of, What};
+use crate::history::{Act, Came, EventKind, LEVELS, Level, Of};
 use crate::kinds::calls::refused_wait;
 use crate::kinds::many::scatter_to_all;
 use crate::kinds::posts::{came_of, came_of_posted};
@@ -92,7 +92,7 @@ impl Ground {
         let engine = engine();
         let alone = self.scenario.alone as usize;
         let steps_max = if alone > 0 && engine.rng.below(alone) == 0 { steps_alone_max(&act) } else { None };
-        engine.log(What::Begin { op: number, act });
+        engine.log(EventKind::Begin { op: number, act });
         if let Some(steps_max) = steps_max {
             engine.leave_alone(number, steps_max);
         }
@@ -125,12 +125,12 @@ impl Ground {
         let engine = engine();
         // Call context is: interrupts off, and no waiting.
         let in_context = engine.cpu().is_some() && engine.irqs_are_off();
-        engine.log(What::RunBegin { of, in_context, queued, seen });
+        engine.log(EventKind::RunBegin { of, in_context, queued, seen });
         if panics {
-            engine.log(What::RunEnd { of, panics });
+            engine.log(EventKind::RunEnd { of, panics });
         }
         let result = body();
-        engine.log(What::RunEnd { of, panics });
+        engine.log(EventKind::RunEnd { of, panics });
         result
     }
 
@@ -174,15 +174,15 @@ impl Ground {
     }
 
     /// Posts a csd, and pays if that falls to the poster.
-    pub(crate) fn post(&'static self, csd: usize, target: u32, haste: Haste) -> Came {
+    pub(crate) fn post(&'static self, csd: usize, target: u32, haste: Urgency) -> Came {
         let value = self.write(&[csd]);
-        let lazy = haste == Haste::Lazy;
+        let lazy = haste == Urgency::Lazy;
         let came = self.op(Act::Post { csd, target, value, lazy }, |_| {
             let (machine, csd) = (&self.machine, &self.csds[csd]);
             let posted = if lazy { machine.post_lazy(target, csd) } else { machine.post(target, csd) };
             posted.map_or_else(came_of, came_of_posted)
         });
-        if came == (Came::Offline { told: true }) {
+        if came == (Came::Offline { coalesced: true }) {
             self.pay(csd);
         }
         came
@@ -191,7 +191,7 @@ impl Ground {
     /// Does the work of a run that others relied on, and that is not going to happen.
     pub(crate) fn pay(&self, csd: usize) {
         let seen = self.look(csd);
-        engine().log(What::Paid { csd, seen });
+        engine().log(EventKind::Paid { csd, seen });
     }
 
     fn run_csd(&'static self, csd: usize) {
@@ -201,7 +201,7 @@ impl Ground {
 
     fn body(&'static self, csd: usize, plan: &Plan) {
         let engine = engine();
-        let haste = if plan.lazy { Haste::Lazy } else { Haste::Now };
+        let haste = if plan.lazy { Urgency::Lazy } else { Urgency::Now };
         (0..plan.long).for_each(|_| engine.point(PORT));
         if let Some(target) = plan.hops.get(self.hops[csd].get()) {
             self.hops[csd].set(self.hops[csd].get() + 1);
@@ -227,7 +227,7 @@ impl Ground {
         struct Tells(usize);
         impl Drop for Tells {
             fn drop(&mut self) {
-                engine().log(What::Freed { op: self.0 });
+                engine().log(EventKind::Freed { op: self.0 });
             }
         }
         let tells = Tells(op);
@@ -264,10 +264,10 @@ impl Ground {
     /// Flushes the CPU, as its idle loop or its handler does.
     pub(crate) fn flush(&self) {
         let budget = NonZeroU32::new(self.scenario.budget).unwrap_or(NonZeroU32::MIN);
-        engine().log(What::Looks);
+        engine().log(EventKind::Looks);
         // `More` has rung this CPU, or is met by the next look of a loop that polls.
         let _ = self.machine.flush(Budget::calls(budget));
-        engine().log(What::Flushed);
+        engine().log(EventKind::Flushed);
     }
 
     /// Runs, in the CPU's thread, the blocking calls that flushes have left to it.
@@ -288,7 +288,7 @@ impl Ground {
         engine.irq_save();
         let ready = self.machine.poll_end() == Sleep::Ready;
         let rung = ready && {
-            engine.log(What::Sleeps);
+            engine.log(EventKind::Sleeps);
             engine.sleep(until_ns.unwrap_or(u64::MAX))
         };
         engine.irq_restore();
@@ -301,7 +301,7 @@ impl Ground {
 
 /// How urgent a post is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Haste {
+pub(crate) enum Urgency {
     Now,
     Lazy,
 }

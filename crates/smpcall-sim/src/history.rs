@@ -122,7 +122,7 @@ pub enum Came {
     /// Refused; whether others relied on it.
     Offline {
         /// Whether they did.
-        told: bool,
+        coalesced: bool,
     },
     /// Cancelled, and still queued for that CPU.
     Cancelled(u32),
@@ -138,7 +138,7 @@ pub enum Came {
     /// A run was taken away; whether others relied on it.
     Removed {
         /// Whether they did.
-        told: bool,
+        coalesced: bool,
     },
     /// There was none.
     NotPending,
@@ -208,7 +208,7 @@ pub enum Fate {
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum What {
+pub enum EventKind {
     /// An op begins.
     Begin {
         /// Its number.
@@ -325,7 +325,7 @@ pub struct Event {
     /// In which context.
     pub level: Level,
     /// What.
-    pub what: What,
+    pub kind: EventKind,
 }
 
 /// Everything that happened in a run, in order.

@@ -74,7 +74,7 @@ mod timeline;
 
 pub use check::Violation;
 pub use faults::{BadFaults, Faults};
-pub use history::{Act, Came, Event, Fate, History, Level, Of, What};
+pub use history::{Act, Came, Event, EventKind, Fate, History, Level, Of};
 pub use port::{Manners, Virtual};
 pub use scenario::{Arrival, FaultChoice, Op, Options, Plan, Scenario};
 pub use shrink::shrink;

@@ -1,7 +1,7 @@
 //! The port: the machine that the core sees. Each of its calls is a step of the engine.
 
 use crate::engine::{PORT, engine};
-use crate::history::{Fate, What};
+use crate::history::{EventKind, Fate};
 use smpcall_instrumented::{Backoff, Counted, CpuStats, Event, Pause, Platform, Stall, Stats};
 use std::any::Any;
 use std::cell::Cell;
@@ -115,7 +115,7 @@ unsafe impl<const PARKS: bool, const COUNTS: bool> Platform for Virtual<PARKS, C
     fn caught(&self, panic: Self::Panic) {
         assert!(engine().irqs_are_off(), "a panic is told of outside of call context");
         drop(panic);
-        engine().log(What::Caught);
+        engine().log(EventKind::Caught);
     }
 
     fn gather(&self) {
@@ -151,13 +151,13 @@ unsafe impl<const PARKS: bool, const COUNTS: bool> Platform for Virtual<PARKS, C
         assert!(engine.irqs_are_off(), "a wake outside of call context and without the irq guard");
         engine.point(PORT);
         engine.publish();
-        engine.log(What::Wakes(waiter.into()));
+        engine.log(EventKind::Wakes(waiter.into()));
         engine.wake(waiter.into());
     }
 
     fn trace(&self, event: &Event) {
-        if let smpcall_instrumented::What::Batch { len } = event.what {
-            engine().log(What::Batch { len });
+        if let smpcall_instrumented::EventKind::Batch { len } = event.kind {
+            engine().log(EventKind::Batch { len });
         }
         if let Some(counters) = COUNTERS.get() {
             counters.count(event);
@@ -170,7 +170,7 @@ unsafe impl<const PARKS: bool, const COUNTS: bool> Platform for Virtual<PARKS, C
 
     fn stalled(&self, stall: &Stall) {
         assert!(engine().can_wait(), "a stall is told of with interrupts off");
-        engine().log(What::Stalled { target: stall.target });
+        engine().log(EventKind::Stalled { target: stall.target });
     }
 }
 
@@ -179,5 +179,5 @@ pub(crate) fn send(cpu: u32, fate: Fate) {
     let engine = engine();
     engine.point(PORT);
     engine.publish();
-    engine.log(What::Ring { to: cpu, fate, guarded: engine.irqs_are_off() });
+    engine.log(EventKind::Ring { to: cpu, fate, guarded: engine.irqs_are_off() });
 }

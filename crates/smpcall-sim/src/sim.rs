@@ -11,7 +11,7 @@
 use crate::check::{self, Violation};
 use crate::engine::{Block, Body, Due, End, Engine, Handlers, Setup, engine};
 use crate::ground::{Ground, ground, set_ground};
-use crate::history::{Act, Event, History, What};
+use crate::history::{Act, Event, EventKind, History};
 use crate::kinds::{KINDS, many, own};
 use crate::port::count_into;
 use crate::scenario::{Op, Scenario};
@@ -46,7 +46,7 @@ pub fn play_and_tell(scenario: &Scenario) -> (Outcome, History) {
     let end = engine.run(bodies(scenario), || at_quiet(ground));
     if scenario.counts {
         let rows = (0..scenario.cpus as u32).filter_map(|cpu| ground.counters.cpu(cpu));
-        engine.log(What::Counted(rows.chain([ground.counters.others()]).collect()));
+        engine.log(EventKind::Counted(rows.chain([ground.counters.others()]).collect()));
     }
     set_ground(None);
     count_into(None);
@@ -158,7 +158,7 @@ fn heal(ground: &Ground, engine: &Engine) {
     if ground.healed.replace(true) {
         return;
     }
-    engine.log(What::Heals);
+    engine.log(EventKind::Heals);
     ground.machine.heal();
     engine.cancel_due(|due| matches!(due, Due::Ring(_) | Due::Judge));
     let stuck = ground.stuck.borrow().clone();
@@ -193,7 +193,7 @@ fn judge(ground: &Ground, engine: &Engine) {
         return;
     }
     let unexcused = unexcused(ground, engine, &stuck);
-    engine.log(What::Judged { unexcused });
+    engine.log(EventKind::Judged { unexcused });
     for cpu in stuck {
         engine.set_stopped(cpu, false);
     }
@@ -202,7 +202,7 @@ fn judge(ground: &Ground, engine: &Engine) {
 /// Who has not ended, is not stuck, and was told of nobody who is.
 fn unexcused(ground: &Ground, engine: &Engine, stuck: &[usize]) -> Vec<usize> {
     let mut named: Vec<usize> = engine.with_history(|history| {
-        let names = |event: &&Event| matches!(event.what, What::Stalled { target } if stuck.contains(&(target as usize)));
+        let names = |event: &&Event| matches!(event.kind, EventKind::Stalled { target } if stuck.contains(&(target as usize)));
         history.iter().filter(names).map(|event| event.thread).collect()
     });
     // Who waits for the thread of one of those is told of that one.
@@ -217,14 +217,14 @@ fn unexcused(ground: &Ground, engine: &Engine, stuck: &[usize]) -> Vec<usize> {
 
 /// Somebody whose blocking call is under way, and who was told that its target does not answer, which is one of `excused`.
 fn behind(history: &History, excused: &[usize]) -> Option<usize> {
-    history.iter().find_map(|event| match event.what {
-        What::Begin { op, act: Act::Blocking { target, .. } }
+    history.iter().find_map(|event| match event.kind {
+        EventKind::Begin { op, act: Act::Blocking { target, .. } }
             if excused.contains(&(target as usize)) && !excused.contains(&event.thread) =>
         {
             let by = |one: &&Event| one.thread == event.thread;
             let ended =
-                history.iter().any(|one| matches!(one.what, What::End { op: ended, .. } if ended == op));
-            let told = history.iter().filter(by).any(|one| one.what == (What::Stalled { target }));
+                history.iter().any(|one| matches!(one.kind, EventKind::End { op: ended, .. } if ended == op));
+            let told = history.iter().filter(by).any(|one| one.kind == (EventKind::Stalled { target }));
             (!ended && told).then_some(event.thread)
         }
         _ => None,
@@ -253,7 +253,7 @@ fn at_quiet(ground: &'static Ground) -> bool {
     if engine.block_of(recoverer) != Block::Gate {
         return false;
     }
-    engine.log(What::Settled);
+    engine.log(EventKind::Settled);
     ground.stop.set(true);
     engine.open(recoverer);
     (0..ground.scenario.cpus).for_each(|cpu| engine.rouse(cpu));

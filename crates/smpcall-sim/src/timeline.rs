@@ -1,6 +1,6 @@
 //! A run for people to read: one line for each thing that happened, and the same for a trace viewer.
 
-use crate::history::{Event, History, Level, Of, What};
+use crate::history::{Event, EventKind, History, Level, Of};
 use crate::scenario::Scenario;
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -10,10 +10,10 @@ pub fn timeline(scenario: &Scenario, history: &History) -> String {
     let mut text = String::new();
     let mut looks: Option<&Event> = None;
     for event in history {
-        match event.what {
-            What::Looks => looks = Some(event),
-            What::Flushed if looks.is_some_and(|look| look.thread == event.thread) => looks = None,
-            What::Sleeps => {}
+        match event.kind {
+            EventKind::Looks => looks = Some(event),
+            EventKind::Flushed if looks.is_some_and(|look| look.thread == event.thread) => looks = None,
+            EventKind::Sleeps => {}
             _ => {
                 if let Some(look) = looks.take() {
                     line(&mut text, scenario, look);
@@ -34,7 +34,7 @@ fn line(text: &mut String, scenario: &Scenario, event: &Event) {
     };
     // Writing to a string does not fail.
     let _ =
-        writeln!(text, "{:>8}  {:<9} {level:<4}  {}", event.step, name(scenario, event.thread), event.what);
+        writeln!(text, "{:>8}  {:<9} {level:<4}  {}", event.step, name(scenario, event.thread), event.kind);
 }
 
 fn name(scenario: &Scenario, thread: usize) -> String {
@@ -62,8 +62,8 @@ pub fn chrome_trace(scenario: &Scenario, history: &History) -> Value {
         // counts in those, has them all at one time.
         ns = if event.step == step { ns + 1 } else { event.step.saturating_mul(1000).max(ns + 1) };
         step = event.step;
-        let (phase, title) = phase(&event.what);
-        let args = json!({"step": event.step, "context": format!("{:?}", event.level), "what": event.what.to_string()});
+        let (phase, title) = phase(&event.kind);
+        let args = json!({"step": event.step, "context": format!("{:?}", event.level), "what": event.kind.to_string()});
         let ts = ns as f64 / 1000.0;
         let mut one =
             json!({"ph": phase, "pid": PID, "tid": tid(event.thread), "ts": ts, "name": title, "args": args});
@@ -76,12 +76,12 @@ pub fn chrome_trace(scenario: &Scenario, history: &History) -> Value {
 }
 
 /// Ops and runs have a length; all else is a moment.
-fn phase(what: &What) -> (&'static str, String) {
+fn phase(what: &EventKind) -> (&'static str, String) {
     match what {
-        What::Begin { act, .. } => ("B", act.to_string()),
-        What::End { .. } => ("E", String::new()),
-        What::RunBegin { of, .. } => ("B", of_name(of)),
-        What::RunEnd { .. } => ("E", String::new()),
+        EventKind::Begin { act, .. } => ("B", act.to_string()),
+        EventKind::End { .. } => ("E", String::new()),
+        EventKind::RunBegin { of, .. } => ("B", of_name(of)),
+        EventKind::RunEnd { .. } => ("E", String::new()),
         other => ("i", other.to_string()),
     }
 }
@@ -113,7 +113,7 @@ mod tests {
             events.iter().filter_map(|one| one["ts"].as_f64()).map(|ts| (ts * 1000.0).round() as u64);
         assert!(moments.collect::<Vec<_>>().windows(2).all(|pair| pair[0] < pair[1]), "no two at one time");
         let text = timeline(&scenario, &history);
-        let ops = history.iter().filter(|event| matches!(event.what, What::Begin { .. })).count();
+        let ops = history.iter().filter(|event| matches!(event.kind, EventKind::Begin { .. })).count();
         assert!(
             ops > 5
                 && text.lines().filter(|line| line.contains("  op ") && !line.contains('→')).count() == ops

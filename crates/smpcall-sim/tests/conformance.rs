@@ -82,9 +82,9 @@ impl<const PARKS: bool, const HANDLER: bool, const COUNTS: bool> Rig for Virtual
 }
 
 /// CPU 0's log, also of a run that does not end.
-struct Told(Rc<RefCell<String>>);
+struct Coalesced(Rc<RefCell<String>>);
 
-impl std::fmt::Write for Told {
+impl std::fmt::Write for Coalesced {
     fn write_str(&mut self, text: &str) -> std::fmt::Result {
         self.0.borrow_mut().push_str(text);
         Ok(())
@@ -108,7 +108,7 @@ fn run<const PARKS: bool, const HANDLER: bool, const COUNTS: bool>(cpus: u32, se
         let body = |cpu: u32| -> Box<dyn FnOnce()> {
             let told = Rc::clone(&told);
             Box::new(move || {
-                let mut log = Lines(Told(told));
+                let mut log = Lines(Coalesced(told));
                 // What it comes to is in the log.
                 let _ = suite.run(&mut log);
                 if cpu == 0 {

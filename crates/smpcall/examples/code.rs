@@ -122,7 +122,7 @@ pub fn call(cpu: u32, number: u32) -> Result<u32, CallError> {
     SMP.call(cpu, move || number + 1)
 }
 
-/// A waiting call that is too large for the target's door.
+/// A waiting call that is too large for the target's mailbox.
 #[inline(never)]
 pub fn call_large(cpu: u32, numbers: [usize; 4]) -> Result<usize, CallError> {
     SMP.call(cpu, move || numbers.iter().sum())

@@ -108,7 +108,7 @@ impl<F> core::fmt::Debug for Csd<F> {
 
 /// Whether somebody was told Busy on the strength of a run that is now not going to happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Told {
+pub enum Coalesced {
     /// Nobody: it was the caller's business only.
     No,
     /// Somebody: the caller sees what they wrote before they posted, and owes them the run (P2). Posting again, or
@@ -123,7 +123,7 @@ pub enum Cancel {
     /// The run was taken away.
     Removed {
         /// Whether others relied on it.
-        told: Told,
+        coalesced: Coalesced,
     },
     /// There was nothing to take away: not posted, begun already, or cancelled before.
     NotPending,
@@ -133,8 +133,8 @@ impl Cancel {
     /// Cancels the pending run of `header`.
     pub(crate) fn of(header: &Header) -> Self {
         match header.state.cancel() {
-            Some(before) if before.is_told() => Self::Removed { told: Told::Yes },
-            Some(_) => Self::Removed { told: Told::No },
+            Some(before) if before.is_coalesced() => Self::Removed { coalesced: Coalesced::Yes },
+            Some(_) => Self::Removed { coalesced: Coalesced::No },
             None => Self::NotPending,
         }
     }

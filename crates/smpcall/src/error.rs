@@ -1,6 +1,6 @@
 //! One small error for each operation; each variant says what to do next.
 
-use crate::csd::Told;
+use crate::csd::Coalesced;
 use crate::stall::Stall;
 use core::fmt;
 
@@ -18,7 +18,7 @@ pub enum PostError {
     Offline {
         /// Whether others were told Busy meanwhile on the strength of this post: then the caller sees what they wrote,
         /// and owes them the run (P2).
-        told: Told,
+        coalesced: Coalesced,
     },
     /// The csd was cancelled, and `cpu`, another CPU than the one asked for, has not let go of it yet. No run is
     /// promised: post again once that CPU has flushed, or post to that CPU to give the csd its run back.
@@ -33,8 +33,8 @@ pub enum PostError {
 impl fmt::Display for PostError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Offline { told: Told::No } => write!(f, "the CPU is offline"),
-            Self::Offline { told: Told::Yes } => {
+            Self::Offline { coalesced: Coalesced::No } => write!(f, "the CPU is offline"),
+            Self::Offline { coalesced: Coalesced::Yes } => {
                 write!(f, "the CPU is offline, and others relied on this post")
             }
             Self::Cancelled { cpu } => write!(f, "cancelled, but CPU {cpu} has not let go of it yet"),

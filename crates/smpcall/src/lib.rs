@@ -24,14 +24,14 @@ mod doctests;
 
 mod csd;
 mod detached;
-mod door;
 mod error;
 mod foreign;
 mod local;
-mod luggage;
+mod mailbox;
 mod mask;
 mod message;
 mod multicast;
+mod payload;
 mod percpu;
 mod platform;
 mod posted;
@@ -51,7 +51,7 @@ pub use csd::field::FromArc;
 #[doc(hidden)]
 pub use csd::field::demand as __demand_csd_field;
 pub use csd::field::{CsdField, CsdOwner, FromStatic, HasCsd, HasCsds, Here, Lent, OwnerPointer};
-pub use csd::{Cancel, Csd, Post, Told};
+pub use csd::{Cancel, Coalesced, Csd, Post};
 pub use detached::DETACHED_MAX;
 pub use error::{
     CallError, CpuCountError, DetachedError, HotplugError, ManyError, PostError, Refused, WaitError,
@@ -67,4 +67,4 @@ pub use posted::Posted;
 pub use smp::{Budget, CPUS_MAX, Chain, Flushed, Pinned, Reached, Serve, Sleep, Smp, To, Watch};
 pub use stall::{Late, Overdue, Phase, Stall};
 pub use stats::{Counted, CpuStats, Histogram, Stats};
-pub use trace::{CallKind, Event, What};
+pub use trace::{CallKind, Event, EventKind};

@@ -1,7 +1,7 @@
-//! Multicast: slots that hold a call to many, and on each CPU's door the bits of the slots that it owes an answer.
+//! Multicast: slots that hold a call to many, and on each CPU's mailbox the bits of the slots that it owes an answer.
 //!
 //! A machine has one slot for each bit of a word. Who multicasts takes a slot, fills it, and for each target sets the slot's
-//! bit on its door, *then* summons it: one read-modify-write on the target's head that leaves `CALLED` in its list, or finds it
+//! bit on its mailbox, *then* summons it: one read-modify-write on the target's head that leaves `CALLED` in its list, or finds it
 //! there ([`Head::summon`](crate::queue::Head::summon)). The target's next take sees the word, takes all bits at once, and
 //! answers each: it runs the slot's function, and counts the slot down. So N CPUs need one word each, and no set of N × N
 //! objects (P13).
@@ -43,8 +43,8 @@ mod callers;
 
 pub(crate) use self::callers::{Callers, Taken};
 
-use crate::luggage::Luggage;
 use crate::mask::bits_of;
+use crate::payload::InlinePayload;
 use crate::stamp::Stamp;
 use crate::state::Park;
 use crate::sync::{AtomicU16, AtomicU32, AtomicUsize, Ordering, SharedCell, const_unless_loom};
@@ -81,7 +81,7 @@ pub(crate) struct Slot {
     ticket: AtomicUsize,
     run: SharedCell<Run>,
     arg: SharedCell<*const ()>,
-    luggage: SharedCell<Luggage>,
+    payload: SharedCell<InlinePayload>,
     stamp: Stamp,
     waiter: AtomicU16,
     count: Count,
@@ -102,7 +102,7 @@ impl Slot {
                 ticket: AtomicUsize::new(0),
                 run: SharedCell::new(never_filled),
                 arg: SharedCell::new(core::ptr::null()),
-                luggage: SharedCell::new(MaybeUninit::uninit()),
+                payload: SharedCell::new(MaybeUninit::uninit()),
                 stamp: Stamp::new(),
                 waiter: AtomicU16::new(0),
                 count: Count { owed: AtomicU32::new(0), offline: AtomicU32::new(0) },
@@ -143,8 +143,8 @@ impl Slot {
     }
 
     /// The room for a closure that is kept here.
-    pub(crate) fn luggage(&self) -> &SharedCell<Luggage> {
-        &self.luggage
+    pub(crate) fn payload(&self) -> &SharedCell<InlinePayload> {
+        &self.payload
     }
 
     /// # Safety

@@ -2,8 +2,8 @@
 //!
 //! | line | written by | read by |
 //! |---|---|---|
-//! | `door`: the queue's head, and one waiting call | posters and the owner | posters and the owner |
-//! | `lobby`: whose the place at the door is; apart from it, a [`relay`](crate::relay) | callers; who multicasts to this CPU's group | the same |
+//! | `mailbox`: the queue's head, and one waiting call | posters and the owner | posters and the owner |
+//! | `callers_line`: whose the place in the mailbox is; apart from it, a [`relay`](crate::relay) | callers; who multicasts to this CPU's group | the same |
 //! | `own` | the owner; lazy posters their list's head | the owner; what a flush left over, also the watchdog |
 //! | `running` | the owner; its wakes' headers, rarely, whoever waits for a csd | whoever waits for, or reports on, a run or an answer |
 //! | `detached`: places for detached calls, two lines | posters, then the owner | the owner |
@@ -20,30 +20,28 @@
 //!   that CPU neither comes online nor goes offline: the code runs in call context, or is counted in [`Own::frames`]
 //!   ([`crate::smp`]'s `context`). So a thread that is asked to stop being that CPU, and asks the machine first, is refused.
 
+mod line;
 mod storage;
 
+pub(crate) use self::line::Line;
 pub use self::storage::Storage;
 
 use crate::csd::Header;
-use crate::detached::Places;
-use crate::door::{Door, Lobby};
+use crate::detached::DetachedSlots;
+use crate::mailbox::{CallersLine, Mailbox};
 use crate::multicast::Taken;
 use crate::queue::Head;
 use crate::sync::{AtomicPtr, AtomicUsize, Ordering, OwnBool, OwnPtr, OwnUsize, const_unless_loom};
 use crate::wake::Wakes;
 use core::ptr::null_mut;
 
-/// What keeps lines of different writers apart: two 64-byte lines, since some CPUs fetch pairs.
-#[repr(align(128))]
-pub(crate) struct Line<T>(pub(crate) T);
-
 /// One CPU's part of a machine's memory.
 pub struct PerCpu {
-    pub(crate) door: Line<Door>,
-    pub(crate) lobby: Line<Lobby>,
+    pub(crate) mailbox: Line<Mailbox>,
+    pub(crate) callers_line: Line<CallersLine>,
     pub(crate) own: Line<Own>,
     pub(crate) running: Line<Running>,
-    pub(crate) detached: Line<Places>,
+    pub(crate) detached: Line<DetachedSlots>,
 }
 
 impl PerCpu {
@@ -51,19 +49,19 @@ impl PerCpu {
         /// A CPU that never came online.
         pub fn new() -> Self {
             Self {
-                door: Line(Door::new()),
-                lobby: Line(Lobby::new()),
-                own: Line(Own::new()),
-                running: Line(Running::new()),
-                detached: Line(Places::new()),
+                mailbox: Line::new(Mailbox::new()),
+                callers_line: Line::new(CallersLine::new()),
+                own: Line::new(Own::new()),
+                running: Line::new(Running::new()),
+                detached: Line::new(DetachedSlots::new()),
             }
         }
     }
 
     /// Returns whether the CPU owes one of these slots an answer (I18). Racy: it may have given it by the time this is read.
     pub(crate) fn owes_racy(&self, slots: usize) -> bool {
-        // In this order: what is not at the door any more was taken.
-        self.door.0.callers.has_racy(slots) || self.running.0.taken.has_racy(slots)
+        // In this order: what is not in the mailbox any more was taken.
+        self.mailbox.callers.has_racy(slots) || self.running.taken.has_racy(slots)
     }
 }
 
@@ -75,7 +73,7 @@ impl Default for PerCpu {
 
 impl core::fmt::Debug for PerCpu {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("PerCpu").field("head", &self.door.0.head.look()).finish_non_exhaustive()
+        f.debug_struct("PerCpu").field("head", &self.mailbox.head.look()).finish_non_exhaustive()
     }
 }
 

@@ -61,8 +61,8 @@ pub unsafe trait Platform {
     /// Whether the port is told of each event by [`trace`](Self::trace). If not, no instruction is spent on it.
     const TRACES: bool = false;
 
-    /// Whether each call is stamped with the time of its queueing, so that [`Entry`](crate::What::Entry) and
-    /// [`Exit`](crate::What::Exit) tell latencies. Costs three readings of the clock a call, also in interrupts and NMIs:
+    /// Whether each call is stamped with the time of its queueing, so that [`Entry`](crate::EventKind::Entry) and
+    /// [`Exit`](crate::EventKind::Exit) tell latencies. Costs three readings of the clock a call, also in interrupts and NMIs:
     /// [`now_ns`](Self::now_ns) is then called from any context. Of no use without [`TRACES`](Self::TRACES).
     const STAMPS: bool = false;
 

@@ -10,7 +10,7 @@
 //! | head | meaning | a push that replaces it | who writes it |
 //! |---|---|---|---|
 //! | `IDLE` | the CPU runs something else, or sleeps | pushes, and **owes the ring** | owner: `rest`, `open` |
-//! | `POLLING` | the CPU is looking: idle loop, event loop, or in a flush | pushes | owner: `take`, `look_out` |
+//! | `POLLING` | the CPU is looking: idle loop, event loop, or in a flush | pushes | owner: `take`, `start_polling` |
 //! | `OFFLINE` | the CPU takes nothing | is refused | owner: `close` |
 //! | a list, newest first, and its two bits | somebody rang already, or nobody needed to | pushes | anyone: `push`, `summon` |
 //!
@@ -18,7 +18,7 @@
 //!          push, summon: CAS, AcqRel (rings)
 //!     IDLE ───────────────────────────────▶ list ──┐ push, summon: CAS, AcqRel
 //!      ▲ │                                  ▲  │ ▲─┘
-//!      │ └ look_out: CAS ┐        push: CAS │  │ take: swap, Acquire
+//!      │ └ start_polling: CAS ┐        push: CAS │  │ take: swap, Acquire
 //!      │                 ▼                  │  ▼
 //!      └───────────────────────────────── POLLING          close: swap, Acquire  (from any of the three)
 //!          rest: CAS, Release                              open:  CAS, Release   OFFLINE ──▶ IDLE
@@ -296,7 +296,7 @@ impl Head {
     }
 
     /// Owner: says that it is looking, so that posters need not ring. Keeps a list, and `OFFLINE`.
-    pub(crate) fn look_out(&self) {
+    pub(crate) fn start_polling(&self) {
         // Relaxed: publishes nothing; a poster that sees POLLING only leaves out its ring.
         // Failure Relaxed: a list is there, or the mark is there already.
         let _ = self.0.compare_exchange(

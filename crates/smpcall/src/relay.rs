@@ -33,7 +33,7 @@
 //!
 //! | site | order | partner | weaker: what breaks |
 //! |---|---|---|---|
-//! | `leave`, `call_off`, `take`, `is_in_use` | Relaxed | – | – : the bit at the door publishes what was written here before ([`crate::multicast`]) |
+//! | `leave`, `call_off`, `take`, `is_in_use` | Relaxed | – | – : the bit in the mailbox publishes what was written here before ([`crate::multicast`]) |
 //! | `sent` | Relaxed | – | –: the leader still owes its own answer, which publishes it |
 //! | `answer` | AcqRel | `answer` of the last | Release: the sender misses what a function wrote (P4). Acquire: the last one's answer at the slot does not publish what the others wrote |
 
@@ -83,7 +83,7 @@ impl Relay {
 
     /// Sender: leaves `others`, not none, to a leader, who is to be summoned next; or, if that one was offline, to another.
     pub(crate) fn leave(&self, others: usize) {
-        // Relaxed: published by the bit at the leader's door.
+        // Relaxed: published by the bit at the leader's mailbox.
         self.left.store(others, Ordering::Relaxed);
         // Relaxed: as above.
         self.owed.store(FILLING, Ordering::Relaxed);
@@ -91,7 +91,7 @@ impl Relay {
 
     /// Sender: no leader was found. Nobody has seen the relay in use.
     pub(crate) fn call_off(&self) {
-        // Relaxed: published by the next bit at a door of this group.
+        // Relaxed: published by the next bit at a mailbox of this group.
         self.left.store(0, Ordering::Relaxed);
         // Relaxed: as above.
         self.owed.store(0, Ordering::Relaxed);
@@ -100,7 +100,7 @@ impl Relay {
     /// Who runs the slot's function: whom it is to summon before, if it is the leader; else 0.
     #[inline]
     pub(crate) fn take(&self) -> usize {
-        // Relaxed: the leader sees what the sender left by the bit at its door; the others were summoned after the store below.
+        // Relaxed: the leader sees what the sender left by the bit at its mailbox; the others were summoned after the store below.
         let left = self.left.load(Ordering::Relaxed);
         if left != 0 {
             // Relaxed: as above.
@@ -118,7 +118,7 @@ impl Relay {
     /// Who has run the slot's function: whether it answers here (I17).
     #[inline]
     pub(crate) fn is_in_use(&self) -> bool {
-        // Relaxed: published by the bit at our door; and it stays as it is until we have answered.
+        // Relaxed: published by the bit at our mailbox; and it stays as it is until we have answered.
         self.owed.load(Ordering::Relaxed) != 0
     }
 

@@ -38,7 +38,7 @@ use crate::multicast::Slots;
 use crate::percpu::{PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
 use crate::sync::AtomicUsize;
-use crate::trace::{Event, What};
+use crate::trace::{Event, EventKind};
 use core::marker::PhantomPinned;
 use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::pin::Pin;
@@ -147,20 +147,20 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         self.cpus().get(cpu as usize)
     }
 
-    /// Behind `told!`. The listener is in call context, so that it changes nothing of the CPU's in the middle of a step.
+    /// Behind `trace!`. The listener is in call context, so that it changes nothing of the CPU's in the middle of a step.
     #[inline]
-    fn tell(&self, what: What) {
+    fn tell(&self, kind: EventKind) {
         let _irq = IrqGuard::new(&self.platform);
         let by = self.platform.current_cpu();
         let _call = self.here().map(|(_, here)| InCall::enter(here));
-        NoUnwind::around(|| self.platform.trace(&Event { by, what }));
+        NoUnwind::around(|| self.platform.trace(&Event { by, kind }));
     }
 
     /// The CPU that runs the caller, if it is in call context.
     #[inline(always)]
     pub(crate) fn cpu_in_call(&self) -> Option<u32> {
         let (cpu, here) = self.here()?;
-        here.own.0.in_call().then_some(cpu)
+        here.own.in_call().then_some(cpu)
     }
 
     /// The CPU that runs the caller. The port's word is taken for granted, its number is not.

@@ -8,7 +8,7 @@
 //! | 2 | `LAZY` | queued without a doorbell (Linux has its lazy flag there too) |
 //! | 4–7 | kind | `ASYNC` 0x00, `SYNC` 0x10, as in Linux; `DETACHED` 0x40, `BLOCKING` 0x50, `FOREIGN` 0x60, which Linux (up to 0x30) leaves free; 0x20 and 0x30 are no csds: see [`crate::foreign`] |
 //! | 8–23 | CPU + 1 | locked: the target; free: where it ran last; 0: nowhere yet. A waiting or blocking call: who is to be woken |
-//! | 24 | `TOLD` | somebody was told Busy since the claim (or since the last `cancel`) |
+//! | 24 | `COALESCED` | somebody was told Busy since the claim (or since the last `cancel`) |
 //! | 25 | `CANCELLED` | still linked in the queue, but its run was taken away |
 //! | 25 | `TAKEN` | of a blocking call: its target has taken it off the queue, for its thread to run |
 //! | 26 | `PARKED` | of a waiting call: its caller sleeps; whoever completes it must wake it |
@@ -20,10 +20,10 @@
 //! ```text
 //!            claim: CAS, Acquire                      cancel: CAS, Acquire
 //!   free ───────────────────────────▶ locked(cpu) ───────────────────────▶ locked(cpu) CANCELLED
-//!    ▲                                 │      ▲ lost: CAS +TOLD, Release      │        │
+//!    ▲                                 │      ▲ lost: CAS +COALESCED, Release      │        │
 //!    │                                 │      └─ (told Busy)                  │        │
 //!    │                                 │      ◀────────────────────────────────┘        │
-//!    │   unlock: swap, AcqRel          │         revive: CAS −CANCELLED +TOLD, Release  │
+//!    │   unlock: swap, AcqRel          │         revive: CAS −CANCELLED +COALESCED, Release  │
 //!    └─────────────────────────────────┴────────────────────────────────────────────────┘
 //! ```
 //!
@@ -75,7 +75,7 @@ const LAZY: u32 = 0x04;
 const KIND: u32 = 0xf0;
 const CPU_SHIFT: u32 = 8;
 const CPU: u32 = 0xffff << CPU_SHIFT;
-const TOLD: u32 = 1 << 24;
+const COALESCED: u32 = 1 << 24;
 const CANCELLED: u32 = 1 << 25;
 const PARKED: u32 = 1 << 26;
 /// Of a blocking call, which nobody cancels.
@@ -105,7 +105,7 @@ pub(crate) enum Kind {
 
 /// Whether a post is to run soon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Haste {
+pub(crate) enum Urgency {
     /// Its target is rung if it rests.
     Now,
     /// It rides along with its target's next flush.
@@ -177,19 +177,19 @@ impl State {
     ///
     /// Lock-free: goes round again only when somebody else's claim, unlock or first Busy went through (P9).
     #[inline]
-    pub(crate) fn claim(&self, cpu: u32, haste: Haste) -> Claim {
-        self.claim_as(Kind::Async, cpu, haste)
+    pub(crate) fn claim(&self, cpu: u32, urgency: Urgency) -> Claim {
+        self.claim_as(Kind::Async, cpu, urgency)
     }
 
     /// As [`Self::claim`], for a run of that kind.
     #[inline(always)]
-    pub(crate) fn claim_as(&self, kind: Kind, cpu: u32, haste: Haste) -> Claim {
-        let lazy = if haste == Haste::Lazy { LAZY } else { 0 };
+    pub(crate) fn claim_as(&self, kind: Kind, cpu: u32, urgency: Urgency) -> Claim {
+        let lazy = if urgency == Urgency::Lazy { LAZY } else { 0 };
         // Relaxed: a guess; the CAS below, or that of `rely_on`, decides.
         let mut s = self.0.load(Ordering::Relaxed);
         loop {
             if s & LOCK != 0 {
-                match self.rely_on(s, cpu, haste) {
+                match self.rely_on(s, cpu, urgency) {
                     Ok(lost) => return lost,
                     Err(now) => s = now,
                 }
@@ -220,11 +220,11 @@ impl State {
     /// Leaves word that somebody relies on the run of a csd that is claimed already; `None` if it is free. Never wins a
     /// claim, so nobody can have to wait for the caller, and it needs no irq guard.
     #[inline]
-    pub(crate) fn rely(&self, cpu: u32, haste: Haste) -> Option<Claim> {
+    pub(crate) fn rely(&self, cpu: u32, urgency: Urgency) -> Option<Claim> {
         // Relaxed: a guess; the CAS below decides.
         let mut s = self.0.load(Ordering::Relaxed);
         while s & LOCK != 0 {
-            match self.rely_on(s, cpu, haste) {
+            match self.rely_on(s, cpu, urgency) {
                 Ok(lost) => return Some(lost),
                 Err(now) => s = now,
             }
@@ -234,30 +234,32 @@ impl State {
 
     /// One try to be told Busy by the claim seen in `s`; `Err` is the word's newer value.
     #[inline]
-    fn rely_on(&self, s: u32, cpu: u32, haste: Haste) -> Result<Claim, u32> {
+    fn rely_on(&self, s: u32, cpu: u32, urgency: Urgency) -> Result<Claim, u32> {
         if s & (CANCELLED | LAZY) != 0 {
-            return self.rely_on_marked(s, cpu, haste);
+            return self.rely_on_marked(s, cpu, urgency);
         }
-        let told = s | TOLD;
+        let told = s | COALESCED;
         self.tell(s, told, Claim::Busy((s >> CPU_SHIFT & 0xffff) - 1))
     }
 
     /// The same for a claim that is cancelled, or lazy.
     #[cold]
-    fn rely_on_marked(&self, s: u32, cpu: u32, haste: Haste) -> Result<Claim, u32> {
+    fn rely_on_marked(&self, s: u32, cpu: u32, urgency: Urgency) -> Result<Claim, u32> {
         let target = (s >> CPU_SHIFT & 0xffff) - 1;
         if s & CANCELLED != 0 && target != cpu {
             return Ok(Claim::Cancelled(target));
         }
         // A post to the same CPU gives a cancelled csd its run back. It is told Busy, not Ok: the run still hangs on
-        // the owner's push, and TOLD is how the owner learns of us should that push be refused.
-        let told = (s | TOLD) & !CANCELLED;
+        // the owner's push, and COALESCED is how the owner learns of us should that push be refused.
+        let told = (s | COALESCED) & !CANCELLED;
         // Who is in a hurry takes LAZY off if the csd is not linked yet: its poster sees that, and summons in our place. If it is
         // linked, it may be in another machine's list, whose own posters are still to hurry it: LAZY stays, and we only try.
-        match haste {
-            Haste::Now if s & (LAZY | LINKED) == LAZY | LINKED => self.tell(s, told, Claim::Hurried(target)),
-            Haste::Now => self.tell(s, told & !LAZY, Claim::Busy(target)),
-            Haste::Lazy => self.tell(s, told, Claim::Busy(target)),
+        match urgency {
+            Urgency::Now if s & (LAZY | LINKED) == LAZY | LINKED => {
+                self.tell(s, told, Claim::Hurried(target))
+            }
+            Urgency::Now => self.tell(s, told & !LAZY, Claim::Busy(target)),
+            Urgency::Lazy => self.tell(s, told, Claim::Busy(target)),
         }
     }
 
@@ -275,7 +277,7 @@ impl State {
     }
 
     /// Lets go of an asynchronous csd: by its target before the function starts, or by a poster whose push was
-    /// refused. Returns what the word was: `TOLD` and `CANCELLED` are the caller's to answer for.
+    /// refused. Returns what the word was: `COALESCED` and `CANCELLED` are the caller's to answer for.
     #[inline]
     pub(crate) fn unlock(&self, cpu: u32) -> Snapshot {
         self.unlock_seen(cpu, self.look_racy())
@@ -291,14 +293,14 @@ impl State {
         Snapshot(self.0.swap(free, Ordering::AcqRel))
     }
 
-    /// Takes the pending run away. `Some` is the word just before: `TOLD` means that the caller owes those.
+    /// Takes the pending run away. `Some` is the word just before: `COALESCED` means that the caller owes those.
     pub(crate) fn cancel(&self) -> Option<Snapshot> {
         // Relaxed: a first guess; the CAS below decides.
         let mut s = self.0.load(Ordering::Relaxed);
         while Snapshot(s).is_pending() && !Snapshot(s).is_sync() {
-            // TOLD goes with the debt: from here on the canceller answers for those told before, and a fresh TOLD
+            // COALESCED goes with the debt: from here on the canceller answers for those told before, and a fresh COALESCED
             // is of those who revived it after.
-            let cancelled = (s | CANCELLED) & !TOLD;
+            let cancelled = (s | CANCELLED) & !COALESCED;
             // Acquire: sees what those wrote who were told Busy; pairs with the lost `claim`. Nothing to publish: a
             // read-modify-write leaves the losers' release sequence whole (I1), and the canceller posts anew if it
             // wants its own writes seen. Failure Relaxed: we look at the newer value and try again.

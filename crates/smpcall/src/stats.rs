@@ -13,7 +13,7 @@
 
 use crate::percpu::Line;
 use crate::sync::{AtomicUsize, Ordering, const_unless_loom};
-use crate::trace::{Event, What};
+use crate::trace::{Event, EventKind};
 
 /// Buckets of a [`Histogram`]: up to 2^37 ns, some 137 s; the last takes what is more.
 const BUCKETS: usize = 38;
@@ -49,39 +49,39 @@ impl CpuStats {
     const_unless_loom! {
         /// All counters at 0.
         pub fn new() -> Self {
-            Self { posts: Line(Posts::new()), flushes: Line(Flushes::new()) }
+            Self { posts: Line::new(Posts::new()), flushes: Line::new(Flushes::new()) }
         }
     }
 
     /// `step` counts one in what flushes write.
     #[inline(always)]
-    fn count(&self, what: &What, step: impl Fn(&AtomicUsize)) {
-        let Self { posts: Line(posts), flushes: Line(flushes) } = self;
+    fn count(&self, what: &EventKind, step: impl Fn(&AtomicUsize)) {
+        let (posts, flushes) = (&*self.posts, &*self.flushes);
         match *what {
-            What::Pushed { calls, .. } => add(&posts.queued, calls as usize),
-            What::Busy { .. } => add(&posts.busy, 1),
-            What::Refused { .. } => add(&posts.refused, 1),
-            What::Ring { cpus, .. } => add(&posts.rings, cpus.count_ones() as usize),
-            What::Saved { .. } => add(&posts.saved, 1),
-            What::Stalled { .. } => add(&posts.stalls, 1),
-            What::Batch { len } => {
+            EventKind::Pushed { calls, .. } => add(&posts.queued, calls as usize),
+            EventKind::Busy { .. } => add(&posts.busy, 1),
+            EventKind::Refused { .. } => add(&posts.refused, 1),
+            EventKind::Ring { cpus, .. } => add(&posts.rings, cpus.count_ones() as usize),
+            EventKind::Saved { .. } => add(&posts.saved, 1),
+            EventKind::Stalled { .. } => add(&posts.stalls, 1),
+            EventKind::Batch { len } => {
                 step(&flushes.batches);
                 step(&flushes.batch_lens[bucket(len.into())]);
             }
-            What::Entry { queued_ns: Some(ns), .. } => step(&flushes.queued_ns[bucket(ns)]),
-            What::Exit { ran_ns, .. } => {
+            EventKind::Entry { queued_ns: Some(ns), .. } => step(&flushes.queued_ns[bucket(ns)]),
+            EventKind::Exit { ran_ns, .. } => {
                 step(&flushes.ran);
                 if let Some(ns) = ran_ns {
                     step(&flushes.ran_ns[bucket(ns)]);
                 }
             }
-            What::Queue { .. } | What::Entry { queued_ns: None, .. } => {}
+            EventKind::Queue { .. } | EventKind::Entry { queued_ns: None, .. } => {}
         }
     }
 
     /// Returns what was counted so far.
     pub fn read(&self) -> Counted {
-        let Self { posts: Line(posts), flushes: Line(flushes) } = self;
+        let (posts, flushes) = (&*self.posts, &*self.flushes);
         Counted {
             queued: get(&posts.queued),
             busy: get(&posts.busy),
@@ -200,9 +200,9 @@ impl<S: AsRef<[CpuStats]>> Stats<S> {
     #[inline]
     pub fn count(&self, event: &Event) {
         match event.by.and_then(|cpu| self.cpus.as_ref().get(cpu as usize)) {
-            Some(row) => row.count(&event.what, step),
+            Some(row) => row.count(&event.kind, step),
             // CPUs without a row share this one, so that nothing in it has one writer.
-            None => self.others.count(&event.what, |counter| add(counter, 1)),
+            None => self.others.count(&event.kind, |counter| add(counter, 1)),
         }
     }
 

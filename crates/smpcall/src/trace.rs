@@ -2,7 +2,7 @@
 //!
 //! A port asks by [`Platform::TRACES`](crate::Platform::TRACES), a constant: where it is false, no instruction of a post,
 //! a call or a flush is for tracing (`cargo xtask same-code` compares them with sources that have no tracepoint). A call
-//! site is one line, `told!(self, What::Busy { … })`. [`Stats`](crate::Stats) is a ready-made listener that counts.
+//! site is one line, `trace!(self, EventKind::Busy { … })`. [`Stats`](crate::Stats) is a ready-made listener that counts.
 //!
 //! # Order
 //!
@@ -19,7 +19,7 @@ use crate::csd::{Header, Work};
 
 /// Tells the port, if it listens. The expression is not evaluated where it does not.
 #[cfg(not(smpcall_untraced))]
-macro_rules! told {
+macro_rules! trace {
     ($smp:expr, $what:expr) => {{
         if P::TRACES {
             $smp.tell($what);
@@ -28,15 +28,15 @@ macro_rules! told {
 }
 /// Without any tracepoint in the sources: what `cargo xtask same-code` compares with.
 #[cfg(smpcall_untraced)]
-macro_rules! told {
+macro_rules! trace {
     ($smp:expr, $what:expr) => {{}};
 }
-pub(crate) use told;
+pub(crate) use trace;
 
 /// The event before a push.
 #[inline]
-pub(crate) fn queue(cpu: u32, header: &Header, work: &Work, kind: CallKind) -> What {
-    What::Queue { cpu, csd: header.name(), func: work.func as usize, kind }
+pub(crate) fn queue(cpu: u32, header: &Header, work: &Work, kind: CallKind) -> EventKind {
+    EventKind::Queue { cpu, csd: header.name(), func: work.func as usize, kind }
 }
 
 /// Something that happened, and who did it.
@@ -46,7 +46,7 @@ pub struct Event {
     /// The CPU that did it; `None` for a thread that is no CPU.
     pub by: Option<u32>,
     /// What it did.
-    pub what: What,
+    pub kind: EventKind,
 }
 
 /// What kind of call it is.
@@ -72,7 +72,7 @@ pub enum CallKind {
 /// What happened. Addresses are names, to be compared or looked up, not followed. Times are in ns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum What {
+pub enum EventKind {
     /// A claimed call is about to be pushed. `Pushed` follows, or `Refused`.
     Queue {
         /// The target.

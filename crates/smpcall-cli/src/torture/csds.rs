@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | [`Own`] | one thread, or one signal handler | P1 and P2 to the last post: nobody else's post hides a fault; who may be told Busy, and by whom |
 //! | [`Shared`] | everybody, to one CPU | P1, P2, P3 |
-//! | [`Contested`] | everybody, to any CPU; everybody cancels it | P2 and who owes (`Told`); P1 within bounds |
+//! | [`Contested`] | everybody, to any CPU; everybody cancels it | P2 and who owes (`Coalesced`); P1 within bounds |
 //! | [`Relay`] | its own function | P5 |
 //! | [`Kept`]: a detached call, or a multicast; no csd | one thread, to one or many | P1, P2, P6 |
 //!
@@ -24,7 +24,7 @@ pub(super) use self::shared::Shared;
 use super::ground::{Ground, Order};
 use super::tally::{Check, Event};
 use super::words::{Count, Plain, Signal};
-use smpcall_host::smpcall::{Cancel, Csd, PostError, Posted, Told};
+use smpcall_host::smpcall::{Cancel, Coalesced, Csd, PostError, Posted};
 
 /// The function of a csd, whatever it captures.
 pub(super) type Function = Box<dyn Fn() + Send + Sync>;
@@ -48,7 +48,7 @@ pub(super) enum Outcome {
 
 /// Whether a post rings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Haste {
+pub(super) enum Urgency {
     Now,
     /// To be followed by one that does, before its poster rests.
     Lazy,
@@ -78,7 +78,7 @@ pub(super) struct Body {
     pub(super) due: Count,
     /// Poster: a cancelled run may still be linked in the queue of this CPU, plus 1.
     cancelled_on: Plain,
-    /// Poster: whether it was told Busy since it last was accepted, or cancelled: then `TOLD` must say so.
+    /// Poster: whether it was told Busy since it last was accepted, or cancelled: then `COALESCED` must say so.
     told: Plain,
     /// Target: the data as the last run saw it.
     pub(super) seen: Plain,
@@ -179,9 +179,9 @@ impl Own {
                 body.owed.write(body.written.read());
                 (Outcome::Due, cpu == target && !is_free)
             }
-            Err(PostError::Offline { told }) => {
+            Err(PostError::Offline { coalesced }) => {
                 tally.event(body.row, Event::Offline, 1);
-                (Outcome::Refused, told == Told::No)
+                (Outcome::Refused, coalesced == Coalesced::No)
             }
             Err(PostError::Cancelled { cpu }) => {
                 (Outcome::Refused, cpu != target && body.cancelled_on.read() == u64::from(cpu) + 1)
@@ -204,13 +204,17 @@ impl Own {
     /// rightly whether this poster was told Busy before.
     pub(super) fn cancel(&self) -> Outcome {
         let (body, tally) = (self.body, &self.body.ground.tally);
-        let Cancel::Removed { told } = self.csd.cancel() else { return Outcome::Due };
+        let Cancel::Removed { coalesced } = self.csd.cancel() else { return Outcome::Due };
         tally.event(body.row, Event::Cancelled, 1);
         body.due.take_back(1);
         body.cancelled_on.write(body.target.read() + 1);
         // What the cancelled run was to see, nobody will see.
         body.owed.write(0);
-        let expected = if body.told.replace(0) == 0 { Told::No } else { Told::Yes };
-        if tally.check(body.row, Check::Answer, told == expected) { Outcome::Refused } else { Outcome::Wrong }
+        let expected = if body.told.replace(0) == 0 { Coalesced::No } else { Coalesced::Yes };
+        if tally.check(body.row, Check::Answer, coalesced == expected) {
+            Outcome::Refused
+        } else {
+            Outcome::Wrong
+        }
     }
 }

@@ -7,7 +7,7 @@
 //! gives it back. So it can be known when none is, and none is sent to a thread that has ended.
 
 use super::asleep;
-use super::csds::Haste;
+use super::csds::Urgency;
 use super::tally::{Check, Event};
 use super::words::{Count, Signal};
 use super::world::{Sender, World};
@@ -101,6 +101,6 @@ fn handle(world: &'static World, cpu: u32) {
         own.post(partner(), sender.number());
     }
     // A wrong answer is counted as an error by the post; a handler has no place to say more.
-    let _ = world.shared[partner() as usize].post(sender.row, Haste::Now);
+    let _ = world.shared[partner() as usize].post(sender.row, Urgency::Now);
     station.pending.set(0);
 }

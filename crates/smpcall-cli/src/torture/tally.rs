@@ -83,7 +83,7 @@ pub(super) enum Event {
     /// A run was cancelled.
     Cancelled,
     /// A refused poster or a canceller was told that others relied on the run.
-    Told,
+    Coalesced,
     /// A signal handler posted.
     Interrupt,
     /// A CPU ran a call of a CPU that it was just calling itself.
@@ -103,7 +103,7 @@ impl Event {
         Self::Busy,
         Self::Offline,
         Self::Cancelled,
-        Self::Told,
+        Self::Coalesced,
         Self::Interrupt,
         Self::Crossed,
         Self::TimedOut,
@@ -118,7 +118,7 @@ impl Event {
             Self::Busy => "busy",
             Self::Offline => "offline",
             Self::Cancelled => "cancelled",
-            Self::Told => "told",
+            Self::Coalesced => "told",
             Self::Interrupt => "interrupts",
             Self::Crossed => "crossed",
             Self::TimedOut => "timed_out",

@@ -14,7 +14,7 @@
 
 use super::recorder::{Happened, STEPS, Track};
 use serde::Serialize;
-use smpcall_host::smpcall::{CallKind, What};
+use smpcall_host::smpcall::{CallKind, EventKind};
 use std::collections::HashMap;
 
 /// All is in one process.
@@ -158,7 +158,7 @@ pub(super) fn trace(tracks: Vec<Track>) -> ChromeTrace {
         all.extend(events.into_iter().map(|(ns, happened)| (ns, number, happened)));
     }
     // Of two tracks, queueing comes before what it leads to. In one, no two are at the same time.
-    all.sort_by_key(|(ns, _, happened)| (*ns, !matches!(happened, Happened::Core(What::Queue { .. }))));
+    all.sort_by_key(|(ns, _, happened)| (*ns, !matches!(happened, Happened::Core(EventKind::Queue { .. }))));
     for (ns, track, happened) in all {
         match happened {
             Happened::Begin(step) => builder.step(track, ns, STEPS[step]),
@@ -189,9 +189,9 @@ impl Builder {
         ns
     }
 
-    fn core(&mut self, track: usize, ns: u64, what: What, is_whole: bool) {
-        match what {
-            What::Queue { cpu, csd, func, kind } => {
+    fn core(&mut self, track: usize, ns: u64, kind: EventKind, is_whole: bool) {
+        match kind {
+            EventKind::Queue { cpu, csd, func, kind } => {
                 let ns = self.moment(track, ns);
                 let details = Details { cpu: Some(cpu), ..addresses(csd, func) };
                 self.tracks[track].post = Some(Open { ns, name: "queue", details });
@@ -199,26 +199,26 @@ impl Builder {
                     self.queued.insert((csd, cpu), Queued { track, ns, kind });
                 }
             }
-            What::Entry { csd, func, .. } => self.entry(track, ns, (csd, func)),
-            What::Exit { .. } => self.end(track, ns, "function"),
-            What::Refused { cpu, csd } => {
+            EventKind::Entry { csd, func, .. } => self.entry(track, ns, (csd, func)),
+            EventKind::Exit { .. } => self.end(track, ns, "function"),
+            EventKind::Refused { cpu, csd } => {
                 self.queued.retain(|(queued, target), by| {
                     *target != cpu || by.track != track || (csd != 0 && *queued != csd)
                 });
                 self.instant(track, ns, "refused", Details { cpu: Some(cpu), ..Details::default() });
             }
-            What::Busy { cpu, .. } => {
+            EventKind::Busy { cpu, .. } => {
                 self.instant(track, ns, "busy", Details { cpu: Some(cpu), ..Details::default() });
             }
-            What::Ring { first, cpus } => {
+            EventKind::Ring { first, cpus } => {
                 let details =
                     Details { cpu: Some(first), cpus: Some(format!("{cpus:#b}")), ..Details::default() };
                 self.instant(track, ns, "doorbell", details);
             }
-            What::Batch { len } => {
+            EventKind::Batch { len } => {
                 self.instant(track, ns, "batch", Details { calls: Some(len), ..Details::default() });
             }
-            What::Stalled { cpu } => {
+            EventKind::Stalled { cpu } => {
                 self.instant(track, ns, "stalled", Details { cpu: Some(cpu), ..Details::default() });
             }
             // Pushes and doorbells that were saved are in the counters; here they would hide the rest.
@@ -325,13 +325,13 @@ mod tests {
     fn events_at_one_time_are_moved_apart_and_arrows_keep_to_their_slices() {
         let (csd, func, cpu) = (0x40, 0x80, 0);
         let core = Happened::Core;
-        let queue = core(What::Queue { cpu, csd, func, kind: CallKind::Posted });
+        let queue = core(EventKind::Queue { cpu, csd, func, kind: CallKind::Posted });
         let run = [
-            core(What::Batch { len: 1 }),
-            core(What::Entry { csd, func, queued_ns: None }),
-            core(What::Exit { csd, func, ran_ns: None }),
+            core(EventKind::Batch { len: 1 }),
+            core(EventKind::Entry { csd, func, queued_ns: None }),
+            core(EventKind::Exit { csd, func, ran_ns: None }),
         ];
-        let post = [Happened::Begin(2), core(What::Busy { cpu, csd }), queue, Happened::End];
+        let post = [Happened::Begin(2), core(EventKind::Busy { cpu, csd }), queue, Happened::End];
         let at = |ns: u64, all: &[Happened]| all.iter().map(|one| (ns, *one)).collect::<Vec<_>>();
         let trace = trace(vec![track("CPU 0", &at(7, &run)), track("posts", &at(5, &post))]);
         assert_eq!(trace.counts(), (3, 1, 0));

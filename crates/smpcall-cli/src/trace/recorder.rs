@@ -4,7 +4,7 @@
 //! it runs. A track has one writer at a time, its thread; the rings are read when all threads have ended.
 
 use smpcall_host::Trace;
-use smpcall_host::smpcall::{CallKind, Event, What};
+use smpcall_host::smpcall::{CallKind, Event, EventKind};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -18,7 +18,7 @@ thread_local! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Happened {
     /// An event of the core.
-    Core(What),
+    Core(EventKind),
     /// The workload begins something; its number in [`STEPS`].
     Begin(usize),
     /// It has ended.
@@ -103,7 +103,7 @@ impl Recorder {
 
 impl Trace for Recorder {
     fn trace(&self, event: &Event) {
-        self.record(event.by, Happened::Core(event.what));
+        self.record(event.by, Happened::Core(event.kind));
     }
 }
 
@@ -129,7 +129,7 @@ fn pack(happened: Happened) -> [u64; 3] {
         Happened::Begin(step) => [head(1, step as u32), 0, 0],
         Happened::End => [head(2, 0), 0, 0],
         Happened::Core(what) => match what {
-            What::Queue { cpu, csd, func, kind } => {
+            EventKind::Queue { cpu, csd, func, kind } => {
                 let kind = match kind {
                     CallKind::Posted => 3,
                     CallKind::Waiting => 4,
@@ -139,15 +139,15 @@ fn pack(happened: Happened) -> [u64; 3] {
                 };
                 [head(kind, cpu), csd as u64, func as u64]
             }
-            What::Entry { csd, func, .. } => [head(6, 0), csd as u64, func as u64],
-            What::Exit { csd, func, .. } => [head(7, 0), csd as u64, func as u64],
-            What::Busy { cpu, csd } => [head(8, cpu), csd as u64, 0],
-            What::Refused { cpu, csd } => [head(9, cpu), csd as u64, 0],
-            What::Ring { first, cpus } => [head(10, first), cpus as u64, 0],
-            What::Saved { cpu } => [head(11, cpu), 0, 0],
-            What::Batch { len } => [head(12, len), 0, 0],
-            What::Pushed { cpu, calls } => [head(13, cpu), calls.into(), 0],
-            What::Stalled { cpu } => [head(14, cpu), 0, 0],
+            EventKind::Entry { csd, func, .. } => [head(6, 0), csd as u64, func as u64],
+            EventKind::Exit { csd, func, .. } => [head(7, 0), csd as u64, func as u64],
+            EventKind::Busy { cpu, csd } => [head(8, cpu), csd as u64, 0],
+            EventKind::Refused { cpu, csd } => [head(9, cpu), csd as u64, 0],
+            EventKind::Ring { first, cpus } => [head(10, first), cpus as u64, 0],
+            EventKind::Saved { cpu } => [head(11, cpu), 0, 0],
+            EventKind::Batch { len } => [head(12, len), 0, 0],
+            EventKind::Pushed { cpu, calls } => [head(13, cpu), calls.into(), 0],
+            EventKind::Stalled { cpu } => [head(14, cpu), 0, 0],
             // Newer than this list: a place that is left out.
             _ => [0; 3],
         },
@@ -156,22 +156,22 @@ fn pack(happened: Happened) -> [u64; 3] {
 
 fn unpack([head, csd, func]: [u64; 3]) -> Option<Happened> {
     let (number, first, second) = (head as u32, csd as usize, func as usize);
-    let queue = |kind| What::Queue { cpu: number, csd: first, func: second, kind };
+    let queue = |kind| EventKind::Queue { cpu: number, csd: first, func: second, kind };
     let what = match head >> 32 {
         1 => return Some(Happened::Begin(number as usize)),
         2 => return Some(Happened::End),
         3 => queue(CallKind::Posted),
         4 => queue(CallKind::Waiting),
         5 => queue(CallKind::Many),
-        6 => What::Entry { csd: first, func: second, queued_ns: None },
-        7 => What::Exit { csd: first, func: second, ran_ns: None },
-        8 => What::Busy { cpu: number, csd: first },
-        9 => What::Refused { cpu: number, csd: first },
-        10 => What::Ring { first: number, cpus: first },
-        11 => What::Saved { cpu: number },
-        12 => What::Batch { len: number },
-        13 => What::Pushed { cpu: number, calls: csd as u32 },
-        14 => What::Stalled { cpu: number },
+        6 => EventKind::Entry { csd: first, func: second, queued_ns: None },
+        7 => EventKind::Exit { csd: first, func: second, ran_ns: None },
+        8 => EventKind::Busy { cpu: number, csd: first },
+        9 => EventKind::Refused { cpu: number, csd: first },
+        10 => EventKind::Ring { first: number, cpus: first },
+        11 => EventKind::Saved { cpu: number },
+        12 => EventKind::Batch { len: number },
+        13 => EventKind::Pushed { cpu: number, calls: csd as u32 },
+        14 => EventKind::Stalled { cpu: number },
         _ => return None,
     };
     Some(Happened::Core(what))
@@ -185,18 +185,18 @@ mod tests {
     fn what_is_packed_comes_out_again() {
         let (cpu, csd, func) = (77, 0x1000, usize::MAX - 3);
         let all = [
-            What::Queue { cpu, csd, func, kind: CallKind::Posted },
-            What::Queue { cpu, csd, func, kind: CallKind::Waiting },
-            What::Queue { cpu, csd, func, kind: CallKind::Many },
-            What::Entry { csd, func, queued_ns: None },
-            What::Exit { csd, func, ran_ns: None },
-            What::Busy { cpu, csd },
-            What::Refused { cpu, csd },
-            What::Ring { first: 64, cpus: usize::MAX },
-            What::Saved { cpu },
-            What::Batch { len: u32::MAX },
-            What::Pushed { cpu, calls: 9 },
-            What::Stalled { cpu },
+            EventKind::Queue { cpu, csd, func, kind: CallKind::Posted },
+            EventKind::Queue { cpu, csd, func, kind: CallKind::Waiting },
+            EventKind::Queue { cpu, csd, func, kind: CallKind::Many },
+            EventKind::Entry { csd, func, queued_ns: None },
+            EventKind::Exit { csd, func, ran_ns: None },
+            EventKind::Busy { cpu, csd },
+            EventKind::Refused { cpu, csd },
+            EventKind::Ring { first: 64, cpus: usize::MAX },
+            EventKind::Saved { cpu },
+            EventKind::Batch { len: u32::MAX },
+            EventKind::Pushed { cpu, calls: 9 },
+            EventKind::Stalled { cpu },
         ];
         for happened in all.map(Happened::Core).into_iter().chain([Happened::Begin(5), Happened::End]) {
             assert_eq!(unpack(pack(happened)), Some(happened));
@@ -208,7 +208,7 @@ mod tests {
     fn a_ring_keeps_the_last_and_counts_the_others() {
         let recorder = Recorder::new(3, 1, &["a thread"]);
         for len in 0..5 {
-            recorder.record(Some(0), Happened::Core(What::Batch { len }));
+            recorder.record(Some(0), Happened::Core(EventKind::Batch { len }));
         }
         recorder.enter(0);
         recorder.step(None, "post", || ());
@@ -216,7 +216,7 @@ mod tests {
         recorder.record(Some(9), Happened::End);
         let tracks = recorder.tracks();
         let lens: Vec<_> = tracks[0].events.iter().map(|(_, happened)| *happened).collect();
-        assert_eq!(lens, [2, 3, 4].map(|len| Happened::Core(What::Batch { len })));
+        assert_eq!(lens, [2, 3, 4].map(|len| Happened::Core(EventKind::Batch { len })));
         assert_eq!((tracks[0].lost, tracks[1].lost, tracks[1].events.len()), (2, 0, 2));
         assert_eq!((tracks[0].name.as_str(), tracks[1].name.as_str()), ("CPU 0", "a thread"));
         assert!(tracks[0].events.is_sorted_by_key(|(ns, _)| *ns));

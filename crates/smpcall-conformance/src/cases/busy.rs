@@ -3,7 +3,7 @@
 use crate::ctx::{Ctx, Done, Pairs};
 use crate::rig::Rig;
 use crate::words::{Count, Plain};
-use smpcall::{Cancel, Csd, Posted, Told};
+use smpcall::{Cancel, Coalesced, Csd, Posted};
 
 pub(super) fn p3_busy_names_the_cpu_it_is_queued_for<R: Rig>(ctx: Ctx<R>) -> Done {
     let ran = ctx.place(Count::new())?;
@@ -112,7 +112,7 @@ pub(super) fn p2_told_does_not_outlive_the_run<R: Rig>(ctx: Ctx<R>) -> Done {
     ctx.wait(csd)?;
     ctx.held(Pairs::All, |target| {
         ctx.post(target, csd)?;
-        ctx.same(csd.cancel(), Cancel::Removed { told: Told::No }, "nobody was told in this round")
+        ctx.same(csd.cancel(), Cancel::Removed { coalesced: Coalesced::No }, "nobody was told in this round")
     })?;
     ctx.wait(csd)
 }

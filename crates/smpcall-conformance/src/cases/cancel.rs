@@ -3,9 +3,9 @@
 use crate::ctx::{Ctx, Done, Pairs};
 use crate::rig::Rig;
 use crate::words::Count;
-use smpcall::{Cancel, PostError, Posted, Told};
+use smpcall::{Cancel, Coalesced, PostError, Posted};
 
-const REMOVED: Cancel = Cancel::Removed { told: Told::No };
+const REMOVED: Cancel = Cancel::Removed { coalesced: Coalesced::No };
 
 pub(super) fn p1_a_cancelled_run_does_not_happen<R: Rig>(ctx: Ctx<R>) -> Done {
     let (ran, passed) = (ctx.place(Count::new())?, ctx.place(Count::new())?);
@@ -122,7 +122,7 @@ pub(super) fn p2_cancel_says_whether_others_relied<R: Rig>(ctx: Ctx<R>) -> Done 
     let csd = ctx.csd(move || _ = ran.add(1))?;
     ctx.held(Pairs::All, |target| {
         let busy = Ok(Posted::Busy { cpu: target });
-        let told = Cancel::Removed { told: Told::Yes };
+        let told = Cancel::Removed { coalesced: Coalesced::Yes };
         ctx.post(target, csd)?;
         ctx.same(ctx.smp().post(target, csd), busy, "a post of a queued csd")?;
         ctx.same(csd.cancel(), told, "cancel of a run that others relied on")?;

@@ -3,14 +3,14 @@
 use crate::ctx::{Ctx, Done, Pairs};
 use crate::rig::Rig;
 use crate::words::{Count, Plain};
-use smpcall::{Cancel, Csd, PostError, Posted, Told};
+use smpcall::{Cancel, Coalesced, Csd, PostError, Posted};
 
 pub(super) fn p2_a_chain_counts_busy_and_cancelled_ones<R: Rig>(ctx: Ctx<R>) -> Done {
     let ran = ctx.place([const { Count::new() }; 3])?;
     let csd = |at: usize| ctx.csd(move || _ = ran[at].add(1));
     let (busy, gone, back) = (csd(0)?, csd(1)?, csd(2)?);
     let me = ctx.cpu();
-    let removed = Cancel::Removed { told: Told::No };
+    let removed = Cancel::Removed { coalesced: Coalesced::No };
     let mut want = [0; 3];
     ctx.held(Pairs::All, |target| {
         // Interrupts off, so that this CPU does not let go of the one that it holds itself.
@@ -44,7 +44,7 @@ enum Meanwhile {
 
 /// CPU 0 posts a chain of one to CPU 1, which goes offline between the claim and the push. What CPU 0 is told is `told`;
 /// it sees what CPU 1 wrote if it owes, and the csd is free then.
-fn refused<R: Rig>(ctx: Ctx<R>, meanwhile: Meanwhile, told: Told) -> Done {
+fn refused<R: Rig>(ctx: Ctx<R>, meanwhile: Meanwhile, coalesced: Coalesced) -> Done {
     ctx.needs_two()?;
     let (stage, ran) = (ctx.share(Count::new)?, ctx.share(Count::new)?);
     // What CPU 1 relies on to be seen; the stage is behind it in both directions, so the run is what must show it.
@@ -67,7 +67,7 @@ fn refused<R: Rig>(ctx: Ctx<R>, meanwhile: Meanwhile, told: Told) -> Done {
                 next
             });
             let refused = ctx.smp().post_all(1, chain);
-            ctx.same(refused, Err(PostError::Offline { told }), "a chain whose push is refused")?;
+            ctx.same(refused, Err(PostError::Offline { coalesced }), "a chain whose push is refused")?;
             // Free again, and what is owed is a run that sees what others wrote.
             ctx.post(0, csd)?;
             ctx.until(|| ran.get() == 1, "a post was not answered")?;
@@ -82,7 +82,7 @@ fn refused<R: Rig>(ctx: Ctx<R>, meanwhile: Meanwhile, told: Told) -> Done {
                 ctx.same(ctx.smp().post(1, csd), busy, "a post of a claimed csd")?;
             }
             if meanwhile == Meanwhile::PostsAndCancels {
-                let removed = Cancel::Removed { told: Told::Yes };
+                let removed = Cancel::Removed { coalesced: Coalesced::Yes };
                 ctx.same(csd.cancel(), removed, "cancel of a run that was relied on")?;
             }
             ctx.same(ctx.smp().offline(), Ok(0), "what ran as it went offline")?;
@@ -95,15 +95,15 @@ fn refused<R: Rig>(ctx: Ctx<R>, meanwhile: Meanwhile, told: Told) -> Done {
 }
 
 pub(super) fn p2_a_refused_chain_owes_those_told_busy<R: Rig>(ctx: Ctx<R>) -> Done {
-    refused(ctx, Meanwhile::Posts, Told::Yes)
+    refused(ctx, Meanwhile::Posts, Coalesced::Yes)
 }
 
 pub(super) fn p2_a_refused_chain_that_nobody_relied_on<R: Rig>(ctx: Ctx<R>) -> Done {
-    refused(ctx, Meanwhile::Nothing, Told::No)
+    refused(ctx, Meanwhile::Nothing, Coalesced::No)
 }
 
 pub(super) fn p2_a_canceller_takes_the_debt_over<R: Rig>(ctx: Ctx<R>) -> Done {
-    refused(ctx, Meanwhile::PostsAndCancels, Told::No)
+    refused(ctx, Meanwhile::PostsAndCancels, Coalesced::No)
 }
 
 pub(super) fn p8_an_offline_cpu_refuses_a_whole_chain<R: Rig>(ctx: Ctx<R>) -> Done {
@@ -115,7 +115,7 @@ pub(super) fn p8_an_offline_cpu_refuses_a_whole_chain<R: Rig>(ctx: Ctx<R>) -> Do
         ctx.note(false, "the iterator of a chain to an offline CPU is not walked");
         *csd
     });
-    let refused = Err(PostError::Offline { told: Told::No });
+    let refused = Err(PostError::Offline { coalesced: Coalesced::No });
     ctx.same(ctx.smp().post_all(me, walked), refused, "a chain to an offline CPU")?;
     ctx.check(!all.iter().any(|csd| csd.is_pending()), "nothing was queued")
 }

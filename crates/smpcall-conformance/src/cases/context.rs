@@ -4,7 +4,7 @@ use crate::ctx::{Ctx, Done};
 use crate::rig::Rig;
 use crate::words::Count;
 use core::num::NonZeroU32;
-use smpcall::{Budget, CallError, Cancel, Flushed, Posted, Sleep, Told, WaitError};
+use smpcall::{Budget, CallError, Cancel, Coalesced, Flushed, Posted, Sleep, WaitError};
 
 const WOULD_DEADLOCK: CallError = CallError::WouldDeadlock;
 
@@ -56,7 +56,7 @@ pub(super) fn p10_a_function_waits_for_itself_in_vain_and_may_cancel_its_next_ru
         ctx.note_same(this.csd.cancel(), Cancel::NotPending, "cancel of a run that has begun");
         ctx.note_same(smp.post(cpu, this), Ok(Posted::Queued), "a post from inside");
         ctx.note_same(smp.wait(this), refused, "a wait of a function for its next run");
-        let removed = Cancel::Removed { told: Told::No };
+        let removed = Cancel::Removed { coalesced: Coalesced::No };
         ctx.note_same(this.csd.cancel(), removed, "cancel of the next run");
         ctx.note_same(smp.wait(this), refused, "a wait of a function that has no next run, for its own");
         this.data.add(1);

@@ -5,8 +5,8 @@ use crate::rig::Rig;
 use crate::words::{Count, Plain};
 use core::pin::pin;
 use smpcall::{
-    Cancel, CsdField, CsdOwner, Here, Lent, LocalError, Message, NotSent, PerCpuCell, PostError, Posted,
-    TakeError, To, Told, csd_field,
+    Cancel, Coalesced, CsdField, CsdOwner, Here, Lent, LocalError, Message, NotSent, PerCpuCell, PostError,
+    Posted, TakeError, To, csd_field,
 };
 
 /// As many results as `call_map` is tried with.
@@ -42,7 +42,7 @@ pub(super) fn p2_each_raced_post_of_an_owner_is_seen<R: Rig>(ctx: Ctx<R>) -> Don
         }
         ctx.pause(round % 5);
     }
-    // Told Busy or queued: a run to come sees the last write.
+    // Coalesced Busy or queued: a run to come sees the last write.
     ctx.until(|| seen.get() == rounds, "a run that was promised did not see what was written before")?;
     ctx.wait(it)
 }
@@ -199,7 +199,7 @@ pub(super) fn p1_a_cancelled_message_gives_its_value_back<R: Rig>(ctx: Ctx<R>) -
         let sent = ctx.smp().send(target, message, 5);
         ctx.same(sent.map_err(|error| error.why), Ok(()), "an empty message is sent")?;
         cancelled = true;
-        ctx.same(message.cancel(), Cancel::Removed { told: Told::No }, "cancel of a queued message")
+        ctx.same(message.cancel(), Cancel::Removed { coalesced: Coalesced::No }, "cancel of a queued message")
     })?;
     if !cancelled {
         return Ok(());

@@ -4,9 +4,9 @@ use super::call::Dropped;
 use crate::ctx::{Ctx, Done, Pairs};
 use crate::rig::Rig;
 use crate::words::Count;
-use smpcall::{CallError, HotplugError, PostError, Posted, Told};
+use smpcall::{CallError, Coalesced, HotplugError, PostError, Posted};
 
-const OFFLINE: PostError = PostError::Offline { told: Told::No };
+const OFFLINE: PostError = PostError::Offline { coalesced: Coalesced::No };
 
 pub(super) fn go_offline<R: Rig>(ctx: Ctx<R>) -> Done {
     ctx.check(ctx.smp().offline().is_ok(), "an online CPU goes offline")

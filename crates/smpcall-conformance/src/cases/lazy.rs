@@ -4,7 +4,7 @@ use super::hotplug::while_it_comes_and_goes;
 use crate::ctx::{Ctx, Done, Pairs};
 use crate::rig::Rig;
 use crate::words::{Count, Plain};
-use smpcall::{Cancel, Csd, PostError, Posted, Told};
+use smpcall::{Cancel, Coalesced, Csd, PostError, Posted};
 
 pub(super) fn p1_a_lazy_post_rides_along_with_another<R: Rig>(ctx: Ctx<R>) -> Done {
     let (ran, seen) = (ctx.place([const { Count::new() }; 2])?, ctx.place(Count::new())?);
@@ -96,7 +96,7 @@ pub(super) fn p1_a_lazy_post_is_cancelled<R: Rig>(ctx: Ctx<R>) -> Done {
     ctx.held(Pairs::All, |target| {
         posted = true;
         ctx.same(ctx.smp().post_lazy(target, csd), Ok(Posted::Queued), "a lazy post of a free csd")?;
-        ctx.same(csd.cancel(), Cancel::Removed { told: Told::No }, "a cancel of it")?;
+        ctx.same(csd.cancel(), Cancel::Removed { coalesced: Coalesced::No }, "a cancel of it")?;
         ctx.post(target, after)
     })?;
     if posted {
@@ -117,7 +117,7 @@ pub(super) fn p8_lazy_posts_to_a_cpu_that_comes_and_goes_are_counted<R: Rig>(ctx
             Ok(())
         }
         Ok(Posted::Busy { cpu }) => ctx.same(cpu, goer, "the CPU that it is busy for"),
-        other => ctx.same(other, Err(PostError::Offline { told: Told::No }), "a refused lazy post"),
+        other => ctx.same(other, Err(PostError::Offline { coalesced: Coalesced::No }), "a refused lazy post"),
     })?;
     // What was accepted last rides along with what comes next.
     ctx.wait(csd)?;

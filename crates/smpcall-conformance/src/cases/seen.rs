@@ -4,7 +4,7 @@
 use crate::ctx::{Ctx, Done};
 use crate::rig::Rig;
 use crate::words::{Count, Plain};
-use smpcall::{Csd, PostError, Posted, Told};
+use smpcall::{Coalesced, Csd, PostError, Posted};
 
 /// The sharp one: the last post of each round races with the run of the one before, and then nobody posts any more. If
 /// that post is told Busy and the run misses it, it is missed for good.
@@ -94,8 +94,8 @@ pub(super) fn p2_posters_of_a_cpu_that_comes_and_goes_are_seen<R: Rig>(ctx: Ctx<
             me.written.write(value);
             match ctx.smp().post(goer, csd) {
                 Ok(_) => relied = value,
-                Err(PostError::Offline { told: Told::No }) => {}
-                Err(PostError::Offline { told: Told::Yes }) => look_at(posters),
+                Err(PostError::Offline { coalesced: Coalesced::No }) => {}
+                Err(PostError::Offline { coalesced: Coalesced::Yes }) => look_at(posters),
                 Err(other) => odd = Err(ctx.fail("a post to a CPU that comes and goes", &other)),
             }
             stop.get() == 1

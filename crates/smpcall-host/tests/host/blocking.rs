@@ -2,7 +2,7 @@
 
 use crate::site::{Count, Flag, IDLES, Site, beside, bounded, counted, eventually, hold, rounds, sites};
 use smpcall_host::smpcall::{
-    Budget, CallError, DetachedError, Flushed, Phase, Platform, PostError, Posted, Stall, Told,
+    Budget, CallError, Coalesced, DetachedError, Flushed, Phase, Platform, PostError, Posted, Stall,
 };
 use smpcall_host::{AttachError, Attached, Idle, Machine};
 use std::cell::RefCell;
@@ -185,7 +185,7 @@ fn p1_lazy_posts_wake_nobody_and_come_with_whatever_does() {
             assert!(runs.get() > round && !csd.is_pending());
         }
         site.shutdown().unwrap();
-        assert_eq!(site.post_lazy(0, &csd), Err(PostError::Offline { told: Told::No }));
+        assert_eq!(site.post_lazy(0, &csd), Err(PostError::Offline { coalesced: Coalesced::No }));
     }
 }
 

@@ -1,12 +1,12 @@
 //! P8: how a machine ends, by whomever and whenever.
 
 use crate::site::{Count, Flag, IDLES, Site, Witness, bounded, counted, cyclic, eventually, hold};
-use smpcall_host::smpcall::{CallError, PostError, Posted, Told};
+use smpcall_host::smpcall::{CallError, Coalesced, PostError, Posted};
 use smpcall_host::{Machine, ShutdownError};
 use std::sync::{Arc, Barrier};
 use std::thread;
 
-const OFFLINE: PostError = PostError::Offline { told: Told::No };
+const OFFLINE: PostError = PostError::Offline { coalesced: Coalesced::No };
 
 #[test]
 fn p8_what_was_accepted_has_run_when_the_shutdown_returns() {

@@ -1,11 +1,11 @@
 //! What the child of a fork finds: no threads, and machines that say so.
 
 use crate::site::{IDLES, Witness, bounded, counted};
-use smpcall_host::smpcall::{CallError, DetachedError, PostError, To, Told};
+use smpcall_host::smpcall::{CallError, Coalesced, DetachedError, PostError, To};
 use smpcall_host::{AttachError, Machine};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-const OFFLINE: PostError = PostError::Offline { told: Told::No };
+const OFFLINE: PostError = PostError::Offline { coalesced: Coalesced::No };
 
 /// Runs `f` in a child, and says what became of it: 0, if `f` returned.
 fn in_a_child(f: impl FnOnce()) -> i32 {

@@ -1,7 +1,7 @@
 //! P1, P3, P5, P6 and `cancel`, one poster at a time.
 
 use crate::site::{Count, Flag, Site, bounded, counted, cyclic, eventually, hold, rounds, sites};
-use smpcall_host::smpcall::{Cancel, Chain, Csd, Platform, PostError, Posted, Told};
+use smpcall_host::smpcall::{Cancel, Chain, Coalesced, Csd, Platform, PostError, Posted};
 use smpcall_host::{Idle, Machine};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -191,7 +191,7 @@ fn p1_a_chain_counts_what_it_queued_and_what_was_queued_before() {
         .collect();
     let (first, second) = (hold(&site, 0), hold(&site, 1));
     csds[..3].iter().for_each(|csd| _ = site.post(0, csd).unwrap());
-    assert!(matches!(csds[2].cancel(), Cancel::Removed { told: Told::No }));
+    assert!(matches!(csds[2].cancel(), Cancel::Removed { coalesced: Coalesced::No }));
     let Chain { queued, busy, cancelled, .. } = site.post_all(1, &csds).unwrap();
     assert_eq!((queued, busy, cancelled), (5, 2, 1));
     drop((first, second));
@@ -211,7 +211,11 @@ fn p1_a_cancelled_run_does_not_happen_and_a_revived_one_does() {
     let held = hold(&site, 1);
     site.post(1, &csd).unwrap();
     assert_eq!(site.post(1, &csd), Ok(Posted::Busy { cpu: 1 }));
-    assert_eq!(csd.cancel(), Cancel::Removed { told: Told::Yes }, "the canceller owes the second poster");
+    assert_eq!(
+        csd.cancel(),
+        Cancel::Removed { coalesced: Coalesced::Yes },
+        "the canceller owes the second poster"
+    );
     assert_eq!(csd.cancel(), Cancel::NotPending);
     assert_eq!(site.post(0, &csd), Err(PostError::Cancelled { cpu: 1 }));
     drop(held);
@@ -221,7 +225,7 @@ fn p1_a_cancelled_run_does_not_happen_and_a_revived_one_does() {
     assert_eq!(runs.get(), 1);
     let held = hold(&site, 1);
     site.post(1, &csd).unwrap();
-    assert_eq!(csd.cancel(), Cancel::Removed { told: Told::No });
+    assert_eq!(csd.cancel(), Cancel::Removed { coalesced: Coalesced::No });
     assert_eq!(site.post(1, &csd), Ok(Posted::Busy { cpu: 1 }), "which gives it its run back");
     drop(held);
     site.wait(&csd).unwrap();

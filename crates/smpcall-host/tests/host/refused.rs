@@ -1,11 +1,11 @@
 //! What is refused, and that nothing is left of it.
 
 use crate::site::{Count, Site, bounded, counted, eventually};
-use smpcall_host::smpcall::{CallError, HotplugError, PostError, Told};
+use smpcall_host::smpcall::{CallError, Coalesced, HotplugError, PostError};
 use smpcall_host::{Idle, Machine};
 use std::sync::Arc;
 
-const OFFLINE: PostError = PostError::Offline { told: Told::No };
+const OFFLINE: PostError = PostError::Offline { coalesced: Coalesced::No };
 
 #[test]
 fn p1_a_cpu_that_there_is_not() {

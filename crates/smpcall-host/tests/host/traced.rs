@@ -1,7 +1,7 @@
 //! P12: machines that somebody listens to.
 
 use crate::site::{Count, bounded, counted, eventually, rounds};
-use smpcall_host::smpcall::{Event, Posted, To, What};
+use smpcall_host::smpcall::{Event, EventKind, Posted, To};
 use smpcall_host::{Counters, Idle, Latencies, Machine, Trace};
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex};
@@ -74,12 +74,12 @@ fn p12_a_listener_is_told_by_the_threads_that_do_it() {
     let here = machine.attach(1).unwrap();
     machine.call(0, || ()).unwrap();
     let all = machine.tracer().0.lock().unwrap().clone();
-    let by = |wanted: fn(&What) -> bool| {
-        all.iter().filter(|event| wanted(&event.what)).map(|event| event.by).collect::<Vec<_>>()
+    let by = |wanted: fn(&EventKind) -> bool| {
+        all.iter().filter(|event| wanted(&event.kind)).map(|event| event.by).collect::<Vec<_>>()
     };
-    assert_eq!(by(|what| matches!(what, What::Queue { cpu: 0, .. })), [Some(here.cpu())]);
-    assert_eq!(by(|what| matches!(what, What::Entry { queued_ns: None, .. })), [Some(0)]);
-    assert_eq!(by(|what| matches!(what, What::Exit { ran_ns: None, .. })), [Some(0)]);
+    assert_eq!(by(|what| matches!(what, EventKind::Queue { cpu: 0, .. })), [Some(here.cpu())]);
+    assert_eq!(by(|what| matches!(what, EventKind::Entry { queued_ns: None, .. })), [Some(0)]);
+    assert_eq!(by(|what| matches!(what, EventKind::Exit { ran_ns: None, .. })), [Some(0)]);
 }
 
 /// Panics at every event.

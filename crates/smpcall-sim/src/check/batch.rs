@@ -1,7 +1,7 @@
 //! P6: of a batch, the calls that somebody waits for run first. What a batch was, a port that counts is told.
 
 use super::{Log, Violation};
-use crate::history::{Act, Of, What};
+use crate::history::{Act, EventKind, Of};
 
 const P6: &str = "P6 order";
 
@@ -20,11 +20,11 @@ pub(super) fn check(log: &Log<'_>) -> Option<Violation> {
     let mut cpus = vec![Here::default(); log.scenario.threads() + 1];
     log.history.iter().enumerate().find_map(|(at, event)| {
         let here = &mut cpus[event.thread];
-        match &event.what {
-            What::Batch { .. } => here.unawaited = None,
-            What::Begin { act: Act::Offline, .. } => here.goes = true,
-            What::End { op, .. } if *log.ops[*op].act == Act::Offline => *here = Here::default(),
-            What::RunBegin { of, queued: true, .. } if !here.goes => match of {
+        match &event.kind {
+            EventKind::Batch { .. } => here.unawaited = None,
+            EventKind::Begin { act: Act::Offline, .. } => here.goes = true,
+            EventKind::End { op, .. } if *log.ops[*op].act == Act::Offline => *here = Here::default(),
+            EventKind::RunBegin { of, queued: true, .. } if !here.goes => match of {
                 Of::Blocking(_) => {}
                 Of::Csd(_) | Of::Counted(_) | Of::Detached(_) => here.unawaited = Some(*of),
                 Of::Call(op) | Of::Many(op) => {

@@ -2,7 +2,7 @@
 //! whoever takes that run away is told so, sees it too, and does the work. P3: Busy names a CPU that somebody posted to.
 
 use super::{Log, OpSeen, Violation};
-use crate::history::{Act, Came, What};
+use crate::history::{Act, Came, EventKind};
 
 const P2: &str = "P2 Busy is a promise";
 const P3: &str = "P3 any number of posters";
@@ -15,11 +15,12 @@ pub(super) fn check(log: &Log<'_>) -> Option<Violation> {
         match came {
             Came::Busy(cpu) => {
                 let csd = csds[0];
-                named(log, op, csd, cpu).or_else(|| promise_kept(log, &looks, op, csd, value, Told::Busy))
+                named(log, op, csd, cpu)
+                    .or_else(|| promise_kept(log, &looks, op, csd, value, Coalesced::Busy))
             }
-            Came::Ok => promise_kept(log, &looks, op, csds[0], value, Told::Ok),
+            Came::Ok => promise_kept(log, &looks, op, csds[0], value, Coalesced::Ok),
             Came::Chained { cancelled: 0, .. } => {
-                csds.iter().find_map(|csd| promise_kept(log, &looks, op, *csd, value, Told::Ok))
+                csds.iter().find_map(|csd| promise_kept(log, &looks, op, *csd, value, Coalesced::Ok))
             }
             Came::Unexpected => {
                 log.broken(P3, ended, format!("op {} ({}) was told nonsense", op.number, op.act))
@@ -30,7 +31,7 @@ pub(super) fn check(log: &Log<'_>) -> Option<Violation> {
 }
 
 #[derive(PartialEq, Eq)]
-enum Told {
+enum Coalesced {
     Ok,
     Busy,
 }
@@ -53,7 +54,7 @@ impl<'h> Looks<'h> {
             of[csd].extend(runs.iter().map(|run| (log.runs[*run].begin, log.runs[*run].seen, true)));
         }
         for (at, event) in log.history.iter().enumerate() {
-            if let What::Paid { csd, seen } = &event.what {
+            if let EventKind::Paid { csd, seen } = &event.kind {
                 of[*csd].push((at, seen, false));
             }
         }
@@ -76,12 +77,12 @@ fn promise_kept(
     op: &OpSeen<'_>,
     csd: usize,
     value: u32,
-    told: Told,
+    coalesced: Coalesced,
 ) -> Option<Violation> {
     let slot = op.slot();
     let who = format!("op {} ({}), told {:?}", op.number, op.act, op.came());
     // A post that won and was cancelled before anybody relied on it is nobody's business any more.
-    let may_be_gone = told == Told::Ok && looks.removed[csd];
+    let may_be_gone = coalesced == Coalesced::Ok && looks.removed[csd];
     let kept = looks.of[csd].iter().any(|(at, seen, _)| *at > op.begin && saw(seen, slot, value));
     if log.is_complete() && !kept && !may_be_gone {
         return log.broken(

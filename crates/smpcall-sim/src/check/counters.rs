@@ -4,14 +4,14 @@
 //! leader, and a call to the nearest may find nobody before it calls; so what was queued and refused is compared in the sum.
 
 use super::{Log, OpSeen, Violation};
-use crate::history::{Act, Came, Of, What};
+use crate::history::{Act, Came, EventKind, Of};
 use smpcall_instrumented::Counted;
 
 const P12: &str = "P12 nothing hidden";
 
 pub(super) fn check(log: &Log<'_>) -> Option<Violation> {
-    let (at, rows) = log.history.iter().enumerate().find_map(|(at, event)| match &event.what {
-        What::Counted(rows) => Some((at, rows)),
+    let (at, rows) = log.history.iter().enumerate().find_map(|(at, event)| match &event.kind {
+        EventKind::Counted(rows) => Some((at, rows)),
         _ => None,
     })?;
     if !log.is_complete() {
@@ -36,9 +36,9 @@ fn by_row(log: &Log<'_>, rows: &[Counted]) -> Option<String> {
     }
     let (mut rings, mut stalls) = (vec![0; rows.len()], vec![0; rows.len()]);
     for event in log.history {
-        match event.what {
-            What::Ring { .. } => rings[row_of(event.thread)] += 1,
-            What::Stalled { .. } => stalls[row_of(event.thread)] += 1,
+        match event.kind {
+            EventKind::Ring { .. } => rings[row_of(event.thread)] += 1,
+            EventKind::Stalled { .. } => stalls[row_of(event.thread)] += 1,
             _ => {}
         }
     }

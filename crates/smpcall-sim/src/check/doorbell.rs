@@ -3,7 +3,7 @@
 //! somebody hurries it.
 
 use super::{Log, OpSeen, RunSeen, Violation};
-use crate::history::{Act, Came, Fate, Level, Of, What};
+use crate::history::{Act, Came, EventKind, Fate, Level, Of};
 
 const P7: &str = "P7 one doorbell per sleep";
 
@@ -13,7 +13,7 @@ pub(super) fn check(log: &Log<'_>) -> Option<Violation> {
 
 /// If no doorbell was lost, nobody had to look by himself: when everybody sleeps, nothing is left.
 fn nothing_left(log: &Log<'_>) -> Option<Violation> {
-    let lost = log.history.iter().any(|event| matches!(event.what, What::Ring { fate: Fate::Lost, .. }));
+    let lost = log.history.iter().any(|event| matches!(event.kind, EventKind::Ring { fate: Fate::Lost, .. }));
     let settled = log.settled?;
     let late = log.runs.iter().find(|run| run.begin > settled && !may_be_late(log, settled, run))?;
     let what = format!(
@@ -103,12 +103,12 @@ fn none_too_many(log: &Log<'_>) -> Option<Violation> {
     let mut under_way: Vec<Vec<usize>> = vec![Vec::new(); targets.len()];
     for (at, event) in log.history.iter().enumerate() {
         let here = &mut targets[event.thread];
-        match &event.what {
-            What::Ring { guarded: false, .. } => {
+        match &event.kind {
+            EventKind::Ring { guarded: false, .. } => {
                 let by = under_way[event.thread].last().map_or(0, |op| log.ops[*op].number);
                 return log.broken(P7, at, format!("op {by} rings without the irq guard"));
             }
-            What::Ring { to, .. } => {
+            EventKind::Ring { to, .. } => {
                 let by = under_way[event.thread].last().map(|op| &log.ops[*op]);
                 let strict =
                     by.filter(|op| !waits(op.act) && op.level == event.level && *to as usize != event.thread);
@@ -120,21 +120,21 @@ fn none_too_many(log: &Log<'_>) -> Option<Violation> {
                 }
                 continue;
             }
-            What::Begin { op, act } => {
+            EventKind::Begin { op, act } => {
                 under_way[event.thread].push(*op);
                 here.waits += usize::from(waits(act));
                 here.moves |= matches!(act, Act::Online | Act::Offline);
             }
-            What::End { op, .. } => {
+            EventKind::End { op, .. } => {
                 under_way[event.thread].retain(|one| one != op);
                 here.waits -= usize::from(waits(log.ops[*op].act));
                 here.moves &= !matches!(log.ops[*op].act, Act::Online | Act::Offline);
             }
-            What::Polls => here.polls_since = Some(at),
-            What::StopsPolling => here.polls_since = None,
-            What::RunBegin { of: Of::Blocking(_), .. } => {}
-            What::RunBegin { queued: true, .. } if !here.moves => here.runs_since.push(at),
-            What::RunEnd { .. } if event.level == Level::Call => _ = here.runs_since.pop(),
+            EventKind::Polls => here.polls_since = Some(at),
+            EventKind::StopsPolling => here.polls_since = None,
+            EventKind::RunBegin { of: Of::Blocking(_), .. } => {}
+            EventKind::RunBegin { queued: true, .. } if !here.moves => here.runs_since.push(at),
+            EventKind::RunEnd { .. } if event.level == Level::Call => _ = here.runs_since.pop(),
             _ => {}
         }
         // Whatever it does, it may have looked.

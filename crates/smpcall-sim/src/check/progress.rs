@@ -4,7 +4,7 @@
 
 use super::{Log, Violation};
 use crate::engine::End;
-use crate::history::{Act, Came, What};
+use crate::history::{Act, Came, EventKind};
 
 const P9: &str = "P9 progress";
 const P10: &str = "P10 no silent deadlock";
@@ -14,8 +14,8 @@ pub(super) fn check(log: &Log<'_>) -> Option<Violation> {
 }
 
 fn waits(log: &Log<'_>) -> Option<Violation> {
-    log.history.iter().enumerate().find_map(|(at, event)| match event.what {
-        What::Waits { op, steps } => {
+    log.history.iter().enumerate().find_map(|(at, event)| match event.kind {
+        EventKind::Waits { op, steps } => {
             let act = log.ops[op].act;
             log.broken(P9, at, format!("op {op} ({act}), left alone, has not ended after {steps} steps"))
         }
@@ -44,8 +44,8 @@ fn refused(log: &Log<'_>) -> Option<Violation> {
 }
 
 fn judged(log: &Log<'_>) -> Option<Violation> {
-    log.history.iter().enumerate().find_map(|(at, event)| match &event.what {
-        What::Judged { unexcused } if !unexcused.is_empty() => log.broken(
+    log.history.iter().enumerate().find_map(|(at, event)| match &event.kind {
+        EventKind::Judged { unexcused } if !unexcused.is_empty() => log.broken(
             P10,
             at,
             format!("{unexcused:?} have not ended, and were told of no CPU that is stuck"),

@@ -2,7 +2,7 @@
 //! on; what is counted is freed once, after its function has returned. And nothing unwinds that should not.
 
 use super::{Log, Violation};
-use crate::history::{Act, Came, Of, What};
+use crate::history::{Act, Came, EventKind, Of};
 
 const P11: &str = "P11 memory safety";
 
@@ -11,8 +11,8 @@ pub(super) fn check(log: &Log<'_>) -> Option<Violation> {
 }
 
 fn unwound(log: &Log<'_>) -> Option<Violation> {
-    log.history.iter().enumerate().find_map(|(at, event)| match &event.what {
-        What::Panicked { message } => log.broken(P11, at, format!("panic: {message}")),
+    log.history.iter().enumerate().find_map(|(at, event)| match &event.kind {
+        EventKind::Panicked { message } => log.broken(P11, at, format!("panic: {message}")),
         _ => None,
     })
 }
@@ -38,7 +38,7 @@ fn all_are_caught(log: &Log<'_>) -> Option<Violation> {
     if !log.is_complete() {
         return None;
     }
-    let caught = log.history.iter().filter(|event| event.what == What::Caught).count();
+    let caught = log.history.iter().filter(|event| event.kind == EventKind::Caught).count();
     let waited_for = |of| matches!(of, Of::Call(_) | Of::Blocking(_));
     let panicked = log.runs.iter().filter(|run| run.panics && !waited_for(run.of)).count();
     if caught == panicked {
@@ -57,7 +57,7 @@ fn freed_once(log: &Log<'_>) -> Option<Violation> {
     }
     log.ops.iter().filter(|op| matches!(op.act, Act::Counted { .. })).find_map(|op| {
         let freed: Vec<usize> = (0..log.history.len())
-            .filter(|at| log.history[*at].what == (What::Freed { op: op.number }))
+            .filter(|at| log.history[*at].kind == (EventKind::Freed { op: op.number }))
             .collect();
         let ran = log.runs.iter().find(|run| run.of == Of::Counted(op.number));
         match freed[..] {

@@ -3,7 +3,7 @@
 
 use super::first_violation;
 use crate::engine::End;
-use crate::history::{Act, Came, Event, History, Level, Of, What};
+use crate::history::{Act, Came, Event, EventKind, History, Level, Of};
 use crate::scenario::{FaultChoice, Options, Scenario};
 use crate::sim::play_and_tell;
 
@@ -50,15 +50,17 @@ fn remove(history: &mut History, f: impl FnMut(&Event) -> bool) -> bool {
 #[test]
 fn a_run_that_is_missing_breaks_p1() {
     broken("P1", 50, |_, history| {
-        remove(history, |event| matches!(event.what, What::RunBegin { of: Of::Call(_) | Of::Many(_), .. }))
+        remove(history, |event| {
+            matches!(event.kind, EventKind::RunBegin { of: Of::Call(_) | Of::Many(_), .. })
+        })
     });
 }
 
 #[test]
 fn a_run_too_many_breaks_p1() {
     broken("P1", 50, |scenario, history| {
-        let csd = |event: &Event| match event.what {
-            What::RunBegin { of: Of::Csd(csd), .. } => !scenario.csds[csd].cancels,
+        let csd = |event: &Event| match event.kind {
+            EventKind::RunBegin { of: Of::Csd(csd), .. } => !scenario.csds[csd].cancels,
             _ => false,
         };
         let Some(at) = history.iter().position(csd) else { return false };
@@ -71,8 +73,8 @@ fn a_run_too_many_breaks_p1() {
 #[test]
 fn a_run_outside_of_call_context_breaks_p1() {
     broken("P1", 50, |_, history| {
-        change(history, |event| match &mut event.what {
-            What::RunBegin { in_context, .. } => std::mem::replace(in_context, false),
+        change(history, |event| match &mut event.kind {
+            EventKind::RunBegin { in_context, .. } => std::mem::replace(in_context, false),
             _ => false,
         })
     });
@@ -83,7 +85,7 @@ fn a_run_that_sees_nothing_breaks_p2() {
     broken("P2", 40, |_, history| {
         let mut blinded = false;
         for event in history {
-            if let What::RunBegin { seen, .. } | What::Paid { seen, .. } = &mut event.what {
+            if let EventKind::RunBegin { seen, .. } | EventKind::Paid { seen, .. } = &mut event.kind {
                 blinded |= !seen.is_empty();
                 seen.iter_mut().for_each(|(_, value)| *value = 0);
             }
@@ -96,8 +98,8 @@ fn a_run_that_sees_nothing_breaks_p2() {
 fn a_busy_that_names_another_cpu_breaks_p3() {
     broken("P3", 15, |scenario, history| {
         let nobodys = scenario.cpus as u32;
-        change(history, |event| match &mut event.what {
-            What::End { came: Came::Busy(cpu), .. } => {
+        change(history, |event| match &mut event.kind {
+            EventKind::End { came: Came::Busy(cpu), .. } => {
                 *cpu = nobodys;
                 true
             }
@@ -112,8 +114,8 @@ fn an_answer_that_is_wrong_or_not_visible_breaks_p4() {
         [Came::Answered { right: false, visible: true }, Came::Answered { right: true, visible: false }]
     {
         broken("P4", 40, |_, history| {
-            change(history, |event| match &mut event.what {
-                What::End { came: came @ Came::Answered { .. }, .. } => {
+            change(history, |event| match &mut event.kind {
+                EventKind::End { came: came @ Came::Answered { .. }, .. } => {
                     *came = wrong;
                     true
                 }
@@ -126,16 +128,18 @@ fn an_answer_that_is_wrong_or_not_visible_breaks_p4() {
 #[test]
 fn a_relay_that_is_busy_in_its_own_function_breaks_p5() {
     broken("P5", 1, |scenario, history| {
-        let hops = |event: &Event| match event.what {
-            What::Begin { op, act: Act::Post { csd, .. } } => {
+        let hops = |event: &Event| match event.kind {
+            EventKind::Begin { op, act: Act::Post { csd, .. } } => {
                 (event.level == Level::Call && !scenario.csds[csd].hops.is_empty()).then_some(op)
             }
             _ => None,
         };
         let Some(op) = history.iter().find_map(hops) else { return false };
         // As if it had been told Cancelled: then it is no one's promise either.
-        change(history, |event| match &mut event.what {
-            What::End { op: ended, came } if *ended == op && *came == (Came::Offline { told: false }) => {
+        change(history, |event| match &mut event.kind {
+            EventKind::End { op: ended, came }
+                if *ended == op && *came == (Came::Offline { coalesced: false }) =>
+            {
                 *came = Came::Cancelled(0);
                 true
             }
@@ -147,18 +151,18 @@ fn a_relay_that_is_busy_in_its_own_function_breaks_p5() {
 /// Where two calls that one sender made, in that order, begin to run on one CPU. `run` tells whose run begins, `meant` which calls.
 fn two_runs_of_one_sender(
     history: &History,
-    run: fn(&What) -> Option<usize>,
+    run: fn(&EventKind) -> Option<usize>,
     meant: fn(&Act) -> bool,
 ) -> Option<(usize, usize)> {
     let sender = |op: usize| {
-        history.iter().find_map(|event| match &event.what {
-            What::Begin { op: number, act } if *number == op && meant(act) => {
+        history.iter().find_map(|event| match &event.kind {
+            EventKind::Begin { op: number, act } if *number == op && meant(act) => {
                 Some((event.thread, event.level))
             }
             _ => None,
         })
     };
-    let begins = |(at, event): (usize, &Event)| Some((at, run(&event.what)?, event.thread));
+    let begins = |(at, event): (usize, &Event)| Some((at, run(&event.kind)?, event.thread));
     let runs: Vec<(usize, usize, usize)> = history.iter().enumerate().filter_map(begins).collect();
     runs.iter().enumerate().find_map(|(nth, (at, op, cpu))| {
         let caller = sender(*op)?;
@@ -170,15 +174,15 @@ fn two_runs_of_one_sender(
 #[test]
 fn multicasts_of_one_sender_the_other_way_round_break_p6() {
     broken("P6", 1, |_, history| {
-        let run = |what: &What| match what {
-            What::RunBegin { of: Of::Many(op), queued: true, .. } => Some(*op),
+        let run = |what: &EventKind| match what {
+            EventKind::RunBegin { of: Of::Many(op), queued: true, .. } => Some(*op),
             _ => None,
         };
         let pair = two_runs_of_one_sender(history, run, |act| matches!(act, Act::Many { waits: false, .. }));
         let Some((first, second)) = pair else { return false };
-        let (a, b) = (history[first].what.clone(), history[second].what.clone());
-        history[first].what = b;
-        history[second].what = a;
+        let (a, b) = (history[first].kind.clone(), history[second].kind.clone());
+        history[first].kind = b;
+        history[second].kind = a;
         true
     });
 }
@@ -188,28 +192,29 @@ fn a_doorbell_to_a_cpu_that_polls_or_is_in_its_flush_breaks_p7() {
     broken("P7", 30, |_, history| {
         // A post to a CPU whose function is under way, which rings.
         let Some(at) =
-            history.iter().position(|event| matches!(event.what, What::RunBegin { queued: true, .. }))
+            history.iter().position(|event| matches!(event.kind, EventKind::RunBegin { queued: true, .. }))
         else {
             return false;
         };
         let (to, other) = (history[at].thread, Event { level: Level::Thread, ..history[at].clone() });
-        let ops = history.iter().filter(|event| matches!(event.what, What::Begin { .. })).count();
-        let before = history[..at].iter().filter(|event| matches!(event.what, What::Begin { .. })).count();
+        let ops = history.iter().filter(|event| matches!(event.kind, EventKind::Begin { .. })).count();
+        let before =
+            history[..at].iter().filter(|event| matches!(event.kind, EventKind::Begin { .. })).count();
         // The op is put in its place, and those after it are one further.
         for event in history.iter_mut() {
-            if let What::Begin { op, .. } | What::End { op, .. } = &mut event.what
+            if let EventKind::Begin { op, .. } | EventKind::End { op, .. } = &mut event.kind
                 && *op >= before
             {
                 *op += 1;
             }
-            if let What::RunBegin { of, .. } | What::RunEnd { of, .. } = &mut event.what
+            if let EventKind::RunBegin { of, .. } | EventKind::RunEnd { of, .. } = &mut event.kind
                 && let Of::Call(op) | Of::Blocking(op) | Of::Many(op) | Of::Counted(op) | Of::Detached(op) =
                     of
                 && *op >= before
             {
                 *op += 1;
             }
-            if let What::Freed { op } = &mut event.what
+            if let EventKind::Freed { op } = &mut event.kind
                 && *op >= before
             {
                 *op += 1;
@@ -219,10 +224,10 @@ fn a_doorbell_to_a_cpu_that_polls_or_is_in_its_flush_breaks_p7() {
         let thread = usize::from(to == 0);
         let act = Act::Many { targets: Vec::new(), waits: false, idle: false };
         let came = Came::NoSlot;
-        let ring = What::Ring { to: to as u32, fate: crate::history::Fate::Arrives, guarded: true };
-        let new = [What::Begin { op: before, act }, ring, What::End { op: before, came }];
+        let ring = EventKind::Ring { to: to as u32, fate: crate::history::Fate::Arrives, guarded: true };
+        let new = [EventKind::Begin { op: before, act }, ring, EventKind::End { op: before, came }];
         for (shift, what) in new.into_iter().enumerate() {
-            history.insert(at + 1 + shift, Event { thread, what, ..other.clone() });
+            history.insert(at + 1 + shift, Event { thread, kind: what, ..other.clone() });
         }
         true
     });
@@ -234,9 +239,10 @@ fn a_run_after_everything_was_at_rest_breaks_p7() {
         if scenario.faults.lost > 0.0 {
             return false;
         }
-        let last =
-            history.iter().rposition(|event| matches!(event.what, What::RunBegin { of: Of::Csd(_), .. }));
-        let settled = history.iter().position(|event| event.what == What::Settled);
+        let last = history
+            .iter()
+            .rposition(|event| matches!(event.kind, EventKind::RunBegin { of: Of::Csd(_), .. }));
+        let settled = history.iter().position(|event| event.kind == EventKind::Settled);
         let (Some(last), Some(settled)) = (last, settled) else { return false };
         let event = history.remove(last);
         // On a CPU that is still online.
@@ -249,17 +255,17 @@ fn a_run_after_everything_was_at_rest_breaks_p7() {
 fn a_run_on_a_cpu_that_is_offline_breaks_p8() {
     broken("P8", 20, |_, history| {
         let run =
-            history.iter().position(|event| matches!(event.what, What::RunBegin { of: Of::Csd(_), .. }));
+            history.iter().position(|event| matches!(event.kind, EventKind::RunBegin { of: Of::Csd(_), .. }));
         let Some(run) = run else { return false };
         let (cpu, event) = (history[run].thread, history[run].clone());
         let gone = |event: &Event| {
-            event.thread == cpu && matches!(event.what, What::End { came: Came::WentOffline(_), .. })
+            event.thread == cpu && matches!(event.kind, EventKind::End { came: Came::WentOffline(_), .. })
         };
         let Some(offline) = history.iter().rposition(gone) else { return false };
         history.insert(offline + 1, event);
         history.remove(run);
         // It must not look like what P7 is about.
-        history.retain(|event| event.what != What::Settled);
+        history.retain(|event| event.kind != EventKind::Settled);
         true
     });
 }
@@ -273,8 +279,8 @@ fn a_run_that_does_not_end_breaks_p10() {
         }
     }
     broken("P10", 15, |_, history| {
-        change(history, |event| match &mut event.what {
-            What::End { came: came @ Came::WouldDeadlock, .. } => {
+        change(history, |event| match &mut event.kind {
+            EventKind::End { came: came @ Came::WouldDeadlock, .. } => {
                 *came = Came::Unexpected;
                 true
             }
@@ -285,16 +291,18 @@ fn a_run_that_does_not_end_breaks_p10() {
 
 #[test]
 fn a_panic_that_is_not_caught_and_a_csd_that_is_not_freed_break_p11() {
-    broken("P11", 15, |_, history| remove(history, |event| event.what == What::Caught));
-    broken("P11", 25, |_, history| remove(history, |event| matches!(event.what, What::Freed { .. })));
+    broken("P11", 15, |_, history| remove(history, |event| event.kind == EventKind::Caught));
+    broken("P11", 25, |_, history| remove(history, |event| matches!(event.kind, EventKind::Freed { .. })));
 }
 
 #[test]
 fn a_blocking_call_in_call_context_or_in_a_handler_breaks_p1() {
-    let blocking = |event: &Event| matches!(event.what, What::RunBegin { of: Of::Blocking(_), .. });
+    let blocking = |event: &Event| matches!(event.kind, EventKind::RunBegin { of: Of::Blocking(_), .. });
     broken("P1", 25, |_, history| {
-        change(history, |event| match &mut event.what {
-            What::RunBegin { of: Of::Blocking(_), in_context, .. } => !std::mem::replace(in_context, true),
+        change(history, |event| match &mut event.kind {
+            EventKind::RunBegin { of: Of::Blocking(_), in_context, .. } => {
+                !std::mem::replace(in_context, true)
+            }
             _ => false,
         })
     });
@@ -308,10 +316,11 @@ fn a_blocking_call_in_call_context_or_in_a_handler_breaks_p1() {
 #[test]
 fn a_blocking_call_that_returns_too_early_breaks_p4() {
     broken("P4", 20, |_, history| {
-        let ends = |event: &Event| matches!(event.what, What::RunEnd { of: Of::Blocking(_), panics: false });
+        let ends =
+            |event: &Event| matches!(event.kind, EventKind::RunEnd { of: Of::Blocking(_), panics: false });
         let Some(at) = history.iter().position(ends) else { return false };
-        let What::RunEnd { of: Of::Blocking(op), .. } = history[at].what else { return false };
-        let returns = |event: &Event| matches!(event.what, What::End { op: ended, .. } if ended == op);
+        let EventKind::RunEnd { of: Of::Blocking(op), .. } = history[at].kind else { return false };
+        let returns = |event: &Event| matches!(event.kind, EventKind::End { op: ended, .. } if ended == op);
         let Some(later) = history.iter().position(returns).filter(|later| *later > at) else { return false };
         let end = history.remove(at);
         history.insert(later, end);
@@ -322,8 +331,8 @@ fn a_blocking_call_that_returns_too_early_breaks_p4() {
 #[test]
 fn a_detached_run_that_is_blind_breaks_p2_and_one_that_was_refused_p1() {
     broken("P2", 30, |_, history| {
-        change(history, |event| match &mut event.what {
-            What::RunBegin { of: Of::Detached(_), seen, .. } => {
+        change(history, |event| match &mut event.kind {
+            EventKind::RunBegin { of: Of::Detached(_), seen, .. } => {
                 seen.iter_mut().for_each(|(_, value)| *value = 0);
                 true
             }
@@ -331,13 +340,13 @@ fn a_detached_run_that_is_blind_breaks_p2_and_one_that_was_refused_p1() {
         })
     });
     broken("P1", 30, |_, history| {
-        let runs = |event: &Event| match event.what {
-            What::RunBegin { of: Of::Detached(op), .. } => Some(op),
+        let runs = |event: &Event| match event.kind {
+            EventKind::RunBegin { of: Of::Detached(op), .. } => Some(op),
             _ => None,
         };
         let Some(ran) = history.iter().find_map(runs) else { return false };
-        change(history, |event| match &mut event.what {
-            What::End { op, came } if *op == ran => std::mem::replace(came, Came::NoRoom) == Came::Ok,
+        change(history, |event| match &mut event.kind {
+            EventKind::End { op, came } if *op == ran => std::mem::replace(came, Came::NoRoom) == Came::Ok,
             _ => false,
         })
     });
@@ -346,13 +355,13 @@ fn a_detached_run_that_is_blind_breaks_p2_and_one_that_was_refused_p1() {
 #[test]
 fn no_room_for_a_detached_call_where_there_is_breaks_p5() {
     broken("P5", 5, |_, history| {
-        let detached = |event: &Event| match event.what {
-            What::Begin { op, act: Act::Detached { .. } } => Some(op),
+        let detached = |event: &Event| match event.kind {
+            EventKind::Begin { op, act: Act::Detached { .. } } => Some(op),
             _ => None,
         };
         let all: Vec<usize> = history.iter().filter_map(detached).collect();
-        change(history, |event| match &mut event.what {
-            What::End { op, came: came @ Came::Offline { .. } } if all.contains(op) => {
+        change(history, |event| match &mut event.kind {
+            EventKind::End { op, came: came @ Came::Offline { .. } } if all.contains(op) => {
                 *came = Came::NoRoom;
                 true
             }
@@ -364,23 +373,23 @@ fn no_room_for_a_detached_call_where_there_is_breaks_p5() {
 #[test]
 fn detached_calls_of_one_sender_the_other_way_round_break_p6() {
     broken("P6", 3, |_, history| {
-        let run = |what: &What| match what {
-            What::RunBegin { of: Of::Detached(op), .. } => Some(*op),
+        let run = |what: &EventKind| match what {
+            EventKind::RunBegin { of: Of::Detached(op), .. } => Some(*op),
             _ => None,
         };
         let pair = two_runs_of_one_sender(history, run, |act| matches!(act, Act::Detached { .. }));
         let Some((first, second)) = pair else { return false };
-        let (a, b) = (history[first].what.clone(), history[second].what.clone());
+        let (a, b) = (history[first].kind.clone(), history[second].kind.clone());
         // What they see stays with their place, so that nobody is blind.
-        let swapped = |from: What, to: &What| match (from, to) {
-            (What::RunBegin { of, in_context, queued, .. }, What::RunBegin { seen, .. }) => {
+        let swapped = |from: EventKind, to: &EventKind| match (from, to) {
+            (EventKind::RunBegin { of, in_context, queued, .. }, EventKind::RunBegin { seen, .. }) => {
                 let seen = seen.iter().map(|(slot, _)| (*slot, u32::MAX)).collect();
-                What::RunBegin { of, in_context, queued, seen }
+                EventKind::RunBegin { of, in_context, queued, seen }
             }
             (other, _) => other,
         };
-        history[first].what = swapped(b.clone(), &a);
-        history[second].what = swapped(a, &b);
+        history[first].kind = swapped(b.clone(), &a);
+        history[second].kind = swapped(a, &b);
         true
     });
 }
@@ -390,7 +399,7 @@ fn a_waiting_call_behind_others_of_its_batch_breaks_p6() {
     // As if all that a CPU has run had been one batch.
     broken("P6", 5, |scenario, history| {
         let batches = history.len();
-        history.retain(|event| !matches!(event.what, What::Batch { .. }));
+        history.retain(|event| !matches!(event.kind, EventKind::Batch { .. }));
         scenario.counts && history.len() < batches
     });
 }
@@ -398,25 +407,29 @@ fn a_waiting_call_behind_others_of_its_batch_breaks_p6() {
 #[test]
 fn a_lazy_post_that_rings_or_a_plain_one_that_is_left_lying_breaks_p7() {
     broken("P7", 15, |_, history| {
-        let posts = |event: &Event| match event.what {
-            What::Begin { op, act: Act::Post { lazy: false, .. } } => Some((event.thread, event.level, op)),
+        let posts = |event: &Event| match event.kind {
+            EventKind::Begin { op, act: Act::Post { lazy: false, .. } } => {
+                Some((event.thread, event.level, op))
+            }
             _ => None,
         };
         let rings = history.windows(2).find_map(|two| {
             let (thread, level, op) = posts(&two[0])?;
-            let other = matches!(two[1].what, What::Ring { to, .. } if to as usize != thread);
+            let other = matches!(two[1].kind, EventKind::Ring { to, .. } if to as usize != thread);
             (other && (two[1].thread, two[1].level) == (thread, level)).then_some(op)
         });
         let Some(rings) = rings else { return false };
-        change(history, |event| match &mut event.what {
-            What::Begin { op, act: Act::Post { lazy, .. } } if *op == rings => !std::mem::replace(lazy, true),
+        change(history, |event| match &mut event.kind {
+            EventKind::Begin { op, act: Act::Post { lazy, .. } } if *op == rings => {
+                !std::mem::replace(lazy, true)
+            }
             _ => false,
         })
     });
     broken("P7", 2, |_, history| {
         let mut lazy_ones = 0;
         for event in history.iter_mut() {
-            if let What::Begin { act: Act::Post { lazy, .. }, .. } = &mut event.what {
+            if let EventKind::Begin { act: Act::Post { lazy, .. }, .. } = &mut event.kind {
                 lazy_ones += u32::from(std::mem::replace(lazy, false));
             }
         }
@@ -427,9 +440,9 @@ fn a_lazy_post_that_rings_or_a_plain_one_that_is_left_lying_breaks_p7() {
 #[test]
 fn a_post_that_waits_for_somebody_breaks_p9() {
     broken("P9", 100, |_, history| {
-        let begins = history.iter().position(|event| matches!(event.what, What::Begin { op: 0, .. }));
+        let begins = history.iter().position(|event| matches!(event.kind, EventKind::Begin { op: 0, .. }));
         let Some(at) = begins else { return false };
-        let waits = Event { what: What::Waits { op: 0, steps: 99 }, ..history[at].clone() };
+        let waits = Event { kind: EventKind::Waits { op: 0, steps: 99 }, ..history[at].clone() };
         history.insert(at + 1, waits);
         true
     });
@@ -449,8 +462,8 @@ fn a_count_that_is_wrong_breaks_p12() {
     ];
     for wrong in counts {
         broken("P12", 20, |_, history| {
-            change(history, |event| match &mut event.what {
-                What::Counted(rows) => {
+            change(history, |event| match &mut event.kind {
+                EventKind::Counted(rows) => {
                     wrong(&mut rows[0]);
                     true
                 }

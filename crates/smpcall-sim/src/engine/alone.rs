@@ -2,7 +2,7 @@
 //! has ended. If it needs more than so many steps of its own, it waits for somebody.
 
 use super::Engine;
-use crate::history::{Level, What};
+use crate::history::{EventKind, Level};
 
 /// After how many steps of its own a post is left alone, at most.
 const FIRST_STEPS_MAX: usize = 16;
@@ -74,14 +74,14 @@ impl Engine {
 
     fn waits_for_company(&self, alone: Alone) {
         self.alone.set(None);
-        self.log(What::Waits { op: alone.op, steps: alone.steps });
+        self.log(EventKind::Waits { op: alone.op, steps: alone.steps });
     }
 }
 
 #[cfg(test)]
 mod tests {
     use crate::engine::{End, Handlers, PORT, Setup, engine};
-    use crate::history::What;
+    use crate::history::EventKind;
     use crate::strategy::Strategy;
     use std::cell::Cell;
     use std::rc::Rc;
@@ -119,7 +119,7 @@ mod tests {
         };
         assert_eq!(engine.run(vec![Box::new(poster), Box::new(other)], || false), End::Done);
         engine.with_history(|history| {
-            history.iter().any(|event| matches!(event.what, What::Waits { op: 7, .. }))
+            history.iter().any(|event| matches!(event.kind, EventKind::Waits { op: 7, .. }))
         })
     }
 

@@ -2,7 +2,7 @@
 //! masked by the irq guard and by each other; an NMI by another NMI only.
 
 use super::{Block, Engine, Thread};
-use crate::history::What;
+use crate::history::EventKind;
 
 impl Engine {
     /// The port's irq guard.
@@ -59,7 +59,7 @@ impl Engine {
             } else if self.has_interrupts() && self.here(|here| here.is_cpu && here.rung.get()) {
                 self.as_irq(|| {
                     self.acknowledge();
-                    self.log(What::Doorbell);
+                    self.log(EventKind::Doorbell);
                     self.call_handlers(|handlers| handlers.doorbell());
                 });
             } else {

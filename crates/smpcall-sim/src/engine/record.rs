@@ -1,7 +1,7 @@
 //! What the engine knows of a run: its record, its hash, its figures; and looks that are no part of it.
 
 use super::{Engine, Handlers};
-use crate::history::{Came, Event, History, What};
+use crate::history::{Came, Event, EventKind, History};
 use smpcall_sim_atomics as memory;
 
 impl Engine {
@@ -55,8 +55,8 @@ impl Engine {
     }
 
     /// Puts something on record.
-    pub(crate) fn log(&self, what: What) {
-        if matches!(what, What::Ring { .. }) {
+    pub(crate) fn log(&self, kind: EventKind) {
+        if matches!(kind, EventKind::Ring { .. }) {
             self.rings.set(self.rings.get() + 1);
         }
         let (thread, level) = (self.current.get(), self.level());
@@ -65,12 +65,12 @@ impl Engine {
             ns: self.now_ns.get(),
             thread,
             level,
-            what,
+            kind,
         });
     }
 
     pub(crate) fn came(&self, op: usize, came: Came) {
-        self.log(What::End { op, came });
+        self.log(EventKind::End { op, came });
     }
 
     pub(crate) fn with_history<R>(&self, f: impl FnOnce(&mut History) -> R) -> R {

@@ -1,6 +1,6 @@
 //! What happened, in words.
 
-use super::{Act, Fate, Of, What};
+use super::{Act, EventKind, Fate, Of};
 use std::fmt;
 
 impl fmt::Display for Act {
@@ -54,7 +54,7 @@ impl fmt::Display for Of {
     }
 }
 
-impl fmt::Display for What {
+impl fmt::Display for EventKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Begin { op, act } => write!(f, "op {op}: {act}"),

@@ -11,7 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 pub(super) fn draw_call(draw: &mut Draw, _thread: usize) -> Op {
     let rng = &draw.rng;
     let long = if rng.chance(draw.faults.long) { rng.between(10, 300) as u32 } else { 0 };
-    // An even amount travels at the door, an odd one in a frame.
+    // An even amount travels in the mailbox, an odd one in a frame.
     let amount = long * 2 + rng.below(2) as u32;
     Op { cpus: vec![draw.cpu()], amount, flag: rng.chance(draw.faults.panics), ..Op::default() }
 }
@@ -51,7 +51,7 @@ pub(super) fn answered(ground: &'static Ground, number: usize, place: usize, res
 
 pub(super) fn came_of(error: CallError) -> Came {
     match error {
-        CallError::Offline => Came::Offline { told: false },
+        CallError::Offline => Came::Offline { coalesced: false },
         CallError::WouldDeadlock => Came::WouldDeadlock,
         CallError::NoSuchCpu => Came::Unexpected,
     }
@@ -66,7 +66,7 @@ pub(super) fn call(ground: &'static Ground, op: &Op) {
     }
 }
 
-/// From a frame: the closure is too large for the door.
+/// From a frame: the closure is too large for the mailbox.
 pub(super) fn call_from(ground: &'static Ground, target: u32, panics: bool, long: u32, place: usize) {
     let caller = engine().me();
     ground.op(Act::Call { target, panics }, |number| {
@@ -75,7 +75,7 @@ pub(super) fn call_from(ground: &'static Ground, target: u32, panics: bool, long
     });
 }
 
-/// Two words: at the door.
+/// Two words: in the mailbox.
 fn call_at_door(ground: &'static Ground, target: u32, panics: bool, long: u32, place: usize) {
     let caller = engine().me();
     ground.op(Act::Call { target, panics }, |number| {

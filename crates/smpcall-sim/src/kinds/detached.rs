@@ -38,7 +38,7 @@ fn post_one(ground: &'static Ground, target: u32, panics: bool, next: Option<u32
         match ground.machine.post_detached(target, move || run(number, sender, orders)) {
             Ok(()) => Came::Ok,
             Err(DetachedError::Full) => Came::NoRoom,
-            Err(DetachedError::Offline) => Came::Offline { told: false },
+            Err(DetachedError::Offline) => Came::Offline { coalesced: false },
             Err(DetachedError::NoSuchCpu) => Came::Unexpected,
         }
     });

@@ -2,7 +2,7 @@
 
 use crate::engine::{PORT, engine};
 use crate::ground::Ground;
-use crate::history::{Act, Came, What};
+use crate::history::{Act, Came, EventKind};
 use crate::scenario::{Draw, Op};
 use smpcall_instrumented::Sleep;
 
@@ -19,18 +19,18 @@ pub(super) fn poll(ground: &'static Ground, op: &Op) {
     ground.op(Act::Poll, |_| {
         let machine = &ground.machine;
         machine.poll_begin();
-        engine().log(What::Polls);
+        engine().log(EventKind::Polls);
         for look in 0..op.amount {
             ground.flush();
             // While a blocking call runs, its CPU does not count as polling.
             if op.flag && look % 4 == 0 {
-                engine().log(What::StopsPolling);
+                engine().log(EventKind::StopsPolling);
                 ground.run_blocking();
-                engine().log(What::Polls);
+                engine().log(EventKind::Polls);
             }
             engine().step_aside();
         }
-        engine().log(What::StopsPolling);
+        engine().log(EventKind::StopsPolling);
         while machine.poll_end() == Sleep::Work {
             ground.flush();
             ground.run_blocking();

@@ -1,9 +1,9 @@
 //! Posts: of csds that everybody posts, of one's own, in chains, counted; and cancels.
 
-use crate::ground::{Ground, Haste};
+use crate::ground::{Ground, Urgency};
 use crate::history::{Act, Came};
 use crate::scenario::{Draw, Op, Plan};
-use smpcall_instrumented::{Cancel, Chain, PostError, Posted, Told};
+use smpcall_instrumented::{Cancel, Chain, Coalesced, PostError, Posted};
 
 pub(super) fn draw_shared(draw: &mut Draw, _thread: usize) -> Op {
     let csd = *draw.rng.pick(&draw.shared);
@@ -44,37 +44,37 @@ pub(super) fn draw_cancel(draw: &mut Draw, _thread: usize) -> Op {
 }
 
 pub(super) fn post(ground: &'static Ground, op: &Op) {
-    ground.post(op.csds[0], op.cpus[0], Haste::Now);
+    ground.post(op.csds[0], op.cpus[0], Urgency::Now);
 }
 
 /// Several in a row: the second finds the csd queued, or being unlocked.
 pub(super) fn burst(ground: &'static Ground, op: &Op) {
     for _ in 0..op.amount {
-        ground.post(op.csds[0], op.cpus[0], Haste::Now);
+        ground.post(op.csds[0], op.cpus[0], Urgency::Now);
     }
 }
 
 /// One's own csds to one CPU, one after another: so many that a budget leaves some over, and more come.
 pub(super) fn volley(ground: &'static Ground, op: &Op) {
     for csd in &op.csds {
-        ground.post(*csd, op.cpus[0], Haste::Now);
+        ground.post(*csd, op.cpus[0], Urgency::Now);
     }
 }
 
 /// Without a doorbell.
 pub(super) fn post_lazily(ground: &'static Ground, op: &Op) {
-    ground.post(op.csds[0], op.cpus[0], Haste::Lazy);
+    ground.post(op.csds[0], op.cpus[0], Urgency::Lazy);
 }
 
 /// Several without a doorbell; sometimes the last is then hurried.
 pub(super) fn lull(ground: &'static Ground, op: &Op) {
     for csd in &op.csds {
-        ground.post(*csd, op.cpus[0], Haste::Lazy);
+        ground.post(*csd, op.cpus[0], Urgency::Lazy);
     }
     if op.flag
         && let Some(last) = op.csds.last()
     {
-        ground.post(*last, op.cpus[0], Haste::Now);
+        ground.post(*last, op.cpus[0], Urgency::Now);
     }
 }
 
@@ -89,7 +89,7 @@ pub(crate) fn came_of_posted(posted: Posted) -> Came {
 /// What a refused poster was told.
 pub(crate) fn came_of(error: PostError) -> Came {
     match error {
-        PostError::Offline { told } => Came::Offline { told: told == Told::Yes },
+        PostError::Offline { coalesced } => Came::Offline { coalesced: coalesced == Coalesced::Yes },
         PostError::Cancelled { cpu } => Came::Cancelled(cpu),
         PostError::NoSuchCpu => Came::Unexpected,
     }
@@ -105,7 +105,7 @@ pub(super) fn chain(ground: &'static Ground, op: &Op) {
             Err(error) => came_of(error),
         }
     });
-    if came == (Came::Offline { told: true }) {
+    if came == (Came::Offline { coalesced: true }) {
         // Which of them others relied on is not said: the caller does the work of all.
         op.csds.iter().for_each(|csd| ground.pay(*csd));
     }
@@ -125,10 +125,10 @@ pub(super) fn cancel(ground: &'static Ground, op: &Op) {
         return;
     }
     let came = ground.op(Act::Cancel { csd }, |_| match ground.csds[csd].cancel() {
-        Cancel::Removed { told } => Came::Removed { told: told == Told::Yes },
+        Cancel::Removed { coalesced } => Came::Removed { coalesced: coalesced == Coalesced::Yes },
         Cancel::NotPending => Came::NotPending,
     });
-    if came == (Came::Removed { told: true }) {
+    if came == (Came::Removed { coalesced: true }) {
         ground.pay(csd);
     }
 }

@@ -12,15 +12,15 @@
 //! # Invariants
 //!
 //! - **I18** *Who owes an answer shows it.* From the sender's [`set`](Callers::set) to the answer, a slot's bit is at the target's
-//!   door or among those that the target has taken. Only the target writes `Taken`: it adds a bit before it takes it off the door,
-//!   and strikes it after it has answered. So whoever looks at the door first, and finds the bit in neither place, sees the answer.
+//!   mailbox or among those that the target has taken. Only the target writes `Taken`: it adds a bit before it takes it off the mailbox,
+//!   and strikes it after it has answered. So whoever looks in the mailbox first, and finds the bit in neither place, sees the answer.
 //!
 //! # Orderings
 //!
 //! | site | order | partner | weaker: what breaks |
 //! |---|---|---|---|
 //! | `set` | Release | `take` | a target that was summoned by another sender takes the bit, and runs garbage |
-//! | `take`, CAS | AcqRel | `set` / `Callers::has_racy` | Release: the other half of that. Acquire: a look finds the bit gone from the door, and not yet taken |
+//! | `take`, CAS | AcqRel | `set` / `Callers::has_racy` | Release: the other half of that. Acquire: a look finds the bit gone from the mailbox, and not yet taken |
 //! | `take_back` | Relaxed | – | –: only says who answers |
 //! | `strike` | Release | `Taken::has_racy` | a look finds the bit gone, and the answer not given (I18) |
 //! | `has_racy`, both | Acquire | `take`, `strike` | the other halves of those |

@@ -17,8 +17,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     pub unsafe fn abandon(&self) {
         for cpu in self.cpus() {
             // What is in them is nobody's any more.
-            let _ = cpu.door.0.head.close();
-            let _ = cpu.own.0.lazy.close();
+            let _ = cpu.mailbox.head.close();
+            let _ = cpu.own.lazy.close();
         }
     }
 }

@@ -17,7 +17,7 @@
 
 use super::Budget;
 use super::Smp;
-use super::call::Trip;
+use super::call::CallSetup;
 use super::context::InFrame;
 use super::wait::Serve;
 use crate::csd::{Header, Op};
@@ -56,7 +56,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             return Err(CallError::WouldDeadlock);
         }
         if here.is_some_and(|(number, _)| number == cpu) {
-            if target.door.0.head.look() == Seen::Offline {
+            if target.mailbox.head.look() == Seen::Offline {
                 return Err(CallError::Offline);
             }
             // The function is one of this CPU, to its end (P1, I20).
@@ -64,8 +64,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             return Ok(function());
         }
         let waiter = if P::PARKS { self.platform.waiter() } else { None };
-        let trip = Trip { here, cpu, target, waiter, serve: Serve::Blocking };
-        match self.call_from_frame(trip, Kind::Blocking, function)? {
+        let setup = CallSetup { here, cpu, target, waiter, serve: Serve::Blocking };
+        match self.call_from_frame(setup, Kind::Blocking, function)? {
             Ok(result) => Ok(result),
             Err(panic) => P::resume(panic),
         }
@@ -87,7 +87,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     #[inline]
     pub fn run_blocking(&self) -> u32 {
         let (cpu, here) = self.here().expect("run_blocking is for a CPU of this machine");
-        if here.own.0.has_blocking() && self.may_wait(Some((cpu, here))) {
+        if here.own.has_blocking() && self.may_wait(Some((cpu, here))) {
             self.run_all_blocking(here)
         } else {
             0
@@ -99,13 +99,13 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     ///
     /// Context: any code of a CPU; `false` for a thread that is none. Progress: wait-free.
     pub fn is_in_blocking(&self) -> bool {
-        self.here().is_some_and(|(_, here)| here.running.0.is_in_blocking())
+        self.here().is_some_and(|(_, here)| here.running.is_in_blocking())
     }
 
     /// Thread context of `here`, or its going offline.
     #[cold]
     pub(super) fn run_all_blocking(&self, here: &PerCpu) -> u32 {
-        let own = &here.own.0;
+        let own = &*here.own;
         let polled = own.polling();
         if polled && own.has_blocking() {
             own.set_polling(false);
@@ -123,7 +123,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             unsafe { self.run_one_blocking(here, at, irq) };
             ran += 1;
         }
-        if polled && here.door.0.head.look() != Seen::Offline {
+        if polled && here.mailbox.head.look() != Seen::Offline {
             let _irq = IrqGuard::new(&self.platform);
             self.start_polling(here);
         }
@@ -141,8 +141,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         // SAFETY: the fields are ours (I2).
         let work = unsafe { header.work() };
         let entered = self.enter(at.addr(), work.func as usize, &header.stamp);
-        let outer = here.running.0.begin_blocking((at, work.func as *const ()));
-        let own = &here.own.0;
+        let outer = here.running.begin_blocking((at, work.func as *const ()));
+        let own = &*here.own;
         drop(irq);
         let frame = InFrame::enter(&self.platform, Some(here));
         // SAFETY: by I6. A waiting call's function catches its own panics.
@@ -154,7 +154,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             let _ = self.flush(Budget::DEFAULT);
         }
         let _irq = IrqGuard::new(&self.platform);
-        here.running.0.begin_blocking(outer);
+        here.running.begin_blocking(outer);
         self.exit(at.addr(), work.func as usize, entered);
         self.complete(header);
     }
@@ -169,9 +169,9 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         if seen.is_blocking() {
             header.state.take_blocking();
             // SAFETY: the caller's promise; its caller waits until it is completed (I5); a flush holds the guard.
-            unsafe { here.own.0.add_blocking(header) };
+            unsafe { here.own.add_blocking(header) };
             if P::PARKS
-                && let Some(waiter) = here.own.0.sleeper()
+                && let Some(waiter) = here.own.sleeper()
             {
                 self.platform.wake(waiter);
             }

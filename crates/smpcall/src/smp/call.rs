@@ -1,6 +1,6 @@
-//! Waiting calls: a header, and a place for the closure on its way there and the result on its way back.
+//! Waiting calls: a header, and a slot for the closure on its way there and the result on its way back.
 //!
-//! Both are at the target's [`door`](crate::door) if the call is small and the place is free, else in a frame on the
+//! Both are at the target's [`mailbox`](crate::mailbox) if the call is small and the slot is free, else in a frame on the
 //! caller's stack. Before the push they are the caller's; from then on the target's, until the state word says done; then
 //! the caller's again (I4). The caller does not leave them before (I5).
 
@@ -8,18 +8,19 @@ use super::Smp;
 use super::context::{InCall, NoUnwind};
 use super::wait::Serve;
 use crate::csd::{Header, Op, Work};
-use crate::door::{Luggage, Place};
 use crate::error::CallError;
+use crate::mailbox::MailboxGuard;
+use crate::payload::InlinePayload;
 use crate::percpu::{PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
 use crate::queue::Seen;
 use crate::state::Kind;
 use crate::sync::SharedCell;
-use crate::trace::{CallKind, queue, told};
+use crate::trace::{CallKind, queue, trace};
 use core::mem::{ManuallyDrop, MaybeUninit};
 
 /// The closure until it is run, then its result.
-union Cargo<F, T> {
+union Payload<F, T> {
     function: ManuallyDrop<F>,
     result: ManuallyDrop<T>,
 }
@@ -29,30 +30,30 @@ pub(super) type Answer<P, R> = Result<R, <P as Platform>::Panic>;
 
 /// One waiting call on the caller's stack: with four words of closure or result it is one cache line.
 #[repr(C, align(64))]
-struct Frame<P: Platform, F, R> {
+struct StackFrame<P: Platform, F, R> {
     header: Header,
-    cargo: SharedCell<MaybeUninit<Cargo<F, Answer<P, R>>>>,
+    payload: SharedCell<MaybeUninit<Payload<F, Answer<P, R>>>>,
 }
 
 /// Under loom, to leave a frame is to write to all of it: whoever still touches it fails the model (I4).
 #[cfg(loom)]
-impl<P: Platform, F, R> Drop for Frame<P, F, R> {
+impl<P: Platform, F, R> Drop for StackFrame<P, F, R> {
     fn drop(&mut self) {
         self.header.leave();
-        self.cargo.with_mut(|_| ());
+        self.payload.with_mut(|_| ());
     }
 }
 
-/// Where one waiting call travels.
-struct Vehicle<'a, C> {
+/// Where one waiting call is: in the target's mailbox line, or on the caller's stack.
+struct CallFrame<'a, C> {
     kind: Kind,
     header: &'a Header,
-    cargo: &'a SharedCell<C>,
+    payload: &'a SharedCell<C>,
 }
 
 /// Who calls whom, how the caller is woken, and what it serves meanwhile.
 #[derive(Clone, Copy)]
-pub(super) struct Trip<'a> {
+pub(super) struct CallSetup<'a> {
     pub(super) here: Option<(u32, &'a PerCpu)>,
     pub(super) cpu: u32,
     pub(super) target: &'a PerCpu,
@@ -105,10 +106,10 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             return Err(CallError::WouldDeadlock);
         }
         let waiter = if P::PARKS { self.platform.waiter() } else { None };
-        let trip = Trip { here, cpu, target, waiter, serve: Serve::Queue };
-        let answer = match self.lease::<F, R>(target) {
-            Some(place) => self.call_at_door(&trip, &place, function)?,
-            None => self.call_from_frame(trip, Kind::Sync, function)?,
+        let setup = CallSetup { here, cpu, target, waiter, serve: Serve::Queue };
+        let answer = match self.lock_mailbox::<F, R>(target) {
+            Some(slot) => self.call_in_mailbox(&setup, &slot, function)?,
+            None => self.call_from_frame(setup, Kind::Sync, function)?,
         };
         match answer {
             Ok(result) => Ok(result),
@@ -116,41 +117,41 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         }
     }
 
-    /// The place at the target's door, if the call fits there and nobody has it.
+    /// The slot at the target's mailbox, if the call fits there and nobody has it.
     #[inline(always)]
-    fn lease<'a, F, R>(&self, target: &'a PerCpu) -> Option<Place<'a>> {
+    fn lock_mailbox<'a, F, R>(&self, target: &'a PerCpu) -> Option<MailboxGuard<'a>> {
         let fits = const {
-            size_of::<Cargo<F, Answer<P, R>>>() <= size_of::<Luggage>()
-                && align_of::<Cargo<F, Answer<P, R>>>() <= align_of::<Luggage>()
+            size_of::<Payload<F, Answer<P, R>>>() <= size_of::<InlinePayload<2>>()
+                && align_of::<Payload<F, Answer<P, R>>>() <= align_of::<InlinePayload<2>>()
         };
-        if fits { target.lobby.0.lease.take(&target.door.0) } else { None }
+        if fits { target.callers_line.lock.take(&*target.mailbox) } else { None }
     }
 
     #[inline(always)]
-    fn call_at_door<F, R>(
+    fn call_in_mailbox<F, R>(
         &self,
-        trip: &Trip<'_>,
-        place: &Place<'_>,
+        setup: &CallSetup<'_>,
+        slot: &MailboxGuard<'_>,
         function: F,
     ) -> Result<Answer<P, R>, CallError>
     where
         F: FnOnce() -> R + Send,
         R: Send,
     {
-        let vehicle = Vehicle { kind: Kind::Sync, header: place.header(), cargo: place.luggage() };
-        // Here already, so that all that is written at the door is written at once: the target looks at that line.
+        let frame = CallFrame { kind: Kind::Sync, header: slot.header(), payload: slot.payload() };
+        // Here already, so that all that is written in the mailbox is written at once: the target looks at that line.
         let irq = IrqGuard::new(&self.platform);
-        // SAFETY: the place is leased, so the header is ours and in no queue (I9), until `place` is dropped.
-        unsafe { vehicle.header.reuse_waiting(trip.waiter.unwrap_or(0)) };
-        // SAFETY: as above; `lease` has compared the sizes; the door stays in place as long as the machine is borrowed.
-        unsafe { self.travel(trip, &vehicle, function, irq) }
+        // SAFETY: the slot is locked, so the header is ours and in no queue (I9), until `slot` is dropped.
+        unsafe { frame.header.reuse_waiting(setup.waiter.unwrap_or(0)) };
+        // SAFETY: as above; `lock_mailbox` has compared the sizes; the mailbox stays in place as long as the machine is borrowed.
+        unsafe { self.send_and_wait(setup, &frame, function, irq) }
     }
 
-    /// Apart from `call`, which mostly finds room at the door: a frame takes stack and its alignment.
+    /// Apart from `call`, which mostly finds room in the mailbox: a frame takes stack and its alignment.
     #[inline(never)]
     pub(super) fn call_from_frame<F, R>(
         &self,
-        trip: Trip<'_>,
+        setup: CallSetup<'_>,
         kind: Kind,
         function: F,
     ) -> Result<Answer<P, R>, CallError>
@@ -158,26 +159,26 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         F: FnOnce() -> R + Send,
         R: Send,
     {
-        let frame = Frame::<P, F, R> {
-            header: Header::new_waiting(trip.waiter.unwrap_or(0), kind),
-            cargo: SharedCell::new(MaybeUninit::uninit()),
+        let stack = StackFrame::<P, F, R> {
+            header: Header::new_waiting(setup.waiter.unwrap_or(0), kind),
+            payload: SharedCell::new(MaybeUninit::uninit()),
         };
-        let vehicle = Vehicle { kind, header: &frame.header, cargo: &frame.cargo };
-        // SAFETY: the frame is ours, of the right type, and left only after `travel`.
-        unsafe { self.travel(&trip, &vehicle, function, IrqGuard::new(&self.platform)) }
+        let frame = CallFrame { kind, header: &stack.header, payload: &stack.payload };
+        // SAFETY: the frame is ours, of the right type, and left only after `send_and_wait`.
+        unsafe { self.send_and_wait(&setup, &frame, function, IrqGuard::new(&self.platform)) }
     }
 
     /// Loads the function, sends it there, waits, and unloads its answer.
     ///
     /// # Safety
     ///
-    /// The vehicle is the caller's alone and in no queue, its header that of a new waiting call; its cargo has room for a
-    /// `Cargo<F, Answer<P, R>>`; it stays alive and in place until this returns (I5).
+    /// The frame is the caller's alone and in no queue, its header that of a new waiting call; its payload has room for a
+    /// `Payload<F, Answer<P, R>>`; it stays alive and in place until this returns (I5).
     #[inline(always)]
-    unsafe fn travel<F, R, C>(
+    unsafe fn send_and_wait<F, R, C>(
         &self,
-        trip: &Trip<'_>,
-        vehicle: &Vehicle<'_, C>,
+        setup: &CallSetup<'_>,
+        frame: &CallFrame<'_, C>,
         function: F,
         irq: IrqGuard<'_, P>,
     ) -> Result<Answer<P, R>, CallError>
@@ -185,33 +186,33 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         F: FnOnce() -> R + Send,
         R: Send,
     {
-        let Vehicle { kind, header, cargo } = *vehicle;
-        let function = Cargo::<F, Answer<P, R>> { function: ManuallyDrop::new(function) };
+        let CallFrame { kind, header, payload } = *frame;
+        let function = Payload::<F, Answer<P, R>> { function: ManuallyDrop::new(function) };
         // SAFETY: not pushed yet, so the room is ours.
-        cargo.with_mut(|room| unsafe { room.cast::<Cargo<F, Answer<P, R>>>().write(function) });
-        let work = Work { func: run_cargo::<P, F, R, C>, arg: core::ptr::from_ref(cargo).cast() };
-        told!(self, queue(trip.cpu, header, &work, CallKind::Waiting));
+        payload.with_mut(|room| unsafe { room.cast::<Payload<F, Answer<P, R>>>().write(function) });
+        let work = Work { func: run_payload::<P, F, R, C>, arg: core::ptr::from_ref(payload).cast() };
+        trace!(self, queue(setup.cpu, header, &work, CallKind::Waiting));
         // SAFETY: not pushed yet.
         unsafe { header.set_work(work) };
         header.stamp.set(&self.platform);
         // From the push on the target may reach what is in our frame.
         let guard = NoUnwind;
-        let pushed = self.push_waiting(trip.cpu, trip.target, header, kind);
+        let pushed = self.push_waiting(setup.cpu, setup.target, header, kind);
         drop(irq);
         if !pushed {
             core::mem::forget(guard);
             // SAFETY: it was not queued, so the closure is still there, and still ours.
-            cargo.with_mut(|room| unsafe {
-                ManuallyDrop::drop(&mut (*room.cast::<Cargo<F, Answer<P, R>>>()).function);
+            payload.with_mut(|room| unsafe {
+                ManuallyDrop::drop(&mut (*room.cast::<Payload<F, Answer<P, R>>>()).function);
             });
             return Err(CallError::Offline);
         }
-        self.await_call(trip, header, core::any::type_name::<F>());
+        self.await_call(setup, header, core::any::type_name::<F>());
         core::mem::forget(guard);
-        // SAFETY: the word says done, so `run_cargo` has written the answer, and the room is ours again (I4).
-        let cargo = cargo.with(|room| unsafe { room.cast::<Cargo<F, Answer<P, R>>>().read() });
+        // SAFETY: the word says done, so `run_payload` has written the answer, and the room is ours again (I4).
+        let payload = payload.with(|room| unsafe { room.cast::<Payload<F, Answer<P, R>>>().read() });
         // SAFETY: as above; read once.
-        Ok(ManuallyDrop::into_inner(unsafe { cargo.result }))
+        Ok(ManuallyDrop::into_inner(unsafe { payload.result }))
     }
 
     /// Queues a waiting call, under the irq guard; `false` if the CPU is offline.
@@ -225,7 +226,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
 
     /// A call to one's own CPU: in call context like any other, so that what it may do does not depend on where it runs.
     pub(super) fn call_self<R>(&self, here: &PerCpu, function: impl FnOnce() -> R) -> Result<R, CallError> {
-        if here.door.0.head.look() == Seen::Offline && !here.own.0.in_call() {
+        if here.mailbox.head.look() == Seen::Offline && !here.own.in_call() {
             return Err(CallError::Offline);
         }
         let _irq = IrqGuard::new(&self.platform);
@@ -234,21 +235,21 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     }
 }
 
-/// Runs the function in the cargo, and leaves its answer there.
+/// Runs the function in the payload, and leaves its answer there.
 ///
 /// # Safety
 ///
-/// `arg` is the `SharedCell<C>` of a queued waiting call, and holds a `Cargo` of these types with a function in it; called
+/// `arg` is the `SharedCell<C>` of a queued waiting call, and holds a `Payload` of these types with a function in it; called
 /// once, by its target.
-unsafe fn run_cargo<P: Platform, F: FnOnce() -> R, R, C>(arg: *const (), op: Op) {
+unsafe fn run_payload<P: Platform, F: FnOnce() -> R, R, C>(arg: *const (), op: Op) {
     debug_assert!(!op.is_discard(), "a waiting call is not cancelled");
     // SAFETY: by I5 it is there until the word says done, which is after this function.
     let cell = unsafe { &*arg.cast::<SharedCell<C>>() };
     // SAFETY: the closure is the target's now, and this is the one call.
-    let cargo = cell.with(|room| unsafe { room.cast::<Cargo<F, Answer<P, R>>>().read() });
+    let payload = cell.with(|room| unsafe { room.cast::<Payload<F, Answer<P, R>>>().read() });
     // SAFETY: as above: it holds the function, which is read once.
-    let function = ManuallyDrop::into_inner(unsafe { cargo.function });
-    let result = Cargo::<F, Answer<P, R>> { result: ManuallyDrop::new(P::catch(function)) };
+    let function = ManuallyDrop::into_inner(unsafe { payload.function });
+    let result = Payload::<F, Answer<P, R>> { result: ManuallyDrop::new(P::catch(function)) };
     // SAFETY: the room is the target's until the word says done.
-    cell.with_mut(|room| unsafe { room.cast::<Cargo<F, Answer<P, R>>>().write(result) });
+    cell.with_mut(|room| unsafe { room.cast::<Payload<F, Answer<P, R>>>().write(result) });
 }

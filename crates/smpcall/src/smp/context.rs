@@ -24,15 +24,15 @@ pub(super) struct InCall<'a> {
 
 impl<'a> InCall<'a> {
     pub(super) fn enter(here: &'a PerCpu) -> Self {
-        let before = here.own.0.in_call();
-        here.own.0.set_in_call(true);
+        let before = here.own.in_call();
+        here.own.set_in_call(true);
         Self { here, before }
     }
 }
 
 impl Drop for InCall<'_> {
     fn drop(&mut self) {
-        self.here.own.0.set_in_call(self.before);
+        self.here.own.set_in_call(self.before);
     }
 }
 
@@ -47,7 +47,7 @@ impl<'a, P: Platform> InFrame<'a, P> {
     /// is the port's to see to.
     pub(super) fn enter(platform: &'a P, here: Option<&'a PerCpu>) -> Self {
         match here {
-            Some(here) => here.own.0.set_frames(here.own.0.frames() + 1),
+            Some(here) => here.own.set_frames(here.own.frames() + 1),
             None => platform.frame_begins(),
         }
         Self { platform, here }
@@ -57,7 +57,7 @@ impl<'a, P: Platform> InFrame<'a, P> {
 impl<P: Platform> Drop for InFrame<'_, P> {
     fn drop(&mut self) {
         match self.here {
-            Some(here) => here.own.0.set_frames(here.own.0.frames() - 1),
+            Some(here) => here.own.set_frames(here.own.frames() - 1),
             None => self.platform.frame_ends(),
         }
     }

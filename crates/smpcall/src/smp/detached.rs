@@ -1,21 +1,21 @@
 //! Detached calls: a function that runs on another CPU, and nobody waits, and nobody keeps a csd for it.
 //!
-//! What keeps the places sound is in [`crate::detached`].
+//! What keeps the slots sound is in [`crate::detached`].
 
 use super::Smp;
 use crate::csd::{Header, Op};
 use crate::detached::unpack;
 use crate::error::DetachedError;
-use crate::luggage::{Luggage, demand_room};
+use crate::payload::{InlinePayload, demand_room};
 use crate::percpu::{PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
 use crate::queue::Seen;
-use crate::trace::{CallKind, What, told};
+use crate::trace::{CallKind, EventKind, trace};
 use core::mem::MaybeUninit;
 
 impl<P: Platform, S: Storage> Smp<P, S> {
     /// Has `function` run once on `cpu`, in call context, and returns at once. No csd is needed: the function, three words at
-    /// most, is kept in one of the target's [`DETACHED_MAX`](crate::DETACHED_MAX) places until it begins.
+    /// most, is kept in one of the target's [`DETACHED_MAX`](crate::DETACHED_MAX) slots until it begins.
     ///
     /// This is Linux's `smp_call_function_single(wait=0)`, which waits for the caller CPU's last such call to begin; this one
     /// never waits. It may be called again from inside the function (P5). Detached calls of one sender to one target run in the
@@ -42,23 +42,23 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     {
         const { demand_room::<F>() };
         let target = self.cpu(cpu).ok_or(DetachedError::NoSuchCpu)?;
-        let guess = target.door.0.head.look();
+        let guess = target.mailbox.head.look();
         if guess == Seen::Offline {
-            told!(self, What::Refused { cpu, csd: 0 });
+            trace!(self, EventKind::Refused { cpu, csd: 0 });
             return Err(DetachedError::Offline);
         }
         // From the claim to the ring nobody on this CPU may wait for us.
         let _irq = IrqGuard::new(&self.platform);
-        let place = target.detached.0.claim(cpu).ok_or(DetachedError::Full)?;
-        let mut luggage = Luggage::uninit();
+        let slot = target.detached.claim(cpu).ok_or(DetachedError::Full)?;
+        let mut payload = InlinePayload::uninit();
         // SAFETY: it is ours, and `F` fits.
-        unsafe { luggage.as_mut_ptr().cast::<F>().write(function) };
+        unsafe { payload.as_mut_ptr().cast::<F>().write(function) };
         // SAFETY: claimed, and not pushed yet; `run_unpacked` takes the copy for the `F` that it is.
-        unsafe { place.fill(luggage, run_unpacked::<F>) };
-        let header = place.header();
-        told!(
+        unsafe { slot.fill(payload, run_unpacked::<F>) };
+        let header = slot.header();
+        trace!(
             self,
-            What::Queue {
+            EventKind::Queue {
                 cpu,
                 csd: header.name(),
                 func: run_unpacked::<F> as *const () as usize,
@@ -75,7 +75,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         Err(DetachedError::Offline)
     }
 
-    /// Runs a detached call: its place is free again before its function starts (P5).
+    /// Runs a detached call: its slot is free again before its function starts (P5).
     ///
     /// # Safety
     ///
@@ -85,23 +85,23 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         // SAFETY: the fields are ours until the unlock (I2).
         let work = unsafe { header.work() };
         // SAFETY: as above (I12).
-        let luggage = unsafe { unpack(&work) };
+        let payload = unsafe { unpack(&work) };
         let (csd, func) = (header.name(), work.func as usize);
         let entered = self.enter(csd, func, &header.stamp);
-        here.running.0.begin(header, work.func as *const ());
+        here.running.begin(header, work.func as *const ());
         let _ = header.state.unlock(cpu);
         // SAFETY: by I6; it takes the copy for what it is.
-        if let Err(panic) = P::catch(|| unsafe { (work.func)(luggage.as_ptr().cast(), Op::RUN) }) {
+        if let Err(panic) = P::catch(|| unsafe { (work.func)(payload.as_ptr().cast(), Op::RUN) }) {
             self.note_panic(panic);
         }
         self.exit(csd, func, entered);
-        here.running.0.end();
+        here.running.end();
     }
 }
 
 /// # Safety
 ///
-/// `arg` is a copy of the luggage that an `F` was written to.
+/// `arg` is a copy of the payload that an `F` was written to.
 unsafe fn run_unpacked<F: FnOnce() + Copy>(arg: *const (), op: Op) {
     debug_assert!(!op.is_discard(), "a detached call is not cancelled");
     // SAFETY: the caller's promise.

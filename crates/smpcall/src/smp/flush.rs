@@ -11,7 +11,7 @@ use crate::platform::{IrqGuard, Platform};
 use crate::queue::{List, Rest, Seen};
 use crate::relay::Relay;
 use crate::stamp::{Queued, Stamp};
-use crate::trace::{What, told};
+use crate::trace::{EventKind, trace};
 use core::num::NonZeroU32;
 
 /// How often a CPU that polls lets posts come together before it runs them.
@@ -71,7 +71,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         // (As an index: for an option LLVM computes the place twice.)
         assert!((cpu as usize) < self.cpus().len(), "flush is for a CPU of this machine");
         let here = &self.cpus()[cpu as usize];
-        if here.own.0.in_call() {
+        if here.own.in_call() {
             return Flushed::Nested;
         }
         let mut left = budget.0.get();
@@ -85,7 +85,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// as that leads on.
     #[inline]
     fn run_queue(&self, cpu: u32, here: &PerCpu, left: &mut u32) -> bool {
-        let own = &here.own.0;
+        let own = &*here.own;
         if own.polling() || own.has_left_over() {
             return self.run_batches(cpu, here, left, own.take_left_over(), true);
         }
@@ -98,7 +98,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// As [`Self::run_queue`], from `batch` on. `lazy`: the lazy ones were not taken yet.
     #[inline(never)]
     fn run_batches(&self, cpu: u32, here: &PerCpu, left: &mut u32, mut batch: Batch, mut lazy: bool) -> bool {
-        let own = &here.own.0;
+        let own = &*here.own;
         let mut flood = false;
         loop {
             if batch.is_empty() {
@@ -111,7 +111,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             if batch.is_empty() {
                 // Nothing there. A polling CPU stays POLLING; any other must say that it looks no more, and look again
                 // if somebody was faster.
-                if own.polling() || here.door.0.head.rest() == Rest::Resting {
+                if own.polling() || here.mailbox.head.rest() == Rest::Resting {
                     return true;
                 }
                 continue;
@@ -142,7 +142,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// Takes what is queued. `flood`: it came while other calls ran, and more may be on its way.
     #[inline]
     fn take_list(&self, here: &PerCpu, flood: bool) -> Option<List> {
-        here.door.0.head.take(|list| {
+        here.mailbox.head.take(|list| {
             self.platform.prefetch_write(list.newest().cast());
             if flood {
                 self.gather(here, list);
@@ -154,11 +154,11 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// called, the lazy ones.
     #[inline]
     pub(super) fn unfold(&self, here: &PerCpu, list: List) -> Batch {
-        let mut batch = self.turn_round(list.newest());
+        let mut batch = self.reverse(list.newest());
         if list.is_called() {
-            batch.slots = here.door.0.callers.take(&here.running.0.taken);
+            batch.slots = here.mailbox.callers.take(&here.running.taken);
         }
-        self.tell_batch(&batch);
+        self.trace_batch(&batch);
         if list.is_called() {
             self.add_lazy(here, &mut batch);
         }
@@ -174,7 +174,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
                 return;
             }
             self.platform.gather();
-            match here.door.0.head.look() {
+            match here.mailbox.head.look() {
                 Seen::List(newer) if newer != list => list = newer,
                 _ => return,
             }
@@ -183,7 +183,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
 
     /// Turns a list round that was taken off a head.
     #[inline]
-    pub(super) fn turn_round(&self, newest: *const Header) -> Batch {
+    pub(super) fn reverse(&self, newest: *const Header) -> Batch {
         let mut batch = Batch::EMPTY;
         let mut at = newest;
         while !at.is_null() {
@@ -205,7 +205,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// Runs a batch, as far as the budget goes, and returns what is left of it.
     #[inline]
     pub(super) fn run_batch(&self, cpu: u32, here: &PerCpu, mut batch: Batch, left: &mut u32) -> Batch {
-        here.own.0.set_in_call(true);
+        here.own.set_in_call(true);
         while *left > 0 {
             *left -= 1;
             if !batch.sync.is_null() {
@@ -230,7 +230,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
                 break;
             }
         }
-        here.own.0.set_in_call(false);
+        here.own.set_in_call(false);
         batch
     }
 
@@ -246,12 +246,12 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         // SAFETY: the fields are ours (I2).
         let work = unsafe { header.work() };
         let entered = self.enter(at.addr(), work.func as usize, &header.stamp);
-        here.running.0.begin(at, work.func as *const ());
+        here.running.begin(at, work.func as *const ());
         // SAFETY: by I6. A waiting call's function catches its own panics.
         unsafe { (work.func)(work.arg, Op::RUN) };
         self.exit(at.addr(), work.func as usize, entered);
         self.complete(header);
-        here.running.0.end();
+        here.running.end();
     }
 
     /// Completes a call that somebody waits for, and wakes its caller if that sleeps. The header is not to be touched afterwards
@@ -290,19 +290,19 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         // SAFETY: the fields are ours until the unlock (I2).
         let work = unsafe { header.work() };
         let entered = self.enter(at.addr(), work.func as usize, &header.stamp);
-        here.running.0.begin(at, work.func as *const ());
+        here.running.begin(at, work.func as *const ());
         let op = Op::of(header.state.unlock_seen(cpu, seen));
         // SAFETY: by I6, this claim's one call.
         if let Err(panic) = P::catch(|| unsafe { (work.func)(work.arg, op) }) {
             self.note_panic(panic);
         }
         self.exit(at.addr(), work.func as usize, entered);
-        here.running.0.end();
+        here.running.end();
     }
 
     /// A batch was taken, or nothing. Its length is counted only where somebody listens.
     #[inline(always)]
-    pub(super) fn tell_batch(&self, batch: &Batch) {
+    pub(super) fn trace_batch(&self, batch: &Batch) {
         if !P::TRACES || batch.is_empty() {
             return;
         }
@@ -314,20 +314,20 @@ impl<P: Platform, S: Storage> Smp<P, S> {
                 at = unsafe { (*at).next() };
             }
         }
-        told!(self, What::Batch { len });
+        trace!(self, EventKind::Batch { len });
     }
 
     /// A function is about to start, whose csd this CPU has not let go of. Gives back what `exit` wants.
     #[inline(always)]
     pub(super) fn enter(&self, csd: usize, func: usize, stamp: &Stamp) -> Option<Queued> {
         let queued = stamp.read(&self.platform);
-        told!(self, What::Entry { csd, func, queued_ns: queued.map(|queued| queued.ns) });
+        trace!(self, EventKind::Entry { csd, func, queued_ns: queued.map(|queued| queued.ns) });
         queued
     }
 
     #[inline(always)]
     pub(super) fn exit(&self, csd: usize, func: usize, entered: Option<Queued>) {
-        told!(self, What::Exit { csd, func, ran_ns: self.since(entered) });
+        trace!(self, EventKind::Exit { csd, func, ran_ns: self.since(entered) });
     }
 
     #[inline(always)]
@@ -377,7 +377,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let run = unsafe { slot.run() };
         let (csd, func) = (slot.as_header().addr(), run as usize);
         let entered = self.enter(csd, func, slot.stamp());
-        here.running.0.begin(slot.as_header(), run as *const ());
+        here.running.begin(slot.as_header(), run as *const ());
         // SAFETY: by I10 it finds in the slot what it was filled for, until we answer.
         if let Err(panic) = P::catch(|| unsafe { run(slot) }) {
             self.note_panic(panic);
@@ -389,10 +389,10 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// After an answer to slot `at`, which may be somebody else's by now.
     #[inline(always)]
     fn strike(&self, here: &PerCpu, at: u32, waiter: Option<u16>) {
-        here.running.0.taken.strike(at);
+        here.running.taken.strike(at);
         if let Some(waiter) = waiter {
             self.platform.wake(waiter);
         }
-        here.running.0.end();
+        here.running.end();
     }
 }

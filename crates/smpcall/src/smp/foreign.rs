@@ -1,15 +1,15 @@
 //! Posts of another language's csds, and of what else rides in the queue; see [`crate::foreign`].
 
 use super::Smp;
-use crate::csd::{Header, Told};
+use crate::csd::{Coalesced, Header};
 use crate::error::PostError;
 use crate::foreign::{Entry, ForeignCsd};
 use crate::percpu::{PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
 use crate::posted::Posted;
 use crate::queue::Seen;
-use crate::state::{Claim, Haste, Kind, Snapshot};
-use crate::trace::{CallKind, What, told};
+use crate::state::{Claim, Kind, Snapshot, Urgency};
+use crate::trace::{CallKind, EventKind, trace};
 
 impl<P: Platform, S: Storage> Smp<P, S> {
     /// Posts another language's csd to `cpu`, as [`Smp::post`] does ours: P1, P2, P3, P5, P6 and P8 hold of it.
@@ -24,7 +24,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     ///    it is posted, and at the same time on several if it is posted to several.
     #[inline]
     pub unsafe fn post_foreign(&self, cpu: u32, csd: &ForeignCsd) -> Result<Posted, PostError> {
-        match csd.0.state.rely(cpu, Haste::Now) {
+        match csd.0.state.rely(cpu, Urgency::Now) {
             Some(lost) => self.answer_lost(&csd.0, lost),
             // SAFETY: the caller's promise.
             None => unsafe { self.post_foreign_free(cpu, &csd.0) },
@@ -39,10 +39,10 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     #[inline(never)]
     unsafe fn post_foreign_free(&self, cpu: u32, header: &Header) -> Result<Posted, PostError> {
         let target = self.cpu(cpu).ok_or(PostError::NoSuchCpu)?;
-        let guess = target.door.0.head.look();
+        let guess = target.mailbox.head.look();
         if guess == Seen::Offline {
-            told!(self, What::Refused { cpu, csd: header.name() });
-            return Err(PostError::Offline { told: Told::No });
+            trace!(self, EventKind::Refused { cpu, csd: header.name() });
+            return Err(PostError::Offline { coalesced: Coalesced::No });
         }
         // From the claim to the ring nobody on this CPU may wait for us, as in `post`.
         let _irq = IrqGuard::new(&self.platform);
@@ -50,14 +50,14 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             return lost;
         }
         // SAFETY: the claim is ours, and nothing is pushed yet.
-        told!(self, unsafe { queue_foreign(cpu, header) });
+        trace!(self, unsafe { queue_foreign(cpu, header) });
         header.stamp.set(&self.platform);
         // SAFETY: its claim is ours, and the caller keeps it alive and in place (I5).
         if unsafe { self.push_one(cpu, target, header, false, guess) } {
             return Ok(Posted::Queued);
         }
-        let told = if header.state.unlock(cpu).is_told() { Told::Yes } else { Told::No };
-        Err(PostError::Offline { told })
+        let coalesced = if header.state.unlock(cpu).is_coalesced() { Coalesced::Yes } else { Coalesced::No };
+        Err(PostError::Offline { coalesced })
     }
 
     /// As [`Smp::post_foreign`]; but to the CPU that runs the caller it runs at once, as in Linux, if that CPU is in no call and
@@ -68,7 +68,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// As for [`Smp::post_foreign`]; and the caller stays on its CPU.
     #[inline]
     pub unsafe fn post_foreign_or_run(&self, cpu: u32, csd: &ForeignCsd) -> Result<Posted, PostError> {
-        match csd.0.state.rely(cpu, Haste::Now) {
+        match csd.0.state.rely(cpu, Urgency::Now) {
             Some(lost) => self.answer_lost(&csd.0, lost),
             None => match self.here().filter(|(here, _)| *here == cpu) {
                 // SAFETY: the caller's promise.
@@ -86,8 +86,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     unsafe fn run_foreign_here(&self, cpu: u32, here: &PerCpu, header: &Header) -> Result<Posted, PostError> {
         // Before the looks: an interrupt's flush between them would take the list, and leave some of it over.
         let _irq = IrqGuard::new(&self.platform);
-        let own = &here.own.0;
-        if own.in_call() || own.has_left_over() || matches!(here.door.0.head.look(), Seen::List(_)) {
+        let own = &*here.own;
+        if own.in_call() || own.has_left_over() || matches!(here.mailbox.head.look(), Seen::List(_)) {
             // SAFETY: the caller's promise.
             return unsafe { self.post_foreign_free(cpu, header) };
         }
@@ -103,7 +103,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
 
     #[inline]
     fn claim_foreign(&self, cpu: u32, header: &Header) -> Result<(), Result<Posted, PostError>> {
-        match header.state.claim_as(Kind::Foreign, cpu, Haste::Now) {
+        match header.state.claim_as(Kind::Foreign, cpu, Urgency::Now) {
             Claim::Won => Ok(()),
             lost => Err(self.answer_lost(header, lost)),
         }
@@ -129,9 +129,9 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let header = &entry.0;
         debug_assert!(header.state.look_racy().is_no_csd(), "an entry of a kind that csds have");
         let _irq = IrqGuard::new(&self.platform);
-        told!(self, What::Queue { cpu, csd: header.name(), func: 0, kind: CallKind::Foreign });
+        trace!(self, EventKind::Queue { cpu, csd: header.name(), func: 0, kind: CallKind::Foreign });
         // SAFETY: the caller keeps it alive and in place; its link is ours to write.
-        unsafe { self.push_one(cpu, target, header, false, target.door.0.head.look()) }
+        unsafe { self.push_one(cpu, target, header, false, target.mailbox.head.look()) }
     }
 
     /// Runs a foreign csd: free again before its function starts (P5).
@@ -145,12 +145,12 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let (func, arg) = unsafe { header.foreign_work() };
         let csd = header.name();
         let entered = self.enter(csd, func.addr(), &header.stamp);
-        here.running.0.begin(header, func);
+        here.running.begin(header, func);
         let _ = header.state.unlock_seen(cpu, seen);
         // SAFETY: the poster's promise; this claim's one call.
         unsafe { self.platform.run_foreign(func, arg, core::ptr::without_provenance(csd)) };
         self.exit(csd, func.addr(), entered);
-        here.running.0.end();
+        here.running.end();
     }
 
     /// Hands an entry over. Its link was read, so that it may be queued anew at once.
@@ -160,12 +160,12 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// It was pushed by `push_entry`, taken off this CPU's queue, and is handed over once.
     pub(super) unsafe fn take_entry(&self, here: &PerCpu, header: &Header) {
         let csd = header.name();
-        told!(self, What::Entry { csd, func: 0, queued_ns: None });
-        here.running.0.begin(header, core::ptr::null());
+        trace!(self, EventKind::Entry { csd, func: 0, queued_ns: None });
+        here.running.begin(header, core::ptr::null());
         // SAFETY: the pusher's promise.
         unsafe { self.platform.take_entry(core::ptr::from_ref(header).cast()) };
-        told!(self, What::Exit { csd, func: 0, ran_ns: None });
-        here.running.0.end();
+        trace!(self, EventKind::Exit { csd, func: 0, ran_ns: None });
+        here.running.end();
     }
 }
 
@@ -174,8 +174,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
 /// # Safety
 ///
 /// The claim is the caller's, and nothing is pushed yet.
-unsafe fn queue_foreign(cpu: u32, header: &Header) -> What {
+unsafe fn queue_foreign(cpu: u32, header: &Header) -> EventKind {
     // SAFETY: the fields are ours (I2).
     let (func, _) = unsafe { header.foreign_work() };
-    What::Queue { cpu, csd: header.name(), func: func.addr(), kind: CallKind::Foreign }
+    EventKind::Queue { cpu, csd: header.name(), func: func.addr(), kind: CallKind::Foreign }
 }

@@ -34,11 +34,11 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let _irq = IrqGuard::new(&self.platform);
         let (_, here) = self.here().ok_or(HotplugError::NotACpu)?;
         demand_no_frame(here)?;
-        if !here.door.0.head.open() {
+        if !here.mailbox.head.open() {
             return Err(HotplugError::Already);
         }
-        // Last: whoever hurries a lazy post that was accepted finds the door open, and summons.
-        here.own.0.lazy.open();
+        // Last: whoever hurries a lazy post that was accepted finds the mailbox open, and summons.
+        here.own.lazy.open();
         Ok(())
     }
 
@@ -56,13 +56,13 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     pub fn offline(&self) -> Result<u32, HotplugError> {
         let irq = IrqGuard::new(&self.platform);
         let (cpu, here) = self.here().ok_or(HotplugError::NotACpu)?;
-        let own = &here.own.0;
+        let own = &*here.own;
         demand_no_frame(here)?;
-        if here.door.0.head.look() == Seen::Offline {
+        if here.mailbox.head.look() == Seen::Offline {
             return Err(HotplugError::Already);
         }
         own.set_polling(false);
-        let list = here.door.0.head.close();
+        let list = here.mailbox.head.close();
         let mut left = u32::MAX;
         // What a flush left over is older than anything in the head.
         for batch in [own.take_left_over(), self.unfold(here, list)] {
@@ -80,7 +80,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     ///
     /// Context: any. Progress: wait-free.
     pub fn is_online_racy(&self, cpu: u32) -> bool {
-        self.cpu(cpu).is_some_and(|cpu| cpu.door.0.head.look() != Seen::Offline)
+        self.cpu(cpu).is_some_and(|cpu| cpu.mailbox.head.look() != Seen::Offline)
     }
 
     /// Says that the CPU that runs the caller looks at its queue by itself from now on, so that posts to it need not
@@ -95,7 +95,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     pub fn poll_begin(&self) {
         let _irq = IrqGuard::new(&self.platform);
         let (_, here) = self.here().expect("poll_begin is for a CPU of this machine");
-        if !here.own.0.in_call() {
+        if !here.own.in_call() {
             self.start_polling(here);
         }
     }
@@ -114,8 +114,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let _irq = IrqGuard::new(&self.platform);
         let (_, here) = self.here().expect("poll_end is for a CPU of this machine");
         match () {
-            () if here.own.0.in_call() => Sleep::InCall,
-            () if here.own.0.has_blocking() => Sleep::Work,
+            () if here.own.in_call() => Sleep::InCall,
+            () if here.own.has_blocking() => Sleep::Work,
             () => self.stop_polling(here),
         }
     }
@@ -131,17 +131,17 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     #[inline]
     pub fn has_work(&self) -> bool {
         let (_, here) = self.here().expect("has_work is for a CPU of this machine");
-        matches!(here.door.0.head.look(), Seen::List(_)) || here.own.0.has_left_over()
+        matches!(here.mailbox.head.look(), Seen::List(_)) || here.own.has_left_over()
     }
 
     pub(super) fn start_polling(&self, here: &PerCpu) {
-        here.own.0.set_polling(true);
-        here.door.0.head.look_out();
+        here.own.set_polling(true);
+        here.mailbox.head.start_polling();
     }
 
     pub(super) fn stop_polling(&self, here: &PerCpu) -> Sleep {
-        let own = &here.own.0;
-        if own.has_left_over() || here.door.0.head.rest() == Rest::Work {
+        let own = &*here.own;
+        if own.has_left_over() || here.mailbox.head.rest() == Rest::Work {
             // Still looking: an interrupt that flushed in between left POLLING in place.
             return Sleep::Work;
         }
@@ -152,6 +152,6 @@ impl<P: Platform, S: Storage> Smp<P, S> {
 
 /// Refuses where a flush is under way, or a frame below uses the CPU (I20).
 fn demand_no_frame(here: &PerCpu) -> Result<(), HotplugError> {
-    let own = &here.own.0;
+    let own = &*here.own;
     if own.in_call() || own.frames() != 0 { Err(HotplugError::InCall) } else { Ok(()) }
 }

@@ -10,14 +10,14 @@
 
 use super::Smp;
 use super::post::let_go;
-use crate::csd::{Header, Post, Told};
+use crate::csd::{Coalesced, Header, Post};
 use crate::error::PostError;
 use crate::percpu::{Batch, PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
 use crate::posted::Posted;
 use crate::queue::{List, Pushed, Seen};
-use crate::state::{Claim, Haste, Linked};
-use crate::trace::{CallKind, What, queue, told};
+use crate::state::{Claim, Linked, Urgency};
+use crate::trace::{CallKind, EventKind, queue, trace};
 
 impl<P: Platform, S: Storage> Smp<P, S> {
     /// Posts `csd` to `cpu` without ringing: its function runs with that CPU's next flush that is for another reason. For work
@@ -40,35 +40,35 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     pub fn post_lazy<T: Post>(&self, cpu: u32, csd: T) -> Result<Posted, PostError> {
         let target = self.cpu(cpu).ok_or(PostError::NoSuchCpu)?;
         let header = csd.header();
-        if let Some(lost) = header.state.rely(cpu, Haste::Lazy) {
+        if let Some(lost) = header.state.rely(cpu, Urgency::Lazy) {
             return self.answer_lost(header, lost);
         }
-        let guess = target.own.0.lazy.look();
+        let guess = target.own.lazy.look();
         if guess == Seen::Offline {
             // Without a claim: nobody can have been told Busy.
-            told!(self, What::Refused { cpu, csd: header.name() });
-            return Err(PostError::Offline { told: Told::No });
+            trace!(self, EventKind::Refused { cpu, csd: header.name() });
+            return Err(PostError::Offline { coalesced: Coalesced::No });
         }
         // From the claim to the summons that may follow nobody on this CPU may wait for us.
         let _irq = IrqGuard::new(&self.platform);
-        let claim = header.state.claim(cpu, Haste::Lazy);
+        let claim = header.state.claim(cpu, Urgency::Lazy);
         if claim != Claim::Won {
             return self.answer_lost(header, claim);
         }
         let runs = header.state.look_racy().runs();
         let work = csd.work();
-        told!(self, queue(cpu, header, &work, CallKind::Lazy));
+        trace!(self, queue(cpu, header, &work, CallKind::Lazy));
         // SAFETY: we have won the claim, and have not pushed yet.
         unsafe { header.set_work(work) };
         header.stamp.set(&self.platform);
         // SAFETY: a chain of one, which is ours, and which `T: Post` keeps alive and in place (I5).
-        if unsafe { target.own.0.lazy.push(header, header, false, guess) } == Pushed::Refused {
-            told!(self, What::Refused { cpu, csd: header.name() });
+        if unsafe { target.own.lazy.push(header, header, false, guess) } == Pushed::Refused {
+            trace!(self, EventKind::Refused { cpu, csd: header.name() });
             // SAFETY: the push was refused, so the claim is still ours.
-            return Err(PostError::Offline { told: unsafe { let_go(header, cpu) } });
+            return Err(PostError::Offline { coalesced: unsafe { let_go(header, cpu) } });
         }
-        told!(self, What::Pushed { cpu, calls: 1 });
-        told!(self, What::Saved { cpu });
+        trace!(self, EventKind::Pushed { cpu, calls: 1 });
+        trace!(self, EventKind::Saved { cpu });
         // The run may be over by now, but the csd is ours to look at: `csd` keeps it alive.
         if header.state.link(runs) == Linked::Hurried {
             self.summon_for_lazy(cpu);
@@ -79,7 +79,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// Summons the CPU of a csd that was lazy until the caller's claim was lost to it ([`Claim::Hurried`]).
     #[cold]
     pub(super) fn hurry_linked(&self, header: &Header, cpu: u32) {
-        told!(self, What::Busy { cpu, csd: header.name() });
+        trace!(self, EventKind::Busy { cpu, csd: header.name() });
         header.state.see_linked();
         self.summon_for_lazy(cpu);
     }
@@ -89,11 +89,11 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// which may name a CPU that this one has not. There it runs, as its Busy promises, but nobody here can hurry it.
     pub(super) fn summon_for_lazy(&self, cpu: u32) {
         let Some(target) = self.cpu(cpu) else { return };
-        if !matches!(target.own.0.lazy.look(), Seen::List(_)) {
+        if !matches!(target.own.lazy.look(), Seen::List(_)) {
             return;
         }
         let _irq = IrqGuard::new(&self.platform);
-        match target.door.0.head.summon(target.door.0.head.look()) {
+        match target.mailbox.head.summon(target.mailbox.head.look()) {
             Pushed::Ring => self.ring(cpu),
             Pushed::Seen | Pushed::Refused => {}
         }
@@ -102,17 +102,17 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// Puts the lazy ones that are there in front of the batch's asynchronous calls.
     #[inline]
     pub(super) fn add_lazy(&self, here: &PerCpu, batch: &mut Batch) {
-        if let Some(list) = here.own.0.lazy.take(|_| ()) {
+        if let Some(list) = here.own.lazy.take(|_| ()) {
             // A flush that has found nothing else has left IDLE in the head, and would be rung while it runs them (P7).
-            here.door.0.head.look_out();
+            here.mailbox.head.start_polling();
             self.put_first(list, batch);
         }
     }
 
     #[cold]
     fn put_first(&self, list: List, batch: &mut Batch) {
-        let lazy = self.turn_round(list.newest());
-        self.tell_batch(&lazy);
+        let lazy = self.reverse(list.newest());
+        self.trace_batch(&lazy);
         debug_assert!(lazy.sync.is_null() && !lazy.r#async.is_null(), "only asynchronous csds are lazy");
         // Turned round, the newest is the last.
         // SAFETY: it is alive (I5), and ours since we took the list (I2).
@@ -122,7 +122,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
 
     /// Going offline: refuses lazy posts from now on, and runs those that were accepted (P8).
     pub(super) fn close_lazy(&self, cpu: u32, here: &PerCpu, left: &mut u32) {
-        let list = here.own.0.lazy.close();
+        let list = here.own.lazy.close();
         if list != List::EMPTY {
             let mut batch = Batch::EMPTY;
             self.put_first(list, &mut batch);

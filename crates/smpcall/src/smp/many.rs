@@ -1,6 +1,6 @@
 //! Multicast: one function on several CPUs.
 //!
-//! A call takes a slot, sets the slot's bit on the door of each target and summons it, rings those that were not looking, runs
+//! A call takes a slot, sets the slot's bit on the mailbox of each target and summons it, rings those that were not looking, runs
 //! its own part last, and waits until all have answered; or leaves the slot to the last answer. What keeps it sound is in
 //! [`crate::multicast`].
 
@@ -8,13 +8,13 @@ mod flight;
 mod map;
 mod summon;
 
-use self::flight::Flight;
+use self::flight::Multicast;
 use super::Smp;
 use super::context::NoUnwind;
 use crate::error::{CallError, ManyError};
-use crate::luggage::demand_room;
 use crate::mask::CpuMask;
 use crate::multicast::{Claimant, Keep, Run, SLOTS, Slot};
+use crate::payload::demand_room;
 use crate::percpu::{PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
 use crate::queue::Seen;
@@ -92,10 +92,10 @@ unsafe fn run_shared<P: Platform, F: Fn() + Sync>(slot: &Slot) {
 
 /// # Safety
 ///
-/// The slot was filled with this, has an `F` for its luggage, and the caller owes it an answer (I10).
+/// The slot was filled with this, has an `F` for its payload, and the caller owes it an answer (I10).
 unsafe fn run_kept<F: Fn() + Copy + Sync>(slot: &Slot) {
-    // SAFETY: the caller's promise; nobody writes the luggage meanwhile.
-    let function = slot.luggage().with(|room| unsafe { room.cast::<F>().read() });
+    // SAFETY: the caller's promise; nobody writes the payload meanwhile.
+    let function = slot.payload().with(|room| unsafe { room.cast::<F>().read() });
     function();
 }
 
@@ -175,10 +175,10 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let at = self.slots.claim(first, Claimant::Unawaited).ok_or(ManyError::Full)?;
         let slot = self.slots.get(at);
         // SAFETY: claimed, and no bit is set yet; `F` fits.
-        slot.luggage().with_mut(|room| unsafe { room.cast::<F>().write(function) });
-        // SAFETY: as above; the luggage stays where it is until the last answer.
+        slot.payload().with_mut(|room| unsafe { room.cast::<F>().write(function) });
+        // SAFETY: as above; the payload stays where it is until the last answer.
         unsafe { slot.fill(run_kept::<F>, core::ptr::null(), 0, self.slots.ticket()) };
-        let mut flight = Flight::new(self, here, at, None, Keep::No, core::any::type_name::<F>());
+        let mut flight = Multicast::new(self, here, at, None, Keep::No, core::any::type_name::<F>());
         let own = flight.send(to, None);
         let mut reached = flight.land();
         if own && let Some((_, here)) = here {
@@ -221,7 +221,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     }
 
     fn head_of(&self, cpu: u32) -> Option<Seen> {
-        self.cpu(cpu).map(|cpu| cpu.door.0.head.look())
+        self.cpu(cpu).map(|cpu| cpu.mailbox.head.look())
     }
 
     /// The slot to try first: a CPU's own, as long as there are no more CPUs than slots.
@@ -259,7 +259,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let arg = (&raw const shared).cast();
         // SAFETY: claimed, and no bit is set yet; `shared` is left only after the flight has landed.
         unsafe { self.slots.get(at).fill(run, arg, waiter.unwrap_or(0), self.slots.ticket()) };
-        let mut flight = Flight::new(self, here, at, waiter, Keep::Yes, core::any::type_name::<F>());
+        let mut flight = Multicast::new(self, here, at, waiter, Keep::Yes, core::any::type_name::<F>());
         let own = flight.send(to, busy);
         let ran_here = match here {
             Some((_, here)) if own => self.call_self(here, || shared.run()),

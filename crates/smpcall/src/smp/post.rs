@@ -2,14 +2,14 @@
 
 use super::Smp;
 use super::context::InCall;
-use crate::csd::{Header, Op, Post, Told};
+use crate::csd::{Coalesced, Header, Op, Post};
 use crate::error::PostError;
 use crate::percpu::{PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
 use crate::posted::Posted;
 use crate::queue::{Pushed, Seen};
-use crate::state::{Claim, Haste};
-use crate::trace::{CallKind, What, queue, told};
+use crate::state::{Claim, Urgency};
+use crate::trace::{CallKind, EventKind, queue, trace};
 
 /// What became of the csds of one [`Smp::post_all`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     #[inline]
     pub fn post<T: Post>(&self, cpu: u32, csd: T) -> Result<Posted, PostError> {
         let target = self.cpu(cpu).ok_or(PostError::NoSuchCpu)?;
-        match csd.header().state.rely(cpu, Haste::Now) {
+        match csd.header().state.rely(cpu, Urgency::Now) {
             Some(lost) => self.answer_lost(csd.header(), lost),
             None => self.post_free(cpu, target, csd),
         }
@@ -49,22 +49,22 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// Posts a csd that was seen free. Apart from `post`, so that a Busy answer is only a few instructions.
     #[inline(never)]
     fn post_free<T: Post>(&self, cpu: u32, target: &PerCpu, csd: T) -> Result<Posted, PostError> {
-        let guess = target.door.0.head.look();
+        let guess = target.mailbox.head.look();
         if guess == Seen::Offline {
             // Without a claim: nobody can have been told Busy.
-            told!(self, What::Refused { cpu, csd: csd.header().name() });
-            return Err(PostError::Offline { told: Told::No });
+            trace!(self, EventKind::Refused { cpu, csd: csd.header().name() });
+            return Err(PostError::Offline { coalesced: Coalesced::No });
         }
         let header = csd.header();
         // From the claim to the ring nobody on this CPU may wait for us: an interrupt that found the csd claimed but
         // not pushed would wait for the very code that it interrupted.
         let _irq = IrqGuard::new(&self.platform);
-        let claim = header.state.claim(cpu, Haste::Now);
+        let claim = header.state.claim(cpu, Urgency::Now);
         if claim != Claim::Won {
             return self.answer_lost_late(header, claim);
         }
         let work = csd.work();
-        told!(self, queue(cpu, header, &work, CallKind::Posted));
+        trace!(self, queue(cpu, header, &work, CallKind::Posted));
         // SAFETY: we have won the claim, and have not pushed yet.
         unsafe { header.set_work(work) };
         header.stamp.set(&self.platform);
@@ -73,7 +73,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             return Ok(Posted::Queued);
         }
         // SAFETY: the push was refused, so the claim is still ours.
-        Err(PostError::Offline { told: unsafe { let_go(header, cpu) } })
+        Err(PostError::Offline { coalesced: unsafe { let_go(header, cpu) } })
     }
 
     /// Puts one header into a queue, under the irq guard, and rings if that is owed; `false` if the CPU is offline, and nothing
@@ -92,9 +92,9 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         guess: Seen,
     ) -> bool {
         // SAFETY: a chain of one; the rest is the caller's promise.
-        match unsafe { target.door.0.head.push(header, header, awaited, guess) } {
+        match unsafe { target.mailbox.head.push(header, header, awaited, guess) } {
             Pushed::Refused => {
-                told!(self, What::Refused { cpu, csd: header.name() });
+                trace!(self, EventKind::Refused { cpu, csd: header.name() });
                 false
             }
             accepted => {
@@ -107,18 +107,18 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// After a push that went through: rings, if it owes that (I8).
     #[inline(always)]
     fn answer_push(&self, cpu: u32, calls: u32, pushed: Pushed) {
-        told!(self, What::Pushed { cpu, calls });
+        trace!(self, EventKind::Pushed { cpu, calls });
         if pushed == Pushed::Ring {
             self.ring(cpu);
         } else {
-            told!(self, What::Saved { cpu });
+            trace!(self, EventKind::Saved { cpu });
         }
     }
 
     /// Rings, under the irq guard.
     #[inline(always)]
     pub(super) fn ring(&self, cpu: u32) {
-        told!(self, What::Ring { first: cpu, cpus: 1 });
+        trace!(self, EventKind::Ring { first: cpu, cpus: 1 });
         self.platform.ring(cpu);
     }
 
@@ -134,7 +134,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     pub(super) fn answer_lost(&self, header: &Header, lost: Claim) -> Result<Posted, PostError> {
         match lost {
             Claim::Busy(cpu) => {
-                told!(self, What::Busy { cpu, csd: header.name() });
+                trace!(self, EventKind::Busy { cpu, csd: header.name() });
                 Ok(Posted::Busy { cpu })
             }
             Claim::Hurried(cpu) => {
@@ -161,9 +161,9 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     pub fn post_all<T: Post>(&self, cpu: u32, csds: impl IntoIterator<Item = T>) -> Result<Chain, PostError> {
         let target = self.cpu(cpu).ok_or(PostError::NoSuchCpu)?;
         let _irq = IrqGuard::new(&self.platform);
-        if target.door.0.head.look() == Seen::Offline {
-            told!(self, What::Refused { cpu, csd: 0 });
-            return Err(PostError::Offline { told: Told::No });
+        if target.mailbox.head.look() == Seen::Offline {
+            trace!(self, EventKind::Refused { cpu, csd: 0 });
+            return Err(PostError::Offline { coalesced: Coalesced::No });
         }
         let mut links = Links { smp: self, target, cpu, ends: None, len: 0 };
         let mut chain = Chain::default();
@@ -175,10 +175,10 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         };
         while let Some(csd) = next() {
             let header = csd.header();
-            match header.state.claim(cpu, Haste::Now) {
+            match header.state.claim(cpu, Urgency::Now) {
                 Claim::Won => {
                     let work = csd.work();
-                    told!(self, queue(cpu, header, &work, CallKind::Posted));
+                    trace!(self, queue(cpu, header, &work, CallKind::Posted));
                     // SAFETY: we have won the claim, and push later.
                     unsafe { header.set_work(work) };
                     header.stamp.set(&self.platform);
@@ -187,7 +187,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
                     chain.queued += 1;
                 }
                 Claim::Busy(queued_for) => {
-                    told!(self, What::Busy { cpu: queued_for, csd: header.name() });
+                    trace!(self, EventKind::Busy { cpu: queued_for, csd: header.name() });
                     chain.busy += 1;
                 }
                 Claim::Hurried(queued_for) => {
@@ -197,7 +197,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
                 Claim::Cancelled(_) => chain.cancelled += 1,
             }
         }
-        links.push().map(|()| chain).map_err(|told| PostError::Offline { told })
+        links.push().map(|()| chain).map_err(|coalesced| PostError::Offline { coalesced })
     }
 }
 
@@ -206,13 +206,13 @@ impl<P: Platform, S: Storage> Smp<P, S> {
 /// # Safety
 ///
 /// The caller owns the claim, and the header is in no queue.
-pub(super) unsafe fn let_go(header: &Header, cpu: u32) -> Told {
+pub(super) unsafe fn let_go(header: &Header, cpu: u32) -> Coalesced {
     // SAFETY: until the unlock the fields are ours (I2).
     let work = unsafe { header.work() };
     let old = header.state.unlock(cpu);
     // SAFETY: by I6; the claim's one call, which gives back what the claim took.
     unsafe { (work.func)(work.arg, Op::REFUSED) };
-    if old.is_told() { Told::Yes } else { Told::No }
+    if old.is_coalesced() { Coalesced::Yes } else { Coalesced::No }
 }
 
 /// Claimed headers on their way into one queue. Whatever ends the walk, they are pushed: others may rely on them.
@@ -242,14 +242,14 @@ impl<P: Platform, S: Storage> Links<'_, P, S> {
         }
     }
 
-    fn push(&mut self) -> Result<(), Told> {
+    fn push(&mut self) -> Result<(), Coalesced> {
         let Some((newest, oldest)) = self.ends.take() else { return Ok(()) };
         // SAFETY: `add` linked them, from the newest to the oldest; their claims are ours.
         match unsafe {
-            self.target.door.0.head.push(&*newest, &*oldest, false, self.target.door.0.head.look())
+            self.target.mailbox.head.push(&*newest, &*oldest, false, self.target.mailbox.head.look())
         } {
             Pushed::Refused => {
-                told!(self.smp, What::Refused { cpu: self.cpu, csd: 0 });
+                trace!(self.smp, EventKind::Refused { cpu: self.cpu, csd: 0 });
                 // SAFETY: the push was refused, so the claims are still ours.
                 Err(unsafe { self.let_go_all(newest, oldest) })
             }
@@ -263,15 +263,15 @@ impl<P: Platform, S: Storage> Links<'_, P, S> {
     /// # Safety
     ///
     /// As for [`let_go`], for each from `newest` to `oldest`.
-    unsafe fn let_go_all(&self, newest: *const Header, oldest: *const Header) -> Told {
-        let mut told = Told::No;
+    unsafe fn let_go_all(&self, newest: *const Header, oldest: *const Header) -> Coalesced {
+        let mut told = Coalesced::No;
         let mut at = newest;
         loop {
             // SAFETY: each is alive by I5, and its fields are ours until it is let go of.
             let next = unsafe { (*at).next() };
             // SAFETY: the caller's promise.
-            if unsafe { let_go(&*at, self.cpu) } == Told::Yes {
-                told = Told::Yes;
+            if unsafe { let_go(&*at, self.cpu) } == Coalesced::Yes {
+                told = Coalesced::Yes;
             }
             if at == oldest {
                 return told;

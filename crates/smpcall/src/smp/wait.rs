@@ -8,7 +8,7 @@ mod until;
 
 use self::report::Stalls;
 
-use super::call::Trip;
+use super::call::CallSetup;
 use super::{Budget, Sleep, Smp};
 use crate::csd::Header;
 use crate::percpu::{PerCpu, Storage};
@@ -81,13 +81,13 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// Returns whether the caller may wait (P10): it is in thread context, and its CPU is in no call.
     #[inline]
     pub(super) fn may_wait(&self, here: Option<(u32, &PerCpu)>) -> bool {
-        self.platform.can_wait() && !here.is_some_and(|(_, here)| here.own.0.in_call())
+        self.platform.can_wait() && !here.is_some_and(|(_, here)| here.own.in_call())
     }
 
     /// Waits until a queued waiting call is done.
     #[inline]
-    pub(super) fn await_call(&self, trip: &Trip<'_>, header: &Header, function: &'static str) {
-        let Trip { here, cpu: target_cpu, target, waiter, serve } = *trip;
+    pub(super) fn await_call(&self, setup: &CallSetup<'_>, header: &Header, function: &'static str) {
+        let CallSetup { here, cpu: target_cpu, target, waiter, serve } = *setup;
         for _ in 0..self.platform.looks_first(target_cpu) {
             // First the pause: an early look would take the line away from the target that fetches it.
             self.platform.relax();
@@ -98,21 +98,21 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let wait =
             Wait { here, target, target_cpu, header, function, waiter, deadline_ns: None, slots: 0, serve };
         let ask = || if waiter.is_some() { Some(header.state.park()) } else { None };
-        let done = self.pass_time(&wait, || header.state.is_done(), ask);
+        let done = self.wait_loop(&wait, || header.state.is_done(), ask);
         debug_assert!(done.is_ok(), "there is no deadline");
     }
 
     /// The long way: until `done`, or the deadline. `ask` is how the caller asks to be woken; `None`: nobody will.
     #[cold]
     #[inline(never)]
-    fn pass_time(
+    fn wait_loop(
         &self,
         wait: &Wait<'_>,
         done: impl Fn() -> bool,
         ask: impl Fn() -> Option<Park>,
     ) -> Result<(), Stall> {
         let serves = wait.serves::<P>();
-        let polled = serves.is_some_and(|here| here.own.0.polling());
+        let polled = serves.is_some_and(|here| here.own.polling());
         self.look_at_own_queue(wait);
         let started_ns = self.platform.now_ns();
         let mut stalls =
@@ -160,7 +160,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         if let Some(here) = serves
             && !polled
         {
-            here.own.0.set_polling(false);
+            here.own.set_polling(false);
             // On its way out a flush takes the mark back, or runs what came while the mark kept posters from ringing.
             let _ = self.flush(Budget::DEFAULT);
         }
@@ -172,14 +172,14 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     fn sleep(&self, wait: &Wait<'_>, ask: &impl Fn() -> Option<Park>, rounds: u32, for_ns: u64) -> u64 {
         if let Some(here) = wait.serves::<P>() {
             let _irq = IrqGuard::new(&self.platform);
-            if wait.serve == Serve::Blocking && here.own.0.has_blocking() {
+            if wait.serve == Serve::Blocking && here.own.has_blocking() {
                 return 0;
             }
             if self.stop_polling(here) == Sleep::Work {
                 return 0;
             }
             if wait.serve == Serve::Blocking {
-                here.own.0.set_sleeper(wait.waiter);
+                here.own.set_sleeper(wait.waiter);
             }
         }
         self.ring_if_overlooked(wait);
@@ -204,7 +204,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         if wait.serve == Serve::Blocking
             && let Some(here) = wait.serves::<P>()
         {
-            here.own.0.set_sleeper(None);
+            here.own.set_sleeper(None);
         }
         self.look_at_own_queue(wait);
         slept_ns
@@ -220,8 +220,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// Rings a target that has entries and runs none: the poster that owes the ring may be off its CPU (P7 allows it).
     fn ring_if_overlooked(&self, wait: &Wait<'_>) {
         let (cpu, target) = wait.target(self);
-        let queued = matches!(target.door.0.head.look(), Seen::List(_));
-        if queued && target.running.0.func_racy().is_none() {
+        let queued = matches!(target.mailbox.head.look(), Seen::List(_));
+        if queued && target.running.func_racy().is_none() {
             let _irq = IrqGuard::new(&self.platform);
             self.ring(cpu);
         }

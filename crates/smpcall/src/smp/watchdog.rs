@@ -85,7 +85,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let now_ns = self.platform.now_ns();
         let mut held_up = 0;
         for ((cpu, at), note) in (0..).zip(self.cpus()).zip(notes) {
-            let (late, ended) = (held_up_by(at), at.running.0.ended());
+            let (late, ended) = (held_up_by(at), at.running.ended());
             if let Some((late, for_ns)) = note.look(late, ended, now_ns, timeout_ns) {
                 self.platform.overdue(&Overdue { cpu, late, for_ns, reports: note.reports });
                 note.reports = if late == Late::Over { 0 } else { note.reports.saturating_add(1) };
@@ -105,18 +105,18 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     ///
     /// Context: any. Progress: wait-free.
     pub fn running_racy(&self, cpu: u32) -> Option<usize> {
-        let running = &self.cpu(cpu)?.running.0;
+        let running = &self.cpu(cpu)?.running;
         running.func_racy().or_else(|| running.blocking_func_racy()).map(<*const ()>::addr)
     }
 }
 
 /// What a CPU has to do, if anything.
 fn held_up_by(cpu: &PerCpu) -> Option<Late> {
-    let queued = matches!(cpu.door.0.head.look(), Seen::List(_)) || cpu.own.0.has_left_over();
-    match (cpu.running.0.func_racy(), queued) {
+    let queued = matches!(cpu.mailbox.head.look(), Seen::List(_)) || cpu.own.has_left_over();
+    match (cpu.running.func_racy(), queued) {
         (Some(func), true) => Some(Late::Behind(func.addr())),
         (Some(func), false) => Some(Late::Running(func.addr())),
-        (None, true) => Some(match cpu.running.0.blocking_func_racy() {
+        (None, true) => Some(match cpu.running.blocking_func_racy() {
             Some(func) => Late::BehindBlocking(func.addr()),
             None => Late::Queued,
         }),

@@ -1,6 +1,6 @@
 //! What a value of the state word says.
 
-use super::{CANCELLED, CPU, CPU_SHIFT, KIND, Kind, LAZY, LOCK, PARKED, RUNS_SHIFT, TAKEN, TOLD};
+use super::{CANCELLED, COALESCED, CPU, CPU_SHIFT, KIND, Kind, LAZY, LOCK, PARKED, RUNS_SHIFT, TAKEN};
 
 /// One value of the word.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -65,8 +65,8 @@ impl Snapshot {
         self.0 & KIND == Kind::Sync as u32
     }
 
-    pub(crate) fn is_told(self) -> bool {
-        self.0 & TOLD != 0
+    pub(crate) fn is_coalesced(self) -> bool {
+        self.0 & COALESCED != 0
     }
 
     pub(crate) fn is_cancelled(self) -> bool {

@@ -7,7 +7,7 @@
 //! | `claim_wake` | Acquire | `unlock` | the link is written that the last flush still reads |
 //! | `rely_on_wake` | Release, *successful* CAS | `unlock` | the wake-up misses what the waiter prepared before it parked; with a load, it is asked to come when it has come already |
 
-use super::{CPU, CPU_SHIFT, KIND, Kind, LOCK, RUNS, State, TOLD, waiting};
+use super::{COALESCED, CPU, CPU_SHIFT, KIND, Kind, LOCK, RUNS, State, waiting};
 use crate::sync::Ordering;
 
 impl State {
@@ -28,7 +28,7 @@ impl State {
         while s & (LOCK | KIND | CPU) == waiting(waiter, Kind::Wake) {
             // Release, and successful even when it changes nothing: publishes what we prepared for our sleep to the
             // wake; pairs with `unlock`. Failure Relaxed: we look at the newer value.
-            match self.0.compare_exchange(s, s | TOLD, Ordering::Release, Ordering::Relaxed) {
+            match self.0.compare_exchange(s, s | COALESCED, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => return true,
                 Err(now) => s = now,
             }

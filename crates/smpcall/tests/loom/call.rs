@@ -1,10 +1,10 @@
-//! P4, P10: waiting calls, from a frame on the caller's stack and at the target's door. Under loom to leave a frame is to
+//! P4, P10: waiting calls, from a frame on the caller's stack and at the target's mailbox. Under loom to leave a frame is to
 //! write to all of it, so a target that touches one after its completion fails the model, whenever it does.
 
 use crate::port::{Machine, Tally, model, model_parking, model_parking_within, model_within};
 use smpcall::CallError;
 
-/// A call that borrows from the stack and gives back a result. It fits the place at the door.
+/// A call that borrows from the stack and gives back a result. It fits the place in the mailbox.
 fn call_at_door<const PARKS: bool>(m: &'static Machine<PARKS>, runs: &Tally) {
     let mut local = 1;
     let call = |local: &mut u32| {
@@ -15,13 +15,13 @@ fn call_at_door<const PARKS: bool>(m: &'static Machine<PARKS>, runs: &Tally) {
     assert_eq!((m.call(1, || call(&mut local)), local), (Ok(4), 2));
 }
 
-/// The same with more luggage than the door has room for.
+/// The same with more payload than the mailbox has room for.
 fn call_from_frame<const PARKS: bool>(m: &'static Machine<PARKS>, runs: &Tally) {
-    let (mut local, luggage) = (1, [1_usize; 5]);
+    let (mut local, payload) = (1, [1_usize; 5]);
     let got = m.call(1, || {
         runs.add();
         local += 1;
-        luggage.map(|number| number + 1)
+        payload.map(|number| number + 1)
     });
     assert_eq!((got, local), (Ok([2; 5]), 2));
 }
@@ -43,7 +43,7 @@ fn done_means_visible_to_a_spinning_caller() {
 }
 
 /// P4: a parking caller against its completion. If `PARKED` is there first, the swap sees it and wakes. If the completion
-/// is, the parking fails, and there is no sleep. A wake-up that is lost is a deadlock. Bounds: one call, at the door.
+/// is, the parking fails, and there is no sleep. A wake-up that is lost is a deadlock. Bounds: one call, in the mailbox.
 #[test]
 fn a_parking_caller_is_woken() {
     model_parking(|m| {

@@ -1,9 +1,9 @@
 //! `cancel` against the flush, and what it owes (P1, P2).
 
 use crate::port::{model, model_within};
-use smpcall::{Cancel, Posted, Told};
+use smpcall::{Cancel, Coalesced, Posted};
 
-const REMOVED: Cancel = Cancel::Removed { told: Told::No };
+const REMOVED: Cancel = Cancel::Removed { coalesced: Coalesced::No };
 
 /// P1: `cancel` against the unlock. If it comes first, the flush sees it and skips the run. If the unlock does, there is
 /// nothing to take away. Bounds: one csd that nobody else posts.
@@ -47,12 +47,12 @@ fn a_canceller_sees_those_told_busy() {
             m.post(1, csd)
         });
         let cancel = csd.cancel();
-        if cancel == (Cancel::Removed { told: Told::Yes }) {
+        if cancel == (Cancel::Removed { coalesced: Coalesced::Yes }) {
             assert_eq!(data.get(), 1, "P2: told, and does not see what it owes");
         }
         assert_eq!(loser.join().unwrap(), Ok(Posted::Busy { cpu: 1 }));
         m.finish(1);
-        assert_eq!(seen.get() == 0, cancel == (Cancel::Removed { told: Told::Yes }), "{cancel:?}");
+        assert_eq!(seen.get() == 0, cancel == (Cancel::Removed { coalesced: Coalesced::Yes }), "{cancel:?}");
     });
 }
 
@@ -93,14 +93,14 @@ fn post_cancel_and_flush() {
         });
         let canceller = m.thread(None, move || {
             let cancel = csd.cancel();
-            (cancel, cancel != (Cancel::Removed { told: Told::Yes }) || data.get() == 1)
+            (cancel, cancel != (Cancel::Removed { coalesced: Coalesced::Yes }) || data.get() == 1)
         });
         let _ = m.answer(1);
         let busy = poster.join().unwrap() == Ok(Posted::Busy { cpu: 1 });
         let (cancel, sees) = canceller.join().unwrap();
         m.finish(1);
         assert!(sees, "P2: told, and does not see what it owes");
-        let owed = matches!(cancel, Cancel::Removed { told: Told::Yes });
+        let owed = matches!(cancel, Cancel::Removed { coalesced: Coalesced::Yes });
         assert!(seen.get() == 1 || owed || !busy && cancel == REMOVED, "P2: {cancel:?}, busy {busy}");
     });
 }

@@ -2,7 +2,7 @@
 
 use crate::port::{model, model_within};
 use smpcall::PostError::Offline;
-use smpcall::{Csd, Posted, Told};
+use smpcall::{Coalesced, Csd, Posted};
 
 /// P6, P7: a chain against a flush. All of it is taken, in the order given, or none; and it rings once at most. Bounds: a
 /// chain of two, behind one entry.
@@ -31,7 +31,9 @@ fn a_chain_against_offline() {
         let ran = m.on(1, || m.offline()).unwrap();
         match poster.join().unwrap() {
             Ok(chain) => assert_eq!((chain.queued, ran, log.get()), (2, 2, 12)),
-            refused => assert_eq!((refused, ran, log.get()), (Err(Offline { told: Told::No }), 0, 0)),
+            refused => {
+                assert_eq!((refused, ran, log.get()), (Err(Offline { coalesced: Coalesced::No }), 0, 0))
+            }
         }
         assert!(csds.iter().all(|csd| !csd.is_pending()));
     });
@@ -46,7 +48,7 @@ fn a_refused_chain_answers_for_those_told_busy() {
         let csds = m.keep([0, 1].map(|_| Csd::new(move || seen.or(data.get()))));
         let chain = m.thread(None, move || {
             let answer = m.post_all(1, csds);
-            let told = answer == Err(Offline { told: Told::Yes });
+            let told = answer == Err(Offline { coalesced: Coalesced::Yes });
             assert!(!told || data.get() == 1, "P2: told, and does not see what it owes");
             told
         });

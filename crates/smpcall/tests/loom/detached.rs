@@ -4,7 +4,7 @@ use crate::port::{Alone, model, model_within};
 use smpcall::DETACHED_MAX;
 use smpcall::DetachedError::{Full, Offline};
 
-/// A function that may travel: loom runs all threads of a model on one.
+/// A function that may send_and_wait: loom runs all threads of a model on one.
 fn sent<T: 'static>(f: fn(&'static T), with: &'static T) -> impl FnOnce() + Copy + Send + 'static {
     let with = Alone(with);
     move || f(with.get())
@@ -35,7 +35,7 @@ fn the_flush_sees_what_travels() {
     });
 }
 
-/// P5, P11: a claim of a place against the run that gives it back: its luggage is written anew only after the target has
+/// P5, P11: a claim of a place against the run that gives it back: its payload is written anew only after the target has
 /// copied it. Bounds: all places are in flight first; one poster, at most 2 preemptions.
 #[test]
 fn a_place_is_filled_anew_only_when_it_was_unpacked() {

@@ -2,7 +2,7 @@
 
 use crate::port::{Machine, Run, model, model_within};
 use smpcall::PostError::{self, Offline};
-use smpcall::{Csd, Posted, Told};
+use smpcall::{Coalesced, Csd, Posted};
 
 /// P8: a push against a CPU that goes offline. If the push comes first, it is run; if the mark does, it is refused, and
 /// nothing is queued. Bounds: one post.
@@ -20,7 +20,7 @@ pub(crate) fn run_or_told(
     let ran = m.on(1, || m.offline()).unwrap();
     match poster.join().unwrap() {
         Ok(Posted::Queued) => assert_eq!((ran, runs.get()), (1, 1), "P8: accepted, and lost"),
-        refused => assert_eq!((refused, ran, runs.get()), (Err(Offline { told: Told::No }), 0, 0)),
+        refused => assert_eq!((refused, ran, runs.get()), (Err(Offline { coalesced: Coalesced::No }), 0, 0)),
     }
     assert!(!csd.is_pending());
 }
@@ -51,7 +51,7 @@ fn a_refused_post_answers_for_those_told_busy() {
         let post = move |who: usize| {
             data[who].set(1);
             let answer = m.post(1, csd);
-            if answer == (Err(Offline { told: Told::Yes })) {
+            if answer == (Err(Offline { coalesced: Coalesced::Yes })) {
                 assert_eq!(data[1 - who].get(), 1, "P2: told, and does not see what it owes");
             }
             answer
@@ -61,7 +61,7 @@ fn a_refused_post_answers_for_those_told_busy() {
         let answers = posters.map(|poster| poster.join().unwrap());
         for who in [0, 1] {
             let relied = answers[who] == Ok(Posted::Busy { cpu: 1 }) && seen.get() >> who & 1 == 0;
-            let owed = answers[1 - who] == Err(Offline { told: Told::Yes });
+            let owed = answers[1 - who] == Err(Offline { coalesced: Coalesced::Yes });
             assert!(relied == owed, "P2: {answers:?}, seen {}", seen.get());
         }
     });
@@ -75,7 +75,7 @@ fn a_refused_post_answers_for_one_that_revived_it() {
         let (data, seen) = (m.word(), m.tally());
         let csd = m.csd(move || seen.or(data.get()));
         let owner = m.thread(None, move || {
-            let told = m.post(1, csd) == Err(Offline { told: Told::Yes });
+            let told = m.post(1, csd) == Err(Offline { coalesced: Coalesced::Yes });
             assert!(!told || data.get() == 1, "P2: told, and does not see what it owes");
             told
         });

@@ -2,7 +2,7 @@
 
 use crate::port::{model, model_within};
 use smpcall::PostError::Offline;
-use smpcall::{Posted, Told};
+use smpcall::{Coalesced, Posted};
 
 /// P2: a lazy post against a plain one of the same csd, and the target's flushes, which come only when it is rung. Whoever is
 /// told Busy has its run: if the link comes first, the plain post summons; if taking `LAZY` off does, the lazy poster. Bounds:
@@ -93,7 +93,7 @@ fn a_refused_lazy_post_answers_for_those_told_busy() {
         let (data, seen) = (m.word(), m.tally());
         let csd = m.csd(move || seen.or(data.get()));
         let lazy = m.thread(None, move || {
-            let told = m.post_lazy(1, csd) == Err(Offline { told: Told::Yes });
+            let told = m.post_lazy(1, csd) == Err(Offline { coalesced: Coalesced::Yes });
             assert!(!told || data.get() == 1, "P2: told, and does not see what it owes");
             told
         });
@@ -135,7 +135,7 @@ fn a_wait_hurries_what_is_being_posted_lazily() {
     });
 }
 
-/// P2: a lazy post, and one that hurries it, against their CPU's coming online. Whoever finds the list open finds the door open
+/// P2: a lazy post, and one that hurries it, against their CPU's coming online. Whoever finds the list open finds the mailbox open
 /// too. Bounds: one poster, at most 2 preemptions.
 #[test]
 fn hurried_while_its_cpu_comes_online() {
@@ -151,11 +151,11 @@ fn hurried_while_its_cpu_comes_online() {
         }
         match both {
             (Ok(Posted::Queued), Ok(Posted::Busy { cpu: 1 }))
-            | (Err(Offline { told: Told::No }), Ok(Posted::Queued)) => {
+            | (Err(Offline { coalesced: Coalesced::No }), Ok(Posted::Queued)) => {
                 assert_eq!(runs.get(), 1, "P2: told Busy, and nobody rang");
             }
             both => {
-                let refused = Err(Offline { told: Told::No });
+                let refused = Err(Offline { coalesced: Coalesced::No });
                 assert_eq!((both, runs.get()), ((refused, refused), 0));
             }
         }

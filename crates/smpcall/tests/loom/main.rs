@@ -23,13 +23,13 @@ mod chain;
 #[cfg(feature = "alloc")]
 mod counted;
 mod detached;
-mod door;
 mod doorbell;
 #[cfg(feature = "alloc")]
 mod embedded;
 mod hotplug;
 mod lazy;
 mod local;
+mod mailbox;
 mod many;
 mod memory;
 mod message;

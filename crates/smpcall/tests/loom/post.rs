@@ -64,7 +64,7 @@ fn three_posters_one_wins() {
     });
 }
 
-/// P2, P3: two lost posts against the unlock. The second to come finds `TOLD` set already, and must write all the same:
+/// P2, P3: two lost posts against the unlock. The second to come finds `COALESCED` set already, and must write all the same:
 /// the swap has to read from both. Bounds: the CPU goes offline, so that whoever comes after the run is refused; what
 /// a refused one then owes is another model's. At most 2 preemptions.
 #[test]

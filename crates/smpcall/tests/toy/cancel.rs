@@ -1,14 +1,14 @@
 //! P1 and P2: taking a run away, giving it back, and who owes what then.
 
 use crate::port::{csd, flush, log, logged, logs, machine, on, start};
-use smpcall::{Cancel, Csd, PostError, Posted, Told};
+use smpcall::{Cancel, Coalesced, Csd, PostError, Posted};
 
 #[test]
 fn p1_a_cancelled_run_does_not_happen() {
     let machine = start(1);
     let csd = logs(1);
     machine.post(0, csd).unwrap();
-    assert_eq!(csd.cancel(), Cancel::Removed { told: Told::No });
+    assert_eq!(csd.cancel(), Cancel::Removed { coalesced: Coalesced::No });
     assert!(!csd.is_pending());
     let _ = flush(0);
     assert_eq!(logged(), []);
@@ -27,7 +27,7 @@ fn p1_cancel_finds_nothing_to_take_away() {
     assert_eq!(SELF.cancel(), Cancel::NotPending, "has run");
     assert_eq!(logged(), [1]);
     machine.post(0, &SELF).unwrap();
-    assert_eq!(SELF.cancel(), Cancel::Removed { told: Told::No });
+    assert_eq!(SELF.cancel(), Cancel::Removed { coalesced: Coalesced::No });
     assert_eq!(SELF.cancel(), Cancel::NotPending, "cancelled before");
     let _ = flush(0);
     assert_eq!(SELF.cancel(), Cancel::NotPending, "let go of");
@@ -81,14 +81,14 @@ fn p2_cancel_says_whether_others_relied_on_the_run() {
     let csd = logs(1);
     machine.post(1, csd).unwrap();
     assert_eq!(machine.post(1, csd), Ok(Posted::Busy { cpu: 1 }));
-    assert_eq!(csd.cancel(), Cancel::Removed { told: Told::Yes });
+    assert_eq!(csd.cancel(), Cancel::Removed { coalesced: Coalesced::Yes });
     // Given back by a second poster, and cancelled again: that poster is owed, and nobody else any more.
     assert_eq!(machine.post(1, csd), Ok(Posted::Busy { cpu: 1 }));
-    assert_eq!(csd.cancel(), Cancel::Removed { told: Told::Yes });
+    assert_eq!(csd.cancel(), Cancel::Removed { coalesced: Coalesced::Yes });
     let _ = flush(1);
     // The next round starts with nobody told.
     machine.post(1, csd).unwrap();
-    assert_eq!(csd.cancel(), Cancel::Removed { told: Told::No });
+    assert_eq!(csd.cancel(), Cancel::Removed { coalesced: Coalesced::No });
     let _ = flush(1);
     assert_eq!(logged(), []);
 }
@@ -101,7 +101,7 @@ fn p2_told_does_not_outlive_the_run() {
     let _ = machine.post(0, csd);
     let _ = flush(1);
     machine.post(1, csd).unwrap();
-    assert_eq!(csd.cancel(), Cancel::Removed { told: Told::No });
+    assert_eq!(csd.cancel(), Cancel::Removed { coalesced: Coalesced::No });
     let _ = flush(1);
 }
 
@@ -135,7 +135,7 @@ fn p6_the_others_keep_their_order_around_a_cancelled_one() {
 fn p1_cancelled_from_a_function_of_the_same_batch() {
     let machine = start(1);
     let victim = logs(1);
-    let killer = csd(move || assert_eq!(victim.cancel(), Cancel::Removed { told: Told::No }));
+    let killer = csd(move || assert_eq!(victim.cancel(), Cancel::Removed { coalesced: Coalesced::No }));
     let reviver = csd(move || {
         assert_eq!(crate::port::machine().post(0, victim), Ok(Posted::Busy { cpu: 0 }));
     });
@@ -156,7 +156,7 @@ fn p1_the_machine_need_not_be_known_to_cancel() {
     let csd = logs(1);
     machine().post(0, csd).unwrap();
     let removed = std::thread::spawn(|| csd.cancel()).join().unwrap();
-    assert_eq!(removed, Cancel::Removed { told: Told::No });
+    assert_eq!(removed, Cancel::Removed { coalesced: Coalesced::No });
     let _ = flush(0);
     assert_eq!(logged(), []);
 }

@@ -1,7 +1,7 @@
 //! P1, P2, P6, P7: `post_all`, and order in general.
 
 use crate::port::{flush, log, logged, logs, machine, on, rings, start};
-use smpcall::{Cancel, Chain, Csd, Flushed, PostError, Posted, Told};
+use smpcall::{Cancel, Chain, Coalesced, Csd, Flushed, PostError, Posted};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 fn chain(queued: u32, busy: u32, cancelled: u32) -> Chain {
@@ -56,7 +56,7 @@ fn p7_an_empty_chain_neither_queues_nor_rings() {
     let none: [&Csd<fn()>; 0] = [];
     assert_eq!(machine.post_all(0, none), Ok(chain(0, 0, 0)));
     assert_eq!(rings(), []);
-    assert_eq!(machine.post_all(1, none), Err(PostError::Offline { told: Told::No }));
+    assert_eq!(machine.post_all(1, none), Err(PostError::Offline { coalesced: Coalesced::No }));
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn p2_a_chain_counts_busy_and_cancelled_ones() {
     machine.post(2, gone).unwrap();
     machine.post(1, back).unwrap();
     assert_eq!((gone.cancel(), back.cancel()), {
-        let removed = || Cancel::Removed { told: Told::No };
+        let removed = || Cancel::Removed { coalesced: Coalesced::No };
         (removed(), removed())
     });
     assert_eq!(machine.post_all(1, [busy, gone, back]), Ok(chain(0, 2, 1)));
@@ -90,7 +90,7 @@ fn p8_a_chain_is_refused_as_a_whole() {
     let all = [logs(1), logs(2)];
     let walked =
         all.iter().map(|_| -> &'static Csd<fn()> { unreachable!("the CPU is offline from the start") });
-    assert_eq!(machine.post_all(1, walked), Err(PostError::Offline { told: Told::No }));
+    assert_eq!(machine.post_all(1, walked), Err(PostError::Offline { coalesced: Coalesced::No }));
     assert!(all.iter().all(|csd| !csd.is_pending()));
 }
 
@@ -104,7 +104,7 @@ fn p2_a_chain_refused_at_its_push_lets_all_go_and_nobody_is_owed() {
         }
         *csd
     });
-    assert_eq!(on(0, || machine.post_all(1, walk)), Err(PostError::Offline { told: Told::No }));
+    assert_eq!(on(0, || machine.post_all(1, walk)), Err(PostError::Offline { coalesced: Coalesced::No }));
     assert_eq!(rings(), []);
     assert_eq!(machine.post_all(0, all), Ok(chain(3, 0, 0)), "every claim was let go");
     let _ = flush(0);
@@ -134,7 +134,11 @@ fn refused_after_busy(
 fn p2_an_interrupted_poster_that_is_refused_owes_those_told_busy() {
     for which in 0..3 {
         let (refused, all) = refused_after_busy(which);
-        assert_eq!(refused, Err(PostError::Offline { told: Told::Yes }), "csd {which} of the chain");
+        assert_eq!(
+            refused,
+            Err(PostError::Offline { coalesced: Coalesced::Yes }),
+            "csd {which} of the chain"
+        );
         // What it owes: the run, on a CPU that there is.
         assert_eq!(machine().post(0, all[which]), Ok(Posted::Queued));
         let _ = flush(0);
@@ -151,7 +155,7 @@ fn p2_a_canceller_before_the_push_takes_the_debt_over() {
         let next = walk.take();
         if next.is_none() {
             assert_eq!(on(1, || crate::port::machine().post(1, csd)), Ok(Posted::Busy { cpu: 1 }));
-            assert_eq!(csd.cancel(), Cancel::Removed { told: Told::Yes });
+            assert_eq!(csd.cancel(), Cancel::Removed { coalesced: Coalesced::Yes });
             on(1, || crate::port::machine().offline()).unwrap();
         }
         next
@@ -159,7 +163,7 @@ fn p2_a_canceller_before_the_push_takes_the_debt_over() {
     let refused = on(0, || machine.post_all(1, chained));
     assert_eq!(
         refused,
-        Err(PostError::Offline { told: Told::No }),
+        Err(PostError::Offline { coalesced: Coalesced::No }),
         "the canceller owes them, not the poster"
     );
     assert_eq!(machine.post(0, csd), Ok(Posted::Queued));
@@ -174,7 +178,7 @@ fn p1_cancelled_between_claim_and_push_it_does_not_run() {
     let chained = std::iter::from_fn(|| {
         let next = walk.take();
         if next.is_none() {
-            assert_eq!(csd.cancel(), Cancel::Removed { told: Told::No });
+            assert_eq!(csd.cancel(), Cancel::Removed { coalesced: Coalesced::No });
             let elsewhere = crate::port::machine().post(0, csd);
             assert_eq!(elsewhere, Err(PostError::Cancelled { cpu: 1 }), "claimed, and not let go of");
         }

@@ -1,7 +1,7 @@
 //! P11: counted csds. The queue holds a count, and gives it back when it has let go of the csd.
 
 use crate::port::{flush, log, logged, machine, on, start};
-use smpcall::{Cancel, Csd, PostError, Posted, Told};
+use smpcall::{Cancel, Coalesced, Csd, PostError, Posted};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -54,7 +54,7 @@ fn p11_the_count_is_given_back_by_cancel_and_flush() {
     let machine = start(1);
     let csd = counted(1);
     machine.post(0, &csd).unwrap();
-    assert_eq!(csd.cancel(), Cancel::Removed { told: Told::No });
+    assert_eq!(csd.cancel(), Cancel::Removed { coalesced: Coalesced::No });
     assert_eq!(Arc::strong_count(&csd), 2, "it is still linked");
     drop(csd);
     assert_eq!(logged(), []);
@@ -77,9 +77,9 @@ fn p11_the_count_is_given_back_when_the_run_was_given_back() {
 fn p11_a_refused_post_keeps_no_count() {
     let machine = start(2);
     let csd = counted(1);
-    assert_eq!(machine.post(3, &csd), Err(PostError::Offline { told: Told::No }));
+    assert_eq!(machine.post(3, &csd), Err(PostError::Offline { coalesced: Coalesced::No }));
     assert_eq!(machine.post(9, &csd), Err(PostError::NoSuchCpu));
-    assert_eq!(machine.post_all(3, [&csd]), Err(PostError::Offline { told: Told::No }));
+    assert_eq!(machine.post_all(3, [&csd]), Err(PostError::Offline { coalesced: Coalesced::No }));
     // Refused at the push: the CPU goes between the claim and it.
     let mut walk = Some(&csd);
     let chain = std::iter::from_fn(|| {
@@ -89,7 +89,7 @@ fn p11_a_refused_post_keeps_no_count() {
         }
         next
     });
-    assert_eq!(on(0, || machine.post_all(1, chain)), Err(PostError::Offline { told: Told::No }));
+    assert_eq!(on(0, || machine.post_all(1, chain)), Err(PostError::Offline { coalesced: Coalesced::No }));
     assert_eq!(Arc::strong_count(&csd), 1);
     drop(csd);
     assert_eq!(logged(), [100]);

@@ -1,7 +1,7 @@
 //! Embedded csds: what a function is given, and what holds of them as of any csd.
 
 use crate::port::{flush, keep, log, logged, machine, on, rings, start};
-use smpcall::{Cancel, CsdField, CsdOwner, Here, Lent, PostError, Posted, Told, csd_field};
+use smpcall::{Cancel, Coalesced, CsdField, CsdOwner, Here, Lent, PostError, Posted, csd_field};
 use std::mem::{offset_of, size_of};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -102,7 +102,7 @@ fn p2_a_post_of_a_queued_owner_is_busy_and_names_its_cpu() {
     let one = request(1, 0);
     machine.post(1, one).unwrap();
     assert_eq!(machine.post(0, one), Ok(Posted::Busy { cpu: 1 }));
-    assert_eq!(one.csd.cancel(), Cancel::Removed { told: Told::Yes });
+    assert_eq!(one.csd.cancel(), Cancel::Removed { coalesced: Coalesced::Yes });
     assert_eq!(machine.post(0, one), Err(PostError::Cancelled { cpu: 1 }));
     assert_eq!(machine.post(1, one), Ok(Posted::Busy { cpu: 1 }), "it gives the run back");
     let _ = (flush(0), flush(1));
@@ -149,12 +149,12 @@ fn chains_lazy_posts_and_waits_take_them() {
 fn p8_a_refused_post_leaves_it_free() {
     let machine = start(1);
     let one = request(1, 0);
-    assert_eq!(machine.post(3, one), Err(PostError::Offline { told: Told::No }));
+    assert_eq!(machine.post(3, one), Err(PostError::Offline { coalesced: Coalesced::No }));
     assert_eq!(machine.post(9, one), Err(PostError::NoSuchCpu));
     machine.platform().on_save.replace(Some(Box::new(|| {
         let _ = on(0, machine_offline);
     })));
-    assert_eq!(machine.post(0, one), Err(PostError::Offline { told: Told::No }));
+    assert_eq!(machine.post(0, one), Err(PostError::Offline { coalesced: Coalesced::No }));
     assert!(!one.csd.is_pending());
     assert_eq!(format!("{:?}", one.csd), "CsdField { pending: false }");
 }

@@ -1,7 +1,7 @@
 //! P11: owners behind an `Arc`. The queue holds a count, which the run is given.
 
 use crate::port::{flush, log, logged, machine, on, start};
-use smpcall::{Cancel, CsdField, CsdOwner, Here, Lent, PostError, Posted, Told, csd_field};
+use smpcall::{Cancel, Coalesced, CsdField, CsdOwner, Here, Lent, PostError, Posted, csd_field};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -128,7 +128,7 @@ fn p11_the_count_is_given_back_by_cancel_and_by_refusal() {
     machine.post(0, &it).unwrap();
     assert_eq!(machine.post(1, &it), Ok(Posted::Busy { cpu: 0 }));
     assert_eq!(Arc::strong_count(&it), 2, "Busy takes no count");
-    assert_eq!(it.csd.cancel(), Cancel::Removed { told: Told::Yes });
+    assert_eq!(it.csd.cancel(), Cancel::Removed { coalesced: Coalesced::Yes });
     assert_eq!(Arc::strong_count(&it), 2, "it is still linked");
     let _ = flush(0);
     assert_eq!((logged(), Arc::strong_count(&it)), (vec![], 1));
@@ -140,7 +140,7 @@ fn p11_the_count_is_given_back_by_cancel_and_by_refusal() {
         }
         next
     });
-    assert_eq!(on(0, || machine.post_all(1, chain)), Err(PostError::Offline { told: Told::No }));
+    assert_eq!(on(0, || machine.post_all(1, chain)), Err(PostError::Offline { coalesced: Coalesced::No }));
     assert_eq!((logged(), Arc::strong_count(&it)), (vec![], 1));
     drop(it);
     assert_eq!(logged(), [100]);

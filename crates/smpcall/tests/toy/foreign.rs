@@ -1,7 +1,7 @@
 //! Csds of another language, and entries that are no csds: what is promised of a csd holds of these.
 
 use crate::port::{budget, counted_in_all, flush, log, logged, logs, machine, on, rings, start};
-use smpcall::{Entry, Flushed, ForeignCsd, PostError, Posted, Told, What};
+use smpcall::{Coalesced, Entry, EventKind, Flushed, ForeignCsd, PostError, Posted};
 use std::mem::{align_of, offset_of, size_of};
 use std::rc::Rc;
 
@@ -129,15 +129,15 @@ fn p8_a_refused_post_hears_of_those_who_relied_on_it() {
     let csd = linux(logs_info, 1);
     // Between the claim and the push another is told Busy, and the CPU goes.
     *machine.platform().on_event.borrow_mut() = Some(Rc::new(move |event| {
-        if matches!(event.what, What::Queue { .. }) {
+        if matches!(event.kind, EventKind::Queue { .. }) {
             assert_eq!(post(1, csd), Ok(Posted::Busy { cpu: 1 }));
             on(1, || crate::port::machine().offline()).unwrap();
         }
     }));
-    assert_eq!(post(1, csd), Err(PostError::Offline { told: Told::Yes }));
+    assert_eq!(post(1, csd), Err(PostError::Offline { coalesced: Coalesced::Yes }));
     machine.platform().on_event.take();
     assert!(!csd.is_pending());
-    assert_eq!(post(1, csd), Err(PostError::Offline { told: Told::No }), "and without a claim");
+    assert_eq!(post(1, csd), Err(PostError::Offline { coalesced: Coalesced::No }), "and without a claim");
     assert_eq!(post(9, csd), Err(PostError::NoSuchCpu));
 }
 

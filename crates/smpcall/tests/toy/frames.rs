@@ -2,7 +2,8 @@
 
 use crate::port::{PAUSE_NS, as_cpu, csd, flush, log, logged, logs, machine, on, pinned, rings, start};
 use smpcall::{
-    Budget, CallError, Flushed, HotplugError, ManyError, Platform, Posted, Sleep, Stall, To, WaitError, What,
+    Budget, CallError, EventKind, Flushed, HotplugError, ManyError, Platform, Posted, Sleep, Stall, To,
+    WaitError,
 };
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -221,7 +222,7 @@ fn p11_a_tracer_is_in_call_context_at_every_event() {
             is_in_call_context();
             events
                 .borrow_mut()
-                .insert(format!("{:?}", event.what).split([' ', '{']).next().unwrap().to_owned());
+                .insert(format!("{:?}", event.kind).split([' ', '{']).next().unwrap().to_owned());
         }
         nested.set(false);
     }));
@@ -253,7 +254,7 @@ fn p11_a_tracer_is_in_call_context_at_every_event() {
 fn p6_a_flush_from_a_tracer_does_not_overtake_the_batch() {
     let machine = start(2);
     *machine.platform().on_event.borrow_mut() = Some(Rc::new(|event| {
-        if matches!(event.what, What::Batch { .. }) {
+        if matches!(event.kind, EventKind::Batch { .. }) {
             let machine = crate::port::machine();
             // What it would flush is not told to it again.
             *machine.platform().on_event.borrow_mut() = None;
@@ -308,7 +309,7 @@ impl Drop for Bomb {
 fn child_whose_tracer_panics() {
     let machine = start(2);
     *machine.platform().on_event.borrow_mut() = Some(Rc::new(|event| {
-        assert!(!matches!(event.what, What::Pushed { .. }), "meant");
+        assert!(!matches!(event.kind, EventKind::Pushed { .. }), "meant");
     }));
     // Without the end, nobody would be rung for what is queued. (A call's frame has a guard of its own.)
     let _ = on(0, || machine.post(1, logs(1)));

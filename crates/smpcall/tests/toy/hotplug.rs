@@ -1,9 +1,9 @@
 //! P8: coming and going.
 
 use crate::port::{csd, flush, log, logged, logs, on, pinned, rings, start};
-use smpcall::{CallError, Flushed, HotplugError, PostError, Posted, Told};
+use smpcall::{CallError, Coalesced, Flushed, HotplugError, PostError, Posted};
 
-const OFFLINE: PostError = PostError::Offline { told: Told::No };
+const OFFLINE: PostError = PostError::Offline { coalesced: Coalesced::No };
 
 #[test]
 fn p8_a_cpu_is_offline_until_it_comes_online() {

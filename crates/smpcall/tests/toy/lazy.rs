@@ -1,7 +1,7 @@
 //! Lazy posts: no doorbell, along with the next flush, and hurried by those who rely on them.
 
 use crate::port::{Toy, as_cpu, budget, csd, flush, log, logged, logs, machine, on, pinned, rings, start};
-use smpcall::{Budget, Cancel, Csd, Flushed, PerCpu, PostError, Posted, Sleep, Smp, Told, WaitError};
+use smpcall::{Budget, Cancel, Coalesced, Csd, Flushed, PerCpu, PostError, Posted, Sleep, Smp, WaitError};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -166,7 +166,7 @@ fn p8_going_offline_runs_what_was_accepted_and_refuses_the_rest() {
     assert_eq!(on(1, || machine.offline()), Ok(3));
     assert_eq!(logged(), [3, 1, 2]);
     for cpu in [1, 3] {
-        assert_eq!(machine.post_lazy(cpu, csd), Err(PostError::Offline { told: Told::No }));
+        assert_eq!(machine.post_lazy(cpu, csd), Err(PostError::Offline { coalesced: Coalesced::No }));
     }
     assert_eq!(machine.post_lazy(4, csd), Err(PostError::NoSuchCpu));
     assert!(!csd.is_pending());
@@ -185,7 +185,7 @@ fn p8_a_refused_lazy_post_answers_for_those_told_busy() {
     *machine.platform().on_save.borrow_mut() = Some(Box::new(|| {
         on(1, || crate::port::machine().offline()).unwrap();
     }));
-    assert_eq!(on(0, || machine.post_lazy(1, csd)), Err(PostError::Offline { told: Told::No }));
+    assert_eq!(on(0, || machine.post_lazy(1, csd)), Err(PostError::Offline { coalesced: Coalesced::No }));
     assert_eq!(
         (machine.post_lazy(0, csd), flush(0)),
         (Ok(Posted::Queued), Flushed::All(1)),
@@ -217,13 +217,13 @@ fn p1_cancelled_it_does_not_run_and_a_post_gives_the_run_back() {
     let machine = start(2);
     let csd = logs(1);
     machine.post_lazy(1, csd).unwrap();
-    assert_eq!(csd.cancel(), Cancel::Removed { told: Told::No });
+    assert_eq!(csd.cancel(), Cancel::Removed { coalesced: Coalesced::No });
     assert_eq!(machine.post_lazy(0, csd), Err(PostError::Cancelled { cpu: 1 }));
     assert_eq!((flush(1), logged(), csd.is_pending()), (Flushed::All(1), vec![], false));
     machine.post_lazy(1, csd).unwrap();
     let _ = csd.cancel();
     assert_eq!((machine.post_lazy(1, csd), rings()), (BUSY, vec![]), "back, and lazy still");
-    assert_eq!(csd.cancel(), Cancel::Removed { told: Told::Yes });
+    assert_eq!(csd.cancel(), Cancel::Removed { coalesced: Coalesced::Yes });
     assert_eq!((machine.post(1, csd), rings()), (BUSY, vec![1]), "back, and hurried");
     assert_eq!((flush(1), logged()), (Flushed::All(1), vec![1]));
 }

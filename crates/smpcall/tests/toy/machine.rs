@@ -2,7 +2,7 @@
 
 use crate::port::{Toy, logs, on, start};
 use smpcall::{
-    CPUS_MAX, CallError, Cancel, CpuCountError, Csd, HotplugError, PerCpu, PostError, Posted, Smp, Told,
+    CPUS_MAX, CallError, Cancel, Coalesced, CpuCountError, Csd, HotplugError, PerCpu, PostError, Posted, Smp,
 };
 use std::cell::UnsafeCell;
 use std::mem::{size_of, size_of_val};
@@ -45,7 +45,7 @@ fn p13_a_machine_has_as_many_cpus_as_its_memory() {
     let machine = Smp::with_storage(Toy::new(), unsafe { &mut *again }).unwrap();
     assert_eq!(machine.cpus_len(), 3);
     assert_eq!(machine.post(3, logs(1)), Err(PostError::NoSuchCpu));
-    assert_eq!(machine.post(2, logs(1)), Err(PostError::Offline { told: Told::No }));
+    assert_eq!(machine.post(2, logs(1)), Err(PostError::Offline { coalesced: Coalesced::No }));
     drop(machine);
     // SAFETY: the machine that borrowed it is gone.
     drop(unsafe { Box::from_raw(again) });
@@ -88,7 +88,7 @@ fn p13_as_many_cpus_as_allowed_and_one_more() {
 fn errors_say_which_cpu() {
     let texts = [PostError::Cancelled { cpu: 17 }.to_string(), CpuCountError { asked: 17 }.to_string()];
     assert!(texts.iter().all(|text| text.contains("17")), "{texts:?}");
-    let told = [Told::Yes, Told::No].map(|told| PostError::Offline { told }.to_string());
+    let told = [Coalesced::Yes, Coalesced::No].map(|coalesced| PostError::Offline { coalesced }.to_string());
     assert_ne!(told[0], told[1]);
     for text in [CallError::WouldDeadlock.to_string(), HotplugError::InCall.to_string()] {
         assert!(!text.is_empty());
@@ -103,7 +103,7 @@ fn debug_of_a_csd_and_of_a_cpu_say_their_state() {
     machine.post(0, csd).unwrap();
     assert!(format!("{csd:?}").contains("pending: true"));
     assert!(format!("{:?}", PerCpu::default()).contains("Offline"));
-    assert_eq!(csd.cancel(), Cancel::Removed { told: Told::No });
+    assert_eq!(csd.cancel(), Cancel::Removed { coalesced: Coalesced::No });
     let _ = on(0, || machine.flush(smpcall::Budget::DEFAULT));
 }
 

@@ -1,7 +1,7 @@
 //! Messages: a value there and one back, with one owner at a time.
 
 use crate::port::{flush, keep, log, logged, machine, on, start};
-use smpcall::{Cancel, Here, Message, NotSent, ReceiveError, SendError, TakeError, Told, WaitError};
+use smpcall::{Cancel, Coalesced, Here, Message, NotSent, ReceiveError, SendError, TakeError, WaitError};
 use std::rc::Rc;
 
 /// Counts as dropped by logging its number.
@@ -82,7 +82,7 @@ fn a_cancelled_value_comes_back_when_its_target_has_let_go_of_it() {
     let machine = start(1);
     let message = twice();
     machine.send(0, message, Box::new(5)).unwrap();
-    assert_eq!(message.cancel(), Cancel::Removed { told: Told::No });
+    assert_eq!(message.cancel(), Cancel::Removed { coalesced: Coalesced::No });
     assert_eq!(message.try_take(), Err(TakeError::Pending));
     let _ = flush(0);
     assert!(machine.send(0, message, Box::new(6)).is_err());

@@ -18,7 +18,7 @@ pub(crate) const PAUSE_NS: u64 = 1_000;
 
 pub(crate) type Machine = Smp<Toy, [PerCpu; CPUS]>;
 type Hook = Option<Box<dyn FnOnce()>>;
-type Told = Option<Rc<dyn Fn(&Event)>>;
+type Coalesced = Option<Rc<dyn Fn(&Event)>>;
 type OnStall = Option<Rc<dyn Fn(&Stall)>>;
 
 /// What a thread does for its CPU of another machine.
@@ -44,7 +44,7 @@ pub(crate) struct Toy {
     pub(crate) taken: RefCell<Vec<usize>>,
     pub(crate) events: RefCell<Vec<Event>>,
     /// Is called at every event.
-    pub(crate) on_event: RefCell<Told>,
+    pub(crate) on_event: RefCell<Coalesced>,
     stats: Stats<[CpuStats; CPUS]>,
     /// Runs once, at the next `irq_save`: what comes in before a poster's claim.
     pub(crate) on_save: RefCell<Hook>,

@@ -1,7 +1,7 @@
 //! P1, P2, P3, P5, P8: what becomes of one post.
 
 use crate::port::{as_cpu, csd, flush, log, logged, logs, machine, on, pinned, rings, start};
-use smpcall::{Csd, Flushed, PostError, Posted, Told};
+use smpcall::{Coalesced, Csd, Flushed, PostError, Posted};
 use std::cell::Cell;
 
 #[test]
@@ -187,7 +187,7 @@ fn p5_free_after_a_panic_in_its_function() {
 fn p8_offline_refuses_and_queues_nothing() {
     let machine = start(1);
     let csd = logs(1);
-    assert_eq!(machine.post(1, csd), Err(PostError::Offline { told: Told::No }));
+    assert_eq!(machine.post(1, csd), Err(PostError::Offline { coalesced: Coalesced::No }));
     assert!(!csd.is_pending());
     assert_eq!(rings(), []);
     on(1, || pinned(&machine).online()).unwrap();
@@ -202,7 +202,7 @@ fn p8_going_offline_between_look_and_push_refuses() {
     *machine.platform().on_save.borrow_mut() = Some(Box::new(|| {
         on(1, || crate::port::machine().offline()).unwrap();
     }));
-    assert_eq!(on(0, || machine.post(1, csd)), Err(PostError::Offline { told: Told::No }));
+    assert_eq!(on(0, || machine.post(1, csd)), Err(PostError::Offline { coalesced: Coalesced::No }));
     assert!(!csd.is_pending());
     assert_eq!(machine.post(0, csd), Ok(Posted::Queued), "the claim was let go");
     let _ = flush(0);

@@ -99,7 +99,7 @@ fn p11_a_closure_whose_drop_panics_reaches_its_caller() {
         assert!(catch_unwind(AssertUnwindSafe(call)).is_err());
         assert_eq!((logged(), on(0, || machine.call(1, || 5))), (vec![1, 66], Ok(5)));
     }
-    // One that is refused is dropped by the caller: nothing is left at the door, or of the guard.
+    // One that is refused is dropped by the caller: nothing is left in the mailbox, or of the guard.
     on(1, || machine.offline()).unwrap();
     let mask: CpuSet<1> = [1].into_iter().collect();
     for nearest in [false, true] {

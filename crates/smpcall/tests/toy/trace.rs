@@ -1,22 +1,22 @@
 //! P12: what a port is told, in which order, and by whom.
 
 use crate::port::{PAUSE_NS, budget, csd, events, flush, log, logs, machine, on, start};
-use smpcall::{CpuMask, Csd, Event, Posted, To, What};
+use smpcall::{CpuMask, Csd, Event, EventKind, Posted, To};
 use std::rc::Rc;
 
 /// An event without its addresses and times, which no test can know.
 fn short(event: &Event) -> (Option<u32>, String) {
-    let what = match event.what {
-        What::Queue { cpu, kind, .. } => format!("queue {cpu} {kind:?}"),
-        What::Pushed { cpu, calls } => format!("pushed {cpu} {calls}"),
-        What::Busy { cpu, .. } => format!("busy {cpu}"),
-        What::Refused { cpu, .. } => format!("refused {cpu}"),
-        What::Ring { first, cpus } => format!("ring {first} {cpus:b}"),
-        What::Saved { cpu } => format!("saved {cpu}"),
-        What::Batch { len } => format!("batch {len}"),
-        What::Entry { .. } => "entry".to_owned(),
-        What::Exit { .. } => "exit".to_owned(),
-        What::Stalled { cpu } => format!("stalled {cpu}"),
+    let what = match event.kind {
+        EventKind::Queue { cpu, kind, .. } => format!("queue {cpu} {kind:?}"),
+        EventKind::Pushed { cpu, calls } => format!("pushed {cpu} {calls}"),
+        EventKind::Busy { cpu, .. } => format!("busy {cpu}"),
+        EventKind::Refused { cpu, .. } => format!("refused {cpu}"),
+        EventKind::Ring { first, cpus } => format!("ring {first} {cpus:b}"),
+        EventKind::Saved { cpu } => format!("saved {cpu}"),
+        EventKind::Batch { len } => format!("batch {len}"),
+        EventKind::Entry { .. } => "entry".to_owned(),
+        EventKind::Exit { .. } => "exit".to_owned(),
+        EventKind::Stalled { cpu } => format!("stalled {cpu}"),
         other => panic!("what is {other:?}?"),
     };
     (event.by, what)
@@ -78,13 +78,13 @@ fn p12_names_and_addresses_agree_from_queue_to_exit() {
     on(0, || machine.call_many(To::Others, || log(3))).unwrap();
     let (mut queued, mut entered, mut left) = (vec![], vec![], vec![]);
     for event in events() {
-        match event.what {
-            What::Queue { csd, func, .. } => queued.push((csd, func)),
-            What::Entry { csd, func, queued_ns } => {
+        match event.kind {
+            EventKind::Queue { csd, func, .. } => queued.push((csd, func)),
+            EventKind::Entry { csd, func, queued_ns } => {
                 assert!(queued_ns.is_some(), "the port stamps");
                 entered.push((csd, func));
             }
-            What::Exit { csd, func, .. } => left.push((csd, func)),
+            EventKind::Exit { csd, func, .. } => left.push((csd, func)),
             _ => {}
         }
     }
@@ -148,9 +148,9 @@ fn p12_entries_and_queueings_of_one_csd_alternate() {
     let _ = on(1, || machine.flush(budget(5)));
     let turns: Vec<_> = events()
         .iter()
-        .filter_map(|event| match event.what {
-            What::Queue { .. } => Some('q'),
-            What::Entry { .. } => Some('e'),
+        .filter_map(|event| match event.kind {
+            EventKind::Queue { .. } => Some('q'),
+            EventKind::Entry { .. } => Some('e'),
             _ => None,
         })
         .collect();
@@ -172,12 +172,12 @@ fn p12_stamps_tell_how_long_a_call_was_queued_and_ran() {
     machine.platform().now_ns.set(7 + 16 * 1_000_000_000);
     let _ = flush(1);
     let all = events();
-    let queued = all.iter().find_map(|event| match event.what {
-        What::Entry { queued_ns, .. } => queued_ns,
+    let queued = all.iter().find_map(|event| match event.kind {
+        EventKind::Entry { queued_ns, .. } => queued_ns,
         _ => None,
     });
-    let ran = all.iter().find_map(|event| match event.what {
-        What::Exit { ran_ns, .. } => ran_ns,
+    let ran = all.iter().find_map(|event| match event.kind {
+        EventKind::Exit { ran_ns, .. } => ran_ns,
         _ => None,
     });
     assert_eq!((queued, ran), (Some(16_000_000_000), Some(3 * PAUSE_NS)));
@@ -192,14 +192,14 @@ fn p12_a_queueing_is_told_before_the_push_and_an_entry_before_the_csd_is_free() 
         let mask = [0b10];
         crate::port::machine().is_pending_racy(CpuMask::from_words(&mask))
     };
-    *machine.platform().on_event.borrow_mut() = Some(Rc::new(move |event| match event.what {
-        What::Queue { .. } => assert!(pending() && !queued(), "claimed, and not pushed"),
-        What::Pushed { .. } => assert!(pending() && queued()),
-        What::Entry { .. } => {
+    *machine.platform().on_event.borrow_mut() = Some(Rc::new(move |event| match event.kind {
+        EventKind::Queue { .. } => assert!(pending() && !queued(), "claimed, and not pushed"),
+        EventKind::Pushed { .. } => assert!(pending() && queued()),
+        EventKind::Entry { .. } => {
             assert!(pending(), "taken, and not unlocked");
             log(7);
         }
-        What::Exit { .. } => assert!(!pending()),
+        EventKind::Exit { .. } => assert!(!pending()),
         _ => {}
     }));
     machine.post(1, csd).unwrap();

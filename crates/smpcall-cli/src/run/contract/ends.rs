@@ -5,13 +5,13 @@ use super::counted;
 use crate::pace::{Line, Pace, Place, linger_until};
 use crate::threads::spawn;
 use anyhow::Result;
-use smpcall_host::smpcall::{PostError, Posted, Told};
+use smpcall_host::smpcall::{Coalesced, PostError, Posted};
 use smpcall_host::{Attached, Machine};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;
 
-const OFFLINE: Result<Posted, PostError> = Err(PostError::Offline { told: Told::No });
+const OFFLINE: Result<Posted, PostError> = Err(PostError::Offline { coalesced: Coalesced::No });
 
 /// This CPU, then the machine's own, go offline with calls in their queues.
 pub(super) fn goes_offline(machine: &Arc<Machine>, here: Attached<'_>, checks: &mut Checks) {

@@ -3,7 +3,7 @@
 use super::super::checks::Checks;
 use super::{Counted, Site, counted};
 use crate::pace::linger_until;
-use smpcall_host::smpcall::{Cancel, Csd, Platform, Posted, Told};
+use smpcall_host::smpcall::{Cancel, Coalesced, Csd, Platform, Posted};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -189,14 +189,14 @@ fn cancelled(site: &Site<'_>, checks: &mut Checks) {
     let busy = Ok(Posted::Busy { cpu: target });
     let post = || site.machine.post(target, &csd);
     checks.that("P1", "a post is accepted", post() == Ok(Posted::Queued));
-    checks.that("P1", "cancel takes it away", csd.cancel() == Cancel::Removed { told: Told::No });
+    checks.that("P1", "cancel takes it away", csd.cancel() == Cancel::Removed { coalesced: Coalesced::No });
     checks.that("P1", "there is nothing to cancel twice", csd.cancel() == Cancel::NotPending);
     checks.that("P2", "a post to the same CPU revives it", post() == busy && csd.is_pending());
     checks.that("P2", "a further post is told Busy", post() == busy);
     checks.that(
         "P2",
         "cancel says whether others relied",
-        csd.cancel() == Cancel::Removed { told: Told::Yes },
+        csd.cancel() == Cancel::Removed { coalesced: Coalesced::Yes },
     );
     // Release: nothing is published with it.
     let_go.store(true, Ordering::Release);

@@ -6,7 +6,7 @@ use super::super::stage::{Stage, TARGET};
 use super::posts::posts;
 use crate::pace::{Line, linger_until};
 use anyhow::{Result, ensure};
-use smpcall_host::smpcall::{Cancel, Csd, Posted, Told};
+use smpcall_host::smpcall::{Cancel, Coalesced, Csd, Posted};
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -130,7 +130,7 @@ pub(super) fn cancel(stage: &Stage<'_>, checks: &mut Checks) -> Result<Sample> {
     let mut removed = 0;
     let sample = Sample::time(CANCELS as u32, || {
         for csd in &CANCELLED {
-            removed += u64::from(csd.cancel() == Cancel::Removed { told: Told::No });
+            removed += u64::from(csd.cancel() == Cancel::Removed { coalesced: Coalesced::No });
         }
     });
     let_go();

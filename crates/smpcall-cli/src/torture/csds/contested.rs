@@ -4,7 +4,7 @@ use super::super::ground::Ground;
 use super::super::tally::{Check, Event};
 use super::super::words::{Count, Plain, Signal};
 use super::{Function, Outcome, leak_csd};
-use smpcall_host::smpcall::{Cancel, Csd, PostError, Posted, Told};
+use smpcall_host::smpcall::{Cancel, Coalesced, Csd, PostError, Posted};
 
 pub(in super::super) struct Contested {
     pub(in super::super) csd: &'static Csd<Function>,
@@ -14,7 +14,7 @@ pub(in super::super) struct Contested {
 pub(in super::super) struct ContestedBody {
     ground: &'static Ground,
     written: Plain,
-    /// The youngest data of those who were told Busy: theirs is the promise that only `Told` takes over.
+    /// The youngest data of those who were told Busy: theirs is the promise that only `Coalesced` takes over.
     pub(in super::super) owed: Plain,
     pub(in super::super) accepted: Count,
     pub(in super::super) removed: Count,
@@ -34,7 +34,7 @@ impl ContestedBody {
 
     /// Others relied on a run that is not going to be: what they wrote is visible to us, and we do the work.
     fn pay(&self, row: usize) {
-        self.ground.tally.event(row, Event::Told, 1);
+        self.ground.tally.event(row, Event::Coalesced, 1);
         self.seen.raise(self.written.read());
     }
 }
@@ -67,9 +67,9 @@ impl Contested {
                 body.owed.raise(value);
                 (Outcome::Due, cpu < body.ground.cpus_len())
             }
-            Err(PostError::Offline { told }) => {
+            Err(PostError::Offline { coalesced }) => {
                 tally.event(row, Event::Offline, 1);
-                if told == Told::Yes {
+                if coalesced == Coalesced::Yes {
                     body.pay(row);
                 }
                 (Outcome::Refused, true)
@@ -81,10 +81,10 @@ impl Contested {
     }
 
     pub(in super::super) fn cancel(&self, row: usize) {
-        if let Cancel::Removed { told } = self.csd.cancel() {
+        if let Cancel::Removed { coalesced } = self.csd.cancel() {
             self.body.ground.tally.event(row, Event::Cancelled, 1);
             self.body.removed.add(1);
-            if told == Told::Yes {
+            if coalesced == Coalesced::Yes {
                 self.body.pay(row);
             }
         }

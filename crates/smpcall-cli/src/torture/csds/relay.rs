@@ -4,7 +4,7 @@ use super::super::ground::Ground;
 use super::super::tally::{Check, Event};
 use super::super::words::{Count, Plain, Signal};
 use super::{Function, leak_csd};
-use smpcall_host::smpcall::{Csd, PostError, Posted, Told};
+use smpcall_host::smpcall::{Coalesced, Csd, PostError, Posted};
 use std::sync::OnceLock;
 
 pub(in super::super) struct Relay {
@@ -74,10 +74,11 @@ impl Relay {
             Ok(Posted::Queued) => tally.event(row, Event::Post, 1),
             Ok(Posted::Busy { .. }) | Err(_) => body.due.take_back(1),
         }
-        if answer == (Err(PostError::Offline { told: Told::No })) {
+        if answer == (Err(PostError::Offline { coalesced: Coalesced::No })) {
             tally.event(row, Event::Offline, 1);
         }
-        let right = matches!(answer, Ok(Posted::Queued) | Err(PostError::Offline { told: Told::No }));
+        let right =
+            matches!(answer, Ok(Posted::Queued) | Err(PostError::Offline { coalesced: Coalesced::No }));
         tally.expect(row, Check::Reuse, right, || {
             format!("a csd that nobody else posts was refused from inside its function: {answer:?}")
         });

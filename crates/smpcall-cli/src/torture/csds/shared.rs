@@ -3,8 +3,8 @@
 use super::super::ground::Ground;
 use super::super::tally::{Check, Event};
 use super::super::words::{Count, Plain, Signal};
-use super::{Function, Haste, Outcome, leak_csd};
-use smpcall_host::smpcall::{Csd, PostError, Posted, Told};
+use super::{Function, Outcome, Urgency, leak_csd};
+use smpcall_host::smpcall::{Coalesced, Csd, PostError, Posted};
 
 pub(in super::super) struct Shared {
     pub(in super::super) csd: &'static Csd<Function>,
@@ -49,12 +49,12 @@ impl Shared {
     }
 
     /// Writes, and posts; the data that a run will see is in the answer's second part. Fit for signal handlers.
-    pub(in super::super) fn post(&self, row: usize, haste: Haste) -> (Outcome, u64) {
+    pub(in super::super) fn post(&self, row: usize, haste: Urgency) -> (Outcome, u64) {
         let (body, tally) = (self.body, &self.body.ground.tally);
         let value = body.written.write_next();
         let answer = match haste {
-            Haste::Now => body.ground.machine.post(body.target, self.csd),
-            Haste::Lazy => body.ground.machine.post_lazy(body.target, self.csd),
+            Urgency::Now => body.ground.machine.post(body.target, self.csd),
+            Urgency::Lazy => body.ground.machine.post_lazy(body.target, self.csd),
         };
         let (posted, right) = match answer {
             Ok(Posted::Queued) => {
@@ -66,11 +66,11 @@ impl Shared {
                 tally.event(row, Event::Busy, 1);
                 (Outcome::Due, cpu == body.target)
             }
-            Err(PostError::Offline { told }) => {
+            Err(PostError::Offline { coalesced }) => {
                 tally.event(row, Event::Offline, 1);
-                if told == Told::Yes {
+                if coalesced == Coalesced::Yes {
                     // We see what they wrote who relied on us, and owe them the run: the work itself will do (P2).
-                    tally.event(row, Event::Told, 1);
+                    tally.event(row, Event::Coalesced, 1);
                     body.seen.raise(body.written.read());
                 }
                 (Outcome::Refused, true)

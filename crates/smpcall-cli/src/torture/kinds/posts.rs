@@ -1,12 +1,12 @@
 //! Kinds that post and go on.
 
-use super::super::csds::{Function, Haste, Outcome};
+use super::super::csds::{Function, Outcome, Urgency};
 use super::super::ground::Ground;
 use super::super::interrupt;
 use super::super::tally::{Check, Event};
 use super::super::words::Plain;
 use super::super::worker::Worker;
-use smpcall_host::smpcall::{Csd, PostError, Posted, Told};
+use smpcall_host::smpcall::{Coalesced, Csd, PostError, Posted};
 use std::sync::Arc;
 
 /// The longest chain.
@@ -40,7 +40,7 @@ pub(super) fn chain(worker: &mut Worker) {
         }
         Err(error) => {
             worker.event(Event::Offline);
-            error == PostError::Offline { told: Told::No }
+            error == PostError::Offline { coalesced: Coalesced::No }
         }
     };
     worker.expect(Check::Answer, right, || {
@@ -83,7 +83,7 @@ pub(super) fn counted(worker: &mut Worker) {
                     format!("a counted csd that CPU {target} was sent is said to be busy on CPU {cpu}")
                 });
             }
-            Err(PostError::Offline { told: Told::No }) => worker.event(Event::Offline),
+            Err(PostError::Offline { coalesced: Coalesced::No }) => worker.event(Event::Offline),
             Err(error) => worker.wrong(format!("a counted csd, posted by one thread: {error}")),
         }
     }
@@ -93,7 +93,7 @@ pub(super) fn counted(worker: &mut Worker) {
 pub(super) fn shared(worker: &mut Worker) {
     let target = worker.partner();
     let shared = &worker.world.shared[target as usize];
-    let (posted, value) = shared.post(worker.kit.sender.row, Haste::Now);
+    let (posted, value) = shared.post(worker.kit.sender.row, Urgency::Now);
     match posted {
         Outcome::Wrong => worker.wrong(format!("a shared csd of CPU {target} is busy elsewhere")),
         // With hotplug the promised run can be taken away, and whoever owes it may still be about to pay.
@@ -176,7 +176,7 @@ pub(super) fn detached(worker: &mut Worker) {
 pub(super) fn lazy(worker: &mut Worker) {
     let (target, row) = (worker.partner(), worker.kit.sender.row);
     let shared = &worker.world.shared[target as usize];
-    if shared.post(row, Haste::Lazy).0 == Outcome::Wrong {
+    if shared.post(row, Urgency::Lazy).0 == Outcome::Wrong {
         worker.wrong(format!("a lazy post of a shared csd of CPU {target} is busy elsewhere"));
     }
     let own = &worker.kit.lazy;
@@ -189,7 +189,7 @@ pub(super) fn lazy(worker: &mut Worker) {
         worker.complain_if_wrong(hurried, own, target);
     }
     worker.linger();
-    if shared.post(row, Haste::Now).0 == Outcome::Wrong {
+    if shared.post(row, Urgency::Now).0 == Outcome::Wrong {
         worker.wrong(format!("a shared csd of CPU {target} is busy elsewhere"));
     }
 }

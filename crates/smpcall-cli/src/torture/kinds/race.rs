@@ -65,7 +65,7 @@ fn once(worker: &mut Worker, own: &Own, target: u32, with_post: bool) -> bool {
     let due = own.body.due.get();
     let second = if with_post { own.post_next(target) } else { own.cancel() };
     worker.complain_if_wrong(second, own, target);
-    // Told Busy, or the run removed.
+    // Coalesced Busy, or the run removed.
     let in_time = if with_post { own.body.due.get() == due } else { second == Outcome::Refused };
     worker.aim.learn(in_time);
     let settled = settles(worker, own);

@@ -5,7 +5,7 @@ use crate::percpu::{Batch, PerCpu, Storage};
 use crate::platform::Platform;
 use crate::queue::{List, Rest, Seen};
 use crate::smp::Smp;
-use crate::trace::{What, told};
+use crate::trace::{EventKind, trace};
 
 /// How far the short way led.
 pub(super) enum Singly {
@@ -19,12 +19,12 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// Runs what is queued, if it is one. What comes meanwhile goes the long way: mostly nothing does.
     #[inline(always)]
     pub(super) fn run_singly(&self, cpu: u32, here: &PerCpu, left: &mut u32) -> Singly {
-        let list = here.door.0.head.take(|_| ());
+        let list = here.mailbox.head.take(|_| ());
         // After the take, which may have been summoned for them.
-        let has_lazy = matches!(here.own.0.lazy.look(), Seen::List(_));
+        let has_lazy = matches!(here.own.lazy.look(), Seen::List(_));
         match list {
             None if has_lazy => return Singly::Further { batch: Batch::EMPTY, lazy: true },
-            None if here.door.0.head.rest() == Rest::Resting => return Singly::All,
+            None if here.mailbox.head.rest() == Rest::Resting => return Singly::All,
             None => {}
             Some(list) if has_lazy => {
                 return Singly::Further { batch: self.open(here, Some(list), true), lazy: false };
@@ -34,7 +34,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
                     return Singly::Further { batch, lazy: false };
                 }
                 *left -= 1;
-                if here.door.0.head.rest_after_take() == Rest::Resting {
+                if here.mailbox.head.rest_after_take() == Rest::Resting {
                     return Singly::All;
                 }
             }
@@ -47,14 +47,14 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     fn run_alone(&self, cpu: u32, here: &PerCpu, list: List) -> Result<(), Batch> {
         let at = list.newest();
         if at.is_null() {
-            let slots = here.door.0.callers.take(&here.running.0.taken);
+            let slots = here.mailbox.callers.take(&here.running.taken);
             if slots.count_ones() != 1 {
                 let batch = Batch { slots, ..Batch::EMPTY };
-                self.tell_batch(&batch);
+                self.trace_batch(&batch);
                 return Err(batch);
             }
-            told!(self, What::Batch { len: 1 });
-            here.own.0.set_in_call(true);
+            trace!(self, EventKind::Batch { len: 1 });
+            here.own.set_in_call(true);
             // SAFETY: we took its bit, so this is its one answer (I11).
             unsafe { self.run_slot(cpu, here, slots.trailing_zeros()) };
         } else {
@@ -62,8 +62,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             if list.is_called() || !unsafe { (*at).next() }.is_null() {
                 return Err(self.unfold(here, list));
             }
-            told!(self, What::Batch { len: 1 });
-            here.own.0.set_in_call(true);
+            trace!(self, EventKind::Batch { len: 1 });
+            here.own.set_in_call(true);
             // SAFETY: as above; it is off the queue, so this is its one run. That it is awaited, the list says of no other.
             unsafe {
                 if list.is_awaited() {
@@ -73,7 +73,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
                 }
             }
         }
-        here.own.0.set_in_call(false);
+        here.own.set_in_call(false);
         Ok(())
     }
 }

@@ -11,7 +11,7 @@ use crate::smp::Smp;
 use crate::smp::context::{InFrame, NoUnwind};
 
 /// A multicast under way. Whatever ends it, it does not leave a target with a bit and without a slot.
-pub(super) struct Flight<'a, P: Platform, S: Storage> {
+pub(super) struct Multicast<'a, P: Platform, S: Storage> {
     smp: &'a Smp<P, S>,
     here: Option<(u32, &'a PerCpu)>,
     at: u32,
@@ -24,7 +24,7 @@ pub(super) struct Flight<'a, P: Platform, S: Storage> {
     reached: Reached,
 }
 
-impl<'a, P: Platform, S: Storage> Flight<'a, P, S> {
+impl<'a, P: Platform, S: Storage> Multicast<'a, P, S> {
     pub(super) fn new(
         smp: &'a Smp<P, S>,
         here: Option<(u32, &'a PerCpu)>,
@@ -120,7 +120,7 @@ impl<'a, P: Platform, S: Storage> Flight<'a, P, S> {
     }
 }
 
-impl<P: Platform, S: Storage> Drop for Flight<'_, P, S> {
+impl<P: Platform, S: Storage> Drop for Multicast<'_, P, S> {
     /// The condition panicked: those that were reached have the function still to run, and the frame is not left before.
     #[cold]
     fn drop(&mut self) {

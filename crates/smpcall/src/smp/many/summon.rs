@@ -7,9 +7,9 @@ use crate::platform::Platform;
 use crate::queue::{Pushed, Seen};
 use crate::relay::{Relay, Relaying};
 use crate::smp::Smp;
-use crate::trace::{CallKind, What, told};
+use crate::trace::{CallKind, EventKind, trace};
 
-/// How many doors ahead a sender asks for: lines that travel at the same time cost little more than one.
+/// How many mailboxes ahead a sender asks for: lines that send_and_wait at the same time cost little more than one.
 const ASKED_AHEAD: usize = 4;
 
 /// What became of several summonses.
@@ -33,7 +33,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         // Not by `[]`: where asking does nothing, nothing is left of it.
         let ask = |bit: u32| {
             if let Some(cpu) = self.cpu(first + bit) {
-                self.platform.prefetch_write(core::ptr::from_ref(&cpu.door.0).cast());
+                self.platform.prefetch_write(core::ptr::from_ref(&*cpu.mailbox).cast());
             }
         };
         let mut ahead = bits_of(cpus);
@@ -45,20 +45,20 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             let cpu = first + bit;
             match self.summon(at, cpu) {
                 Pushed::Ring => ring |= 1 << bit,
-                Pushed::Seen => told!(self, What::Saved { cpu }),
+                Pushed::Seen => trace!(self, EventKind::Saved { cpu }),
                 Pushed::Refused => {
-                    told!(self, What::Refused { cpu, csd: self.slot_name(at) });
+                    trace!(self, EventKind::Refused { cpu, csd: self.slot_name(at) });
                     summoned.offline += 1;
                     continue;
                 }
             }
-            told!(self, What::Pushed { cpu, calls: 1 });
+            trace!(self, EventKind::Pushed { cpu, calls: 1 });
             summoned.answers += 1;
             summoned.last = cpu;
         }
         summoned.reached = summoned.answers;
         if ring != 0 {
-            told!(self, What::Ring { first, cpus: ring });
+            trace!(self, EventKind::Ring { first, cpus: ring });
             self.platform.ring_many(first, ring);
         }
         summoned
@@ -96,7 +96,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     pub(super) fn leave_out_busy(&self, first: u32, mut cpus: usize, busy: &mut CpuMask) -> usize {
         for bit in bits_of(cpus) {
             let target = &self.cpus()[(first + bit) as usize];
-            if matches!(target.door.0.head.look(), Seen::List(_)) || target.running.0.func_racy().is_some() {
+            if matches!(target.mailbox.head.look(), Seen::List(_)) || target.running.func_racy().is_some() {
                 busy.insert(first + bit);
                 cpus &= !(1 << bit);
             }
@@ -108,24 +108,24 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     #[inline(always)]
     fn summon(&self, at: u32, cpu: u32) -> Pushed {
         let target = &self.cpus()[cpu as usize];
-        let seen = target.door.0.head.look();
+        let seen = target.mailbox.head.look();
         if seen == Seen::Offline {
             return Pushed::Refused;
         }
-        told!(self, self.summons(at, cpu));
-        let callers = &target.door.0.callers;
+        trace!(self, self.summons(at, cpu));
+        let callers = &target.mailbox.callers;
         callers.set(at);
-        match target.door.0.head.summon(seen) {
+        match target.mailbox.head.summon(seen) {
             Pushed::Refused if !callers.take_back(at) => Pushed::Seen,
             pushed => pushed,
         }
     }
 
     /// The event before a summons.
-    fn summons(&self, at: u32, cpu: u32) -> What {
+    fn summons(&self, at: u32, cpu: u32) -> EventKind {
         // SAFETY: by I10 nobody writes the field before the sender lets go, or the leader answers.
         let func = unsafe { self.slots.get(at).run() } as usize;
-        What::Queue { cpu, csd: self.slot_name(at), func, kind: CallKind::Many }
+        EventKind::Queue { cpu, csd: self.slot_name(at), func, kind: CallKind::Many }
     }
 
     /// What stands for a slot where calls are told apart by their csd.
@@ -150,7 +150,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         if group < SLOTS as u32 && at >= group {
             return None;
         }
-        Some(&self.cpu(first + at)?.lobby.0.relay)
+        Some(&self.cpu(first + at)?.callers_line.relay)
     }
 
     /// Target, before it runs slot `at`: if it leads its group, summons those who were left to it. In call context.

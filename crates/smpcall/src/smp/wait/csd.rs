@@ -96,7 +96,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             if cancelled.get() {
                 return Err(WaitError::Cancelled);
             }
-            if !target.running.0.runs(header) {
+            if !target.running.runs(header) {
                 return Ok(());
             }
         }
@@ -126,15 +126,15 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         }
         // The target published the run before it unlocked the csd: if it does not show now, the run has ended. If it
         // does, it may be a later run of the same csd by now; either way ours has ended when this one has.
-        let ended = target.running.0.ended();
-        let finished = || !target.running.0.runs(header) || target.running.0.ended() != ended;
+        let ended = target.running.ended();
+        let finished = || !target.running.runs(header) || target.running.ended() != ended;
         self.pass_time_for_csd(&wait, &finished)
     }
 
     fn pass_time_for_csd(&self, wait: &Wait<'_>, done: &dyn Fn() -> bool) -> Result<(), WaitError> {
         let asked = Cell::new(false);
         let ask = || if done() { Some(Park::Done) } else { self.ask_for_wake(wait, &asked) };
-        self.pass_time(wait, done, ask).map_err(WaitError::TimedOut)
+        self.wait_loop(wait, done, ask).map_err(WaitError::TimedOut)
     }
 
     /// Asks the target to wake this waiter after what is queued there; `None`: it naps. Rings nobody. `asked`: whether
@@ -143,11 +143,11 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     fn ask_for_wake(&self, wait: &Wait<'_>, asked: &Cell<bool>) -> Option<Park> {
         let waiter = wait.waiter?;
         let _irq = IrqGuard::new(&self.platform);
-        let wakes = &wait.target.running.0.wakes;
+        let wakes = &wait.target.running.wakes;
         if wakes.is_under_way(waiter) {
             return Some(Park::Sleep);
         }
-        let head = &wait.target.door.0.head;
+        let head = &wait.target.mailbox.head;
         if asked.replace(false) || matches!(head.look(), Seen::Idle | Seen::Offline) {
             return None;
         }
@@ -166,7 +166,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     pub(in crate::smp) fn run_wake(&self, cpu: u32, here: &PerCpu, header: &Header, seen: Snapshot) {
         let _ = header.state.unlock_seen(cpu, seen);
         // For the watchdog: the queue moves.
-        here.running.0.end();
+        here.running.end();
         self.platform.wake(seen.waiter());
     }
 }

@@ -36,7 +36,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// Context: thread, interrupts on. Progress: as `sleep`.
     pub fn rest(&self, serve: Serve, sleep: &mut dyn FnMut()) {
         let Some((_, here)) = self.here() else { return sleep() };
-        let own = &here.own.0;
+        let own = &*here.own;
         let polled = own.polling();
         {
             let _irq = IrqGuard::new(&self.platform);
@@ -92,6 +92,6 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             serve: Serve::Blocking,
         };
         let asks = || waiter.map(|waiter| if ask(waiter) { Park::Sleep } else { Park::Done });
-        self.pass_time(&wait, done, asks).map_err(WaitError::TimedOut)
+        self.wait_loop(&wait, done, asks).map_err(WaitError::TimedOut)
     }
 }

@@ -9,7 +9,7 @@ use core::cell::Cell;
 
 impl<P: Platform, S: Storage> Smp<P, S> {
     /// Waits until all have answered the multicast in slot `at`, of which `target_cpu` is one. Who owes an answer is only looked
-    /// for when that is asked: a look at every door would cost as many transfers as the call itself.
+    /// for when that is asked: a look at every mailbox would cost as many transfers as the call itself.
     pub(in crate::smp) fn await_answers(
         &self,
         here: Option<(u32, &PerCpu)>,
@@ -38,7 +38,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         };
         let ask = || if waiter.is_some() { Some(slot.park()) } else { None };
         // What the function borrows is in the caller's frame, and the targets may still reach it.
-        let done = NoUnwind::around(|| self.pass_time(&wait, || slot.answered(), ask));
+        let done = NoUnwind::around(|| self.wait_loop(&wait, || slot.answered(), ask));
         debug_assert!(done.is_ok(), "there is no deadline");
     }
 
@@ -71,7 +71,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             slot.get().is_some()
         };
         // There is no deadline, and it ends as soon as `claimed` says yes.
-        let _ = self.pass_time(&wait, claimed, || None);
+        let _ = self.wait_loop(&wait, claimed, || None);
         slot.get().expect("the wait ends with a slot")
     }
 }

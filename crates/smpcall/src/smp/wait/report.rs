@@ -7,7 +7,7 @@ use crate::smp::Smp;
 use crate::smp::context::{InFrame, NoUnwind};
 use crate::stall::{NAMED_MAX, Phase, Stall};
 use crate::sync::Ordering;
-use crate::trace::{What, told};
+use crate::trace::{EventKind, trace};
 
 impl<P: Platform, S: Storage> Smp<P, S> {
     /// Reports on those who are waited for, or stops for good; and rings them once more where that may help: a target that runs
@@ -66,7 +66,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
                 self.stalled.fetch_add(1, Ordering::Relaxed);
             }
         }
-        told!(self, What::Stalled { cpu: stall.target });
+        trace!(self, EventKind::Stalled { cpu: stall.target });
         self.report_once(wait, |platform| platform.stalled(stall));
     }
 
@@ -74,7 +74,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// (Of a thread that is no CPU the core knows nothing: there it is the port's duty.)
     fn report_once(&self, wait: &Wait<'_>, report: impl FnOnce(&P)) {
         let here = wait.here.map(|(_, here)| here);
-        let own = here.map(|here| &here.own.0);
+        let own = here.map(|here| &*here.own);
         if own.is_some_and(Own::reporting) {
             return;
         }
@@ -121,7 +121,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         waited_ns: u64,
         reports: u32,
     ) -> Stall {
-        let running = &target.running.0;
+        let running = &*target.running;
         let phase = match running.func_racy() {
             _ if running.runs(wait.header) => Phase::Running,
             _ if running.runs_blocking_racy(wait.header) => Phase::Running,

@@ -12,7 +12,7 @@ use crate::console::println;
 use crate::cpus::{CPUS_MAX, count};
 use crate::machine::SMP;
 use core::sync::atomic::{AtomicU64, Ordering};
-use smpcall::{Cancel, Csd, PostError, Posted, Told};
+use smpcall::{Cancel, Csd, PostError, Posted, Coalesced};
 
 /// How many csds of a kind there are.
 pub(super) const CSDS: usize = 8;
@@ -106,9 +106,9 @@ fn book(body: &Body, post: impl FnOnce() -> Result<Posted, PostError>, owes_acce
             }
             Outcome::Due
         }
-        Err(PostError::Offline { told }) => {
+        Err(PostError::Offline { coalesced }) => {
             // Others relied on a run that is not going to be: what they wrote is visible here, and this is their run.
-            if told == Told::Yes {
+            if coalesced == Coalesced::Yes {
                 body.see();
             }
             Outcome::Refused
@@ -169,10 +169,10 @@ impl Contested {
 
     pub(super) fn cancel(which: usize) {
         let body = &CONTESTED[which];
-        if let Cancel::Removed { told } = CONTESTED_CSDS[which].cancel() {
+        if let Cancel::Removed { coalesced } = CONTESTED_CSDS[which].cancel() {
             // Relaxed: compared at rest.
             body.removed.fetch_add(1, Ordering::Relaxed);
-            if told == Told::Yes {
+            if coalesced == Coalesced::Yes {
                 body.see();
             }
         }

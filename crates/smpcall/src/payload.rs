@@ -2,13 +2,13 @@
 
 use core::mem::MaybeUninit;
 
-/// The room for one: three words.
-pub(crate) type Luggage = MaybeUninit<[usize; 3]>;
+/// The room for a closure or a result: three words for one that is kept, two in a mailbox.
+pub(crate) type InlinePayload<const WORDS: usize = 3> = MaybeUninit<[usize; WORDS]>;
 
 /// Refuses a closure that does not fit, when the call is compiled.
 pub(crate) const fn demand_room<F>() {
     assert!(
-        size_of::<F>() <= size_of::<Luggage>() && align_of::<F>() <= align_of::<Luggage>(),
+        size_of::<F>() <= size_of::<InlinePayload>() && align_of::<F>() <= align_of::<InlinePayload>(),
         "a function that nobody waits for fits in three words: capture a reference to what is larger"
     );
 }

@@ -1,6 +1,6 @@
 //! Kernels that do not work, each in its way: whoever reads along must not take one for a success.
 
-use super::What;
+use super::Program;
 use crate::command::Command;
 use crate::cpus;
 use crate::idle;
@@ -30,7 +30,7 @@ pub(crate) fn vanishes(cpu: u32) -> bool {
 
 /// The last CPU does not come up: it is started, and holds still.
 pub(crate) fn never_up(cpu: u32) {
-    if cpu + 1 == cpus::count() && Command::get().what == What::NeverUp {
+    if cpu + 1 == cpus::count() && Command::get().what == Program::NeverUp {
         hold_still()
     }
 }

@@ -1,4 +1,4 @@
-//! P4, P11: the place at a CPU's door, which one caller leaves and the next takes.
+//! P4, P11: the place at a CPU's mailbox, which one caller leaves and the next takes.
 
 use crate::port::{Machine, Tally, model_parking_within};
 use loom::thread::JoinHandle;
@@ -7,7 +7,7 @@ use smpcall::CallError;
 /// P4, P11: two callers of one CPU. If the second finds the place free, the first has read its answer; if not, it takes a
 /// frame. Bounds: one call each, callers that park, at most 1 preemption.
 #[test]
-fn the_place_changes_hands() {
+fn the_slot_changes_hands() {
     model_parking_within(1, |m| {
         let runs = m.tally();
         let call = move |number: u32| {

@@ -10,7 +10,7 @@ use crate::command::Command;
 
 /// One thing to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum What {
+pub(crate) enum Program {
     /// The conformance suite.
     Conformance,
     /// What only a kernel can test: interrupts, page tables, CPUs that go away.
@@ -30,7 +30,7 @@ pub(crate) enum What {
     Vanishes,
 }
 
-impl What {
+impl Program {
     pub(crate) const ALL: [Self; 11] = [
         Self::Conformance,
         Self::Checks,
@@ -70,16 +70,16 @@ impl What {
 /// Runs what was asked for, on this CPU. Returns whether all went well, to the first CPU.
 pub(crate) fn run(cpu: u32) -> bool {
     match Command::get().what {
-        What::Conformance => conformance::run(),
-        What::Checks => checks::run(cpu),
-        What::Demo => checks::demo(cpu),
-        What::Torture => torture::run(cpu),
-        What::Bench => bench::run(cpu),
-        What::Panics => broken::panics(cpu),
-        What::Faults => broken::faults(cpu),
-        What::Hangs | What::NeverUp => broken::hangs(),
-        What::Vanishes => broken::vanishes(cpu),
-        What::LosesACpu => broken::loses_a_cpu(),
+        Program::Conformance => conformance::run(),
+        Program::Checks => checks::run(cpu),
+        Program::Demo => checks::demo(cpu),
+        Program::Torture => torture::run(cpu),
+        Program::Bench => bench::run(cpu),
+        Program::Panics => broken::panics(cpu),
+        Program::Faults => broken::faults(cpu),
+        Program::Hangs | Program::NeverUp => broken::hangs(),
+        Program::Vanishes => broken::vanishes(cpu),
+        Program::LosesACpu => broken::loses_a_cpu(),
     }
 }
 

@@ -1,0 +1,130 @@
+//! The mailbox: the cache line that a CPU looks at, with room beside the queue's head for one waiting call.
+//!
+//! A waiting call from a frame moves three lines one after another: the target sees the head, fetches the frame, and the
+//! caller fetches the answer. A call that is small enough, and finds the slot in the mailbox free, is written beside the
+//! head instead: what the target sees it also has, and the answer comes back in the same line, so that the call costs what
+//! a bare round setup does. It is queued like any other, by a push of its header: batch, doorbell, order and refusal are the
+//! queue's (P1, P6, P7, P8). A call that finds the slot taken, or is larger, uses a frame.
+//!
+//! | lock | fields | whose |
+//! |---|---|---|
+//! | `FREE` | dead values | nobody's |
+//! | `LOCKED` | being filled, queued, run, or being read out | the holder's; from the push to the completion, the target's |
+//!
+//! # Invariants
+//!
+//! - **I9** Only the holder fills and pushes the header, once, and it gives the slot back after the call's word says done,
+//!   or after a refused push. So the header is a waiting call's with one owner (I4), and one that is queued is never
+//!   filled anew.
+//!
+//! # Orderings
+//!
+//! | site | order | partner | weaker: what breaks |
+//! |---|---|---|---|
+//! | `take`, look | Relaxed | – | – |
+//! | `take`, CAS | Acquire | `Drop` of [`MailboxGuard`] | the new holder writes over an answer that the last one still reads (P4) |
+//! | `Drop` of [`MailboxGuard`] | Release | `take` | the other half of the same |
+
+use crate::csd::Header;
+use crate::multicast::Callers;
+use crate::payload::InlinePayload;
+use crate::queue::Head;
+use crate::relay::Relay;
+use crate::sync::{AtomicU32, Ordering, SharedCell, const_unless_loom};
+use core::mem::MaybeUninit;
+
+const FREE: u32 = 0;
+const LOCKED: u32 = 1;
+
+/// The line: the head, the bits of those who multicast, and the slot for one call.
+#[repr(C, align(64))]
+pub(crate) struct Mailbox {
+    pub(crate) head: Head,
+    /// Who multicasts to this CPU: the slots that it owes an answer.
+    pub(crate) callers: Callers,
+    payload: SharedCell<InlinePayload<2>>,
+    header: Header,
+}
+
+#[cfg(all(not(loom), target_pointer_width = "64"))]
+const _: () = assert!(size_of::<Mailbox>() == 64, "head, callers, payload and header are one cache line");
+
+// SAFETY: the header and the payload are reached by one side at a time: the holder, and between its push and the call's
+// completion the target (I9, I4). What travels in the payload is `Send` by the bounds of `Smp::call`.
+unsafe impl Sync for Mailbox {}
+// SAFETY: a mailbox that can be moved has no holder, and then the header's pointers are dead values.
+unsafe impl Send for Mailbox {}
+
+impl Mailbox {
+    const_unless_loom! {
+        /// The mailbox of a CPU that never came online.
+        pub(crate) fn new() -> Self {
+            Self {
+                head: Head::new(),
+                callers: Callers::new(),
+                payload: SharedCell::new(MaybeUninit::uninit()),
+                header: Header::new(),
+            }
+        }
+    }
+}
+
+/// Whose the slot at one mailbox is. In a line of its own, which only callers write: in the mailbox's line, giving back and
+/// taking again would each cost a transfer from the target, which looks at that line all the time.
+pub(crate) struct MailboxLock(AtomicU32);
+
+impl MailboxLock {
+    const_unless_loom! {
+        pub(crate) fn new() -> Self { Self(AtomicU32::new(FREE)) }
+    }
+
+    /// Takes the slot at `mailbox`, whose lock this is, if it is free. Wait-free.
+    #[inline]
+    pub(crate) fn take<'a>(&'a self, mailbox: &'a Mailbox) -> Option<MailboxGuard<'a>> {
+        // Relaxed: a look; a place that is taken is not worth a write.
+        if self.0.load(Ordering::Relaxed) != FREE {
+            return None;
+        }
+        // Acquire: the last holder has read its answer; pairs with `Drop`. Failure Relaxed: somebody was faster.
+        match self.0.compare_exchange(FREE, LOCKED, Ordering::Acquire, Ordering::Relaxed) {
+            Ok(_) => Some(MailboxGuard { lock: self, mailbox }),
+            Err(_) => None,
+        }
+    }
+}
+
+/// The place at a mailbox, until it is dropped.
+pub(crate) struct MailboxGuard<'a> {
+    lock: &'a MailboxLock,
+    mailbox: &'a Mailbox,
+}
+
+impl<'a> MailboxGuard<'a> {
+    pub(crate) fn header(&self) -> &'a Header {
+        &self.mailbox.header
+    }
+
+    pub(crate) fn payload(&self) -> &'a SharedCell<InlinePayload<2>> {
+        &self.mailbox.payload
+    }
+}
+
+impl Drop for MailboxGuard<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        // Release: the answer was read; pairs with `take`.
+        self.lock.0.store(FREE, Ordering::Release);
+    }
+}
+
+/// What others keep here, and the owner does not look at. Two lines.
+pub(crate) struct CallersLine {
+    pub(crate) lock: MailboxLock,
+    pub(crate) relay: Relay,
+}
+
+impl CallersLine {
+    const_unless_loom! {
+        pub(crate) fn new() -> Self { Self { lock: MailboxLock::new(), relay: Relay::new() } }
+    }
+}
