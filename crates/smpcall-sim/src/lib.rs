@@ -53,7 +53,7 @@
 //!
 //! # The price of growth
 //!
-//! is another machine for the same instrumented core, on which time is what accesses cost: [`scale`].
+//! is another machine for the same instrumented core, on which time is what accesses cost: `scale`, behind the feature of that name.
 
 mod check;
 mod engine;
@@ -65,6 +65,7 @@ mod kinds;
 mod machine;
 mod port;
 mod rng;
+#[cfg(feature = "scale")]
 pub mod scale;
 mod scenario;
 mod shrink;
