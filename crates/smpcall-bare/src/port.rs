@@ -1,9 +1,11 @@
 //! The port itself, the same for all architectures.
 
 use crate::arch;
-use core::convert::Infallible;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use smpcall::{Backoff, Budget, Event, Flushed, Overdue, Pause, Platform, Smp, Stall, Storage};
+use smpcall::{
+    Backoff, Budget, Event, Flushed, Foreign, Hosting, Overdue, Pause, Platform, Reporting, Smp, Stall,
+    Storage, Topology, Tracing, Tuning, Waiting,
+};
 
 /// What only the kernel knows.
 ///
@@ -12,9 +14,9 @@ use smpcall::{Backoff, Budget, Event, Flushed, Overdue, Pause, Platform, Smp, St
 /// [`current_cpu`](Self::current_cpu) keeps the first duty of [`Platform`], and the kernel calls [`answer`] from the handler
 /// of the doorbell's interrupt, with interrupts off, on every CPU that has [joined](Bare::join).
 pub unsafe trait Kernel {
-    /// As [`Platform::TRACES`].
+    /// As [`Tracing::TRACES`].
     const TRACES: bool = false;
-    /// As [`Platform::STAMPS`].
+    /// As [`Tracing::STAMPS`].
     const STAMPS: bool = false;
     /// Whether rings are counted, for [`Bare::rings`]: a read-modify-write each, of a line that ringing writes anyway.
     const COUNTS_RINGS: bool = false;
@@ -52,33 +54,33 @@ pub unsafe trait Kernel {
         arch::relax();
     }
 
-    /// As [`Platform::trace`].
+    /// As [`Tracing::trace`].
     #[inline(always)]
     fn trace(&self, event: &Event) {
         let _ = event;
     }
 
-    /// As [`Platform::stall_timeout_ns`].
+    /// As [`Reporting::stall_timeout_ns`].
     fn stall_timeout_ns(&self) -> u64 {
         5_000_000_000
     }
 
-    /// As [`Platform::stall_stop_ns`].
+    /// As [`Reporting::stall_stop_ns`].
     fn stall_stop_ns(&self) -> u64 {
         0
     }
 
-    /// As [`Platform::stalled`].
+    /// As [`Reporting::stalled`].
     fn stalled(&self, stall: &Stall) {
         let _ = stall;
     }
 
-    /// As [`Platform::unstuck`].
+    /// As [`Reporting::unstuck`].
     fn unstuck(&self, stall: &Stall) {
         let _ = stall;
     }
 
-    /// As [`Platform::overdue`].
+    /// As [`Reporting::overdue`].
     fn overdue(&self, overdue: &Overdue) {
         let _ = overdue;
     }
@@ -234,11 +236,7 @@ where
 // unwinds. 5. `wake` rings, the handler sets `heard`, and `sleep` looks at it with interrupts off; both are static.
 unsafe impl<K: Kernel, const CPUS: usize> Platform for Bare<K, CPUS> {
     type IrqState = arch::IrqState;
-    type Panic = Infallible;
-
-    const TRACES: bool = K::TRACES;
-    const STAMPS: bool = K::STAMPS;
-    const PARKS: bool = true;
+    smpcall::no_unwinding!();
 
     #[inline(always)]
     fn current_cpu(&self) -> Option<u32> {
@@ -255,6 +253,83 @@ unsafe impl<K: Kernel, const CPUS: usize> Platform for Bare<K, CPUS> {
         self.doorbell.ring(id);
     }
 
+    #[inline(always)]
+    fn irq_save(&self) -> arch::IrqState {
+        arch::irq_save()
+    }
+
+    #[inline(always)]
+    fn irq_restore(&self, state: arch::IrqState) {
+        arch::irq_restore(state);
+    }
+
+    #[inline(always)]
+    fn relax(&self) {
+        self.kernel.relax();
+    }
+
+    fn now_ns(&self) -> u64 {
+        self.kernel.now_ns()
+    }
+}
+
+impl<K: Kernel, const CPUS: usize> Waiting for Bare<K, CPUS> {
+    const PARKS: bool = true;
+
+    fn pause(&self, backoff: &Backoff) -> Pause {
+        if backoff.rounds >= K::PAUSES {
+            return Pause::Park;
+        }
+        self.kernel.relax();
+        Pause::Again
+    }
+
+    fn waiter(&self) -> Option<u16> {
+        self.kernel.current_cpu().and_then(|cpu| u16::try_from(cpu).ok())
+    }
+
+    fn park(&self, _waiter: Option<u16>, timeout_ns: u64) {
+        self.sleep(timeout_ns);
+    }
+
+    fn wake(&self, waiter: u16) {
+        self.ring(waiter.into());
+    }
+}
+
+impl<K: Kernel, const CPUS: usize> Reporting for Bare<K, CPUS> {
+    fn stall_timeout_ns(&self) -> u64 {
+        self.kernel.stall_timeout_ns()
+    }
+
+    fn stall_stop_ns(&self) -> u64 {
+        self.kernel.stall_stop_ns()
+    }
+
+    fn stalled(&self, stall: &Stall) {
+        self.kernel.stalled(stall);
+    }
+
+    fn unstuck(&self, stall: &Stall) {
+        self.kernel.unstuck(stall);
+    }
+
+    fn overdue(&self, overdue: &Overdue) {
+        self.kernel.overdue(overdue);
+    }
+}
+
+impl<K: Kernel, const CPUS: usize> Tracing for Bare<K, CPUS> {
+    const TRACES: bool = K::TRACES;
+    const STAMPS: bool = K::STAMPS;
+
+    #[inline(always)]
+    fn trace(&self, event: &Event) {
+        self.kernel.trace(event);
+    }
+}
+
+impl<K: Kernel, const CPUS: usize> Topology for Bare<K, CPUS> {
     fn ring_many(&self, first: u32, cpus: usize) {
         let bits = || (0..usize::BITS).filter(move |bit| cpus >> bit & 1 == 1).map(move |bit| first + bit);
         let all = self.is_all_others(first, cpus);
@@ -277,76 +352,8 @@ unsafe impl<K: Kernel, const CPUS: usize> Platform for Bare<K, CPUS> {
             self.doorbell.ring_group(group, mask);
         }
     }
-
-    #[inline(always)]
-    fn irq_save(&self) -> arch::IrqState {
-        arch::irq_save()
-    }
-
-    #[inline(always)]
-    fn irq_restore(&self, state: arch::IrqState) {
-        arch::irq_restore(state);
-    }
-
-    #[inline(always)]
-    fn relax(&self) {
-        self.kernel.relax();
-    }
-
-    fn now_ns(&self) -> u64 {
-        self.kernel.now_ns()
-    }
-
-    fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Infallible> {
-        Ok(f())
-    }
-
-    fn resume(panic: Infallible) -> ! {
-        match panic {}
-    }
-
-    fn pause(&self, backoff: &Backoff) -> Pause {
-        if backoff.rounds >= K::PAUSES {
-            return Pause::Park;
-        }
-        self.kernel.relax();
-        Pause::Again
-    }
-
-    fn waiter(&self) -> Option<u16> {
-        self.kernel.current_cpu().and_then(|cpu| u16::try_from(cpu).ok())
-    }
-
-    fn park(&self, _waiter: Option<u16>, timeout_ns: u64) {
-        self.sleep(timeout_ns);
-    }
-
-    fn wake(&self, waiter: u16) {
-        self.ring(waiter.into());
-    }
-
-    #[inline(always)]
-    fn trace(&self, event: &Event) {
-        self.kernel.trace(event);
-    }
-
-    fn stall_timeout_ns(&self) -> u64 {
-        self.kernel.stall_timeout_ns()
-    }
-
-    fn stall_stop_ns(&self) -> u64 {
-        self.kernel.stall_stop_ns()
-    }
-
-    fn stalled(&self, stall: &Stall) {
-        self.kernel.stalled(stall);
-    }
-
-    fn unstuck(&self, stall: &Stall) {
-        self.kernel.unstuck(stall);
-    }
-
-    fn overdue(&self, overdue: &Overdue) {
-        self.kernel.overdue(overdue);
-    }
 }
+
+impl<K: Kernel, const CPUS: usize> Tuning for Bare<K, CPUS> {}
+impl<K: Kernel, const CPUS: usize> Foreign for Bare<K, CPUS> {}
+impl<K: Kernel, const CPUS: usize> Hosting for Bare<K, CPUS> {}

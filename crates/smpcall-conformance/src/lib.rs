@@ -23,7 +23,7 @@
 //! # // SAFETY: one CPU, which is one thread, and flushes by itself; nothing unwinds here, and nobody parks.
 //! # unsafe impl Platform for MyPort {
 //! #     type IrqState = ();
-//! #     type Panic = std::convert::Infallible;
+//! #     smpcall::no_unwinding!();
 //! #     fn current_cpu(&self) -> Option<u32> { Some(0) }
 //! #     fn can_wait(&self) -> bool { OFF.get() == 0 }
 //! #     fn ring(&self, _cpu: u32) {}
@@ -31,9 +31,8 @@
 //! #     fn irq_restore(&self, (): ()) { OFF.set(OFF.get() - 1) }
 //! #     fn relax(&self) { std::thread::yield_now() }
 //! #     fn now_ns(&self) -> u64 { self.0.get_or_init(std::time::Instant::now).elapsed().as_nanos() as u64 }
-//! #     fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Self::Panic> { Ok(f()) }
-//! #     fn resume(panic: Self::Panic) -> ! { match panic {} }
 //! # }
+//! # smpcall::simple_port!(MyPort);
 //! # const MY_PORT: MyPort = MyPort(std::sync::OnceLock::new());
 //!
 //! const CPUS: usize = 1;

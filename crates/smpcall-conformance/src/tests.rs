@@ -1,7 +1,6 @@
 //! What the unit tests have in common.
 
 use crate::rig::Rig;
-use core::convert::Infallible;
 use core::mem::MaybeUninit;
 use smpcall::{PerCpu, Platform, Smp};
 
@@ -14,7 +13,7 @@ pub(crate) struct NoPort;
 // SAFETY: nothing ever runs on it, and no CPU of it exists.
 unsafe impl Platform for NoPort {
     type IrqState = ();
-    type Panic = Infallible;
+    smpcall::no_unwinding!();
 
     fn current_cpu(&self) -> Option<u32> {
         None
@@ -35,15 +34,9 @@ unsafe impl Platform for NoPort {
     fn now_ns(&self) -> u64 {
         0
     }
-
-    fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Infallible> {
-        Ok(f())
-    }
-
-    fn resume(panic: Infallible) -> ! {
-        match panic {}
-    }
 }
+
+smpcall::simple_port!(NoPort);
 
 impl Rig for NoRig {
     type Platform = NoPort;

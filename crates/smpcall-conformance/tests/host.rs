@@ -5,7 +5,7 @@
 mod signal;
 
 use smpcall_conformance::{Lines, Rig, Suite, Summary, Woken, check_log, memory_bytes};
-use smpcall_host::smpcall::{Counted, PerCpu, Platform, Smp};
+use smpcall_host::smpcall::{Counted, PerCpu, Smp, Waiting};
 use smpcall_host::{Host, Latencies, Machine, Trace};
 use std::mem::MaybeUninit;
 use std::thread;

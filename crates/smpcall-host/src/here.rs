@@ -83,14 +83,14 @@ fn served() -> Option<Arc<dyn Served>> {
     SERVED.try_with(|served| served.borrow().as_ref()?.upgrade()).ok()?
 }
 
-/// [`smpcall::Platform::serve_elsewhere`].
+/// [`smpcall::Hosting::serve_elsewhere`].
 pub(crate) fn serve_elsewhere(serve: Serve) {
     if let Some(served) = served() {
         served.serve(serve);
     }
 }
 
-/// [`smpcall::Platform::rest_elsewhere`].
+/// [`smpcall::Hosting::rest_elsewhere`].
 pub(crate) fn rest_elsewhere(serve: Serve, sleep: &mut dyn FnMut()) {
     match served() {
         Some(served) => served.rest(serve, sleep),

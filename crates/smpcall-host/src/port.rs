@@ -13,7 +13,10 @@ use crate::spin::{Spin, Waits, short_pause};
 use crate::stalls::{Stalls, nanos};
 use crate::topology::Topology;
 use crate::trace::Trace;
-use smpcall::{Backoff, Event, Overdue, Pause, Platform, Serve, Stall};
+use smpcall::{
+    Backoff, Event, Foreign, Hosting, Overdue, Pause, Platform, Reporting, Serve, Stall, Tracing, Tuning,
+    Waiting,
+};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -130,11 +133,6 @@ unsafe impl<T: Trace> Platform for Host<T> {
     type IrqState = ();
     type Panic = Box<dyn Any + Send>;
 
-    const PARKS: bool = true;
-    const MAY_BE_STOPPED: bool = true;
-    const TRACES: bool = T::TRACES;
-    const STAMPS: bool = T::STAMPS;
-
     #[inline]
     fn current_cpu(&self) -> Option<u32> {
         self.current_cpu_of_this_machine()
@@ -149,11 +147,6 @@ unsafe impl<T: Trace> Platform for Host<T> {
         // Relaxed: a statistic.
         self.cpu(cpu).counts.rings.fetch_add(1, Ordering::Relaxed);
         self.ring_doorbell(cpu);
-    }
-
-    /// By the cores that the threads were last seen on, and what the system says of those.
-    fn nearest(&self, cpu: u32, among: &mut dyn Iterator<Item = u32>) -> Option<u32> {
-        self.topology.nearest(cpu, among, |cpu| self.core_of(cpu))
     }
 
     #[inline]
@@ -186,33 +179,10 @@ unsafe impl<T: Trace> Platform for Host<T> {
     fn resume(panic: Self::Panic) -> ! {
         resume_unwind(panic)
     }
+}
 
-    fn caught(&self, panic: Self::Panic) {
-        let cpu = self.current_cpu().unwrap_or(0);
-        self.listen(cpu, || (self.stalls.on_panic)(cpu, &*panic));
-        self.count_panic(cpu, panic);
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[inline(always)]
-    fn prefetch_write(&self, line: *const ()) {
-        // SAFETY: a hint that reads nothing, writes nothing and never faults, whatever the address.
-        unsafe {
-            std::arch::asm!("prefetchw [{}]", in(reg) line, options(nostack, preserves_flags));
-        }
-    }
-
-    #[inline(always)]
-    fn gather(&self) {
-        for _ in 0..GATHER {
-            short_pause();
-        }
-    }
-
-    #[inline]
-    fn looks_first(&self, target: u32) -> u32 {
-        if self.shares_a_core_with(target) { 0 } else { 64 }
-    }
+impl<T: Trace> Waiting for Host<T> {
+    const PARKS: bool = true;
 
     fn pause(&self, backoff: &Backoff) -> Pause {
         self.pause_after(backoff.target, backoff.rounds, backoff.waited_ns)
@@ -238,22 +208,6 @@ unsafe impl<T: Trace> Platform for Host<T> {
         }
     }
 
-    fn frame_begins(&self) {
-        here::frame_begins();
-    }
-
-    fn frame_ends(&self) {
-        here::frame_ends();
-    }
-
-    fn serve_elsewhere(&self, serve: Serve) {
-        here::serve_elsewhere(serve);
-    }
-
-    fn rest_elsewhere(&self, serve: Serve, sleep: &mut dyn FnMut()) {
-        here::rest_elsewhere(serve, sleep);
-    }
-
     fn wake(&self, waiter: u16) {
         match waiter.checked_sub(FIRST_CALLER) {
             Some(slot) => {
@@ -262,10 +216,13 @@ unsafe impl<T: Trace> Platform for Host<T> {
             None => self.ring_doorbell(waiter.into()),
         }
     }
+}
 
-    #[inline(always)]
-    fn trace(&self, event: &Event) {
-        self.listen(event.by.unwrap_or(0), || self.trace.trace(event));
+impl<T: Trace> Reporting for Host<T> {
+    fn caught(&self, panic: <Self as Platform>::Panic) {
+        let cpu = self.current_cpu().unwrap_or(0);
+        self.listen(cpu, || (self.stalls.on_panic)(cpu, &*panic));
+        self.count_panic(cpu, panic);
     }
 
     fn stall_timeout_ns(&self) -> u64 {
@@ -295,6 +252,68 @@ unsafe impl<T: Trace> Platform for Host<T> {
         self.listen(overdue.cpu, || (self.stalls.on_overdue)(overdue));
     }
 }
+
+impl<T: Trace> Tracing for Host<T> {
+    const TRACES: bool = T::TRACES;
+    const STAMPS: bool = T::STAMPS;
+
+    #[inline(always)]
+    fn trace(&self, event: &Event) {
+        self.listen(event.by.unwrap_or(0), || self.trace.trace(event));
+    }
+}
+
+impl<T: Trace> smpcall::Topology for Host<T> {
+    /// By the cores that the threads were last seen on, and what the system says of those.
+    fn nearest(&self, cpu: u32, among: &mut dyn Iterator<Item = u32>) -> Option<u32> {
+        self.topology.nearest(cpu, among, |cpu| self.core_of(cpu))
+    }
+}
+
+impl<T: Trace> Tuning for Host<T> {
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    fn prefetch_write(&self, line: *const ()) {
+        // SAFETY: a hint that reads nothing, writes nothing and never faults, whatever the address.
+        unsafe {
+            std::arch::asm!("prefetchw [{}]", in(reg) line, options(nostack, preserves_flags));
+        }
+    }
+
+    #[inline(always)]
+    fn gather(&self) {
+        for _ in 0..GATHER {
+            short_pause();
+        }
+    }
+
+    #[inline]
+    fn looks_first(&self, target: u32) -> u32 {
+        if self.shares_a_core_with(target) { 0 } else { 64 }
+    }
+}
+
+impl<T: Trace> Hosting for Host<T> {
+    const MAY_BE_STOPPED: bool = true;
+
+    fn frame_begins(&self) {
+        here::frame_begins();
+    }
+
+    fn frame_ends(&self) {
+        here::frame_ends();
+    }
+
+    fn serve_elsewhere(&self, serve: Serve) {
+        here::serve_elsewhere(serve);
+    }
+
+    fn rest_elsewhere(&self, serve: Serve, sleep: &mut dyn FnMut()) {
+        here::rest_elsewhere(serve, sleep);
+    }
+}
+
+impl<T: Trace> Foreign for Host<T> {}
 
 #[cfg(test)]
 mod tests {

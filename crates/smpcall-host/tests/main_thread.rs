@@ -3,7 +3,7 @@
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill};
 use nix::unistd::Pid;
-use smpcall_host::smpcall::Platform;
+use smpcall_host::smpcall::Tuning;
 use smpcall_host::{Cores, Idle, Machine, PlacementWarning, allowed_cores, pin_this_thread, process_cores};
 use std::process::Command;
 

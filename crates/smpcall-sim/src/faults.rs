@@ -7,7 +7,9 @@ use crate::engine::{Due, Engine, engine};
 use crate::history::Fate;
 use crate::port::{Virtual, send};
 use crate::rng::Rng;
-use smpcall_instrumented::{Backoff, Event, Pause, Platform, Stall};
+use smpcall_instrumented::{
+    Backoff, Event, Foreign, Hosting, Pause, Platform, Reporting, Stall, Topology, Tracing, Tuning, Waiting,
+};
 use std::cell::Cell;
 use std::fmt;
 use std::str::FromStr;
@@ -204,13 +206,6 @@ unsafe impl<const PARKS: bool, const COUNTS: bool> Platform for Faulty<PARKS, CO
     type IrqState = ();
     type Panic = <Virtual<PARKS> as Platform>::Panic;
 
-    const PARKS: bool = PARKS;
-    const TRACES: bool = COUNTS;
-    const STAMPS: bool = COUNTS;
-    // Machines of 8 CPUs relay multicasts, where real ones of 128 do.
-    const GROUP: u32 = 4;
-    const RELAYED_MIN: u32 = 2;
-
     #[inline]
     fn current_cpu(&self) -> Option<u32> {
         self.port.current_cpu()
@@ -233,11 +228,6 @@ unsafe impl<const PARKS: bool, const COUNTS: bool> Platform for Faulty<PARKS, CO
                 engine.later(self.rng.between(1, 300) as u64, Due::Ring(to));
             }
         }
-    }
-
-    fn nearest(&self, cpu: u32, mut among: &mut dyn Iterator<Item = u32>) -> Option<u32> {
-        // Pairs are neighbours.
-        Iterator::find(&mut among, |other| *other == cpu ^ 1)
     }
 
     fn irq_save(&self) {
@@ -273,18 +263,10 @@ unsafe impl<const PARKS: bool, const COUNTS: bool> Platform for Faulty<PARKS, CO
     fn resume(panic: Self::Panic) -> ! {
         Virtual::<PARKS>::resume(panic)
     }
+}
 
-    fn caught(&self, panic: Self::Panic) {
-        self.port.caught(panic);
-    }
-
-    fn gather(&self) {
-        self.port.gather();
-    }
-
-    fn looks_first(&self, target: u32) -> u32 {
-        self.port.looks_first(target)
-    }
+impl<const PARKS: bool, const COUNTS: bool> Waiting for Faulty<PARKS, COUNTS> {
+    const PARKS: bool = PARKS;
 
     fn pause(&self, backoff: &Backoff) -> Pause {
         self.port.pause(backoff)
@@ -301,9 +283,11 @@ unsafe impl<const PARKS: bool, const COUNTS: bool> Platform for Faulty<PARKS, CO
     fn wake(&self, waiter: u16) {
         self.port.wake(waiter);
     }
+}
 
-    fn trace(&self, event: &Event) {
-        self.port.trace(event);
+impl<const PARKS: bool, const COUNTS: bool> Reporting for Faulty<PARKS, COUNTS> {
+    fn caught(&self, panic: <Self as Platform>::Panic) {
+        self.port.caught(panic);
     }
 
     fn stall_timeout_ns(&self) -> u64 {
@@ -314,6 +298,39 @@ unsafe impl<const PARKS: bool, const COUNTS: bool> Platform for Faulty<PARKS, CO
         self.port.stalled(stall);
     }
 }
+
+impl<const PARKS: bool, const COUNTS: bool> Tracing for Faulty<PARKS, COUNTS> {
+    const TRACES: bool = COUNTS;
+    const STAMPS: bool = COUNTS;
+
+    fn trace(&self, event: &Event) {
+        self.port.trace(event);
+    }
+}
+
+impl<const PARKS: bool, const COUNTS: bool> Topology for Faulty<PARKS, COUNTS> {
+    // Machines of 8 CPUs relay multicasts, where real ones of 128 do.
+    const GROUP: u32 = 4;
+    const RELAYED_MIN: u32 = 2;
+
+    fn nearest(&self, cpu: u32, mut among: &mut dyn Iterator<Item = u32>) -> Option<u32> {
+        // Pairs are neighbours.
+        Iterator::find(&mut among, |other| *other == cpu ^ 1)
+    }
+}
+
+impl<const PARKS: bool, const COUNTS: bool> Tuning for Faulty<PARKS, COUNTS> {
+    fn gather(&self) {
+        self.port.gather();
+    }
+
+    fn looks_first(&self, target: u32) -> u32 {
+        self.port.looks_first(target)
+    }
+}
+
+impl<const PARKS: bool, const COUNTS: bool> Foreign for Faulty<PARKS, COUNTS> {}
+impl<const PARKS: bool, const COUNTS: bool> Hosting for Faulty<PARKS, COUNTS> {}
 
 /// Sends the CPUs' own faults on their way: who is slow, who is taken off, who is rung for nothing.
 pub(crate) fn befall(engine: &Engine, faults: &Faults, cpus: usize, steps: u64, rng: &Rng) {

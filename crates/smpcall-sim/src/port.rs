@@ -2,7 +2,10 @@
 
 use crate::engine::{PORT, engine};
 use crate::history::{EventKind, Fate};
-use smpcall_instrumented::{Backoff, Counted, CpuStats, Event, Pause, Platform, Stall, Stats};
+use smpcall_instrumented::{
+    Backoff, Counted, CpuStats, Event, Foreign, Hosting, Pause, Platform, Reporting, Stall, Stats, Topology,
+    Tracing, Tuning, Waiting,
+};
 use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -69,10 +72,6 @@ unsafe impl<const PARKS: bool, const COUNTS: bool> Platform for Virtual<PARKS, C
     type IrqState = ();
     type Panic = Box<dyn Any + Send>;
 
-    const PARKS: bool = PARKS;
-    const TRACES: bool = COUNTS;
-    const STAMPS: bool = COUNTS;
-
     #[inline]
     fn current_cpu(&self) -> Option<u32> {
         engine().cpu()
@@ -111,21 +110,10 @@ unsafe impl<const PARKS: bool, const COUNTS: bool> Platform for Virtual<PARKS, C
     fn resume(panic: Self::Panic) -> ! {
         resume_unwind(panic)
     }
+}
 
-    fn caught(&self, panic: Self::Panic) {
-        assert!(engine().irqs_are_off(), "a panic is told of outside of call context");
-        drop(panic);
-        engine().log(EventKind::Caught);
-    }
-
-    fn gather(&self) {
-        assert!(engine().irqs_are_off(), "a poster is given time with interrupts on");
-        engine().point(PORT);
-    }
-
-    fn looks_first(&self, _target: u32) -> u32 {
-        MANNERS.get().looks_first
-    }
+impl<const PARKS: bool, const COUNTS: bool> Waiting for Virtual<PARKS, COUNTS> {
+    const PARKS: bool = PARKS;
 
     fn pause(&self, backoff: &Backoff) -> Pause {
         assert!(engine().can_wait(), "a pause with interrupts off");
@@ -154,14 +142,13 @@ unsafe impl<const PARKS: bool, const COUNTS: bool> Platform for Virtual<PARKS, C
         engine.log(EventKind::Wakes(waiter.into()));
         engine.wake(waiter.into());
     }
+}
 
-    fn trace(&self, event: &Event) {
-        if let smpcall_instrumented::EventKind::Batch { len } = event.kind {
-            engine().log(EventKind::Batch { len });
-        }
-        if let Some(counters) = COUNTERS.get() {
-            counters.count(event);
-        }
+impl<const PARKS: bool, const COUNTS: bool> Reporting for Virtual<PARKS, COUNTS> {
+    fn caught(&self, panic: <Self as Platform>::Panic) {
+        assert!(engine().irqs_are_off(), "a panic is told of outside of call context");
+        drop(panic);
+        engine().log(EventKind::Caught);
     }
 
     fn stall_timeout_ns(&self) -> u64 {
@@ -173,6 +160,35 @@ unsafe impl<const PARKS: bool, const COUNTS: bool> Platform for Virtual<PARKS, C
         engine().log(EventKind::Stalled { target: stall.target });
     }
 }
+
+impl<const PARKS: bool, const COUNTS: bool> Tracing for Virtual<PARKS, COUNTS> {
+    const TRACES: bool = COUNTS;
+    const STAMPS: bool = COUNTS;
+
+    fn trace(&self, event: &Event) {
+        if let smpcall_instrumented::EventKind::Batch { len } = event.kind {
+            engine().log(EventKind::Batch { len });
+        }
+        if let Some(counters) = COUNTERS.get() {
+            counters.count(event);
+        }
+    }
+}
+
+impl<const PARKS: bool, const COUNTS: bool> Tuning for Virtual<PARKS, COUNTS> {
+    fn gather(&self) {
+        assert!(engine().irqs_are_off(), "a poster is given time with interrupts on");
+        engine().point(PORT);
+    }
+
+    fn looks_first(&self, _target: u32) -> u32 {
+        MANNERS.get().looks_first
+    }
+}
+
+impl<const PARKS: bool, const COUNTS: bool> Topology for Virtual<PARKS, COUNTS> {}
+impl<const PARKS: bool, const COUNTS: bool> Foreign for Virtual<PARKS, COUNTS> {}
+impl<const PARKS: bool, const COUNTS: bool> Hosting for Virtual<PARKS, COUNTS> {}
 
 /// The sender's half of a doorbell: what it wrote is visible to the handler.
 pub(crate) fn send(cpu: u32, fate: Fate) {

@@ -3,7 +3,7 @@
 
 use smpcall::{
     Budget, CallError, Chain, Csd, CsdField, CsdOwner, Event, Flushed, Here, ManyError, PerCpu, Platform,
-    PostError, Posted, Reached, Smp, To, csd_field,
+    PostError, Posted, Reached, Smp, To, Tracing, csd_field,
 };
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -18,10 +18,7 @@ pub struct Port {
 // 5. Nobody parks.
 unsafe impl Platform for Port {
     type IrqState = ();
-    type Panic = std::convert::Infallible;
-
-    // The control: then the code must differ.
-    const TRACES: bool = option_env!("SMPCALL_CODE_TRACES").is_some();
+    smpcall::no_unwinding!();
 
     #[inline(always)]
     fn current_cpu(&self) -> Option<u32> {
@@ -49,20 +46,19 @@ unsafe impl Platform for Port {
     fn now_ns(&self) -> u64 {
         0
     }
+}
 
-    fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Self::Panic> {
-        Ok(f())
-    }
-
-    fn resume(panic: Self::Panic) -> ! {
-        match panic {}
-    }
+impl Tracing for Port {
+    // The control: then the code must differ.
+    const TRACES: bool = option_env!("SMPCALL_CODE_TRACES").is_some();
 
     fn trace(&self, _event: &Event) {
         // Relaxed: a count.
         self.told.fetch_add(1, Ordering::Relaxed);
     }
 }
+
+smpcall::simple_port!(Port: Waiting, Reporting, Topology, Tuning, Foreign, Hosting);
 
 static SMP: Smp<Port, [PerCpu; 2]> = Smp::new(
     Port { me: AtomicU32::new(0), rung: AtomicU32::new(0), told: AtomicU32::new(0) },

@@ -13,7 +13,7 @@ struct Architecture;
 /// // SAFETY: nothing of this runs.
 /// unsafe impl Platform for Port {
 ///     type IrqState = ();
-///     type Panic = std::convert::Infallible;
+///     smpcall::no_unwinding!();
 ///     fn current_cpu(&self) -> Option<u32> { None }
 ///     fn can_wait(&self) -> bool { false }
 ///     fn ring(&self, _cpu: u32) {}
@@ -21,9 +21,8 @@ struct Architecture;
 ///     fn irq_restore(&self, _state: ()) {}
 ///     fn relax(&self) {}
 ///     fn now_ns(&self) -> u64 { 0 }
-///     fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Self::Panic> { Ok(f()) }
-///     fn resume(panic: Self::Panic) -> ! { match panic {} }
 /// }
+/// smpcall::simple_port!(Port);
 ///
 /// let smp = Smp::new(Port, [PerCpu::new()]);
 /// let words = [1_usize; 4];

@@ -4,11 +4,11 @@
 //! fills in, embeds and posts. A [`ForeignCsd`] is the header of [`crate::csd`] and nothing else. It is claimed, pushed and
 //! unlocked like a [`Csd`](crate::Csd), so all that is promised of one holds (P1–P3, P5, P6, P8), but function and argument are
 //! its owner's: we never write them, and the port calls the one with the other
-//! ([`Platform::run_foreign`](crate::Platform::run_foreign)). All zero but for these two, it is free.
+//! ([`Foreign::run_foreign`](crate::Foreign::run_foreign)). All zero but for these two, it is free.
 //!
 //! An [`Entry`] is what only rides along: Linux's irq_work and task wake-ups, which have a claim of their own, and share with a
 //! csd the link and the kind, in bits 4–7 of the second word. It is pushed, and handed to the port
-//! ([`Platform::take_entry`](crate::Platform::take_entry)) when the flush comes to it, in order with the asynchronous calls.
+//! ([`Foreign::take_entry`](crate::Foreign::take_entry)) when the flush comes to it, in order with the asynchronous calls.
 //!
 //! # Invariants
 //!

@@ -41,7 +41,7 @@ pub enum Phase {
     BehindBlocking(usize),
     /// It is queued, and its target is in no call: interrupts off, not polling, or not rung.
     Queued,
-    /// It was reported, and is done after all ([`Platform::unstuck`](crate::Platform::unstuck)).
+    /// It was reported, and is done after all ([`Reporting::unstuck`](crate::Reporting::unstuck)).
     Over,
 }
 

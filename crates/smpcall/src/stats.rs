@@ -1,5 +1,5 @@
 //! Counters, ready-made (P12): a port holds a [`Stats`], and hands it each [`Event`] of its
-//! [`trace`](crate::Platform::trace).
+//! [`trace`](crate::Tracing::trace).
 //!
 //! # Who writes what
 //!
@@ -196,7 +196,7 @@ impl<S> Stats<S> {
 impl<S: AsRef<[CpuStats]>> Stats<S> {
     /// Counts one event. What is done by a CPU without a row is counted with the threads that are no CPU.
     ///
-    /// Context: as for [`Platform::trace`](crate::Platform::trace). Progress: wait-free.
+    /// Context: as for [`Tracing::trace`](crate::Tracing::trace). Progress: wait-free.
     #[inline]
     pub fn count(&self, event: &Event) {
         match event.by.and_then(|cpu| self.cpus.as_ref().get(cpu as usize)) {

@@ -1,6 +1,6 @@
 //! Tracepoints (P12): what the core tells a port that asks for it.
 //!
-//! A port asks by [`Platform::TRACES`](crate::Platform::TRACES), a constant: where it is false, no instruction of a post,
+//! A port asks by [`Tracing::TRACES`](crate::Tracing::TRACES), a constant: where it is false, no instruction of a post,
 //! a call or a flush is for tracing (`cargo xtask same-code` compares them with sources that have no tracepoint). A call
 //! site is one line, `trace!(self, EventKind::Busy { … })`. [`Stats`](crate::Stats) is a ready-made listener that counts.
 //!
@@ -129,7 +129,7 @@ pub enum EventKind {
         csd: usize,
         /// As in `Queue`.
         func: usize,
-        /// How long it was queued; only where the port [stamps](crate::Platform::STAMPS).
+        /// How long it was queued; only where the port [stamps](crate::Tracing::STAMPS).
         queued_ns: Option<u64>,
     },
     /// It has returned, or its run was cancelled. Comes before a waiting caller is told.
@@ -141,7 +141,7 @@ pub enum EventKind {
         /// How long it ran; only where the port stamps.
         ran_ns: Option<u64>,
     },
-    /// A wait is reported as stalled; [`Platform::stalled`](crate::Platform::stalled) has the details.
+    /// A wait is reported as stalled; [`Reporting::stalled`](crate::Reporting::stalled) has the details.
     Stalled {
         /// The CPU that does not answer.
         cpu: u32,

@@ -16,13 +16,12 @@
 //! ostd's doorbell is, and is not for NMIs.
 
 use core::arch::{asm, x86_64::__cpuid};
-use core::convert::Infallible;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use ostd::arch::{read_tsc, tsc_freq};
 use ostd::cpu::{CpuId, CpuSet};
 use ostd::irq::{self, DisabledLocalIrqGuard, InterruptLevel, IrqLine};
 use ostd::smp::inter_processor_call;
-use smpcall::{Backoff, Budget, Event, Pause, PerCpu, Platform, Sleep, Smp, Stall};
+use smpcall::{Backoff, Budget, Event, Pause, PerCpu, Platform, Reporting, Sleep, Smp, Stall, Tracing, Waiting};
 #[cfg(feature = "stats")]
 use smpcall::{CpuStats, Stats};
 use smpcall_bare::arch;
@@ -190,10 +189,7 @@ const SELF_IPI: u32 = 0x83f;
 // 5. `wake` rings, `answer` sets `heard`, `sleep` looks at it with interrupts off; all of it is static.
 unsafe impl Platform for OstdPort {
     type IrqState = DisabledLocalIrqGuard;
-    type Panic = Infallible;
-
-    const TRACES: bool = cfg!(feature = "stats");
-    const PARKS: bool = true;
+    smpcall::no_unwinding!();
 
     #[inline(always)]
     fn current_cpu(&self) -> Option<u32> {
@@ -245,14 +241,10 @@ unsafe impl Platform for OstdPort {
         let ns_per_tick = self.ns_per_tick.load(Ordering::Relaxed);
         ((u128::from(read_tsc()) * u128::from(ns_per_tick)) >> 32) as u64
     }
+}
 
-    fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Infallible> {
-        Ok(f())
-    }
-
-    fn resume(panic: Infallible) -> ! {
-        match panic {}
-    }
+impl Waiting for OstdPort {
+    const PARKS: bool = true;
 
     fn pause(&self, backoff: &Backoff) -> Pause {
         if backoff.rounds >= PAUSES {
@@ -273,15 +265,9 @@ unsafe impl Platform for OstdPort {
     fn wake(&self, waiter: u16) {
         self.ring(waiter.into());
     }
+}
 
-    #[inline(always)]
-    fn trace(&self, event: &Event) {
-        #[cfg(feature = "stats")]
-        STATS.count(event);
-        #[cfg(not(feature = "stats"))]
-        let _ = event;
-    }
-
+impl Reporting for OstdPort {
     fn stall_timeout_ns(&self) -> u64 {
         5_000_000_000
     }
@@ -293,3 +279,17 @@ unsafe impl Platform for OstdPort {
         }
     }
 }
+
+impl Tracing for OstdPort {
+    const TRACES: bool = cfg!(feature = "stats");
+
+    #[inline(always)]
+    fn trace(&self, event: &Event) {
+        #[cfg(feature = "stats")]
+        STATS.count(event);
+        #[cfg(not(feature = "stats"))]
+        let _ = event;
+    }
+}
+
+smpcall::simple_port!(OstdPort: Topology, Tuning, Foreign, Hosting);

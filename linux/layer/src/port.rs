@@ -3,10 +3,9 @@
 
 use crate::{arch, glue};
 use core::cell::UnsafeCell;
-use core::convert::Infallible;
 use core::mem::MaybeUninit;
 use core::sync::atomic::Ordering;
-use smpcall::{Entry, PerCpu, Phase, Platform, Smp, Stall};
+use smpcall::{Entry, Foreign, PerCpu, Phase, Platform, Reporting, Smp, Stall, Topology, Waiting};
 
 /// The machine.
 pub(crate) type Machine = Smp<Linux, &'static mut [PerCpu]>;
@@ -22,10 +21,7 @@ pub(crate) struct Linux;
 // unwinds. 5. Nobody parks.
 unsafe impl Platform for Linux {
     type IrqState = arch::IrqState;
-    type Panic = Infallible;
-
-    // A call's function may rely on its being in an interrupt: RCU's do. So a CPU that waits leaves its queue to its interrupts.
-    const SERVES_IN_WAITS: bool = false;
+    smpcall::no_unwinding!();
 
     #[inline(always)]
     fn current_cpu(&self) -> Option<u32> {
@@ -40,16 +36,6 @@ unsafe impl Platform for Linux {
     #[inline(always)]
     fn ring(&self, cpu: u32) {
         glue::smpcall_glue_ring(cpu);
-    }
-
-    #[inline(always)]
-    fn ring_many(&self, first: u32, cpus: usize) {
-        if cpus & (cpus - 1) == 0 {
-            // One: it may poll.
-            self.ring(first + cpus.trailing_zeros());
-        } else {
-            glue::smpcall_glue_ring_many(first, cpus);
-        }
     }
 
     #[inline(always)]
@@ -70,28 +56,14 @@ unsafe impl Platform for Linux {
     fn now_ns(&self) -> u64 {
         glue::smpcall_glue_now_ns()
     }
+}
 
-    #[inline(always)]
-    fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Infallible> {
-        Ok(f())
-    }
+impl Waiting for Linux {
+    // A call's function may rely on its being in an interrupt: RCU's do. So a CPU that waits leaves its queue to its interrupts.
+    const SERVES_IN_WAITS: bool = false;
+}
 
-    fn resume(panic: Infallible) -> ! {
-        match panic {}
-    }
-
-    #[inline(always)]
-    unsafe fn run_foreign(&self, function: *const (), argument: *const (), csd: *const ()) {
-        // SAFETY: it was posted as a `call_single_data_t`: a `smp_call_func_t` and its argument.
-        unsafe { glue::smpcall_glue_run(function, argument, csd) };
-    }
-
-    #[inline(always)]
-    unsafe fn take_entry(&self, entry: *const Entry) {
-        // SAFETY: it came by `__smp_call_single_queue`, as irq_work or task wake-up.
-        unsafe { glue::smpcall_glue_take(entry.cast()) };
-    }
-
+impl Reporting for Linux {
     fn stall_timeout_ns(&self) -> u64 {
         // Relaxed: a setting.
         glue::smpcall_glue_timeout_ns.load(Ordering::Relaxed)
@@ -122,6 +94,34 @@ unsafe impl Platform for Linux {
         glue::smpcall_glue_stop(stall.target, stall.waited_ns)
     }
 }
+
+impl Topology for Linux {
+    #[inline(always)]
+    fn ring_many(&self, first: u32, cpus: usize) {
+        if cpus & (cpus - 1) == 0 {
+            // One: it may poll.
+            self.ring(first + cpus.trailing_zeros());
+        } else {
+            glue::smpcall_glue_ring_many(first, cpus);
+        }
+    }
+}
+
+impl Foreign for Linux {
+    #[inline(always)]
+    unsafe fn run_foreign(&self, function: *const (), argument: *const (), csd: *const ()) {
+        // SAFETY: it was posted as a `call_single_data_t`: a `smp_call_func_t` and its argument.
+        unsafe { glue::smpcall_glue_run(function, argument, csd) };
+    }
+
+    #[inline(always)]
+    unsafe fn take_entry(&self, entry: *const Entry) {
+        // SAFETY: it came by `__smp_call_single_queue`, as irq_work or task wake-up.
+        unsafe { glue::smpcall_glue_take(entry.cast()) };
+    }
+}
+
+smpcall::simple_port!(Linux: Tracing, Tuning, Hosting);
 
 struct Place(UnsafeCell<MaybeUninit<Machine>>);
 

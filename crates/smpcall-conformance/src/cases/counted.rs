@@ -3,7 +3,7 @@
 use crate::ctx::{Ctx, Done, Pairs};
 use crate::rig::Rig;
 use crate::words::Count;
-use smpcall::{Counted, Platform, PostError, Posted};
+use smpcall::{Counted, PostError, Posted, Tracing};
 
 /// What the port has counted; the case is skipped if it does not count.
 fn counted<R: Rig>(ctx: Ctx<R>) -> Result<Counted, crate::ctx::Over> {

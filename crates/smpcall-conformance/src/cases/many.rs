@@ -4,7 +4,7 @@ use crate::ctx::{Ctx, Done, Over, Pairs};
 use crate::memory::Full;
 use crate::rig::Rig;
 use crate::words::{Count, Plain};
-use smpcall::{CPUS_MAX, CallError, CpuMask, CpuSet, ManyError, Platform, Reached, To};
+use smpcall::{CPUS_MAX, CallError, CpuMask, CpuSet, ManyError, Reached, To, Topology};
 
 /// Room for a word's worth of CPUs more than any machine has.
 pub(super) type Set = CpuSet<{ CPUS_MAX / usize::BITS as usize + 1 }>;

@@ -3,7 +3,7 @@
 use crate::ctx::{Ctx, Done, Over};
 use crate::rig::Rig;
 use crate::words::Count;
-use smpcall::Platform;
+use smpcall::{Platform, Waiting};
 
 /// The number by which the calling thread is woken; skips the case where there is none.
 fn waiter<R: Rig>(ctx: Ctx<R>) -> Result<u16, Over> {

@@ -2,7 +2,7 @@
 
 use super::port::{Rings, Threads};
 use super::signal;
-use smpcall::{Event, Platform};
+use smpcall::{Event, Platform, Reporting, Topology, Tracing, Waiting};
 use std::any::Any;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -116,13 +116,6 @@ unsafe impl Platform for Faulty {
     type IrqState = ();
     type Panic = Box<dyn Any + Send>;
 
-    const PARKS: bool = Threads::PARKS;
-    const TRACES: bool = Threads::TRACES;
-
-    fn trace(&self, event: &Event) {
-        self.port.trace(event);
-    }
-
     fn current_cpu(&self) -> Option<u32> {
         match self.fault {
             Fault::OutsideIsCpu => self.port.current_cpu().or(Some(0)),
@@ -154,20 +147,6 @@ unsafe impl Platform for Faulty {
             }
             _ => self.port.ring(cpu),
         }
-    }
-
-    fn ring_many(&self, first: u32, cpus: usize) {
-        let lost = match self.fault {
-            Fault::ManyLoseFirst => cpus & cpus.wrapping_neg(),
-            Fault::ManyLoseLast => cpus.checked_ilog2().map_or(0, |bit| 1 << bit),
-            _ => 0,
-        };
-        let rung = cpus & !lost;
-        (0..usize::BITS).filter(|bit| rung & 1 << bit != 0).for_each(|bit| self.ring(first + bit));
-    }
-
-    fn nearest(&self, cpu: u32, _among: &mut dyn Iterator<Item = u32>) -> Option<u32> {
-        (self.fault == Fault::NearestIsItself).then_some(cpu)
     }
 
     fn irq_save(&self) {
@@ -214,13 +193,10 @@ unsafe impl Platform for Faulty {
     fn resume(panic: Self::Panic) -> ! {
         Threads::resume(panic)
     }
+}
 
-    fn caught(&self, panic: Self::Panic) {
-        self.demand_guarded("caught");
-        if self.fault != Fault::ForgetsCaught {
-            self.port.caught(panic);
-        }
-    }
+impl Waiting for Faulty {
+    const PARKS: bool = Threads::PARKS;
 
     fn waiter(&self) -> Option<u16> {
         self.port.waiter().map(|waiter| if self.fault == Fault::SharesWaiters { 0 } else { waiter })
@@ -248,3 +224,38 @@ unsafe impl Platform for Faulty {
         }
     }
 }
+
+impl Reporting for Faulty {
+    fn caught(&self, panic: <Self as Platform>::Panic) {
+        self.demand_guarded("caught");
+        if self.fault != Fault::ForgetsCaught {
+            self.port.caught(panic);
+        }
+    }
+}
+
+impl Tracing for Faulty {
+    const TRACES: bool = Threads::TRACES;
+
+    fn trace(&self, event: &Event) {
+        self.port.trace(event);
+    }
+}
+
+impl Topology for Faulty {
+    fn ring_many(&self, first: u32, cpus: usize) {
+        let lost = match self.fault {
+            Fault::ManyLoseFirst => cpus & cpus.wrapping_neg(),
+            Fault::ManyLoseLast => cpus.checked_ilog2().map_or(0, |bit| 1 << bit),
+            _ => 0,
+        };
+        let rung = cpus & !lost;
+        (0..usize::BITS).filter(|bit| rung & 1 << bit != 0).for_each(|bit| self.ring(first + bit));
+    }
+
+    fn nearest(&self, cpu: u32, _among: &mut dyn Iterator<Item = u32>) -> Option<u32> {
+        (self.fault == Fault::NearestIsItself).then_some(cpu)
+    }
+}
+
+smpcall::simple_port!(Faulty: Tuning, Foreign, Hosting);

@@ -2,7 +2,7 @@
 //! flushes, as an interrupt's does.
 
 use super::signal;
-use smpcall::{CpuStats, Event, Platform, Stats};
+use smpcall::{CpuStats, Event, Platform, Reporting, Stats, Tracing, Waiting};
 use smpcall_conformance::Woken;
 use std::any::Any;
 use std::cell::Cell;
@@ -117,13 +117,6 @@ unsafe impl Platform for Threads {
     type IrqState = ();
     type Panic = Box<dyn Any + Send>;
 
-    const TRACES: bool = true;
-    const PARKS: bool = true;
-
-    fn trace(&self, event: &Event) {
-        self.stats.count(event);
-    }
-
     fn current_cpu(&self) -> Option<u32> {
         ME.get()
     }
@@ -163,11 +156,10 @@ unsafe impl Platform for Threads {
     fn resume(panic: Self::Panic) -> ! {
         resume_unwind(panic)
     }
+}
 
-    fn caught(&self, panic: Self::Panic) {
-        self.caught.fetch_add(1, Ordering::Relaxed);
-        drop(panic);
-    }
+impl Waiting for Threads {
+    const PARKS: bool = true;
 
     fn waiter(&self) -> Option<u16> {
         ME.get().map(|cpu| cpu as u16)
@@ -186,3 +178,20 @@ unsafe impl Platform for Threads {
         }
     }
 }
+
+impl Reporting for Threads {
+    fn caught(&self, panic: <Self as Platform>::Panic) {
+        self.caught.fetch_add(1, Ordering::Relaxed);
+        drop(panic);
+    }
+}
+
+impl Tracing for Threads {
+    const TRACES: bool = true;
+
+    fn trace(&self, event: &Event) {
+        self.stats.count(event);
+    }
+}
+
+smpcall::simple_port!(Threads: Topology, Tuning, Foreign, Hosting);

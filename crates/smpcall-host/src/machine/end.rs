@@ -5,7 +5,7 @@ use crate::callers;
 use crate::here::{self, Served};
 use crate::stalls::nanos;
 use crate::trace::Trace;
-use smpcall::{Platform, Serve, WaitError};
+use smpcall::{Platform, Serve, WaitError, Waiting};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

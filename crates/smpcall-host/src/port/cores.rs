@@ -115,7 +115,7 @@ mod tests {
     use crate::here::Here;
     use crate::spin::SPIN_NS_MAX;
     use crate::stalls::Stalls;
-    use smpcall::Platform;
+    use smpcall::{Tuning, Waiting};
 
     fn host(waits: Waits) -> Host {
         Host::new(3, waits, Stalls::new(), ())

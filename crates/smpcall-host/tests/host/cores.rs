@@ -1,7 +1,7 @@
 //! Callers and targets on the same core, whoever put them there: found by where they run, not by what was once set.
 
 use crate::site::{Flag, Site, bounded, eventually};
-use smpcall_host::smpcall::{Budget, Platform};
+use smpcall_host::smpcall::{Budget, Platform, Topology, Tuning};
 use smpcall_host::{Cores, Idle, Machine, allowed_cores, pin_this_thread, process_cores, unpin_this_thread};
 use std::thread;
 

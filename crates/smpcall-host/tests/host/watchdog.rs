@@ -2,7 +2,7 @@
 
 use crate::site::{Flag, Site, beside, bounded, counted, eventually, hold};
 use smpcall_host::Machine;
-use smpcall_host::smpcall::{Late, Overdue, Phase, Platform, Stall, To, Watch};
+use smpcall_host::smpcall::{Late, Overdue, Phase, Reporting, Stall, To, Watch};
 use std::collections::HashSet;
 use std::process::Command;
 use std::sync::{Arc, Mutex};

@@ -2,8 +2,7 @@
 
 use super::cost::ps;
 use super::machine::machine;
-use smpcall_instrumented::{Backoff, Pause, Platform};
-use std::convert::Infallible;
+use smpcall_instrumented::{Backoff, Pause, Platform, Reporting, Topology, Tuning, Waiting};
 
 /// The port. All that it needs is the calling OS thread's machine.
 pub(super) struct Priced;
@@ -13,7 +12,7 @@ pub(super) struct Priced;
 // before it was made. 4. Nothing unwinds: a panic ends the run. 5. Nobody parks.
 unsafe impl Platform for Priced {
     type IrqState = ();
-    type Panic = Infallible;
+    smpcall_instrumented::no_unwinding!();
 
     fn current_cpu(&self) -> Option<u32> {
         Some(machine().current_cpu())
@@ -25,10 +24,6 @@ unsafe impl Platform for Priced {
 
     fn ring(&self, cpu: u32) {
         machine().interrupt(cpu, 1);
-    }
-
-    fn ring_many(&self, first: u32, cpus: usize) {
-        machine().interrupt(first, cpus);
     }
 
     fn irq_save(&self) {
@@ -46,25 +41,31 @@ unsafe impl Platform for Priced {
     fn now_ns(&self) -> u64 {
         machine().now() / ps(1.0)
     }
+}
 
-    fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Infallible> {
-        Ok(f())
-    }
-
-    fn resume(panic: Infallible) -> ! {
-        match panic {}
-    }
-
-    fn prefetch_write(&self, line: *const ()) {
-        machine().prefetch(line);
-    }
-
+impl Waiting for Priced {
     fn pause(&self, _backoff: &Backoff) -> Pause {
         self.relax();
         Pause::Again
     }
+}
 
+impl Reporting for Priced {
     fn stall_timeout_ns(&self) -> u64 {
         0
     }
 }
+
+impl Topology for Priced {
+    fn ring_many(&self, first: u32, cpus: usize) {
+        machine().interrupt(first, cpus);
+    }
+}
+
+impl Tuning for Priced {
+    fn prefetch_write(&self, line: *const ()) {
+        machine().prefetch(line);
+    }
+}
+
+smpcall_instrumented::simple_port!(Priced: Tracing, Foreign, Hosting);

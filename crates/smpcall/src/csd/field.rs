@@ -214,7 +214,7 @@ pub trait CsdOwner<Tag = ()>: HasCsd<Tag> {
     type Pointer: OwnerPointer<Self>;
 
     /// Runs on the CPU that the owner was posted to, in call context. A panic goes to
-    /// [`Platform::caught`](crate::Platform::caught).
+    /// [`Reporting::caught`](crate::Reporting::caught).
     fn run<'run>(this: <Self::Pointer as OwnerPointer<Self>>::In<'run>, here: Here<'run>);
 }
 

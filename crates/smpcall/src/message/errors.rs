@@ -57,7 +57,7 @@ pub enum TakeError<T> {
     Pending,
     /// The run was cancelled: here is the value.
     Cancelled(T),
-    /// The function has panicked. The value is gone, and the panic went to [`Platform::caught`](crate::Platform::caught).
+    /// The function has panicked. The value is gone, and the panic went to [`Reporting::caught`](crate::Reporting::caught).
     Panicked,
 }
 

@@ -15,7 +15,7 @@ struct Owned<F> {
 
 impl<P: Platform, S: Storage> Smp<P, S> {
     /// Has `function` run once on `cpu`, in call context, and returns at once: one allocation, which the run frees before the
-    /// function starts. The function may own whatever can be sent. A panic in it goes to [`Platform::caught`].
+    /// function starts. The function may own whatever can be sent. A panic in it goes to [`Reporting::caught`](crate::Reporting::caught).
     ///
     /// For a function of three words that is `Copy`, [`post_detached`](Smp::post_detached) needs no allocation.
     ///

@@ -69,7 +69,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// *inside* this call: hold no lock, and no borrow of a `RefCell`, across it that such a function could want; the one would
     /// wait for ever, the other panic. The same holds for [`Smp::wait`] and [`Smp::call_many`]. A call is never given
     /// up, since its frame could not be left; a target that does not answer is reported to
-    /// [`Platform::stalled`].
+    /// [`Reporting::stalled`](crate::Reporting::stalled).
     ///
     /// Context: thread, interrupts on. From call context only a call to one's own CPU is allowed. Progress: waits for
     /// the target.

@@ -6,7 +6,7 @@
 //! | tracers; the iterator of [`Smp::post_all`] | [`InCall`] | the same |
 //! | functions of blocking calls ([`Smp::run_blocking`]); one of a CPU to itself | [`InFrame`] | coming online, going offline; a thread becoming a CPU |
 //! | conditions of [`To::If`](super::To::If); handlers of reports on stalls | [`InFrame`] | the same |
-//! | the drop of a function that was refused; the iterator of [`Platform::nearest`] | none: no frame below uses the CPU any more, or yet | nothing |
+//! | the drop of a function that was refused; the iterator of [`Topology::nearest`](crate::Topology::nearest) | none: no frame below uses the CPU any more, or yet | nothing |
 //!
 //! What unwinds out of them (P11): functions are called by [`Platform::catch`]; an iterator's, a condition's and a drop's panic goes
 //! to the caller, once what was begun is finished; a tracer, a report handler, `caught`, `ring` and `wake` do not unwind, which the

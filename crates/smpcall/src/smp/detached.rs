@@ -19,7 +19,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     ///
     /// This is Linux's `smp_call_function_single(wait=0)`, which waits for the caller CPU's last such call to begin; this one
     /// never waits. It may be called again from inside the function (P5). Detached calls of one sender to one target run in the
-    /// order in which they were made (P6). A panic in the function goes to [`Platform::caught`].
+    /// order in which they were made (P6). A panic in the function goes to [`Reporting::caught`](crate::Reporting::caught).
     ///
     /// Context: any; interrupts off, call context and NMI included. Progress: lock-free, allocates nothing (P9).
     ///

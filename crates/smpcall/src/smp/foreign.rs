@@ -20,7 +20,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     ///
     /// 1. From an `Ok` until its function begins, the csd stays alive and in place, and nobody writes to it but by this
     ///    function. Whoever is told [`Busy`](Posted::Busy) has not changed it either.
-    /// 2. The port's [`run_foreign`](Platform::run_foreign) may call its function with its argument on any CPU, as often as
+    /// 2. The port's [`run_foreign`](crate::Foreign::run_foreign) may call its function with its argument on any CPU, as often as
     ///    it is posted, and at the same time on several if it is posted to several.
     #[inline]
     pub unsafe fn post_foreign(&self, cpu: u32, csd: &ForeignCsd) -> Result<Posted, PostError> {
@@ -121,7 +121,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// # Safety
     ///
     /// 1. The entry is in no queue, and its claim, if it has one, is the caller's. From an acceptance until it was handed to the
-    ///    port's [`take_entry`](Platform::take_entry) it stays alive and in place, and nobody else writes its link or its kind.
+    ///    port's [`take_entry`](crate::Foreign::take_entry) it stays alive and in place, and nobody else writes its link or its kind.
     /// 2. The entry is 8-aligned, its kind is 0x20 or 0x30, and it lies in an object with at least `size_of::<Entry>()` bytes
     ///    from there on.
     pub unsafe fn push_entry(&self, cpu: u32, entry: &Entry) -> bool {

@@ -11,7 +11,7 @@ use crate::sync::Ordering;
 impl<P: Platform, S: Storage> Smp<P, S> {
     /// Runs `function` on one CPU of `mask` that is online, and gives back its result: the caller's own if it is in
     /// there. (Linux's `smp_call_function_any`.) Else one that runs nothing and has nothing queued, if there is one:
-    /// that which the port calls [nearest](Platform::nearest), or the next by number; for a thread that is no CPU, each
+    /// that which the port calls [nearest](crate::Topology::nearest), or the next by number; for a thread that is no CPU, each
     /// in turn. If all are busy, it waits for one that is chosen in the same way.
     ///
     /// A CPU that goes offline before the call has reached it is passed over for another.

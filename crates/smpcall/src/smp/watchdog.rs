@@ -67,7 +67,7 @@ impl Watch {
 }
 
 impl<P: Platform, S: Storage> Smp<P, S> {
-    /// Looks at every CPU once, and reports those to [`Platform::overdue`] that have been held up for `timeout_ns` as far as
+    /// Looks at every CPU once, and reports those to [`Reporting::overdue`](crate::Reporting::overdue) that have been held up for `timeout_ns` as far as
     /// `notes` tell: calls are queued or running, and none has ended. Rings a CPU again that runs no call. Returns how many
     /// CPUs are held up for so long, reported now or before; 0 for a time-out of 0, which is off.
     ///
@@ -75,7 +75,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// CPU by number; CPUs without a note are not looked at. What takes longer than the time between two visits is found, at
     /// the visit after. Time in which the watchdog itself did not run does not count: a gap between two visits counts for twice
     /// the gap before at most, or an eighth of the time-out if that is more. So visit more often than that, or find what is held
-    /// up some visits later. The port's own time-out is [`Platform::stall_timeout_ns`].
+    /// up some visits later. The port's own time-out is [`Reporting::stall_timeout_ns`](crate::Reporting::stall_timeout_ns).
     ///
     /// Context: any in which `overdue` may be called. Progress: wait-free; a few loads for each CPU.
     pub fn watchdog(&self, timeout_ns: u64, notes: &mut [Watch]) -> u32 {

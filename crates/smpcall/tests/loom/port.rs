@@ -4,11 +4,13 @@ pub(crate) use crate::memory::{Place, Tally, Word};
 use loom::sync::Notify;
 use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use loom::thread::{self, JoinHandle};
-use smpcall::{Backoff, Budget, Csd, Flushed, Pause, PerCpu, Platform, Smp};
+use smpcall::{
+    Backoff, Budget, Csd, Flushed, Foreign, Hosting, Pause, PerCpu, Platform, Reporting, Smp, Topology,
+    Tracing, Tuning, Waiting,
+};
 use std::any::Any;
 use std::array::from_fn;
 use std::cell::{Cell, RefCell};
-use std::convert::Infallible;
 use std::num::NonZeroU32;
 use std::ops::Deref;
 use std::sync::Mutex;
@@ -108,8 +110,7 @@ impl<const PARKS: bool, const N: usize> Port<PARKS, N> {
 // outlives the model's threads.
 unsafe impl<const PARKS: bool, const N: usize> Platform for Port<PARKS, N> {
     type IrqState = ();
-    type Panic = Infallible;
-    const PARKS: bool = PARKS;
+    smpcall::no_unwinding!();
 
     fn current_cpu(&self) -> Option<u32> {
         CPU.with(Cell::get)
@@ -149,23 +150,10 @@ unsafe impl<const PARKS: bool, const N: usize> Platform for Port<PARKS, N> {
         self.looks.add();
         u64::from(self.looks.get() > 1)
     }
+}
 
-    fn stall_timeout_ns(&self) -> u64 {
-        u64::from(self.reports.get())
-    }
-
-    fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Infallible> {
-        Ok(f())
-    }
-
-    fn resume(panic: Infallible) -> ! {
-        match panic {}
-    }
-
-    /// None, so that a waiting caller goes its whole way.
-    fn looks_first(&self, _target: u32) -> u32 {
-        0
-    }
+impl<const PARKS: bool, const N: usize> Waiting for Port<PARKS, N> {
+    const PARKS: bool = PARKS;
 
     fn pause(&self, _backoff: &Backoff) -> Pause {
         assert!(!is_guarded(), "a pause with interrupts off");
@@ -204,6 +192,24 @@ unsafe impl<const PARKS: bool, const N: usize> Platform for Port<PARKS, N> {
         }
     }
 }
+
+impl<const PARKS: bool, const N: usize> Reporting for Port<PARKS, N> {
+    fn stall_timeout_ns(&self) -> u64 {
+        u64::from(self.reports.get())
+    }
+}
+
+impl<const PARKS: bool, const N: usize> Tuning for Port<PARKS, N> {
+    /// None, so that a waiting caller goes its whole way.
+    fn looks_first(&self, _target: u32) -> u32 {
+        0
+    }
+}
+
+impl<const PARKS: bool, const N: usize> Tracing for Port<PARKS, N> {}
+impl<const PARKS: bool, const N: usize> Topology for Port<PARKS, N> {}
+impl<const PARKS: bool, const N: usize> Foreign for Port<PARKS, N> {}
+impl<const PARKS: bool, const N: usize> Hosting for Port<PARKS, N> {}
 
 /// What a csd of a model runs.
 pub(crate) type Run = Box<dyn Fn() + Sync>;

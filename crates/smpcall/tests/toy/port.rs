@@ -1,8 +1,8 @@
 //! The toy port, and the one machine of the thread that runs a test.
 
 use smpcall::{
-    Backoff, Budget, Counted, CpuStats, Csd, Entry, Event, Flushed, Overdue, Pause, PerCpu, Platform, Serve,
-    Smp, Stall, Stats,
+    Backoff, Budget, Counted, CpuStats, Csd, Entry, Event, Flushed, Foreign, Hosting, Overdue, Pause, PerCpu,
+    Platform, Reporting, Serve, Smp, Stall, Stats, Topology, Tracing, Tuning, Waiting,
 };
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -134,9 +134,6 @@ unsafe impl Platform for Toy {
     type IrqState = ();
     type Panic = Box<dyn Any + Send>;
 
-    const TRACES: bool = true;
-    const STAMPS: bool = true;
-
     fn current_cpu(&self) -> Option<u32> {
         self.cpu.get()
     }
@@ -149,16 +146,6 @@ unsafe impl Platform for Toy {
         self.demand_guarded("ring");
         self.rings.borrow_mut().push(cpu);
         call_once(&self.on_ring);
-    }
-
-    fn looks_first(&self, _target: u32) -> u32 {
-        self.demand_waiting("looks_first");
-        64
-    }
-
-    fn nearest(&self, _cpu: u32, among: &mut dyn Iterator<Item = u32>) -> Option<u32> {
-        self.among.borrow_mut().push(among.collect());
-        self.nearest.get()
     }
 
     fn irq_save(&self) {
@@ -186,16 +173,9 @@ unsafe impl Platform for Toy {
     fn resume(panic: Self::Panic) -> ! {
         resume_unwind(panic)
     }
+}
 
-    fn caught(&self, _panic: Self::Panic) {
-        self.demand_guarded("caught");
-        self.caught.set(self.caught.get() + 1);
-    }
-
-    fn gather(&self) {
-        self.demand_guarded("gather");
-    }
-
+impl Waiting for Toy {
     fn pause(&self, _backoff: &Backoff) -> Pause {
         self.demand_waiting("pause");
         self.now_ns.set(self.now_ns.get() + PAUSE_NS);
@@ -206,17 +186,12 @@ unsafe impl Platform for Toy {
         assert!(self.now_ns.get() < 1_000_000 * PAUSE_NS, "the waiting caller waits for ever");
         self.pauses.get()
     }
+}
 
-    fn serve_elsewhere(&self, serve: Serve) {
-        let hook = self.on_elsewhere.borrow().clone();
-        if let Some(hook) = hook {
-            hook(serve);
-        }
-    }
-
-    fn rest_elsewhere(&self, serve: Serve, sleep: &mut dyn FnMut()) {
-        self.slept_elsewhere.borrow_mut().push(serve);
-        sleep();
+impl Reporting for Toy {
+    fn caught(&self, _panic: <Self as Platform>::Panic) {
+        self.demand_guarded("caught");
+        self.caught.set(self.caught.get() + 1);
     }
 
     fn stall_timeout_ns(&self) -> u64 {
@@ -239,6 +214,44 @@ unsafe impl Platform for Toy {
         self.call_on_stall(stall);
     }
 
+    fn overdue(&self, overdue: &Overdue) {
+        self.overdue.borrow_mut().push(*overdue);
+    }
+}
+
+impl Tracing for Toy {
+    const TRACES: bool = true;
+    const STAMPS: bool = true;
+
+    fn trace(&self, event: &Event) {
+        self.events.borrow_mut().push(*event);
+        let hook = self.on_event.borrow().clone();
+        if let Some(hook) = hook {
+            hook(event);
+        }
+        self.stats.count(event);
+    }
+}
+
+impl Topology for Toy {
+    fn nearest(&self, _cpu: u32, among: &mut dyn Iterator<Item = u32>) -> Option<u32> {
+        self.among.borrow_mut().push(among.collect());
+        self.nearest.get()
+    }
+}
+
+impl Tuning for Toy {
+    fn looks_first(&self, _target: u32) -> u32 {
+        self.demand_waiting("looks_first");
+        64
+    }
+
+    fn gather(&self) {
+        self.demand_guarded("gather");
+    }
+}
+
+impl Foreign for Toy {
     unsafe fn run_foreign(&self, function: *const (), argument: *const (), _csd: *const ()) {
         union Function {
             address: *const (),
@@ -254,18 +267,19 @@ unsafe impl Platform for Toy {
         self.demand_guarded("take_entry");
         self.taken.borrow_mut().push(entry.addr());
     }
+}
 
-    fn overdue(&self, overdue: &Overdue) {
-        self.overdue.borrow_mut().push(*overdue);
+impl Hosting for Toy {
+    fn serve_elsewhere(&self, serve: Serve) {
+        let hook = self.on_elsewhere.borrow().clone();
+        if let Some(hook) = hook {
+            hook(serve);
+        }
     }
 
-    fn trace(&self, event: &Event) {
-        self.events.borrow_mut().push(*event);
-        let hook = self.on_event.borrow().clone();
-        if let Some(hook) = hook {
-            hook(event);
-        }
-        self.stats.count(event);
+    fn rest_elsewhere(&self, serve: Serve, sleep: &mut dyn FnMut()) {
+        self.slept_elsewhere.borrow_mut().push(serve);
+        sleep();
     }
 }
 

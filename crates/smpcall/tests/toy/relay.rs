@@ -1,9 +1,10 @@
 //! Relayed multicasts: machines of two full groups of 64 CPUs and two CPUs more, which one thread is in turn.
 
 use crate::port::pinned;
-use smpcall::{Backoff, Budget, CpuMask, Pause, PerCpu, Phase, Platform, Reached, Smp, Stall, To};
+use smpcall::{
+    Backoff, Budget, CpuMask, Pause, PerCpu, Phase, Platform, Reached, Reporting, Smp, Stall, To, Waiting,
+};
 use std::cell::{Cell, RefCell};
-use std::convert::Infallible;
 use std::rc::Rc;
 
 const GROUP: u32 = usize::BITS;
@@ -37,7 +38,7 @@ struct Groups {
 // failed test. 5. It does not park.
 unsafe impl Platform for Groups {
     type IrqState = ();
-    type Panic = Infallible;
+    smpcall::no_unwinding!();
 
     fn current_cpu(&self) -> Option<u32> {
         Some(self.cpu.get())
@@ -65,23 +66,9 @@ unsafe impl Platform for Groups {
     fn now_ns(&self) -> u64 {
         self.pauses.get().into()
     }
+}
 
-    fn stall_timeout_ns(&self) -> u64 {
-        self.stall_timeout.get().into()
-    }
-
-    fn stalled(&self, stall: &Stall) {
-        self.stalls.borrow_mut().push(*stall);
-    }
-
-    fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Infallible> {
-        Ok(f())
-    }
-
-    fn resume(panic: Infallible) -> ! {
-        match panic {}
-    }
-
+impl Waiting for Groups {
     fn pause(&self, _backoff: &Backoff) -> Pause {
         self.pauses.set(self.pauses.get() + 1);
         assert!(self.pauses.get() < 10_000, "the caller waits for ever");
@@ -103,6 +90,18 @@ unsafe impl Platform for Groups {
         Pause::Again
     }
 }
+
+impl Reporting for Groups {
+    fn stall_timeout_ns(&self) -> u64 {
+        self.stall_timeout.get().into()
+    }
+
+    fn stalled(&self, stall: &Stall) {
+        self.stalls.borrow_mut().push(*stall);
+    }
+}
+
+smpcall::simple_port!(Groups: Tracing, Topology, Tuning, Foreign, Hosting);
 
 fn on<R>(machine: &Machine, cpu: u32, f: impl FnOnce() -> R) -> R {
     let before = machine.platform().cpu.replace(cpu);

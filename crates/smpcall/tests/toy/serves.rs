@@ -1,8 +1,7 @@
 //! A port whose functions run in interrupts only: a CPU that waits leaves its queue to them.
 
-use smpcall::{Backoff, Budget, Csd, Flushed, Pause, PerCpu, Platform, Posted, Smp};
+use smpcall::{Backoff, Budget, Csd, Flushed, Pause, PerCpu, Platform, Posted, Smp, Waiting};
 use std::cell::{Cell, RefCell};
-use std::convert::Infallible;
 use std::rc::Rc;
 
 struct Interrupts {
@@ -15,8 +14,7 @@ struct Interrupts {
 // 4. Nothing panics. 5. It does not park.
 unsafe impl Platform for Interrupts {
     type IrqState = ();
-    type Panic = Infallible;
-    const SERVES_IN_WAITS: bool = false;
+    smpcall::no_unwinding!();
 
     fn current_cpu(&self) -> Option<u32> {
         Some(self.cpu.get())
@@ -33,12 +31,10 @@ unsafe impl Platform for Interrupts {
     fn now_ns(&self) -> u64 {
         0
     }
-    fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Infallible> {
-        Ok(f())
-    }
-    fn resume(panic: Infallible) -> ! {
-        match panic {}
-    }
+}
+
+impl Waiting for Interrupts {
+    const SERVES_IN_WAITS: bool = false;
     fn pause(&self, _backoff: &Backoff) -> Pause {
         let hook = self.on_pause.borrow().clone();
         if let Some(hook) = hook {
@@ -47,6 +43,8 @@ unsafe impl Platform for Interrupts {
         Pause::Again
     }
 }
+
+smpcall::simple_port!(Interrupts: Reporting, Tracing, Topology, Tuning, Foreign, Hosting);
 
 type Machine = Smp<Interrupts, [PerCpu; 2]>;
 

@@ -379,7 +379,7 @@ fn p10_time_in_which_the_waiter_did_not_run_is_not_counted() {
 fn p10_a_process_that_was_stopped_is_not_stopped_for_good() {
     let machine = start(2);
     machine.platform().stall_stop_ns.set(200 * MS);
-    // `Platform::stop` would abort the process.
+    // `Reporting::stop` would abort the process.
     while_stopped(&[400 * MS, 400 * MS], || machine_now() >= 850 * MS);
     on(0, || machine.call(1, || log(1))).unwrap();
     assert_eq!(crate::port::logged(), [1]);

@@ -1,8 +1,7 @@
 //! A port whose callers sleep: who waits for a csd is woken when its run has ended, and nobody is rung for that.
 
-use smpcall::{Backoff, Budget, Csd, Flushed, Pause, PerCpu, Platform, Smp, WaitError};
+use smpcall::{Backoff, Budget, Csd, Flushed, Pause, PerCpu, Platform, Smp, Tuning, WaitError, Waiting};
 use std::cell::{Cell, RefCell};
-use std::convert::Infallible;
 use std::rc::Rc;
 
 /// How a waiting caller slept: woken by number, or for so long.
@@ -28,8 +27,7 @@ struct Sleepy {
 // 4. Nothing panics. 5. Every park returns.
 unsafe impl Platform for Sleepy {
     type IrqState = ();
-    type Panic = Infallible;
-    const PARKS: bool = true;
+    smpcall::no_unwinding!();
 
     fn current_cpu(&self) -> Option<u32> {
         self.cpu.get()
@@ -46,15 +44,10 @@ unsafe impl Platform for Sleepy {
     fn now_ns(&self) -> u64 {
         self.now_ns.get()
     }
-    fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Infallible> {
-        Ok(f())
-    }
-    fn resume(panic: Infallible) -> ! {
-        match panic {}
-    }
-    fn looks_first(&self, _target: u32) -> u32 {
-        0
-    }
+}
+
+impl Waiting for Sleepy {
+    const PARKS: bool = true;
     fn pause(&self, _backoff: &Backoff) -> Pause {
         Pause::Park
     }
@@ -75,6 +68,14 @@ unsafe impl Platform for Sleepy {
         self.wakes.borrow_mut().push(waiter);
     }
 }
+
+impl Tuning for Sleepy {
+    fn looks_first(&self, _target: u32) -> u32 {
+        0
+    }
+}
+
+smpcall::simple_port!(Sleepy: Reporting, Tracing, Topology, Foreign, Hosting);
 
 type Machine = Smp<Sleepy, [PerCpu; 3]>;
 

@@ -2,11 +2,10 @@
 
 use crate::fence;
 use axhal::irq::{IPI_IRQ, IpiTarget, send_ipi};
-use core::convert::Infallible;
 #[cfg(feature = "stats")]
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::{AtomicBool, Ordering};
-use smpcall::{Backoff, Budget, Event, Pause, PerCpu, Platform, Smp, Stall};
+use smpcall::{Backoff, Budget, Event, Pause, PerCpu, Platform, Reporting, Smp, Stall, Tracing, Tuning, Waiting};
 #[cfg(feature = "stats")]
 use smpcall::{CpuStats, Stats};
 use smpcall_bare::arch;
@@ -158,10 +157,7 @@ pub fn sleep() -> bool {
 // interrupts off; all of it is static.
 unsafe impl Platform for AxPort {
     type IrqState = arch::IrqState;
-    type Panic = Infallible;
-
-    const TRACES: bool = cfg!(feature = "stats");
-    const PARKS: bool = true;
+    smpcall::no_unwinding!();
 
     #[inline(always)]
     fn current_cpu(&self) -> Option<u32> {
@@ -198,18 +194,10 @@ unsafe impl Platform for AxPort {
     fn now_ns(&self) -> u64 {
         axhal::time::monotonic_time_nanos()
     }
+}
 
-    fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Infallible> {
-        Ok(f())
-    }
-
-    fn resume(panic: Infallible) -> ! {
-        match panic {}
-    }
-
-    fn looks_first(&self, _target: u32) -> u32 {
-        if cores_are_shared() { 0 } else { 64 }
-    }
+impl Waiting for AxPort {
+    const PARKS: bool = true;
 
     fn pause(&self, backoff: &Backoff) -> Pause {
         if backoff.rounds >= PAUSES || cores_are_shared() {
@@ -230,15 +218,9 @@ unsafe impl Platform for AxPort {
     fn wake(&self, waiter: u16) {
         self.ring(waiter.into());
     }
+}
 
-    #[inline(always)]
-    fn trace(&self, event: &Event) {
-        #[cfg(feature = "stats")]
-        STATS.count(event);
-        #[cfg(not(feature = "stats"))]
-        let _ = event;
-    }
-
+impl Reporting for AxPort {
     fn stall_timeout_ns(&self) -> u64 {
         1_000_000_000
     }
@@ -248,6 +230,26 @@ unsafe impl Platform for AxPort {
         let _ = core::fmt::Write::write_fmt(&mut Console, format_args!("{stall}\n"));
     }
 }
+
+impl Tracing for AxPort {
+    const TRACES: bool = cfg!(feature = "stats");
+
+    #[inline(always)]
+    fn trace(&self, event: &Event) {
+        #[cfg(feature = "stats")]
+        STATS.count(event);
+        #[cfg(not(feature = "stats"))]
+        let _ = event;
+    }
+}
+
+impl Tuning for AxPort {
+    fn looks_first(&self, _target: u32) -> u32 {
+        if cores_are_shared() { 0 } else { 64 }
+    }
+}
+
+smpcall::simple_port!(AxPort: Topology, Foreign, Hosting);
 // guide: end
 
 /// axhal's console, to which a stall is reported at whatever level is logged.

@@ -40,7 +40,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// none is pending, waits for the run that began last, on the CPU that the csd was last posted to.
     ///
     /// While it waits, a CPU serves its own queue, as for [`Smp::call`]: hold no lock here that a function in it could want. A run that
-    /// has panicked has finished too: [`Platform::caught`] is told, and a [`Message`](crate::Message) tells whoever receives. Where the port lets callers sleep, the target wakes this caller when
+    /// has panicked has finished too: [`Reporting::caught`](crate::Reporting::caught) is told, and a [`Message`](crate::Message) tells whoever receives. Where the port lets callers sleep, the target wakes this caller when
     /// the run has ended, as it does that of a [`call`](Smp::call); beyond a few that wait for csds of one CPU, it naps
     /// for up to 1 ms at a time.
     ///

@@ -2,7 +2,7 @@
 //!
 //! P10 across machines: CPU 0 of machine A waits on machine B for a function that calls CPU 0 of A. On B the waiting thread
 //! is no CPU, so B's wait has no queue to serve. Only the port knows that the thread is a CPU of A: the wait asks it to serve
-//! that CPU ([`Platform::serve_elsewhere`]), and to let it rest before it sleeps ([`Platform::rest_elsewhere`]); the port
+//! that CPU ([`Hosting::serve_elsewhere`](crate::Hosting::serve_elsewhere)), and to let it rest before it sleeps ([`Hosting::rest_elsewhere`](crate::Hosting::rest_elsewhere)); the port
 //! hands both to A ([`Smp::serve`], [`Smp::rest`]).
 
 use super::{Serve, Wait};
@@ -14,7 +14,7 @@ use crate::state::Park;
 
 impl<P: Platform, S: Storage> Smp<P, S> {
     /// Serves the CPU that runs the caller, once, while that waits for something else than this machine: runs what is queued,
-    /// and what may block if `serve` says so. For [`Platform::serve_elsewhere`] of another machine's port. Does nothing where
+    /// and what may block if `serve` says so. For [`Hosting::serve_elsewhere`](crate::Hosting::serve_elsewhere) of another machine's port. Does nothing where
     /// the caller may not wait, or is no CPU.
     ///
     /// Context: thread, interrupts on. Progress: as [`Smp::flush`] and [`Smp::run_blocking`].
@@ -31,7 +31,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     }
 
     /// Calls `sleep` while the CPU that runs the caller counts as one that does not look, so that a post to it rings; not if it
-    /// has work, which is to be [served](Smp::serve) first. For [`Platform::rest_elsewhere`] of another machine's port.
+    /// has work, which is to be [served](Smp::serve) first. For [`Hosting::rest_elsewhere`](crate::Hosting::rest_elsewhere) of another machine's port.
     ///
     /// Context: thread, interrupts on. Progress: as `sleep`.
     pub fn rest(&self, serve: Serve, sleep: &mut dyn FnMut()) {
@@ -55,7 +55,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// say. It is a wait like that of [`Smp::call_blocking`]: a CPU serves its queue and its blocking calls, and a target that does
     /// not come forward is reported, by the function that it runs.
     ///
-    /// Before it sleeps it gives `ask` its number for [`Platform::wake`]: `true`, and it will be woken; `false`, and it looks
+    /// Before it sleeps it gives `ask` its number for [`Waiting::wake`](crate::Waiting::wake): `true`, and it will be woken; `false`, and it looks
     /// again. Where callers do not sleep, or have no number, it looks now and then.
     ///
     /// Context: thread, interrupts on, outside call context. Progress: waits.

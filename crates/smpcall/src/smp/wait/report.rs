@@ -160,7 +160,7 @@ const LOOK_NS_MIN: u64 = 10_000_000;
 ///
 /// Time in which the waiter itself did not run does not count: the whole process was stopped (SIGSTOP, a debugger, a virtual
 /// machine that was paused), and so perhaps was the target. The waiter knows by the distance of two looks. Where it [may be
-/// stopped](Platform::MAY_BE_STOPPED) it sleeps for an eighth of the shorter time-out at a time, since it cannot tell for which part
+/// stopped](crate::Hosting::MAY_BE_STOPPED) it sleeps for an eighth of the shorter time-out at a time, since it cannot tell for which part
 /// of a sleep it was.
 pub(super) struct Stalls {
     started_ns: u64,
