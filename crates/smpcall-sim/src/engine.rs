@@ -123,10 +123,8 @@ type Virtual = Coroutine<(), (), (), DefaultStack>;
 impl Engine {
     /// Makes ready for a run.
     pub(crate) fn reset(&self, setup: &Setup, handlers: Rc<dyn Handlers>) {
-        let rng = Rng::new(setup.seed, 1);
-        self.chooser.reset(&setup.strategy, setup.threads, &rng);
-        // The stream goes on from where the chooser left it.
-        self.rng.take_over(&rng);
+        self.rng.begin(setup.seed, 1);
+        self.chooser.reset(&setup.strategy, setup.threads, &self.rng);
         memory::reset(setup.threads);
         let mut threads = self.threads.borrow_mut();
         threads.clear();

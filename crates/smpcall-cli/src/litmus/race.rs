@@ -102,7 +102,7 @@ pub(super) fn race(
 ) -> Result<Outcome> {
     let mut outcome = Outcome::default();
     let mut queued = 0;
-    let mut aim = Aim { delay: 0, seed: 0x9e37_79b9 };
+    let mut aim = Aim { delay: 0, jitter: fastrand::Rng::with_seed(1) };
     for value in 1..=posts {
         // The first post: its target will unlock the csd in a moment. Every run has ended, so it is free.
         match protocol.post()? {
@@ -142,17 +142,13 @@ pub(super) fn race(
 /// When to send the raced post: steered to where the csd is unlocked, with some jitter.
 struct Aim {
     delay: u32,
-    seed: u32,
+    jitter: fastrand::Rng,
 }
 
 impl Aim {
     #[inline]
     fn wait(&mut self) {
-        // Marsaglia's xorshift.
-        self.seed ^= self.seed << 13;
-        self.seed ^= self.seed >> 17;
-        self.seed ^= self.seed << 5;
-        for turn in 0..self.delay + self.seed % JITTER {
+        for turn in 0..self.delay + self.jitter.u32(..JITTER) {
             black_box(turn);
         }
     }
