@@ -6,11 +6,15 @@
 //! leaves, and what is online ([`Allowance`]).
 
 use crate::allowance::Allowance;
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::unistd::Pid;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The mask that the process was started with, one bit for each core; all 0 if it is not known.
-static AT_START: [AtomicU64; CpuSet::MAX_CPU / 64] = [const { AtomicU64::new(0) }; CpuSet::MAX_CPU / 64];
+static AT_START: [AtomicU64; CpuSet::count() / 64] = [const { AtomicU64::new(0) }; CpuSet::count() / 64];
+
+/// What the system takes for the calling thread.
+const THIS_THREAD: Pid = Pid::from_raw(0);
 
 /// Called by the loader, before `main` can keep its thread on a core.
 // SAFETY: the section is for addresses of functions that the loader calls once, in the C calling convention; this one needs
@@ -30,13 +34,13 @@ static REMEMBERS_THE_START: extern "C" fn() = {
 /// Returns the cores that the process was started with.
 pub(crate) fn cores_at_start() -> impl Iterator<Item = usize> {
     // Relaxed: written before `main`.
-    (0..CpuSet::MAX_CPU).filter(|core| AT_START[core / 64].load(Ordering::Relaxed) >> (core % 64) & 1 == 1)
+    (0..CpuSet::count()).filter(|core| AT_START[core / 64].load(Ordering::Relaxed) >> (core % 64) & 1 == 1)
 }
 
 fn allowed_cores_iter() -> impl Iterator<Item = usize> {
     // An error: a kernel with more cores than the set has room for. Then nothing is known.
-    let set = sched_getaffinity(None).unwrap_or_default();
-    (0..CpuSet::MAX_CPU).filter(move |&core| set.is_set(core))
+    let set = sched_getaffinity(THIS_THREAD).unwrap_or_else(|_| CpuSet::new());
+    (0..CpuSet::count()).filter(move |&core| set.is_set(core) == Ok(true))
 }
 
 /// Returns the numbers of the cores that the calling thread may use, lowest first. For those that its process may use:
@@ -101,12 +105,9 @@ pub fn unpin_this_thread() -> std::io::Result<()> {
 pub(crate) fn keep_on(cores: &[usize]) -> std::io::Result<()> {
     let mut set = CpuSet::new();
     for &core in cores {
-        if core >= CpuSet::MAX_CPU {
-            return Err(std::io::ErrorKind::InvalidInput.into());
-        }
-        set.set(core);
+        set.set(core)?;
     }
-    Ok(sched_setaffinity(None, &set)?)
+    Ok(sched_setaffinity(THIS_THREAD, &set)?)
 }
 
 /// Runs `f` in a thread that is kept on one core, and tells it which.
@@ -140,7 +141,7 @@ mod tests {
 
     #[test]
     fn cores_that_no_set_has_room_for_are_refused() {
-        for core in [CpuSet::MAX_CPU, usize::MAX] {
+        for core in [CpuSet::count(), usize::MAX] {
             assert_eq!(pin_this_thread(core).unwrap_err().kind(), std::io::ErrorKind::InvalidInput);
         }
         assert!(keep_on(&[]).is_err());

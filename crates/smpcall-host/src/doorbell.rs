@@ -11,8 +11,7 @@
 //! (Acquire), *before* the flush: so a flush sees what was written before any ring that it answers, also before one that
 //! was merged into a pending one. Acknowledged after the flush, a ring in between would be swallowed.
 
-use crate::callers;
-use rustix::thread::futex;
+use crate::{callers, futex};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -49,8 +48,7 @@ impl Doorbell {
         // Release: publishes what was written before the ring; pairs with `sleep`.
         match self.latch.swap(RUNG, Ordering::Release) {
             ASLEEP => {
-                // An error could only be a bad address, which a `&self` is not.
-                let _ = futex::wake(&self.latch, futex::Flags::PRIVATE, 1);
+                futex::wake_one(&self.latch);
                 Rang::Woke
             }
             QUIET => Rang::Latched,
@@ -88,12 +86,8 @@ impl Doorbell {
         if timeout != Some(Duration::ZERO)
             && self.latch.compare_exchange(QUIET, ASLEEP, Ordering::Relaxed, Ordering::Relaxed).is_ok()
         {
-            let timeout = timeout.map(|time| futex::Timespec {
-                tv_sec: time.as_secs().try_into().unwrap_or(i64::MAX),
-                tv_nsec: time.subsec_nanos().into(),
-            });
             // Every way to return, an interrupted or timed-out sleep too, leads to a look at the queue.
-            let _ = futex::wait(&self.latch, futex::Flags::PRIVATE, ASLEEP, timeout.as_ref());
+            futex::wait(&self.latch, ASLEEP, timeout);
         }
         self.acknowledge();
     }

@@ -28,7 +28,7 @@ pub(crate) fn register(id: u64, machine: Weak<dyn Served>) {
     HANDLERS.call_once(|| {
         // SAFETY: the handlers are functions of this library, which is not unloaded. It fails for want of memory only, and then
         // a child's machines stay as they were.
-        unsafe { libc::pthread_atfork(Some(before), Some(after_in_parent), Some(after_in_child)) };
+        unsafe { nix::libc::pthread_atfork(Some(before), Some(after_in_parent), Some(after_in_child)) };
     });
     machines().push((id, machine));
 }

@@ -1,6 +1,6 @@
 //! Who the calling thread is: which CPU of which machine, on which core it last was, and whether its soft interrupts are off.
 
-use rustix::thread::sched_getcpu;
+use nix::sched::sched_getcpu;
 use smpcall::Serve;
 use std::cell::{Cell, RefCell};
 use std::sync::{Arc, Weak};
@@ -124,7 +124,7 @@ pub(crate) fn begin_thread(machine: Weak<dyn Served>, cpu: u32) {
 
 /// Looks which core the thread is on, and takes note of it. Costs some nanoseconds: for paths that wait anyway.
 pub(crate) fn look() -> u32 {
-    let core = u32::try_from(sched_getcpu()).unwrap_or(NO_CORE);
+    let core = sched_getcpu().map_or(NO_CORE, |core| core as u32);
     HERE.set(Here { core, ..HERE.get() });
     core
 }

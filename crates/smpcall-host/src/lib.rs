@@ -48,7 +48,7 @@
 //! # Modules
 //!
 //! `machine` (threads, start and end, where they were placed), `attach`, `port` (what the core asks of a platform; who runs
-//! where), `doorbell` (the futex),
+//! where), `doorbell` (who sleeps, and is woken), `futex`,
 //! `callers` (doorbells of threads that only call), `stalls` (when a target is silent, and who is told), `trace` (who listens to the
 //! tracepoints), `spin` (when to stop looking and sleep), `here` (who am I),
 //! `affinity` (masks), `allowance` (which cores and how much time the process has), `topology` (who is near to whom), `fork` (what a
@@ -62,6 +62,8 @@ mod callers;
 mod doctests;
 mod doorbell;
 mod fork;
+#[doc(hidden)]
+pub mod futex;
 mod here;
 mod machine;
 mod port;

@@ -19,9 +19,8 @@ use super::samples::{Sample, Samples};
 use super::stage::{Stage, TARGET};
 use crate::pace::{Line, Pace, linger_until};
 use anyhow::{Result, bail, ensure};
-use rustix::thread::futex;
-use smpcall_host::short_pause;
 use smpcall_host::smpcall::{Csd, Platform};
+use smpcall_host::{futex, short_pause};
 use std::hint::{black_box, spin_loop};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -375,14 +374,13 @@ fn futex_partner() {
 fn send(word: u32) {
     // Release: what a doorbell needs at the least.
     FUTEX.0.store(word, Ordering::Release);
-    // An error could only be a bad address, which a static is not.
-    let _ = futex::wake(&FUTEX.0, futex::Flags::PRIVATE, 1);
+    futex::wake_one(&FUTEX.0);
 }
 
 fn wait_while(word: u32) {
     // Acquire: what a doorbell needs at the least.
     while FUTEX.0.load(Ordering::Acquire) == word {
         // Interrupted, or changed meanwhile: the loop looks again.
-        let _ = futex::wait(&FUTEX.0, futex::Flags::PRIVATE, word, None);
+        futex::wait(&FUTEX.0, word, None);
     }
 }

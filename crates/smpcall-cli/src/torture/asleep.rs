@@ -16,7 +16,7 @@ pub(super) struct Look {
 
 /// The number by which the kernel knows the calling thread.
 pub(super) fn this_thread() -> u64 {
-    u64::from(rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs())
+    nix::unistd::gettid().as_raw().unsigned_abs().into()
 }
 
 /// Looks at a thread of this process.

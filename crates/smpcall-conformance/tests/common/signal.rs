@@ -1,5 +1,6 @@
 //! A signal to oneself: what cannot be masked by the core's irq guard, as an NMI cannot.
 
+use nix::libc;
 use std::cell::Cell;
 use std::ptr::null;
 use std::sync::Once;

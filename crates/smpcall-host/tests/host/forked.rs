@@ -1,6 +1,7 @@
 //! What the child of a fork finds: no threads, and machines that say so.
 
 use crate::site::{IDLES, Witness, bounded, counted};
+use nix::libc;
 use smpcall_host::smpcall::{CallError, Coalesced, DetachedError, PostError, To};
 use smpcall_host::{AttachError, Machine};
 use std::panic::{AssertUnwindSafe, catch_unwind};

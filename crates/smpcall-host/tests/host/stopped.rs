@@ -1,6 +1,8 @@
 //! P10: time in which the whole process was stopped is not held against anybody.
 
 use crate::site::{bounded, counted};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use smpcall_host::Machine;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};
@@ -53,13 +55,10 @@ fn p10_a_process_that_is_stopped_does_not_end_when_it_goes_on() {
     let (mut stdin, said) = (child.stdin.take().unwrap(), child.stderr.take().unwrap());
     let mut lines = BufReader::new(said).lines();
     assert!(lines.any(|line| line.unwrap() == "runs"), "it has begun");
-    let signal = |signal| {
-        // SAFETY: the child is ours, and was not waited for, so that its number is nobody else's.
-        assert_eq!(unsafe { libc::kill(child.id().cast_signed(), signal) }, 0);
-    };
-    signal(libc::SIGSTOP);
+    let signal = |signal| kill(Pid::from_raw(child.id().cast_signed()), signal).unwrap();
+    signal(Signal::SIGSTOP);
     thread::sleep(STOP + Duration::from_secs(1));
-    signal(libc::SIGCONT);
+    signal(Signal::SIGCONT);
     // Time to end by itself, which takes it none; what counts for it is less than this and an eighth of the time-out.
     thread::sleep(Duration::from_millis(300));
     let _ = stdin.write_all(b"x");
