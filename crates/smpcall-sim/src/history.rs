@@ -23,81 +23,30 @@ pub enum Level {
 /// How many levels there are: each virtual CPU is that many senders.
 pub(crate) const LEVELS: usize = 4;
 
-/// What an op is.
+/// What an op is. `target`: where to; `value`: what its sender wrote before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Act {
-    /// A post of a csd. `value` is what its sender wrote before.
-    Post {
-        /// Which.
-        csd: usize,
-        /// Where to.
-        target: u32,
-        /// The sender's word.
-        value: u32,
-        /// Without a doorbell.
-        lazy: bool,
-    },
-    /// A chain of csds.
-    Chain {
-        /// Which, in order.
-        csds: Vec<usize>,
-        /// Where to.
-        target: u32,
-        /// The sender's word.
-        value: u32,
-    },
+    /// A post of a csd; a lazy one is without a doorbell.
+    Post { csd: usize, target: u32, value: u32, lazy: bool },
+    /// A chain of csds, in order.
+    Chain { csds: Vec<usize>, target: u32, value: u32 },
     /// A post of a counted csd, which nobody else has.
-    Counted {
-        /// Where to.
-        target: u32,
-    },
+    Counted { target: u32 },
     /// A post of a function that is kept at its target.
-    Detached {
-        /// Where to.
-        target: u32,
-        /// The sender's word.
-        value: u32,
-    },
+    Detached { target: u32, value: u32 },
     /// A cancel.
-    Cancel {
-        /// Which.
-        csd: usize,
-    },
-    /// A waiting call.
-    Call {
-        /// Where to.
-        target: u32,
-        /// Whether its function panics.
-        panics: bool,
-    },
-    /// A waiting call to a CPU's thread.
-    Blocking {
-        /// Where to.
-        target: u32,
-        /// Whether its function panics.
-        panics: bool,
-    },
-    /// A waiting call to the nearest.
-    Nearest {
-        /// Of these.
-        mask: Vec<u32>,
-    },
-    /// A multicast to those CPUs, the caller's own included if it is among them.
-    Many {
-        /// To whom.
-        targets: Vec<u32>,
-        /// Whether the caller waits.
-        waits: bool,
-        /// Whether busy CPUs are left out.
-        idle: bool,
-    },
-    /// A wait for a csd's run.
-    Wait {
-        /// Which.
-        csd: usize,
-        /// With a deadline.
-        until: bool,
-    },
+    Cancel { csd: usize },
+    /// A waiting call; whether its function panics.
+    Call { target: u32, panics: bool },
+    /// A waiting call to a CPU's thread; likewise.
+    Blocking { target: u32, panics: bool },
+    /// A waiting call to the nearest of these.
+    Nearest { mask: Vec<u32> },
+    /// A multicast to those CPUs, the caller's own included if it is among them: whether the caller waits, and whether busy
+    /// CPUs are left out.
+    Many { targets: Vec<u32>, waits: bool, idle: bool },
+    /// A wait for a csd's run, or until a deadline.
+    Wait { csd: usize, until: bool },
     /// A waiting call where waiting is not allowed.
     Misuse,
     /// The CPU comes online.
@@ -112,56 +61,31 @@ pub enum Act {
     Recover,
 }
 
-/// What an op came to.
+/// What an op came to. `coalesced`: whether others relied on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Came {
     /// Done.
     Ok,
     /// Queued already, for that CPU.
     Busy(u32),
-    /// Refused; whether others relied on it.
-    Offline {
-        /// Whether they did.
-        coalesced: bool,
-    },
+    /// Refused.
+    Offline { coalesced: bool },
     /// Cancelled, and still queued for that CPU.
     Cancelled(u32),
-    /// A chain.
-    Chained {
-        /// How many were queued,
-        queued: u32,
-        /// were queued already,
-        busy: u32,
-        /// or cancelled.
-        cancelled: u32,
-    },
-    /// A run was taken away; whether others relied on it.
-    Removed {
-        /// Whether they did.
-        coalesced: bool,
-    },
+    /// A chain: how many were queued, were queued already, or were cancelled.
+    Chained { queued: u32, busy: u32, cancelled: u32 },
+    /// A run was taken away.
+    Removed { coalesced: bool },
     /// There was none.
     NotPending,
-    /// A waiting call has returned.
-    Answered {
-        /// With the right result.
-        right: bool,
-        /// And what it wrote is visible.
-        visible: bool,
-    },
+    /// A waiting call has returned: with the right result, and what it wrote is visible.
+    Answered { right: bool, visible: bool },
     /// The function's panic came back.
     Panicked,
     /// Waiting is not allowed there.
     WouldDeadlock,
-    /// A multicast's figures.
-    Reached {
-        /// Ran, or will.
-        ran: u32,
-        /// Offline.
-        offline: u32,
-        /// Left out.
-        busy: u32,
-    },
+    /// A multicast's figures: ran, or will; offline; left out.
+    Reached { ran: u32, offline: u32, busy: u32 },
     /// No slot was free.
     NoSlot,
     /// No place at the target was free.
@@ -206,57 +130,22 @@ pub enum Fate {
     Doubled,
 }
 
-/// Something that happened.
+/// Something that happened. `op`: its number; `seen`: what a function saw, sender and value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EventKind {
     /// An op begins.
-    Begin {
-        /// Its number.
-        op: usize,
-        /// What it is.
-        act: Act,
-    },
+    Begin { op: usize, act: Act },
     /// An op has ended.
-    End {
-        /// Its number.
-        op: usize,
-        /// What it came to.
-        came: Came,
-    },
-    /// A function begins, and has looked at the words of all who posted it.
-    RunBegin {
-        /// Whose.
-        of: Of,
-        /// Whether it is in call context.
-        in_context: bool,
-        /// Whether it came through the queue, not inline.
-        queued: bool,
-        /// What it saw: sender and value.
-        seen: Vec<(usize, u32)>,
-    },
-    /// A function has ended.
-    RunEnd {
-        /// Whose.
-        of: Of,
-        /// By a panic.
-        panics: bool,
-    },
+    End { op: usize, came: Came },
+    /// A function begins, and has looked at the words of all who posted it: whether it is in call context, and came through
+    /// the queue, not inline.
+    RunBegin { of: Of, in_context: bool, queued: bool, seen: Vec<(usize, u32)> },
+    /// A function has ended, or panics.
+    RunEnd { of: Of, panics: bool },
     /// Somebody who took a run away does its work.
-    Paid {
-        /// Whose.
-        csd: usize,
-        /// What it saw.
-        seen: Vec<(usize, u32)>,
-    },
-    /// A doorbell is sent.
-    Ring {
-        /// Where to.
-        to: u32,
-        /// What became of it.
-        fate: Fate,
-        /// Whether the sender held the irq guard.
-        guarded: bool,
-    },
+    Paid { csd: usize, seen: Vec<(usize, u32)> },
+    /// A doorbell is sent; whether the sender held the irq guard.
+    Ring { to: u32, fate: Fate, guarded: bool },
     /// A doorbell's handler begins.
     Doorbell,
     /// A flush begins.
@@ -272,45 +161,25 @@ pub enum EventKind {
     /// A waiting caller is woken.
     Wakes(usize),
     /// A target that does not answer is named.
-    Stalled {
-        /// Which.
-        target: u32,
-    },
+    Stalled { target: u32 },
     /// A panic that nobody waits for was caught.
     Caught,
-    /// A counted csd was freed.
-    Freed {
-        /// Of which op.
-        op: usize,
-    },
-    /// A flush takes a batch off its queue. (Where the port counts.)
-    Batch {
-        /// How many calls.
-        len: u32,
-    },
-    /// A post that was left alone has not ended within its steps.
-    Waits {
-        /// Which.
-        op: usize,
-        /// So many steps of its own.
-        steps: u32,
-    },
+    /// A counted csd, of that op, was freed.
+    Freed { op: usize },
+    /// A flush takes a batch of so many calls off its queue. (Where the port counts.)
+    Batch { len: u32 },
+    /// A post that was left alone has not ended within so many steps of its own.
+    Waits { op: usize, steps: u32 },
     /// What the port has counted, at the end: each CPU, then the threads that are none.
     Counted(Vec<Counted>),
     /// Faults end.
     Heals,
-    /// All who could have ended.
-    Judged {
-        /// And those have not, though nothing that is stuck was named to them.
-        unexcused: Vec<usize>,
-    },
+    /// All who could have ended, but for these, though nothing that is stuck was named to them.
+    Judged { unexcused: Vec<usize> },
     /// The programs are over, and everything is at rest.
     Settled,
     /// Something unwound that should not have.
-    Panicked {
-        /// Its text.
-        message: String,
-    },
+    Panicked { message: String },
 }
 
 /// What happened, when, where.

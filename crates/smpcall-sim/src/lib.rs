@@ -75,10 +75,9 @@ mod timeline;
 
 pub use check::Violation;
 pub use faults::{BadFaults, Faults};
-pub use history::{Act, Came, Event, EventKind, Fate, History, Level, Of};
-pub use port::{Manners, Virtual};
-pub use scenario::{Arrival, FaultChoice, Op, Options, Plan, Scenario};
+pub use history::History;
+pub use port::Virtual;
+pub use scenario::{FaultChoice, Options, Scenario};
 pub use shrink::shrink;
 pub use sim::{Outcome, play, play_and_tell};
-pub use strategy::Strategy;
 pub use timeline::{chrome_trace, timeline};

@@ -14,27 +14,14 @@ use std::cell::{Cell, RefCell};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Strategy {
     /// A switch at one point in `stay`, to anyone.
-    Random {
-        /// How many points a virtual CPU runs on average.
-        stay: u32,
-    },
+    Random { stay: u32 },
     /// Priorities, with that many changes at random steps among the first `steps`.
-    Pct {
-        /// How many.
-        changes: u32,
-        /// Among how many steps.
-        steps: u32,
-    },
-    /// In turn.
-    RoundRobin {
-        /// How many points each runs.
-        quantum: u32,
-    },
-    /// All that can be chosen, run after run, with at most so many preemptions in each.
-    Exhaustive {
-        /// How often a virtual CPU that could go on is taken off.
-        preemptions: u32,
-    },
+    Pct { changes: u32, steps: u32 },
+    /// In turn: how many points each runs.
+    RoundRobin { quantum: u32 },
+    /// All that can be chosen, run after run, with at most so many preemptions in each: a virtual CPU that could go on is taken
+    /// off.
+    Exhaustive { preemptions: u32 },
 }
 
 impl Default for Strategy {
