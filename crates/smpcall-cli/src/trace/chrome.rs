@@ -13,7 +13,8 @@
 //! has a number that no track has.
 
 use super::recorder::{Happened, STEPS, Track};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use serde_json::Value;
 use smpcall_host::smpcall::{CallKind, EventKind};
 use std::collections::HashMap;
 
@@ -65,38 +66,14 @@ struct Entry {
     /// An instant is its track's.
     #[serde(skip_serializing_if = "Option::is_none")]
     s: Option<&'static str>,
-    #[serde(skip_serializing_if = "Details::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "as_map")]
     args: Details,
 }
 
-#[derive(Default, Serialize)]
-struct Details {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sort_index: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    csd: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    func: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cpu: Option<u32>,
-    /// A mask of CPUs, or how many calls.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cpus: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    calls: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    queued_ns: Option<u64>,
-}
+type Details = Vec<(&'static str, Value)>;
 
-impl Details {
-    fn is_empty(&self) -> bool {
-        let Self { name, sort_index, csd, func, cpu, cpus, calls, queued_ns } = self;
-        name.is_none()
-            && (sort_index, csd, func) == (&None, &None, &None)
-            && (cpu, cpus, calls, queued_ns) == (&None, &None, &None, &None)
-    }
+fn as_map<S: Serializer>(details: &[(&'static str, Value)], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_map(details.iter().map(|(name, value)| (name, value)))
 }
 
 impl ChromeTrace {
@@ -193,7 +170,8 @@ impl Builder {
         match kind {
             EventKind::Queue { cpu, csd, func, kind } => {
                 let ns = self.moment(track, ns);
-                let details = Details { cpu: Some(cpu), ..addresses(csd, func) };
+                let mut details = addresses(csd, func);
+                details.push(("cpu", cpu.into()));
                 self.tracks[track].post = Some(Open { ns, name: "queue", details });
                 if is_whole {
                     self.queued.insert((csd, cpu), Queued { track, ns, kind });
@@ -205,22 +183,15 @@ impl Builder {
                 self.queued.retain(|(queued, target), by| {
                     *target != cpu || by.track != track || (csd != 0 && *queued != csd)
                 });
-                self.instant(track, ns, "refused", Details { cpu: Some(cpu), ..Details::default() });
+                self.instant(track, ns, "refused", vec![("cpu", cpu.into())]);
             }
-            EventKind::Busy { cpu, .. } => {
-                self.instant(track, ns, "busy", Details { cpu: Some(cpu), ..Details::default() });
-            }
+            EventKind::Busy { cpu, .. } => self.instant(track, ns, "busy", vec![("cpu", cpu.into())]),
             EventKind::Ring { first, cpus } => {
-                let details =
-                    Details { cpu: Some(first), cpus: Some(format!("{cpus:#b}")), ..Details::default() };
+                let details = vec![("cpu", first.into()), ("cpus", format!("{cpus:#b}").into())];
                 self.instant(track, ns, "doorbell", details);
             }
-            EventKind::Batch { len } => {
-                self.instant(track, ns, "batch", Details { calls: Some(len), ..Details::default() });
-            }
-            EventKind::Stalled { cpu } => {
-                self.instant(track, ns, "stalled", Details { cpu: Some(cpu), ..Details::default() });
-            }
+            EventKind::Batch { len } => self.instant(track, ns, "batch", vec![("calls", len.into())]),
+            EventKind::Stalled { cpu } => self.instant(track, ns, "stalled", vec![("cpu", cpu.into())]),
             // Pushes and doorbells that were saved are in the counters; here they would hide the rest.
             _ => {}
         }
@@ -237,9 +208,9 @@ impl Builder {
         };
         // After it was queued, also if that was moved.
         let ns = self.moment(track, queued.as_ref().map_or(ns, |queued| ns.max(queued.ns + 1)));
-        let queued_ns = queued.as_ref().map(|queued| ns - queued.ns);
-        let details = Details { queued_ns, ..addresses(csd, func) };
+        let mut details = addresses(csd, func);
         if let Some(queued) = queued {
+            details.push(("queued_ns", (ns - queued.ns).into()));
             self.arrow(&queued, track, ns);
         }
         self.tracks[track].open.push(Open { ns, name, details });
@@ -247,7 +218,7 @@ impl Builder {
 
     fn step(&mut self, track: usize, ns: u64, name: &'static str) {
         let ns = self.moment(track, ns);
-        self.tracks[track].open.push(Open { ns, name, details: Details::default() });
+        self.tracks[track].open.push(Open { ns, name, details: Vec::new() });
     }
 
     /// Ends the slice that began last. If there is none, its beginning was lost.
@@ -288,22 +259,22 @@ impl Builder {
     }
 
     fn name(&mut self, what: &'static str, track: usize, name: String) {
-        let args = Details { name: Some(name), ..Details::default() };
+        let args = vec![("name", name.into())];
         self.events.push(Entry { args, ..entry("M", what, "__metadata", track, 0) });
         if what == "thread_name" {
-            let args = Details { sort_index: Some(track + FIRST_TID), ..Details::default() };
+            let args = vec![("sort_index", (track + FIRST_TID).into())];
             self.events.push(Entry { args, ..entry("M", "thread_sort_index", "__metadata", track, 0) });
         }
     }
 }
 
 fn addresses(csd: usize, func: usize) -> Details {
-    Details { csd: Some(format!("{csd:#x}")), func: Some(format!("{func:#x}")), ..Details::default() }
+    vec![("csd", format!("{csd:#x}").into()), ("func", format!("{func:#x}").into())]
 }
 
 fn entry(ph: &'static str, name: &'static str, cat: &'static str, track: usize, ns: u64) -> Entry {
     let tid = track + FIRST_TID;
-    let (dur, id, bp, s, args) = (None, None, None, None, Details::default());
+    let (dur, id, bp, s, args) = (None, None, None, None, Vec::new());
     Entry { ph, name, cat, pid: PID, tid, ts: micros(ns), dur, id, bp, s, args }
 }
 
