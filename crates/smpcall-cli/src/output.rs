@@ -13,6 +13,7 @@ mod text;
 pub(crate) use file::{Folder, JsonFile};
 pub(crate) use text::{ClosedPipe, complain, complain_line, line, printed, say};
 
+use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// A bar on standard error; hidden where that is no terminal. It has no thread of its own, which would disturb what is
@@ -24,6 +25,22 @@ pub(crate) fn progress(len: u64, what: &str) -> ProgressBar {
     bar.set_style(style.progress_chars("=> "));
     bar.set_message(what.to_owned());
     bar
+}
+
+/// A table without lines. A column whose cells are numbers stands to the right.
+pub(crate) fn table<const N: usize>(header: [&str; N], rows: impl Iterator<Item = [String; N]>) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_header(header).add_rows(rows);
+    for column in 0..N {
+        let mut cells = table.row_iter().filter_map(|row| row.cell_iter().nth(column));
+        let is_number = cells.all(|cell| cell.content().parse::<f64>().is_ok());
+        let column = table.column_mut(column).expect("one of the header's");
+        column.set_padding((0, 2));
+        if is_number {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
 }
 
 /// `1 CPU`, `2 CPUs`.

@@ -4,11 +4,25 @@ use super::checks::Checks;
 use super::floor::Against;
 use super::samples::round;
 use super::stage::{Bench, Row};
-use crate::output::say;
+use crate::output::{say, table};
 use crate::pace::{Pace, Place};
 use anyhow::Result;
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::Table;
 use serde::Serialize;
+
+const HEADER: [&str; 11] = [
+    "call",
+    "target",
+    "count",
+    "calls/sample",
+    "ns min",
+    "p50",
+    "p99",
+    "x floor",
+    "floor",
+    "doorbells/call",
+    "busies",
+];
 
 /// Everything that was measured.
 #[derive(Serialize)]
@@ -84,17 +98,16 @@ impl Report {
             (_, Pace::Apart) => "between the same two cores",
             (_, Pace::Shared) => "between the same two threads, which share a core: changes of threads too",
         };
-        say!("  line     {:>8} ns  a cache line there and back {between}", floor.cache_line_rtt_ns)?;
-        say!(
-            "  looked at{:>8} ns  the same where each side lets the other look before it swaps",
-            floor.looked_at_line_rtt_ns
-        )?;
-        say!(
-            "  futex    {:>8} ns  there and back through the kernel, both sides asleep",
-            floor.futex_rtt_ns
-        )?;
-        say!("  fetch_or {:>8} ns  one on a line that nobody else uses", floor.fetch_or_ns)?;
-        say!("  pause    {:>8} ns  between two looks of a waiting caller", floor.pause_ns)?;
+        let looks = "the same where each side lets the other look before it swaps";
+        for (name, ns, what) in [
+            ("line     ", floor.cache_line_rtt_ns, format!("a cache line there and back {between}").as_str()),
+            ("looked at", floor.looked_at_line_rtt_ns, looks),
+            ("futex    ", floor.futex_rtt_ns, "there and back through the kernel, both sides asleep"),
+            ("fetch_or ", floor.fetch_or_ns, "one on a line that nobody else uses"),
+            ("pause    ", floor.pause_ns, "between two looks of a waiting caller"),
+        ] {
+            say!("  {name}{ns:>8} ns  {what}")?;
+        }
         let ChecksReport { passed, failed } = self.checks;
         say!("Checks of {}: {passed} passed, {failed} failed", checks.promises().join(", "))?;
         for (promise, what, tally) in checks.failures() {
@@ -104,23 +117,8 @@ impl Report {
     }
 
     fn table(&self) -> Table {
-        let mut table = Table::new();
-        table.load_preset(presets::NOTHING);
-        table.set_header([
-            "call",
-            "target",
-            "count",
-            "calls/sample",
-            "ns min",
-            "p50",
-            "p99",
-            "x floor",
-            "floor",
-            "doorbells/call",
-            "busies",
-        ]);
-        for row in &self.rows {
-            table.add_row([
+        let cells = |row: &RowReport| {
+            [
                 row.call.to_owned(),
                 row.target.to_owned(),
                 row.count.to_string(),
@@ -132,15 +130,9 @@ impl Report {
                 short(row.floor).to_owned(),
                 row.doorbells_per_call.to_string(),
                 row.busy.to_string(),
-            ]);
-        }
-        for (number, column) in table.column_iter_mut().enumerate() {
-            column.set_padding((0, 2));
-            if !matches!(number, 0 | 1 | 8) {
-                column.set_cell_alignment(CellAlignment::Right);
-            }
-        }
-        table
+            ]
+        };
+        table(HEADER, self.rows.iter().map(cells))
     }
 }
 

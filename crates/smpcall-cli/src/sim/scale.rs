@@ -1,9 +1,9 @@
 //! `smpcall sim --scale`: what calls cost on machines of 2 to 8192 CPUs, by the simulator's cost model; the core's calls beside
 //! Linux's algorithm, as a table, as JSON, and as plots.
 
-use crate::output::{Folder, JsonFile, progress, say};
+use crate::output::{Folder, JsonFile, progress, say, table};
 use anyhow::{Context, Result};
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::Table;
 use plotters::prelude::*;
 use serde_json::{Value, json};
 use smpcall_sim::scale::{Algorithm, Cost, Floors, Ipi, Pair, Prediction, Price, Workload, predict, price};
@@ -114,38 +114,18 @@ fn curves(cpus_max: u32, cost: &Cost) -> Vec<Curve> {
 
 impl Curve {
     fn table(&self) -> Table {
-        let mut table = Table::new();
-        table.load_preset(presets::NOTHING);
-        table.set_header([
-            "CPUs",
-            "ns",
-            "linux",
-            "×",
-            "lines",
-            "linux",
-            "doorbells",
-            "linux",
-            "bytes",
-            "linux",
-        ]);
-        for (ours, linux) in self.ours.iter().zip(&self.linux) {
-            table.add_row([
-                ours.cpus.to_string(),
-                format!("{:.0}", ours.ns),
-                format!("{:.0}", linux.ns),
-                format!("{:.2}", ours.ns / linux.ns),
-                format!("{:.0}", ours.transfers),
-                format!("{:.0}", linux.transfers),
-                format!("{:.0}", ours.doorbells),
-                format!("{:.0}", linux.doorbells),
-                ours.bytes.to_string(),
-                linux.bytes.to_string(),
-            ]);
-        }
-        for column in table.column_iter_mut() {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-        table
+        let header = ["CPUs", "ns", "linux", "×", "lines", "linux", "doorbells", "linux", "bytes", "linux"];
+        let cells = |(ours, linux): (&Price, &Price)| {
+            let pair = |of: fn(&Price) -> f64| [ours, linux].map(|price| format!("{:.0}", of(price)));
+            let ([ns, linux_ns], [lines, linux_lines]) =
+                (pair(|price| price.ns), pair(|price| price.transfers));
+            let [doorbells, linux_doorbells] = pair(|price| price.doorbells);
+            let [bytes, linux_bytes] = [ours, linux].map(|price| price.bytes.to_string());
+            let ratio = format!("{:.2}", ours.ns / linux.ns);
+            let cpus = ours.cpus.to_string();
+            [cpus, ns, linux_ns, ratio, lines, linux_lines, doorbells, linux_doorbells, bytes, linux_bytes]
+        };
+        table(header, self.ours.iter().zip(&self.linux).map(cells))
     }
 
     fn json(&self) -> Vec<Value> {
@@ -272,20 +252,15 @@ impl Measured {
             cost.upgrade_ns,
             cost.hit_ns
         )?;
-        let mut table = Table::new();
-        table.load_preset(presets::NOTHING);
-        table.set_header(["row", "predicted ns", "from", "to", "measured ns", "off by", ""]);
-        for prediction in predictions {
-            table.add_row([
-                prediction.row.to_owned(),
-                format!("{:.1}", prediction.predicted.ns),
-                format!("{:.1}", prediction.predicted.range_ns.0),
-                format!("{:.1}", prediction.predicted.range_ns.1),
-                format!("{:.1}", prediction.measured_ns),
-                format!("{:+.0} %", 100.0 * prediction.off()),
-                if prediction.is_far_off() { "beyond 30 %".to_owned() } else { String::new() },
-            ]);
-        }
+        let header = ["row", "predicted ns", "from", "to", "measured ns", "off by", ""];
+        let cells = |row: &PredictedRow| {
+            let Prediction { ns, range_ns: (low, high) } = row.predicted;
+            let [ns, low, high, measured] = [ns, low, high, row.measured_ns].map(|ns| format!("{ns:.1}"));
+            let far = if row.is_far_off() { "beyond 30 %" } else { "" };
+            let off = format!("{:+.0} %", 100.0 * row.off());
+            [row.row.to_owned(), ns, low, high, measured, off, far.to_owned()]
+        };
+        let table = table(header, predictions.iter().map(cells));
         say!("{table}")
     }
 }
