@@ -25,7 +25,7 @@ use crate::error::CallError;
 use crate::percpu::{PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
 use crate::queue::Seen;
-use crate::state::{Kind, Snapshot};
+use crate::state::Kind;
 
 impl<P: Platform, S: Storage> Smp<P, S> {
     /// Runs `function` in `cpu`'s thread, outside call context and with interrupts on, waits until it has returned, and gives
@@ -157,32 +157,5 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         here.running.begin_blocking(outer);
         self.exit(at.addr(), work.func as usize, entered);
         self.complete(header);
-    }
-
-    /// Does with a call what is not done with an asynchronous csd: runs a detached one, moves a blocking one to its list.
-    ///
-    /// # Safety
-    ///
-    /// `header`, whose word is `seen`, was taken off this CPU's queue, and is let go of once.
-    #[cold]
-    pub(super) unsafe fn run_uncommon(&self, cpu: u32, here: &PerCpu, header: &Header, seen: Snapshot) {
-        if seen.is_blocking() {
-            header.state.take_blocking();
-            // SAFETY: the caller's promise; its caller waits until it is completed (I5); a flush holds the guard.
-            unsafe { here.own.add_blocking(header) };
-            if P::PARKS
-                && let Some(waiter) = here.own.sleeper()
-            {
-                self.platform.wake(waiter);
-            }
-        } else if seen.is_no_csd() {
-            // SAFETY: the caller's promise.
-            unsafe { self.take_entry(here, header) };
-        } else if seen.is_wake() {
-            self.run_wake(cpu, here, header, seen);
-        } else {
-            // SAFETY: the caller's promise; there is no other kind.
-            unsafe { self.run_detached(cpu, here, header) };
-        }
     }
 }

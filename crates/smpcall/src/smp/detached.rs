@@ -3,11 +3,10 @@
 //! What keeps the slots sound is in [`crate::detached`].
 
 use super::Smp;
-use crate::csd::{Header, Op};
-use crate::detached::unpack;
+use crate::csd::Op;
 use crate::error::DetachedError;
 use crate::payload::{InlinePayload, demand_room};
-use crate::percpu::{PerCpu, Storage};
+use crate::percpu::Storage;
 use crate::platform::{IrqGuard, Platform};
 use crate::queue::Seen;
 use crate::trace::{CallKind, EventKind, trace};
@@ -73,29 +72,6 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         // `F: Copy`, so that there is nothing to drop, and nobody else can have relied on it (I12).
         let _ = header.state.unlock(cpu);
         Err(DetachedError::Offline)
-    }
-
-    /// Runs a detached call: its slot is free again before its function starts (P5).
-    ///
-    /// # Safety
-    ///
-    /// `header` is that of a detached call, was taken off this CPU's queue, and is run once.
-    #[cold]
-    pub(super) unsafe fn run_detached(&self, cpu: u32, here: &PerCpu, header: &Header) {
-        // SAFETY: the fields are ours until the unlock (I2).
-        let work = unsafe { header.work() };
-        // SAFETY: as above (I12).
-        let payload = unsafe { unpack(&work) };
-        let (csd, func) = (header.name(), work.func as usize);
-        let entered = self.enter(csd, func, &header.stamp);
-        here.running.begin(header, work.func as *const ());
-        let _ = header.state.unlock(cpu);
-        // SAFETY: by I6; it takes the copy for what it is.
-        if let Err(panic) = P::catch(|| unsafe { (work.func)(payload.as_ptr().cast(), Op::RUN) }) {
-            self.note_panic(panic);
-        }
-        self.exit(csd, func, entered);
-        here.running.end();
     }
 }
 

@@ -2,9 +2,9 @@
 
 use super::Smp;
 use crate::error::HotplugError;
-use crate::percpu::{PerCpu, Storage};
+use crate::percpu::{Batch, PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
-use crate::queue::{Rest, Seen};
+use crate::queue::{List, Rest, Seen};
 use core::pin::Pin;
 
 /// What a CPU that means to sleep is told.
@@ -132,6 +132,17 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     pub fn has_work(&self) -> bool {
         let (_, here) = self.here().expect("has_work is for a CPU of this machine");
         matches!(here.mailbox.head.look(), Seen::List(_)) || here.own.has_left_over()
+    }
+
+    /// Going offline: refuses lazy posts from now on, and runs those that were accepted (P8).
+    fn close_lazy(&self, cpu: u32, here: &PerCpu, left: &mut u32) {
+        let list = here.own.lazy.close();
+        if list != List::EMPTY {
+            let mut batch = Batch::EMPTY;
+            self.put_first(list, &mut batch);
+            let rest = self.run_batch(cpu, here, batch, left);
+            debug_assert!(rest.is_empty(), "no machine has 2^32 csds");
+        }
     }
 
     pub(super) fn start_polling(&self, here: &PerCpu) {

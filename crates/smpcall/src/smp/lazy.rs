@@ -12,10 +12,10 @@ use super::Smp;
 use super::post::let_go;
 use crate::csd::{Coalesced, Header, Post};
 use crate::error::PostError;
-use crate::percpu::{Batch, PerCpu, Storage};
+use crate::percpu::Storage;
 use crate::platform::{IrqGuard, Platform};
 use crate::posted::Posted;
-use crate::queue::{List, Pushed, Seen};
+use crate::queue::{Pushed, Seen};
 use crate::state::{Claim, Linked, Urgency};
 use crate::trace::{CallKind, EventKind, queue, trace};
 
@@ -96,38 +96,6 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         match target.mailbox.head.summon(target.mailbox.head.look()) {
             Pushed::Ring => self.ring(cpu),
             Pushed::Seen | Pushed::Refused => {}
-        }
-    }
-
-    /// Puts the lazy ones that are there in front of the batch's asynchronous calls.
-    #[inline]
-    pub(super) fn add_lazy(&self, here: &PerCpu, batch: &mut Batch) {
-        if let Some(list) = here.own.lazy.take(|_| ()) {
-            // A flush that has found nothing else has left IDLE in the head, and would be rung while it runs them (P7).
-            here.mailbox.head.start_polling();
-            self.put_first(list, batch);
-        }
-    }
-
-    #[cold]
-    fn put_first(&self, list: List, batch: &mut Batch) {
-        let lazy = self.reverse(list.newest());
-        self.trace_batch(&lazy);
-        debug_assert!(lazy.sync.is_null() && !lazy.r#async.is_null(), "only asynchronous csds are lazy");
-        // Turned round, the newest is the last.
-        // SAFETY: it is alive (I5), and ours since we took the list (I2).
-        unsafe { (*list.newest()).set_next(batch.r#async) };
-        batch.r#async = lazy.r#async;
-    }
-
-    /// Going offline: refuses lazy posts from now on, and runs those that were accepted (P8).
-    pub(super) fn close_lazy(&self, cpu: u32, here: &PerCpu, left: &mut u32) {
-        let list = here.own.lazy.close();
-        if list != List::EMPTY {
-            let mut batch = Batch::EMPTY;
-            self.put_first(list, &mut batch);
-            let rest = self.run_batch(cpu, here, batch, left);
-            debug_assert!(rest.is_empty(), "no machine has 2^32 csds");
         }
     }
 }

@@ -2,13 +2,13 @@
 //! that sleeps is woken by way of the target's queue ([`crate::wake`]), or naps.
 
 use super::{Serve, Wait};
-use crate::csd::{Header, Post};
+use crate::csd::Post;
 use crate::error::WaitError;
-use crate::percpu::{PerCpu, Storage};
+use crate::percpu::Storage;
 use crate::platform::{IrqGuard, Platform};
 use crate::queue::Seen;
 use crate::smp::Smp;
-use crate::state::{Park, Snapshot};
+use crate::state::Park;
 use core::cell::Cell;
 use core::time::Duration;
 
@@ -159,14 +159,5 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         }
         let _ = header.state.unlock(wait.target_cpu);
         None
-    }
-
-    /// Target: lets go of a wake that it took off its queue, and then wakes (I25). It is no run: nobody posted it, and
-    /// nothing is traced.
-    pub(in crate::smp) fn run_wake(&self, cpu: u32, here: &PerCpu, header: &Header, seen: Snapshot) {
-        let _ = header.state.unlock_seen(cpu, seen);
-        // For the watchdog: the queue moves.
-        here.running.end();
-        self.platform.wake(seen.waiter());
     }
 }
