@@ -235,7 +235,7 @@ impl Drop for Ends<'_> {
 }
 
 impl<T, R, F> Drop for Message<T, R, F> {
-    /// Drops what is in it. It is not queued (I5), so nobody else is at it.
+    /// Drops what is in it. Nobody else is at it: a queued message is neither dropped nor moved (P11).
     fn drop(&mut self) {
         drop(self.try_take());
     }

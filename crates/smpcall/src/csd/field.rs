@@ -185,8 +185,7 @@ pub trait HasCsds {}
 ///
 /// # Safety
 ///
-/// `field` returns the field of `this` itself that is of the type `CsdField<Tag>`, the same each time, and does not unwind
-/// (I24).
+/// `field` returns the field of `this` itself that is of the type `CsdField<Tag>`, the same each time, and does not unwind.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no csd of the tag `{Tag}`",
     label = "no `CsdField<{Tag}>` of it is known",

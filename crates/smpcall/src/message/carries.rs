@@ -29,7 +29,7 @@ mod sealed_message {
 
     /// # Safety
     ///
-    /// The message stays alive and in place from a won claim until `work`'s function was called for it (I5).
+    /// The message stays alive and in place from a won claim until `work`'s function was called for it.
     #[allow(private_interfaces, unnameable_types, reason = "sealed")]
     pub unsafe trait Sealed {
         fn work(&self) -> Work;
