@@ -60,7 +60,9 @@ pub use error::{
 pub use foreign::{Entry, ForeignCsd};
 pub use local::{LocalError, PerCpuCell};
 pub use mask::{CpuMask, CpuSet};
-pub use message::{Carries, Message, NotSent, ReceiveError, SendError, TakeError};
+pub use message::{
+    Carries, HasMessage, Message, MessageField, MessageOwner, NotSent, ReceiveError, SendError, TakeError,
+};
 pub use percpu::{PerCpu, Storage};
 pub use platform::{Backoff, Pause, Platform};
 pub use posted::Posted;
