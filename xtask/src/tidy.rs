@@ -8,12 +8,14 @@
 //! | the documents are there, their links lead somewhere, and no path of one machine is in them | [`docs`] |
 //! | the code in the guide for kernels is what is compiled | [`guide`] |
 //! | what the README says that we have for Linux's names is there, and so are the tests that show it | [`names`] |
+//! | what is rendered cites no invariant that only the sources have | [`public`] |
 
 mod coverage;
 mod docs;
 mod guide;
 mod names;
 mod orderings;
+mod public;
 mod scan;
 mod text;
 
@@ -80,6 +82,7 @@ fn check(root: &Path) -> Result<Vec<Breach>> {
     for source in &sources {
         breaches.extend(text::sizes(source));
         breaches.extend(orderings::check(source));
+        breaches.extend(public::check(source));
     }
     match Table::read(root) {
         Ok(table) => breaches.extend(coverage::check(root, &table, &sources)),
@@ -123,7 +126,7 @@ mod tests {
         write("docs/kernel-guide.md", "```rust\nfn f() {}\n```\n");
         write("README.md", &names.replace("`f`", "`no_such_test`"));
         write("xtask/mutants.toml", &entry("fn f()").replace("fn f()", "// Release"));
-        let bare = "use core::sync::atomic::fence;\nfn g() { fence(AcqRel); } // FIX";
+        let bare = "use core::sync::atomic::fence;\n/// By I1.\npub fn g() { fence(AcqRel); } // FIX";
         write("crates/smpcall/src/b.rs", &format!("{bare}{}\n", "ME"));
         let whats: Vec<String> = check(dir.path()).unwrap().into_iter().map(|breach| breach.what).collect();
         for part in [
@@ -132,6 +135,7 @@ mod tests {
             "no mutant",
             "sync shim",
             "AcqRel:",
+            "`I1` is private",
             "left undone",
             "names no file",
         ] {

@@ -127,6 +127,7 @@ cases! {
         p8_an_owner_that_is_refused_is_free
         p11_a_pinned_owner_may_be_dropped_while_it_is_queued
         p4_a_message_brings_back_an_answer
+        p4_an_embedded_message_is_given_its_owner
         p4_messages_of_all_to_all
         p1_a_cancelled_message_gives_its_value_back
         p4_call_map_has_a_result_of_each_cpu

@@ -1,4 +1,4 @@
-//! smpcall's promises, P1 to P13, as test bodies that run on any port: threads, a simulator, a kernel under an emulator or
+//! smpcall's promises, P1 to P15, as test bodies that run on any port: threads, a simulator, a kernel under an emulator or
 //! on bare metal. One set of bodies for all, so that a promise means the same everywhere.
 //!
 //! The crate is `no_std`, needs no allocator, and depends on nothing but the core.
@@ -85,25 +85,24 @@
 //!
 //! # How it works
 //!
-//! Every CPU walks the same list (`cases`), with a barrier after each case, and plays a role by its number. While a CPU
-//! waits it serves its queue, as an idle loop would (`idle`): a rig whose handler flushes is left to it, and the others are
+//! Every CPU walks the same list of cases, with a barrier after each case, and plays a role by its number. While a CPU
+//! waits it serves its queue, as an idle loop would: a rig whose handler flushes is left to it, and the others are
 //! flushed when they were rung. So a doorbell that is lost is not made good for by an idle loop that looks anyway.
 //!
-//! Checks do not panic. The first failure of a case is put on record (`once`, `report`), that ends the case on every CPU, and
+//! Checks do not panic. The first failure of a case is put on record, that ends the case on every CPU, and
 //! all go on to the next. Each wait ends after the platform's patience; without a clock, and in the core's own waiting calls,
 //! which nobody can leave, a fault is a run without an end. That is why a log has a count in front and an end behind, and why
 //! [`check_log`] wants both. A CPU that does not come to the end of its case ends the run, and the others do not wait on.
 //!
 //! A csd is `&'static` while it is queued, and a run that failed may leave one queued. So what cases make is put into memory
-//! that is used once and never given back (`memory`), in place of `static`s, which a second run in one process would
+//! that is used once and never given back, in place of `static`s, which a second run in one process would
 //! share, and in place of a reset between cases, whose soundness would hang on the very promises that are under test.
 //!
-//! Two modules have `unsafe` in them, each with its invariants: `memory` and `once`.
-//!
-//! # Adding a case
-//!
-//! Write a function `pub(super) fn p7_what_holds<R: Rig>(ctx: Ctx<R>) -> Done` in a module of `cases`, and its name into the
-//! list in `cases.rs`. Use `Plain` for what a promise must make visible, `Count` for how the CPUs of the case agree.
+//! A new case is a function in `crates/smpcall-conformance/src/cases`, and its name in the list in `cases.rs` beside it.
+
+// Two modules have `unsafe` in them, each with its invariants: `memory` and `once`. A case is a function
+// `pub(super) fn p7_what_holds<R: Rig>(ctx: Ctx<R>) -> Done`; `Plain` is for what a promise must make visible, `Count` for how
+// the CPUs of the case agree.
 
 #![cfg_attr(not(test), no_std)]
 

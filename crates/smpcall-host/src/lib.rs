@@ -44,15 +44,6 @@
 //! to the thread that forked if that is a CPU, and dropping it does nothing. What was under way in the parent stays so in the
 //! child for ever: a csd that was pending is Busy, a wait from inside which the fork was made does not end, a multicast that was
 //! being answered keeps its slot. So do in the child what a program with threads may do there: execute another program, or end.
-//!
-//! # Modules
-//!
-//! `machine` (threads, start and end, where they were placed), `attach`, `port` (what the core asks of a platform; who runs
-//! where), `doorbell` (who sleeps, and is woken), `futex`,
-//! `callers` (doorbells of threads that only call), `stalls` (when a target is silent, and who is told), `trace` (who listens to the
-//! tracepoints), `spin` (when to stop looking and sleep), `here` (who am I),
-//! `affinity` (masks), `allowance` (which cores and how much time the process has), `topology` (who is near to whom), `fork` (what a
-//! child finds).
 
 mod affinity;
 mod allowance;

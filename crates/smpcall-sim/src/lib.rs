@@ -13,16 +13,7 @@
 //! What runs is the *same* core, from the same sources (`crates/smpcall-instrumented`): its atomics are
 //! [`smpcall_sim_atomics`]', in which each access is a scheduling point and plain stores wait in a store buffer, as on x86.
 //!
-//! | module | what it is |
-//! |---|---|
-//! | `engine` | virtual CPUs as coroutines; points, interrupts, time |
-//! | `strategy` | who runs next: random, priorities (PCT), in turn, exhaustive |
-//! | `port`, `faults` | the machine that the core sees, and what goes wrong with it |
-//! | `scenario`, `kinds` | what is drawn from a seed; the table of calls |
-//! | `ground`, `sim` | one run and its phases |
-//! | `history`, `check` | the record of a run, and a checker for each promise |
-//! | `shrink`, `timeline` | a failing run made small, and told |
-//! | [`explore`] | small machines with bodies of one's own, under every schedule |
+//! Small machines with bodies of one's own, under every schedule, are in [`explore`].
 //!
 //! # What a run is
 //!
@@ -33,12 +24,12 @@
 //! # Determinism
 //!
 //! One OS thread, no clock but the steps, no choice but a draw from the seed, no map whose order depends on addresses; the hash
-//! of a run takes in every step and every choice, and no address. `tests/seeds.rs` runs each seed twice and compares.
+//! of a run takes in every step and every choice, and no address. A test runs each seed twice and compares.
 //!
 //! # Machines that relay, ports that count, posts that are left alone
 //!
 //! Relays begin at 8 CPUs here instead of 128: the instrumented core asks the port how large a group is. Some ports count (P12), into
-//! simulated words, so that to count is to take steps. And some posts are left alone in the middle (P9): `engine/alone.rs`.
+//! simulated words, so that to count is to take steps. And some posts are left alone in the middle (P9).
 //!
 //! # What it does not see
 //!
@@ -46,14 +37,22 @@
 //! is the loom models' business. A run that cannot finish is reported as such, with its seed, never as passed; so is a virtual
 //! CPU that dies.
 //!
-//! # A new kind of call
-//!
-//! is one row of the table in `kinds.rs`: how it is drawn and what is done. If its outcome is a promise, a checker in `check/`
-//! says so from the record (`history::Act` and `Came`).
-//!
 //! # The price of growth
 //!
 //! is another machine for the same instrumented core, on which time is what accesses cost: `scale`, behind the feature of that name.
+
+// | module | what it is |
+// |---|---|
+// | `engine` | virtual CPUs as coroutines; points, interrupts, time; posts that are left alone |
+// | `strategy` | who runs next: random, priorities (PCT), in turn, exhaustive |
+// | `port`, `faults` | the machine that the core sees, and what goes wrong with it |
+// | `scenario`, `kinds` | what is drawn from a seed; the table of calls |
+// | `ground`, `sim` | one run and its phases |
+// | `history`, `check` | the record of a run, and a checker for each promise |
+// | `shrink`, `timeline` | a failing run made small, and told |
+//
+// A new kind of call is one row of the table in `kinds`: how it is drawn and what is done. If its outcome is a promise, a
+// checker in `check` says so from the record (`history::Act` and `Came`).
 
 mod check;
 mod engine;

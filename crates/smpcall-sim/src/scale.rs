@@ -3,16 +3,16 @@
 //! The *same* core runs, instrumented, on virtual CPUs whose clocks move by what each access of memory and each interrupt costs
 //! ([`Cost`]: a table of constants with their sources). Beside it runs Linux's algorithm, written from a description of its
 //! behaviour, on the same virtual machine. What comes out says how cost *grows*; it is no measurement.
-//!
-//! | file | what |
-//! |---|---|
-//! | `cost.rs` | the constants |
-//! | `lines.rs` | cache lines: who has which, what an access costs |
-//! | `machine.rs`, `vcpu.rs` | virtual CPUs, each with its clock, and interrupts |
-//! | `port.rs`, `ours.rs` | the core on that machine |
-//! | `linux.rs` | the comparison |
-//! | `workload.rs` | the shapes of calls |
-//! | `pair.rs` | two CPUs: what `smpcall run` measures, predicted |
+
+// | file | what |
+// |---|---|
+// | `cost.rs` | the constants |
+// | `lines.rs` | cache lines: who has which, what an access costs |
+// | `machine.rs`, `vcpu.rs` | virtual CPUs, each with its clock, and interrupts |
+// | `port.rs`, `ours.rs` | the core on that machine |
+// | `linux.rs` | the comparison |
+// | `workload.rs` | the shapes of calls |
+// | `pair.rs` | two CPUs: what `smpcall run` measures, predicted |
 
 mod cost;
 mod lines;

@@ -32,7 +32,7 @@ pub struct Plan {
 /// One op of a program: which row of the table, and its arguments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Op {
-    /// The row of the table in `kinds.rs`.
+    /// The row of the table of kinds.
     pub kind: usize,
     /// Csds.
     pub csds: Vec<usize>,

@@ -142,7 +142,7 @@ impl Cancel {
 
 /// Something that can be posted: a csd of its own, as `&'static Csd<F>`, or as `&Arc<Csd<F>>` with the feature `alloc`; or
 /// the owner of a [`CsdField`](crate::CsdField), as `&'static Owner`, `&Arc<Owner>` or `Pin<&Pinned<Owner>>`, and if it has
-/// several, with the one's tag: `(&OWNER, Tag)`. Sealed: that a posted csd stays alive and in place is this crate's to prove (I5).
+/// several, with the one's tag: `(&OWNER, Tag)`. Sealed: that a posted csd stays alive and in place is this crate's to prove (P11).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be posted",
     label = "is no csd, or may be gone or moved while it is queued",
@@ -161,8 +161,8 @@ pub(crate) mod sealed {
     ///
     /// # Safety
     ///
-    /// 1. The header stays alive and in place from a won claim until `work`'s function was called for it (I5).
-    /// 2. The function may be called on any CPU, with `arg`, once for each `work` taken (I6).
+    /// 1. The header stays alive and in place from a won claim until `work`'s function was called for it.
+    /// 2. The function may be called on any CPU, with `arg`, once for each `work` taken.
     pub unsafe trait Sealed: Copy {
         /// The header to link.
         fn header(&self) -> &Header;

@@ -52,7 +52,7 @@ impl core::fmt::Debug for ForeignCsd {
     }
 }
 
-/// Something in a queue that is no csd (I19): a link, and four bytes of which bits 4–7 are 0x20 or 0x30.
+/// Something in a queue that is no csd: a link, and four bytes of which bits 4–7 are 0x20 or 0x30.
 #[repr(transparent)]
 pub struct Entry(pub(crate) Header);
 

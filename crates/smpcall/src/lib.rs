@@ -7,9 +7,9 @@
 //! and gives back a result; [`Smp::call_blocking`] does so in the CPU's thread, where the function may wait in turn.
 //! [`Smp::post_detached`] needs no csd, and [`Smp::post_lazy`] rings nobody.
 //!
-//! The promises have ids, P1 to P13; the README has the table. The whole protocol is two atomic words: the csd's state
-//! (the module `state`) and the queue's head (the module `queue`), each with its states, invariants and orderings in its
-//! module's documentation. A machine is an [`Smp`]: a port (a [`Platform`]) and memory for its CPUs (a [`Storage`]).
+//! The promises have ids, P1 to P15, by which the documentation cites them; the README has the table, and says which of them
+//! hold today. A machine is an [`Smp`]: a port (a [`Platform`]) and memory for its CPUs (a [`Storage`]). How it is built is in
+//! ARCHITECTURE.md, beside the README: two atomic words, the csd's state and the queue's head, are the whole protocol.
 //!
 //! The crate is `no_std`, allocates nothing and depends on nothing. The feature `alloc` adds counted csds
 //! (`Arc<Csd<F>>`) and boxed storage.
@@ -60,7 +60,9 @@ pub use error::{
 pub use foreign::{Entry, ForeignCsd};
 pub use local::{LocalError, PerCpuCell};
 pub use mask::{CpuMask, CpuSet};
-pub use message::{Carries, Message, NotSent, ReceiveError, SendError, TakeError};
+pub use message::{
+    Carries, HasMessage, Message, MessageField, MessageOwner, NotSent, ReceiveError, SendError, TakeError,
+};
 pub use percpu::{PerCpu, Storage};
 pub use platform::{
     Backoff, Foreign, Hosting, Pause, Platform, Reporting, Topology, Tracing, Tuning, Waiting,

@@ -1,4 +1,4 @@
-//! A call object that carries a value there, and one back.
+//! A call object that carries a value there, and one back: a field of its owner, or one with a function of its own.
 //!
 //! # States
 //!
@@ -28,16 +28,18 @@
 //! | `is_sent` | Relaxed | – | –: who acts on it takes |
 
 mod carries;
+mod closure;
 mod errors;
 
-pub use self::carries::Carries;
 pub(crate) use self::carries::Loaded;
+pub use self::carries::{Carries, HasMessage, MessageOwner};
+pub use self::closure::Message;
 pub use self::errors::{NotSent, ReceiveError, SendError, TakeError};
 
-use crate::csd::field::Here;
 use crate::csd::{Cancel, Header, Op};
 use crate::sync::{AtomicU32, Ordering, SharedCell, const_unless_loom};
 use core::fmt;
+use core::marker::PhantomData;
 use core::mem::{ManuallyDrop, MaybeUninit};
 
 const EMPTY: u32 = 0;
@@ -54,48 +56,55 @@ union Content<T, R> {
     result: ManuallyDrop<R>,
 }
 
-/// A call object that carries a value to another CPU, and a result back.
+/// A message to be embedded: room for a value on its way to another CPU, and for the result on its way back. Its function is
+/// that of the struct it is a field of ([`MessageOwner`]); [`Message`] is one with a function of its own.
 ///
-/// [`Smp::send`](crate::Smp::send) moves the value in, and posts it; the function gets it there, and leaves its result;
-/// [`try_take`](Self::try_take), or [`Smp::receive`](crate::Smp::receive), moves that out, and the message can be sent again.
-/// Nothing is allocated, and no lock is taken. Between two steps exactly one side has the content, and who comes too early is
-/// told so.
+/// [`csd_field!`](crate::csd_field) names it, with the types that it carries. A struct with several has a type of one's own for
+/// each, its `Tag`. [`Smp::send`](crate::Smp::send) takes the owner, as `&'static Owner` or `&Arc<Owner>`, with a tag as
+/// `(owner, Tag)`; [`Smp::receive`](crate::Smp::receive) waits for the result, and [`try_take`](Self::try_take) looks for it.
 ///
-/// It is sent as `&'static Message`, or counted (`&Arc<Message>`, feature `alloc`).
+#[cfg_attr(feature = "alloc", doc = "```")]
+#[cfg_attr(not(feature = "alloc"), doc = "```ignore")]
+/// use smpcall::{Here, MessageField, MessageOwner, Platform, Smp, Storage, csd_field};
+/// use std::sync::Arc;
 ///
-/// ```
-/// use smpcall::{Here, Message, Platform, Smp, Storage, TakeError};
+/// struct Index { words: Vec<String>, find: MessageField<String, Option<usize>> }
+/// csd_field! { impl Index { find(String) -> Option<usize> } }
 ///
-/// static LEN: Message<String, usize> = Message::new(|text: String, _: Here<'_>| text.len());
-///
-/// fn len<P: Platform, S: Storage>(smp: &Smp<P, S>) -> Option<usize> {
-///     smp.send(1, &LEN, "four".to_string()).ok()?;
-///     // Something else, meanwhile.
-///     smp.receive(&LEN).ok()
+/// impl MessageOwner for Index {
+///     fn run(this: &Self, word: String, _: Here<'_>) -> Option<usize> {
+///         this.words.iter().position(|at| *at == word)
+///     }
 /// }
-/// # assert_eq!(LEN.try_take(), Err(TakeError::Empty));
+///
+/// fn find<P: Platform, S: Storage>(smp: &Smp<P, S>, index: &Arc<Index>) -> Option<usize> {
+///     smp.send(1, index, "four".to_string()).ok()?;
+///     smp.receive(index).ok()?
+/// }
+/// # let index = Arc::new(Index { words: vec![], find: MessageField::new() });
+/// # assert!(!index.find.is_pending());
 /// ```
-pub struct Message<T, R, F = fn(T, Here<'_>) -> R> {
+pub struct MessageField<T, R, Tag = ()> {
     header: Header,
     stage: AtomicU32,
     content: SharedCell<MaybeUninit<Content<T, R>>>,
-    function: F,
+    tag: PhantomData<fn() -> Tag>,
 }
 
-// SAFETY: value and result go from one thread to another (I23), and `function` is only shared.
-unsafe impl<T: Send, R: Send, F: Sync> Sync for Message<T, R, F> {}
+// SAFETY: value and result go from one thread to another (I23).
+unsafe impl<T: Send, R: Send, Tag> Sync for MessageField<T, R, Tag> {}
 // SAFETY: a message that can be moved is not queued (I5), and goes with what it holds.
-unsafe impl<T: Send, R: Send, F: Send> Send for Message<T, R, F> {}
+unsafe impl<T: Send, R: Send, Tag> Send for MessageField<T, R, Tag> {}
 
-impl<T, R, F> Message<T, R, F> {
+impl<T, R, Tag> MessageField<T, R, Tag> {
     const_unless_loom! {
-        /// Makes an empty message, whose values `function` is given.
-        pub fn new(function: F) -> Self {
+        /// An empty message.
+        pub fn new() -> Self {
             Self {
                 header: Header::new(),
                 stage: AtomicU32::new(EMPTY),
                 content: SharedCell::new(MaybeUninit::uninit()),
-                function,
+                tag: PhantomData,
             }
         }
     }
@@ -200,10 +209,7 @@ impl<T, R, F> Message<T, R, F> {
     /// # Safety
     ///
     /// The message was sent, this is the one call for that, and the csd is free again.
-    unsafe fn run(&self, op: Op)
-    where
-        F: Fn(T, Here<'_>) -> R,
-    {
+    unsafe fn run(&self, op: Op, function: impl FnOnce(T) -> R) {
         if op.is_refused() {
             return;
         }
@@ -214,7 +220,7 @@ impl<T, R, F> Message<T, R, F> {
         ends.end = PANICKED;
         // SAFETY: the value is there, and the target's (I23); it is read once.
         let value = self.content.with(|content| unsafe { content.cast::<T>().read() });
-        let result = (self.function)(value, Here::of(op));
+        let result = function(value);
         // SAFETY: as above; there is nothing in it now.
         self.content.with_mut(|content| unsafe { content.cast::<R>().write(result) });
         ends.end = ANSWERED;
@@ -234,15 +240,21 @@ impl Drop for Ends<'_> {
     }
 }
 
-impl<T, R, F> Drop for Message<T, R, F> {
-    /// Drops what is in it. It is not queued (I5), so nobody else is at it.
+impl<T, R, Tag> Drop for MessageField<T, R, Tag> {
+    /// Drops what is in it. Nobody else is at it: a queued message is neither dropped nor moved (P11).
     fn drop(&mut self) {
         drop(self.try_take());
     }
 }
 
-impl<T, R, F> fmt::Debug for Message<T, R, F> {
+impl<T, R, Tag> Default for MessageField<T, R, Tag> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T, R, Tag> fmt::Debug for MessageField<T, R, Tag> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Message").field("pending", &self.is_pending()).finish_non_exhaustive()
+        f.debug_struct("MessageField").field("pending", &self.is_pending()).finish()
     }
 }

@@ -51,7 +51,7 @@ pub const CPUS_MAX: usize = 8192;
 /// `P` is the port, `S` the memory that the user hands in. All functions take `&self` and may be called by any number
 /// of threads, interrupts and CPUs at once; each says from which context.
 ///
-/// Its CPUs come online once it is pinned (I13): in a `static` ([`Smp::as_pin`]), or by `Box::pin`, `Arc::pin`, `pin!`.
+/// Its CPUs come online once it is pinned, since what is queued points into it: in a `static` ([`Smp::as_pin`]), or by `Box::pin`, `Arc::pin`, `pin!`.
 ///
 /// A machine that is dropped while CPUs are online takes with it what is queued: such a csd stays locked for ever.
 ///

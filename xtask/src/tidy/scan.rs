@@ -44,6 +44,10 @@ impl Source {
         self.path.contains("/tests/") || self.path.ends_with("/tests.rs")
     }
 
+    pub(super) fn tokens(&self) -> TokenStream {
+        self.tokens.clone()
+    }
+
     /// All atomic accesses that name an ordering, in the order of the text.
     pub(super) fn accesses(&self) -> Vec<Access> {
         let mut found = Vec::new();

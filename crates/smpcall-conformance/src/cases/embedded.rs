@@ -5,8 +5,8 @@ use crate::rig::Rig;
 use crate::words::{Count, Plain};
 use core::pin::pin;
 use smpcall::{
-    Cancel, Coalesced, CsdField, CsdOwner, Here, Lent, LocalError, Message, NotSent, PerCpuCell, PostError,
-    Posted, TakeError, To, csd_field,
+    Cancel, Coalesced, CsdField, CsdOwner, Here, Lent, LocalError, Message, MessageField, MessageOwner,
+    NotSent, PerCpuCell, PostError, Posted, TakeError, To, csd_field,
 };
 
 /// As many results as `call_map` is tried with.
@@ -164,6 +164,33 @@ pub(super) fn p4_a_message_brings_back_an_answer<R: Rig>(ctx: Ctx<R>) -> Done {
         let again = ctx.smp().send(target, message, (0, 0)).map_err(|error| error.why);
         ctx.same(again, Err(NotSent::Unread), "a second value, before the first answer was taken")?;
         ctx.same(message.try_take(), Ok(u64::from(round) << 32 | 1), "its answer")?;
+    }
+    Ok(())
+}
+
+/// What is paid in goes there; the balance comes back.
+struct Account {
+    balance: Count,
+    pay: MessageField<u32, u32>,
+}
+
+csd_field! { impl Account { pay(u32) -> u32 } }
+
+impl MessageOwner for Account {
+    fn run(this: &Self, amount: u32, _: Here<'_>) -> u32 {
+        this.balance.add(amount);
+        this.balance.get()
+    }
+}
+
+pub(super) fn p4_an_embedded_message_is_given_its_owner<R: Rig>(ctx: Ctx<R>) -> Done {
+    let account = ctx.place(Account { balance: Count::new(), pay: MessageField::new() })?;
+    for round in 1..=ctx.rounds() {
+        let sent = ctx.smp().send(ctx.next(), account, 3).map_err(|error| error.why);
+        ctx.same(sent, Ok(()), "an empty message is sent")?;
+        ctx.until(|| !account.pay.is_pending(), "a message was not answered")?;
+        ctx.same(account.pay.try_take(), Ok(3 * round), "its answer")?;
+        ctx.same(account.balance.get(), 3 * round, "what its function did to the owner")?;
     }
     Ok(())
 }

@@ -13,11 +13,19 @@ pub(super) fn perform(world: &'static World, step: &'static Step) {
         Kind::Send => send(world, machine, there, step),
         // With two machines it may be on its way on the other one, on which it must be waited for: here for a while only.
         Kind::Receive if world.machines.len() == 1 && step.us % 2 == 1 => {
-            there.took(in_time(machine.receive(there.message())));
+            let received = match &there.held {
+                HeldMessage::Static(message) => machine.receive(*message),
+                HeldMessage::Counted(message) => machine.receive(message),
+            };
+            there.took(in_time(received));
         }
         Kind::Receive => {
             let until_ns = machine.platform().now_ns() + u64::from(step.us) * 1_000;
-            there.took(in_time(machine.receive_until(there.message(), until_ns)));
+            let received = match &there.held {
+                HeldMessage::Static(message) => machine.receive_until(*message, until_ns),
+                HeldMessage::Counted(message) => machine.receive_until(message, until_ns),
+            };
+            there.took(in_time(received));
         }
         Kind::TryTake => there.took(there.message().try_take()),
         // Whether it was taken away is seen by what comes back.

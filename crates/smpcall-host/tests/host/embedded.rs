@@ -2,7 +2,8 @@
 
 use crate::site::{Count, bounded, eventually, rounds, sites};
 use smpcall_host::smpcall::{
-    CsdField, CsdOwner, Here, Lent, Message, PerCpuCell, Posted, TakeError, To, csd_field,
+    CsdField, CsdOwner, Here, Lent, Message, MessageField, MessageOwner, PerCpuCell, Posted, TakeError, To,
+    csd_field,
 };
 use std::pin::pin;
 use std::sync::Arc;
@@ -120,6 +121,47 @@ fn p4_a_message_is_answered_and_sent_again() {
             let target = round as u32 % site.cpus_len();
             site.send(target, &message, "x".repeat(round)).unwrap();
             assert_eq!(site.receive(&message), Ok((round, target)));
+        }
+    }
+}
+
+/// A request that carries its question there and its answer back, and is freed by whoever is the last to have it.
+struct Request {
+    factor: u64,
+    ask: MessageField<Vec<u64>, u64>,
+    freed: Arc<Count>,
+}
+
+csd_field! { impl Request { ask(Vec<u64>) -> u64 } }
+
+impl MessageOwner for Request {
+    fn run(this: &Self, terms: Vec<u64>, _: Here<'_>) -> u64 {
+        terms.iter().sum::<u64>() * this.factor
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        self.freed.up();
+    }
+}
+
+#[test]
+fn p4_p11_a_request_with_a_message_in_it_is_answered_or_left_behind() {
+    let _bounded = bounded();
+    for site in sites() {
+        let freed = Arc::new(Count::default());
+        for round in 1..=rounds(50) {
+            let ask = MessageField::new();
+            let request = Arc::new(Request { factor: 3, ask, freed: Arc::clone(&freed) });
+            site.send(round % site.cpus_len(), &request, vec![1, u64::from(round)]).unwrap();
+            if round % 2 == 0 {
+                assert_eq!(site.receive(&request), Ok(3 * (1 + u64::from(round))));
+                assert_eq!(request.ask.try_take(), Err(TakeError::Empty));
+            }
+            // Else its run is the last to have it, and nobody takes the answer.
+            drop(request);
+            eventually(|| freed.get() == round);
         }
     }
 }

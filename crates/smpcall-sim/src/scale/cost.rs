@@ -1,30 +1,4 @@
-//! What things cost: the constants of the model, in one table, with their sources.
-//!
-//! | constant | value | source |
-//! |---|---|---|
-//! | `near_ns` | 27 | half of a line's round trip between two cores of one cluster, as `smpcall run` measures it (54.5 ns on two virtual cores of an AMD EPYC): each side writes at once when it has seen the other's word, so that the line moves twice |
-//! | `far_ns` | 160 | the same between cores far apart (320 to 330 ns on that machine, on other days) |
-//! | `upgrade_ns` | 45 | half of what the round trip of a line at which the other side looks before it is written takes more: 143 ns instead of 58, on another EPYC |
-//! | `upgrade_far_ns` | 45 | an assumption: far apart it took no more there (365 to 390 ns, both) |
-//! | a quarter | of a journey | a request's way to who has the line. There, on near cores, a write costs nothing more if it comes within 5 ns of the line, and an upgrade if it comes after 9. Of two such cores that push on one list as fast as they can, with a load and a compare-and-swap, at most 8 % of the pushes need a second try, and less than 0.05 % a third |
-//! | `shared_ns` | 5 | an assumption: a line that many read is served by its home one after another, faster than it travels |
-//! | `hit_ns` | 1 | a load or store of a line at hand, with the instructions around it: a post to oneself with its flush, as `smpcall run` measures it, less its read-modify-writes |
-//! | `rmw_ns` | 2.6 | an uncontended `fetch_or`, as `smpcall run` measures it |
-//! | `pause_ns` | 18 | a waiting caller's pause between two looks, as `smpcall run` measures it |
-//! | `cluster` | 8 | an assumption: so many cores are near to each other, as behind one third-level cache of that EPYC |
-//! | `entry_ns`, `exit_ns` | 300, 100 | an assumption: an interrupt's way into its handler, and its acknowledgement and return |
-//! | `function_ns` | 100 | an assumption: what a called function does, a TLB entry thrown out, say |
-//!
-//! Of the interrupt controllers, by [`Ipi`]:
-//!
-//! | mode | one write reaches | write | flight | source |
-//! |---|---|---|---|---|
-//! | x2APIC, unicast | one CPU | 100 ns | 500 ns | an assumption, of the order that is quoted for it: about 100 ns for each send, 1 to 3 µs for the round trip |
-//! | x2APIC, cluster | up to 16 of one cluster | 100 ns | 500 ns | Intel SDM vol. 3, 11.12.9 (logical destination: 16 CPUs a cluster); times as above |
-//! | SBI | up to 64 harts of one mask | 400 ns | 500 ns | RISC-V SBI 2.0, ch. 7 (a mask of XLEN harts a call); an ecall and a software interrupt for each, an assumption |
-//! | GICv3 | up to 16 of one affinity group | 150 ns | 500 ns | Arm IHI 0069, ICC_SGI1R_EL1 (target list of 16); Norov's benchmark on a 112-CPU ThunderX2 has 23 µs for a broadcast and 6.3 µs for one |
-//!
-//! An assumption is just that: the two algorithms are compared under the same ones, and `smpcall sim --scale` takes others.
+//! What things cost: the constants of the model.
 
 /// How interrupts reach other CPUs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,9 +46,35 @@ impl Ipi {
     }
 }
 
-/// The constants; the module has their table.
+/// What things cost: the constants of the model, with their sources.
+///
+/// | constant | value | source |
+/// |---|---|---|
+/// | `near_ns` | 27 | half of a line's round trip between two cores of one cluster, as `smpcall run` measures it (54.5 ns on two virtual cores of an AMD EPYC): each side writes at once when it has seen the other's word, so that the line moves twice |
+/// | `far_ns` | 160 | the same between cores far apart (320 to 330 ns on that machine, on other days) |
+/// | `upgrade_ns` | 45 | half of what the round trip of a line at which the other side looks before it is written takes more: 143 ns instead of 58, on another EPYC |
+/// | `upgrade_far_ns` | 45 | an assumption: far apart it took no more there (365 to 390 ns, both) |
+/// | a quarter | of a journey | a request's way to who has the line. There, on near cores, a write costs nothing more if it comes within 5 ns of the line, and an upgrade if it comes after 9. Of two such cores that push on one list as fast as they can, with a load and a compare-and-swap, at most 8 % of the pushes need a second try, and less than 0.05 % a third |
+/// | `shared_ns` | 5 | an assumption: a line that many read is served by its home one after another, faster than it travels |
+/// | `hit_ns` | 1 | a load or store of a line at hand, with the instructions around it: a post to oneself with its flush, as `smpcall run` measures it, less its read-modify-writes |
+/// | `rmw_ns` | 2.6 | an uncontended `fetch_or`, as `smpcall run` measures it |
+/// | `pause_ns` | 18 | a waiting caller's pause between two looks, as `smpcall run` measures it |
+/// | `cluster` | 8 | an assumption: so many cores are near to each other, as behind one third-level cache of that EPYC |
+/// | `entry_ns`, `exit_ns` | 300, 100 | an assumption: an interrupt's way into its handler, and its acknowledgement and return |
+/// | `function_ns` | 100 | an assumption: what a called function does, a TLB entry thrown out, say |
+///
+/// Of the interrupt controllers, by [`Ipi`]:
+///
+/// | mode | one write reaches | write | flight | source |
+/// |---|---|---|---|---|
+/// | x2APIC, unicast | one CPU | 100 ns | 500 ns | an assumption, of the order that is quoted for it: about 100 ns for each send, 1 to 3 µs for the round trip |
+/// | x2APIC, cluster | up to 16 of one cluster | 100 ns | 500 ns | Intel SDM vol. 3, 11.12.9 (logical destination: 16 CPUs a cluster); times as above |
+/// | SBI | up to 64 harts of one mask | 400 ns | 500 ns | RISC-V SBI 2.0, ch. 7 (a mask of XLEN harts a call); an ecall and a software interrupt for each, an assumption |
+/// | GICv3 | up to 16 of one affinity group | 150 ns | 500 ns | Arm IHI 0069, ICC_SGI1R_EL1 (target list of 16); Norov's benchmark on a 112-CPU ThunderX2 has 23 µs for a broadcast and 6.3 µs for one |
+///
+/// An assumption is just that: the two algorithms are compared under the same ones, and `smpcall sim --scale` takes others.
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[allow(missing_docs, reason = "each is explained in the module's table")]
+#[allow(missing_docs, reason = "each is explained in the table above")]
 pub struct Cost {
     pub near_ns: f64,
     pub far_ns: f64,

@@ -185,8 +185,7 @@ pub trait HasCsds {}
 ///
 /// # Safety
 ///
-/// `field` returns the field of `this` itself that is of the type `CsdField<Tag>`, the same each time, and does not unwind
-/// (I24).
+/// `field` returns the field of `this` itself that is of the type `CsdField<Tag>`, the same each time, and does not unwind.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no csd of the tag `{Tag}`",
     label = "no `CsdField<{Tag}>` of it is known",
@@ -218,11 +217,12 @@ pub trait CsdOwner<Tag = ()>: HasCsd<Tag> {
     fn run<'run>(this: <Self::Pointer as OwnerPointer<Self>>::In<'run>, here: Here<'run>);
 }
 
-/// Names the csds of a struct: which field it is, and with several, by which tag it is posted. That the field is there, is the
-/// struct's own, and has the type `CsdField<Tag>`, is checked when it is compiled. No `unsafe` is asked for.
+/// Names the csds of a struct: which field it is, and with several, by which tag it is posted; of a
+/// [`MessageField`](crate::MessageField) also what it carries there and back. That the field is there, is the struct's own, and
+/// has the type `CsdField<Tag>` or `MessageField<Value, Answer, Tag>`, is checked when it is compiled. No `unsafe` is asked for.
 ///
 /// ```
-/// use smpcall::{CsdField, csd_field};
+/// use smpcall::{CsdField, MessageField, csd_field};
 ///
 /// struct Task { csd: CsdField }
 /// csd_field! { impl Task { csd } }
@@ -231,6 +231,9 @@ pub trait CsdOwner<Tag = ()>: HasCsd<Tag> {
 /// struct Stop;
 /// struct Shard<T> { start: CsdField<Start>, stop: CsdField<Stop>, value: T }
 /// csd_field! { impl{T: Send + 'static} Shard<T> { start: Start, stop: Stop } }
+///
+/// struct Index { words: Vec<String>, csd: CsdField, at: MessageField<usize, String>, find: MessageField<String, bool, Start> }
+/// csd_field! { impl Index { csd, at(usize) -> String, find(String) -> bool: Start } }
 /// # let shard = Shard { start: CsdField::new(), stop: CsdField::new(), value: 1 };
 /// # assert!(!shard.start.is_pending() && !shard.stop.is_pending() && shard.value == 1);
 /// ```
@@ -248,6 +251,14 @@ macro_rules! csd_field {
         $crate::csd_field! { @one $generics $owner $field () }
         $crate::csd_field! { @each $generics $owner $($($rest)*)? }
     };
+    (@each $generics:tt $owner:tt $field:ident ($Value:ty) -> $Answer:ty : $Tag:ty $(, $($rest:tt)*)?) => {
+        $crate::csd_field! { @message $generics $owner $field $Value, $Answer, $Tag }
+        $crate::csd_field! { @each $generics $owner $($($rest)*)? }
+    };
+    (@each $generics:tt $owner:tt $field:ident ($Value:ty) -> $Answer:ty $(, $($rest:tt)*)?) => {
+        $crate::csd_field! { @message $generics $owner $field $Value, $Answer, () }
+        $crate::csd_field! { @each $generics $owner $($($rest)*)? }
+    };
     (@each $generics:tt $owner:tt) => {};
     (@one [$($generics:tt)*] [$Owner:ty] $field:ident $Tag:ty) => {
         // SAFETY: the pattern names a field of the struct itself, and `demand` takes nothing but a `CsdField<Tag>`.
@@ -259,6 +270,19 @@ macro_rules! csd_field {
             }
         }
     };
+    (@message [$($generics:tt)*] [$Owner:ty] $field:ident $Value:ty, $Answer:ty, $Tag:ty) => {
+        // SAFETY: the pattern names a field of the struct itself, of the type that is given back.
+        unsafe impl<$($generics)*> $crate::HasMessage<$Tag> for $Owner {
+            type Value = $Value;
+            type Answer = $Answer;
+
+            #[inline(always)]
+            fn message(this: &Self) -> &$crate::MessageField<$Value, $Answer, $Tag> {
+                let Self { $field, .. } = this;
+                $field
+            }
+        }
+    };
 }
 
 /// What [`csd_field!`](crate::csd_field) asks of the field that it names.
@@ -267,7 +291,7 @@ macro_rules! csd_field {
     message = "this field is no csd of the tag `{Tag}`, but a `{Self}`",
     label = "must be of the type `CsdField<{Tag}>`",
     note = "a tag is written behind the field's name: `csd_field! {{ impl Owner {{ field: Tag }} }}`, for a field of the type \
-            `CsdField<Tag>`; without one it is `CsdField`"
+            `CsdField<Tag>`; without one it is `CsdField`; a `MessageField<Value, Answer>` is named as `field(Value) -> Answer`"
 )]
 pub trait IsCsdField<Tag>: sealed::Field {
     fn itself(&self) -> &CsdField<Tag>;

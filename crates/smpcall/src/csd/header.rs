@@ -79,7 +79,7 @@ const _: () = {
     assert!(offset_of!(Header, func) == 16 && offset_of!(Header, arg) == 24);
 };
 
-/// What a target reads out of a header before it lets go of it (I2).
+/// What a target reads out of a header before it lets go of it.
 pub struct Work {
     pub(crate) func: Func,
     pub(crate) arg: *const (),

@@ -3,7 +3,7 @@
 use super::PerCpu;
 
 /// Memory for a machine's CPUs, handed in by the user. Sealed: it must be the machine's alone, and stay in place as long as the
-/// machine is pinned (I13).
+/// machine is pinned (P11).
 ///
 /// `[PerCpu; N]` (a count chosen at compile time), `&'static mut [PerCpu]` (chosen at start, without an allocator), or
 /// `Box<[PerCpu]>` (feature `alloc`).

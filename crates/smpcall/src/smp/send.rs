@@ -2,7 +2,7 @@
 
 use super::Smp;
 use crate::error::PostError;
-use crate::message::{Carries, Loaded, Message, NotSent, ReceiveError, SendError};
+use crate::message::{Carries, Loaded, NotSent, ReceiveError, SendError};
 use crate::percpu::Storage;
 use crate::platform::Platform;
 use crate::posted::Posted;
@@ -39,7 +39,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// # Errors
     ///
     /// [`ReceiveError`]; of a run that was cancelled it hands the value back.
-    pub fn receive<T, R, F>(&self, message: &Message<T, R, F>) -> Result<R, ReceiveError<T>> {
+    pub fn receive<M: Carries>(&self, message: M) -> Result<M::Answer, ReceiveError<M::Value>> {
         self.receive_before(message, None)
     }
 
@@ -49,20 +49,20 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// # Errors
     ///
     /// As for [`Smp::receive`].
-    pub fn receive_until<T, R, F>(
+    pub fn receive_until<M: Carries>(
         &self,
-        message: &Message<T, R, F>,
+        message: M,
         deadline_ns: u64,
-    ) -> Result<R, ReceiveError<T>> {
+    ) -> Result<M::Answer, ReceiveError<M::Value>> {
         self.receive_before(message, Some(deadline_ns))
     }
 
-    fn receive_before<T, R, F>(
+    fn receive_before<M: Carries>(
         &self,
-        message: &Message<T, R, F>,
+        message: M,
         deadline_ns: Option<u64>,
-    ) -> Result<R, ReceiveError<T>> {
-        let function = core::any::type_name::<F>();
+    ) -> Result<M::Answer, ReceiveError<M::Value>> {
+        let (function, message) = (message.function_name(), message.message());
         self.await_until(message.header(), function, deadline_ns, || !message.is_sent())
             .map_err(ReceiveError::Wait)?;
         message.try_take().map_err(ReceiveError::Take)

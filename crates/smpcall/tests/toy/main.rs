@@ -27,6 +27,7 @@ mod machine;
 mod many;
 mod map;
 mod message;
+mod message_field;
 mod nearest;
 mod pinned;
 mod port;
