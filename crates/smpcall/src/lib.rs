@@ -11,7 +11,7 @@
 //! (the module `state`) and the queue's head (the module `queue`), each with its states, invariants and orderings in its
 //! module's documentation. A machine is an [`Smp`]: a port (a [`Platform`]) and memory for its CPUs (a [`Storage`]).
 //!
-//! The crate is `no_std`, allocates nothing and depends on nothing. The feature `alloc` adds counted csds
+//! The crate is `no_std`, allocates nothing and depends on nothing. The feature `alloc` adds shared csds
 //! (`Arc<Csd<F>>`) and boxed storage.
 
 #![cfg_attr(not(any(test, loom)), no_std)]
@@ -67,6 +67,6 @@ pub use platform::{
 };
 pub use posted::Posted;
 pub use smp::{Budget, CPUS_MAX, Chain, Flushed, Pinned, Reached, Serve, Sleep, Smp, To, Watch};
-pub use stall::{Late, Overdue, Phase, Stall};
-pub use stats::{Counted, CpuStats, Histogram, Stats};
+pub use stall::{CallStall, Phase, QueueStall, StallCause};
+pub use stats::{Counts, CpuStats, Histogram, Stats};
 pub use trace::{CallKind, Event, EventKind};

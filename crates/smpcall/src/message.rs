@@ -61,7 +61,7 @@ union Content<T, R> {
 /// Nothing is allocated, and no lock is taken. Between two steps exactly one side has the content, and who comes too early is
 /// told so.
 ///
-/// It is sent as `&'static Message`, or counted (`&Arc<Message>`, feature `alloc`).
+/// It is sent as `&'static Message`, or shared (`&Arc<Message>`, feature `alloc`).
 ///
 /// ```
 /// use smpcall::{Here, Message, Platform, Smp, Storage, TakeError};
@@ -174,7 +174,7 @@ impl<T, R, F> Message<T, R, F> {
 
     /// Makes the step that gives the caller the content, and returns what the stage was.
     fn begin_take(&self) -> Result<u32, TakeError<T>> {
-        // Relaxed: a guess; the CAS below decides.
+        // Relaxed: a look; the CAS below decides.
         let mut stage = self.stage.load(Ordering::Relaxed);
         loop {
             match stage {
