@@ -5,7 +5,7 @@ use crate::console::println;
 use crate::cpus::CPUS_MAX;
 use crate::idle;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use smpcall::{CpuStats, Event, Flushed, PerCpu, Smp, Stall, Stats};
+use smpcall::{CallStall, CpuStats, Event, Flushed, PerCpu, Smp, Stats};
 use smpcall_bare::{Bare, Kernel, answer};
 
 pub(crate) type Machine<const TRACES: bool> = Smp<Bare<Site<TRACES>, CPUS_MAX>, [PerCpu; CPUS_MAX]>;
@@ -60,7 +60,7 @@ unsafe impl<const TRACES: bool> Kernel for Site<TRACES> {
         STALL_TIMEOUT_NS.load(Ordering::Relaxed)
     }
 
-    fn stalled(&self, stall: &Stall) {
+    fn call_stalled(&self, stall: &CallStall) {
         println!("smpcall kernel: {stall}");
         // Relaxed: for the one who waited, which is this CPU.
         STALLED_TARGET.store(stall.target, Ordering::Relaxed);

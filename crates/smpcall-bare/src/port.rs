@@ -3,8 +3,8 @@
 use crate::arch;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use smpcall::{
-    Backoff, Budget, Event, Flushed, Foreign, Hosting, Overdue, Pause, Platform, Reporting, Smp, Stall,
-    Storage, Topology, Tracing, Tuning, Waiting,
+    Backoff, Budget, CallStall, Event, Flushed, Foreign, Hosting, Pause, Platform, QueueStall, Reporting,
+    Smp, Storage, Topology, Tracing, Tuning, Waiting,
 };
 
 /// What only the kernel knows.
@@ -70,19 +70,19 @@ pub unsafe trait Kernel {
         0
     }
 
-    /// As [`Reporting::stalled`].
-    fn stalled(&self, stall: &Stall) {
+    /// As [`Reporting::call_stalled`].
+    fn call_stalled(&self, stall: &CallStall) {
         let _ = stall;
     }
 
     /// As [`Reporting::unstuck`].
-    fn unstuck(&self, stall: &Stall) {
+    fn unstuck(&self, stall: &CallStall) {
         let _ = stall;
     }
 
-    /// As [`Reporting::overdue`].
-    fn overdue(&self, overdue: &Overdue) {
-        let _ = overdue;
+    /// As [`Reporting::queue_stalled`].
+    fn queue_stalled(&self, stall: &QueueStall) {
+        let _ = stall;
     }
 }
 
@@ -306,16 +306,16 @@ impl<K: Kernel, const CPUS: usize> Reporting for Bare<K, CPUS> {
         self.kernel.stall_stop_ns()
     }
 
-    fn stalled(&self, stall: &Stall) {
-        self.kernel.stalled(stall);
+    fn call_stalled(&self, stall: &CallStall) {
+        self.kernel.call_stalled(stall);
     }
 
-    fn unstuck(&self, stall: &Stall) {
+    fn unstuck(&self, stall: &CallStall) {
         self.kernel.unstuck(stall);
     }
 
-    fn overdue(&self, overdue: &Overdue) {
-        self.kernel.overdue(overdue);
+    fn queue_stalled(&self, stall: &QueueStall) {
+        self.kernel.queue_stalled(stall);
     }
 }
 

@@ -144,7 +144,7 @@ fn world(args: &Args, cpus: u32, last_stall: LastStall) -> Result<&'static World
     let machine = Machine::builder()
         .attachable(cpus as usize)
         .stall_timeout(STALL_TIMEOUT)
-        .on_stall(move |stall| {
+        .on_call_stall(move |stall| {
             *last_stall.lock().unwrap_or_else(PoisonError::into_inner) = Some(*stall);
         })
         .build()?;

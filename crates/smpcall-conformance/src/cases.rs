@@ -224,7 +224,7 @@ cases! {
         p1_a_lazy_post_is_cancelled
         p2_a_plain_post_hurries_a_lazy_one
         p2_each_post_of_a_lazy_one_is_seen
-        p4_a_wait_hurries_a_lazy_post
+        p4_a_wait_expedites_a_lazy_post
         p8_lazy_posts_to_a_cpu_that_comes_and_goes_are_counted;
     blocking:
         p4_a_blocking_call_borrows_and_gives_back_a_result

@@ -1,7 +1,7 @@
 //! What a platform gives the suite beside its port.
 
 use core::mem::MaybeUninit;
-use smpcall::{Counted, Platform, Smp, Storage};
+use smpcall::{Counts, Platform, Smp, Storage};
 
 /// How a sleep ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +78,7 @@ pub trait Rig: Sync + Sized + 'static {
     }
 
     /// Returns what the port has counted so far, on all CPUs, if it counts (P12). [`smpcall::Stats`] does it.
-    fn counted(&self) -> Option<Counted> {
+    fn counts(&self) -> Option<Counts> {
         None
     }
 

@@ -5,7 +5,7 @@
 mod signal;
 
 use smpcall_conformance::{Lines, Rig, Suite, Summary, Woken, check_log, memory_bytes};
-use smpcall_host::smpcall::{Counted, PerCpu, Smp, Waiting};
+use smpcall_host::smpcall::{Counts, PerCpu, Smp, Waiting};
 use smpcall_host::{Host, Latencies, Machine, Trace};
 use std::mem::MaybeUninit;
 use std::thread;
@@ -13,7 +13,7 @@ use std::thread;
 struct HostRig<T: Trace> {
     machine: &'static Machine<T>,
     rounds: u32,
-    counted: fn(&T) -> Option<Counted>,
+    counted: fn(&T) -> Option<Counts>,
 }
 
 impl<T: Trace> Rig for HostRig<T> {
@@ -50,7 +50,7 @@ impl<T: Trace> Rig for HostRig<T> {
         Some(self.machine.counts().rings)
     }
 
-    fn counted(&self) -> Option<Counted> {
+    fn counts(&self) -> Option<Counts> {
         (self.counted)(self.machine.tracer())
     }
 
@@ -79,11 +79,11 @@ fn run(cpus: u32, rounds: u32) -> Summary {
     run_with(cpus, rounds, Latencies::with_latencies(), |counters| Some(counters.total()))
 }
 
-fn run_with<T: Trace>(cpus: u32, rounds: u32, trace: T, counted: fn(&T) -> Option<Counted>) -> Summary {
+fn run_with<T: Trace>(cpus: u32, rounds: u32, trace: T, counted: fn(&T) -> Option<Counts>) -> Summary {
     // Leaked, as the suite asks for: functions of a run that failed may come late.
     let builder = Machine::builder().attachable(cpus as usize).trace(trace);
     // What the watchdog finds is meant.
-    let machine: &'static Machine<T> = Box::leak(Box::new(builder.on_overdue(|_| ()).build().unwrap()));
+    let machine: &'static Machine<T> = Box::leak(Box::new(builder.on_queue_stall(|_| ()).build().unwrap()));
     let suite: &'static Suite<HostRig<T>> =
         Box::leak(Box::new(Suite::new(HostRig { machine, rounds, counted })));
     let threads: Vec<_> = (0..cpus)

@@ -7,7 +7,7 @@ use crate::payload::{self, Frame, Payload};
 use crate::plant::Plant;
 use crate::program::{CsdSpec, Held, IdleSpec, MachineSpec, Program};
 use crate::steps;
-use smpcall_host::smpcall::{Csd, Here, Message, PerCpuCell, Platform, Stall, TakeError};
+use smpcall_host::smpcall::{CallStall, Csd, Here, Message, PerCpuCell, Platform, TakeError};
 use smpcall_host::{Idle, Machine};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -245,7 +245,7 @@ fn start_machine(at: usize, spec: &'static MachineSpec, later: &Later) -> &'stat
         IdleSpec::Poll => Idle::Poll,
     };
     let handler = |later: Later| {
-        move |_: &Stall| {
+        move |_: &CallStall| {
             if let (Some(drops), Some(world)) = (&spec.stall, later.get()) {
                 let _frame = Frame::of(world, at);
                 let ran = steps::run_nested(world, &drops.steps);
@@ -261,9 +261,9 @@ fn start_machine(at: usize, spec: &'static MachineSpec, later: &Later) -> &'stat
         .attachable(spec.attachable)
         .idle(idle)
         .stall_timeout(Duration::from_micros(spec.stall_us.into()))
-        .on_stall(handler(Arc::clone(later)))
+        .on_call_stall(handler(Arc::clone(later)))
         .on_unstuck(handler(Arc::clone(later)))
-        .on_overdue(|_| {})
+        .on_queue_stall(|_| {})
         .trace(Listener::new(spec.tap.as_ref(), Arc::clone(later)))
         .build();
     Box::leak(Box::new(machine.expect("a machine of a few threads can be started")))

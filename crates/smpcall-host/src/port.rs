@@ -14,8 +14,8 @@ use crate::stalls::{Stalls, nanos};
 use crate::topology::Topology;
 use crate::trace::Trace;
 use smpcall::{
-    Backoff, Event, Foreign, Hosting, Overdue, Pause, Platform, Reporting, Serve, Stall, Tracing, Tuning,
-    Waiting,
+    Backoff, CallStall, Event, Foreign, Hosting, Pause, Platform, QueueStall, Reporting, Serve, Tracing,
+    Tuning, Waiting,
 };
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -233,23 +233,23 @@ impl<T: Trace> Reporting for Host<T> {
         self.stalls.stop_ns
     }
 
-    fn stop(&self, stall: &Stall) -> ! {
+    fn stop(&self, stall: &CallStall) -> ! {
         eprintln!("smpcall: {stall}: this is the end");
         std::process::abort()
     }
 
-    fn stalled(&self, stall: &Stall) {
+    fn call_stalled(&self, stall: &CallStall) {
         // Relaxed: a statistic.
         self.cpu(stall.target).counts.stalls.fetch_add(1, Ordering::Relaxed);
-        self.listen(stall.target, || self.stalls.report_once(&self.stalls.on_stall, stall));
+        self.listen(stall.target, || self.stalls.report_once(&self.stalls.on_call_stall, stall));
     }
 
-    fn unstuck(&self, stall: &Stall) {
+    fn unstuck(&self, stall: &CallStall) {
         self.listen(stall.target, || self.stalls.report_once(&self.stalls.on_unstuck, stall));
     }
 
-    fn overdue(&self, overdue: &Overdue) {
-        self.listen(overdue.cpu, || (self.stalls.on_overdue)(overdue));
+    fn queue_stalled(&self, stall: &QueueStall) {
+        self.listen(stall.cpu, || (self.stalls.on_queue_stall)(stall));
     }
 }
 

@@ -1,13 +1,13 @@
 //! When a target counts as silent, and who is told; and who is told of panics that nobody waits for.
 
-use smpcall::{Overdue, Stall};
+use smpcall::{CallStall, QueueStall};
 use std::any::Any;
 use std::cell::Cell;
 use std::time::Duration;
 
 /// What is told of silent targets.
-pub(crate) type OnStall = Box<dyn Fn(&Stall) + Send + Sync>;
-pub(crate) type OnOverdue = Box<dyn Fn(&Overdue) + Send + Sync>;
+pub(crate) type OnCallStall = Box<dyn Fn(&CallStall) + Send + Sync>;
+pub(crate) type OnQueueStall = Box<dyn Fn(&QueueStall) + Send + Sync>;
 pub(crate) type OnPanic = Box<dyn Fn(u32, &(dyn Any + Send)) + Send + Sync>;
 
 /// In the port's unit; for ever, if there is no number for it.
@@ -19,9 +19,9 @@ pub(crate) fn nanos(time: Duration) -> u64 {
 pub(crate) struct Stalls {
     pub(crate) timeout_ns: u64,
     pub(crate) stop_ns: u64,
-    pub(crate) on_stall: OnStall,
-    pub(crate) on_unstuck: OnStall,
-    pub(crate) on_overdue: OnOverdue,
+    pub(crate) on_call_stall: OnCallStall,
+    pub(crate) on_unstuck: OnCallStall,
+    pub(crate) on_queue_stall: OnQueueStall,
     pub(crate) on_panic: OnPanic,
 }
 
@@ -31,9 +31,9 @@ impl Stalls {
         Self {
             timeout_ns: 5_000_000_000,
             stop_ns: 0,
-            on_stall: Box::new(|stall| eprintln!("smpcall: {stall}")),
+            on_call_stall: Box::new(|stall| eprintln!("smpcall: {stall}")),
             on_unstuck: Box::new(|stall| eprintln!("smpcall: {stall}")),
-            on_overdue: Box::new(|overdue| eprintln!("smpcall: {overdue}")),
+            on_queue_stall: Box::new(|stall| eprintln!("smpcall: {stall}")),
             // The panic hook has printed it.
             on_panic: Box::new(|_, _| ()),
         }
@@ -41,7 +41,7 @@ impl Stalls {
 
     /// Calls a handler, unless this thread is inside one, of whichever machine: one that calls, and stalls, would otherwise nest until
     /// the stack overflows. (For a thread that is a CPU the core sees to it, but for calls to another machine.)
-    pub(crate) fn report_once(&self, handler: &OnStall, stall: &Stall) {
+    pub(crate) fn report_once(&self, handler: &OnCallStall, stall: &CallStall) {
         thread_local! {
             static REPORTING: Cell<bool> = const { Cell::new(false) };
         }

@@ -1,6 +1,6 @@
 //! Who listens to a machine's tracepoints: chosen by type, so that a machine nobody listens to has none.
 
-use smpcall::{Counted, CpuStats, Event, Stats};
+use smpcall::{Counts, CpuStats, Event, Stats};
 use std::sync::Arc;
 
 /// A listener.
@@ -75,17 +75,17 @@ impl Default for Counters {
 
 impl<const STAMPS: bool> Counters<STAMPS> {
     /// Returns what that CPU counted; `None` if there is none of that number.
-    pub fn cpu(&self, cpu: u32) -> Option<Counted> {
+    pub fn cpu(&self, cpu: u32) -> Option<Counts> {
         self.0.cpu(cpu)
     }
 
     /// Returns what threads counted that are no CPU.
-    pub fn others(&self) -> Counted {
+    pub fn others(&self) -> Counts {
         self.0.others()
     }
 
     /// Returns the sum.
-    pub fn total(&self) -> Counted {
+    pub fn total(&self) -> Counts {
         self.0.total()
     }
 }

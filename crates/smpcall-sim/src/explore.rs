@@ -133,7 +133,7 @@ pub mod here {
     }
 
     /// What ports that count have counted, once [`count_for`] was called.
-    pub fn counted() -> Option<smpcall_instrumented::Counted> {
+    pub fn counted() -> Option<smpcall_instrumented::Counts> {
         crate::port::counted()
     }
 

@@ -8,7 +8,8 @@ use crate::history::Fate;
 use crate::port::{Virtual, send};
 use crate::rng::Rng;
 use smpcall_instrumented::{
-    Backoff, Event, Foreign, Hosting, Pause, Platform, Reporting, Stall, Topology, Tracing, Tuning, Waiting,
+    Backoff, CallStall, Event, Foreign, Hosting, Pause, Platform, Reporting, Topology, Tracing, Tuning,
+    Waiting,
 };
 use std::cell::Cell;
 use std::fmt;
@@ -294,8 +295,8 @@ impl<const PARKS: bool, const COUNTS: bool> Reporting for Faulty<PARKS, COUNTS> 
         self.port.stall_timeout_ns()
     }
 
-    fn stalled(&self, stall: &Stall) {
-        self.port.stalled(stall);
+    fn call_stalled(&self, stall: &CallStall) {
+        self.port.call_stalled(stall);
     }
 }
 

@@ -5,7 +5,7 @@
 
 mod tell;
 
-use smpcall_instrumented::Counted;
+use smpcall_instrumented::Counts;
 
 /// In which context something happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -171,7 +171,7 @@ pub enum EventKind {
     /// A post that was left alone has not ended within so many steps of its own.
     Waits { op: usize, steps: u32 },
     /// What the port has counted, at the end: each CPU, then the threads that are none.
-    Counted(Vec<Counted>),
+    Counted(Vec<Counts>),
     /// Faults end.
     Heals,
     /// All who could have ended, but for these, though nothing that is stuck was named to them.

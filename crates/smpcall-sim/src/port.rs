@@ -3,8 +3,8 @@
 use crate::engine::{PORT, engine};
 use crate::history::{EventKind, Fate};
 use smpcall_instrumented::{
-    Backoff, Counted, CpuStats, Event, Foreign, Hosting, Pause, Platform, Reporting, Stall, Stats, Topology,
-    Tracing, Tuning, Waiting,
+    Backoff, CallStall, Counts, CpuStats, Event, Foreign, Hosting, Pause, Platform, Reporting, Stats,
+    Topology, Tracing, Tuning, Waiting,
 };
 use std::any::Any;
 use std::cell::Cell;
@@ -29,7 +29,7 @@ pub(crate) fn count_into(counters: Option<&'static Counters>) {
 }
 
 /// What they have counted.
-pub(crate) fn counted() -> Option<Counted> {
+pub(crate) fn counted() -> Option<Counts> {
     COUNTERS.get().map(|counters| engine().unscheduled(|| counters.total()))
 }
 
@@ -155,7 +155,7 @@ impl<const PARKS: bool, const COUNTS: bool> Reporting for Virtual<PARKS, COUNTS>
         MANNERS.get().stall_timeout_ns
     }
 
-    fn stalled(&self, stall: &Stall) {
+    fn call_stalled(&self, stall: &CallStall) {
         assert!(engine().can_wait(), "a stall is told of with interrupts off");
         engine().log(EventKind::Stalled { target: stall.target });
     }

@@ -2,7 +2,7 @@
 //! step, NMIs, and threads that are no CPUs. Each run's log is checked as a kernel's would be.
 
 use smpcall_conformance_sim::{Lines, Rig, Suite, check_log, memory_bytes};
-use smpcall_instrumented::{Budget, Counted, PerCpu, Smp};
+use smpcall_instrumented::{Budget, Counts, PerCpu, Smp};
 use smpcall_sim::Virtual;
 use smpcall_sim::explore::{Found, Run, Search, Tiny, here};
 use std::cell::RefCell;
@@ -56,7 +56,7 @@ impl<const PARKS: bool, const HANDLER: bool, const COUNTS: bool> Rig for Virtual
         Some(here::rings())
     }
 
-    fn counted(&self) -> Option<Counted> {
+    fn counts(&self) -> Option<Counts> {
         here::counted().filter(|_| COUNTS)
     }
 

@@ -4,7 +4,7 @@
 //! # Invariants (I1–I4 are those of [`crate::state`])
 //!
 //! - **I5** A header that is linked in a queue stays where it is, alive, until its target has let go of it: a csd, or the
-//!   owner that embeds it, is posted only as `&'static`, counted (the count is given back by the run), or pinned (its drop
+//!   owner that embeds it, is posted only as `&'static`, shared (the count is given back by the run), or pinned (its drop
 //!   waits); and a waiting call's frame is left only when its word says that it is done.
 //! - **I6** `func` and `arg` belong together: whoever writes one writes both, so a `func` is only ever called with the
 //!   argument that it was made for, once for each claim. (A foreign csd's are its owner's, and we never write them.)
@@ -20,11 +20,11 @@ use crate::sync::const_unless_loom;
 /// A call object: a function, and the place in a queue that it takes while it is posted.
 ///
 /// It is made once, owned by the caller, and posted as often as one likes with [`Smp::post`](crate::Smp::post): as
-/// `&'static Csd<F>`, or counted (`&Arc<Csd<F>>`, feature `alloc`). While it is queued, a further post is told
+/// `&'static Csd<F>`, or shared (`&Arc<Csd<F>>`, feature `alloc`). While it is queued, a further post is told
 /// [`Busy`](crate::Posted::Busy), and that is as good as a post of one's own (P2). It is free again before `F`
 /// starts (P5), so `F` may post it again, and may run on two CPUs at once if it was posted to two: hence `Fn + Sync`.
 ///
-/// A counted csd is kept by its queue until its run. If everybody else has let go of it by then, the last count, and with it the
+/// A shared csd is kept by its queue until its run. If everybody else has let go of it by then, the last count, and with it the
 /// closure and what it owns, is dropped *on the target, in call context, interrupts off*: keep a clone where that must not be.
 ///
 /// With a closure of two words a csd takes 64 bytes.

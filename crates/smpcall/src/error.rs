@@ -1,7 +1,7 @@
 //! One small error for each operation; each variant says what to do next.
 
 use crate::csd::Coalesced;
-use crate::stall::Stall;
+use crate::stall::CallStall;
 use core::fmt;
 
 /// Why no run is to come of a post. (That the csd is queued already is no error: [`Posted::Busy`](crate::Posted::Busy).)
@@ -72,9 +72,9 @@ impl core::error::Error for CallError {}
 /// Why a detached call was not queued. Its function was not run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DetachedError {
-    /// As many detached calls to that CPU are on their way as the machine has places for: there is no room. Unlike
+    /// As many detached calls to that CPU are on their way as the machine has slots for: there is no room. Unlike
     /// [`Posted::Busy`](crate::Posted::Busy) this promises nothing: no run of this function is to come. Try again when the CPU has flushed, or
-    /// post a csd of your own, which needs no place.
+    /// post a csd of your own, which needs no slot.
     Full,
     /// The CPU is offline, and nothing was queued (P8). Call another CPU, or again when it is online.
     Offline,
@@ -85,7 +85,7 @@ pub enum DetachedError {
 impl fmt::Display for DetachedError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Full => "as many detached calls to that CPU are in flight as there are places",
+            Self::Full => "as many detached calls to that CPU are in flight as there are slots",
             Self::Offline => "the CPU is offline",
             Self::NoSuchCpu => "no such CPU",
         })
@@ -177,7 +177,7 @@ pub enum WaitError {
     /// As for [`CallError::WouldDeadlock`].
     WouldDeadlock,
     /// The deadline has passed; the run is still to come. The csd outlives the wait, so nothing is left dangling.
-    TimedOut(Stall),
+    TimedOut(CallStall),
     /// The run that was waited for was [cancelled](crate::Csd::cancel): it does not come, unless a post to the same CPU gives it
     /// back. Post again, or do without.
     Cancelled,

@@ -11,7 +11,7 @@
 //! hold today. A machine is an [`Smp`]: a port (a [`Platform`]) and memory for its CPUs (a [`Storage`]). How it is built is in
 //! ARCHITECTURE.md, beside the README: two atomic words, the csd's state and the queue's head, are the whole protocol.
 //!
-//! The crate is `no_std`, allocates nothing and depends on nothing. The feature `alloc` adds counted csds
+//! The crate is `no_std`, allocates nothing and depends on nothing. The feature `alloc` adds shared csds
 //! (`Arc<Csd<F>>`) and boxed storage.
 
 #![cfg_attr(not(any(test, loom)), no_std)]
@@ -69,6 +69,6 @@ pub use platform::{
 };
 pub use posted::Posted;
 pub use smp::{Budget, CPUS_MAX, Chain, Flushed, Pinned, Reached, Serve, Sleep, Smp, To, Watch};
-pub use stall::{Late, Overdue, Phase, Stall};
-pub use stats::{Counted, CpuStats, Histogram, Stats};
+pub use stall::{CallStall, Phase, QueueStall, StallCause};
+pub use stats::{Counts, CpuStats, Histogram, Stats};
 pub use trace::{CallKind, Event, EventKind};

@@ -1,10 +1,10 @@
 //! The mailbox: the cache line that a CPU looks at, with room beside the queue's head for one waiting call.
 //!
 //! A waiting call from a frame moves three lines one after another: the target sees the head, fetches the frame, and the
-//! caller fetches the answer. A call that is small enough, and finds the slot in the mailbox free, is written beside the
-//! head instead: what the target sees it also has, and the answer comes back in the same line, so that the call costs what
-//! a bare round setup does. It is queued like any other, by a push of its header: batch, doorbell, order and refusal are the
-//! queue's (P1, P6, P7, P8). A call that finds the slot taken, or is larger, uses a frame.
+//! caller fetches the result. A call that is small enough, and finds the slot in the mailbox free, is written beside the
+//! head instead: what the target sees it also has, and the result comes back in the same line, so that the call costs what
+//! a bare round trip does. It is queued like any other, by a push of its header: batch, doorbell, order and refusal are the
+//! queue's (P1, P6, P7, P8). A call that finds the slot locked, or is larger, uses a frame.
 //!
 //! | lock | fields | whose |
 //! |---|---|---|
@@ -22,7 +22,7 @@
 //! | site | order | partner | weaker: what breaks |
 //! |---|---|---|---|
 //! | `take`, look | Relaxed | – | – |
-//! | `take`, CAS | Acquire | `Drop` of [`MailboxGuard`] | the new holder writes over an answer that the last one still reads (P4) |
+//! | `take`, CAS | Acquire | `Drop` of [`MailboxGuard`] | the new holder writes over a result that the last one still reads (P4) |
 //! | `Drop` of [`MailboxGuard`] | Release | `take` | the other half of the same |
 
 use crate::csd::Header;
@@ -40,7 +40,7 @@ const LOCKED: u32 = 1;
 #[repr(C, align(64))]
 pub(crate) struct Mailbox {
     pub(crate) head: Head,
-    /// Who multicasts to this CPU: the slots that it owes an answer.
+    /// Who multicasts to this CPU: the slots that it has to acknowledge.
     pub(crate) callers: Callers,
     payload: SharedCell<InlinePayload<2>>,
     header: Header,
@@ -81,11 +81,11 @@ impl MailboxLock {
     /// Takes the slot at `mailbox`, whose lock this is, if it is free. Wait-free.
     #[inline]
     pub(crate) fn take<'a>(&'a self, mailbox: &'a Mailbox) -> Option<MailboxGuard<'a>> {
-        // Relaxed: a look; a place that is taken is not worth a write.
+        // Relaxed: a look; one that is locked is not worth a write.
         if self.0.load(Ordering::Relaxed) != FREE {
             return None;
         }
-        // Acquire: the last holder has read its answer; pairs with `Drop`. Failure Relaxed: somebody was faster.
+        // Acquire: the last holder has read its result; pairs with `Drop`. Failure Relaxed: somebody was faster.
         match self.0.compare_exchange(FREE, LOCKED, Ordering::Acquire, Ordering::Relaxed) {
             Ok(_) => Some(MailboxGuard { lock: self, mailbox }),
             Err(_) => None,
@@ -93,7 +93,7 @@ impl MailboxLock {
     }
 }
 
-/// The place at a mailbox, until it is dropped.
+/// The slot in a mailbox, until it is dropped.
 pub(crate) struct MailboxGuard<'a> {
     lock: &'a MailboxLock,
     mailbox: &'a Mailbox,
@@ -112,7 +112,7 @@ impl<'a> MailboxGuard<'a> {
 impl Drop for MailboxGuard<'_> {
     #[inline]
     fn drop(&mut self) {
-        // Release: the answer was read; pairs with `take`.
+        // Release: the result was read; pairs with `take`.
         self.lock.0.store(FREE, Ordering::Release);
     }
 }

@@ -183,7 +183,7 @@ impl<T, R, Tag> MessageField<T, R, Tag> {
 
     /// Makes the step that gives the caller the content, and returns what the stage was.
     fn begin_take(&self) -> Result<u32, TakeError<T>> {
-        // Relaxed: a guess; the CAS below decides.
+        // Relaxed: a look; the CAS below decides.
         let mut stage = self.stage.load(Ordering::Relaxed);
         loop {
             match stage {

@@ -1,47 +1,47 @@
-//! Multicast: slots that hold a call to many, and on each CPU's mailbox the bits of the slots that it owes an answer.
+//! Multicast: slots that hold a call to many, and on each CPU's mailbox the bits of the slots that it has to acknowledge.
 //!
 //! A machine has one slot for each bit of a word. Who multicasts takes a slot, fills it, and for each target sets the slot's
-//! bit on its mailbox, *then* summons it: one read-modify-write on the target's head that leaves `CALLED` in its list, or finds it
-//! there ([`Head::summon`](crate::queue::Head::summon)). The target's next take sees the word, takes all bits at once, and
-//! answers each: it runs the slot's function, and counts the slot down. So N CPUs need one word each, and no set of N × N
+//! bit on its mailbox, *then* notifies it: one read-modify-write on the target's head that leaves `CALLED` in its list, or finds it
+//! there ([`Head::notify`](crate::queue::Head::notify)). The target's next take sees the word, takes all bits at once, and
+//! acknowledges each: it runs the slot's function, and counts the slot down. So N CPUs need one word each, and no set of N × N
 //! objects (P13).
 //!
-//! That a call is under way to a CPU already is as good as bringing it there, as in P2: the summons of the second sender writes
+//! That a call is under way to a CPU already is as good as bringing it there, as in P2: the notification of the second sender writes
 //! the same word that the take will swap, so the take sees the second bit too. If it does not find the head in the list's
 //! state because the CPU went offline, it is *its own* word that was refused, and its own bit that it takes back; nobody else
 //! relied on it.
 //!
-//! # States of a slot: `owed`
+//! # States of a slot: `pending`
 //!
 //! | value | meaning |
 //! |---|---|
 //! | 0 | free |
-//! | [`FILLING`] and more | its sender sets bits; answers count down already |
-//! | 1 + n | n answers are still owed; the one is the sender's, if it waits |
-//! | … with [`PARKED`] | the sender sleeps; the last answer wakes it |
+//! | [`FILLING`] and more | its sender sets bits; acknowledgements count down already |
+//! | 1 + n | n acknowledgements are still pending; the one is the sender's, if it waits |
+//! | … with [`PARKED`] | the sender sleeps; the last acknowledgement wakes it |
 //!
 //! # Invariants
 //!
 //! - **I10** A slot's fields are written by its sender between the claim and the first bit, and read by targets between the
-//!   bit and their answer. It is free again only when every answer is in and its sender has let go.
-//! - **I11** *Who takes a bit owes its answer.* A bit is set by the slot's sender only, once for each call, and taken once: by
-//!   the target, or, after a refused summons, by the sender.
+//!   bit and their acknowledgement. It is free again only when every acknowledgement is in and its sender has let go.
+//! - **I11** *Who takes a bit acknowledges it.* A bit is set by the slot's sender only, once for each call, and taken once: by
+//!   the target, or, after a refused notification, by the sender.
 //!
 //! # Orderings
 //!
 //! | site | order | partner | weaker: what breaks |
 //! |---|---|---|---|
-//! | `claim` | Acquire | `answer`, `let_go` | fields are written that the last call's targets still read |
-//! | `answer` | AcqRel | `answered`, `park` / `claim` | Release: the sender misses what a function wrote (P4). Acquire: the wake-up misses what the sender prepared |
-//! | `answered` | Acquire | `answer` | the sender misses what a function wrote (P4) |
-//! | `park` | Release | `answer` | the other half of that |
-//! | `let_go` | Release | `claim` | as `claim` |
+//! | `claim` | Acquire | `acknowledge`, `release` | fields are written that the last call's targets still read |
+//! | `acknowledge` | AcqRel | `is_acknowledged`, `park` / `claim` | Release: the sender misses what a function wrote (P4). Acquire: the wake-up misses what the sender prepared |
+//! | `is_acknowledged` | Acquire | `acknowledge` | the sender misses what a function wrote (P4) |
+//! | `park` | Release | `acknowledge` | the other half of that |
+//! | `release` | Release | `claim` | as `claim` |
 //!
 //! The bits' own are in [`callers`].
 
 mod callers;
 
-pub(crate) use self::callers::{Callers, Taken};
+pub(crate) use self::callers::{Callers, Collected};
 
 use crate::mask::bits_of;
 use crate::payload::InlinePayload;
@@ -59,11 +59,11 @@ const UNAWAITED_SLOTS: usize = SLOTS - SLOTS / 4;
 /// How many there are for callers that have just come: those that have waited for a slot are not overtaken by them in the rest.
 const NEWCOMERS_SLOTS: usize = SLOTS - SLOTS / 8;
 
-/// More than any number of answers.
+/// More than any number of acknowledgements.
 pub(crate) const FILLING: u32 = 1 << 20;
 /// The sender sleeps.
 const PARKED: u32 = 1 << 31;
-/// What is left when all targets have answered a sender that waits.
+/// What is left when all targets have acknowledged a sender that waits.
 const OWN: u32 = 1;
 
 /// What a target runs: it is given the slot, and finds there what it needs.
@@ -73,7 +73,7 @@ unsafe fn never_filled(_slot: &Slot) {
     unreachable!("a slot is given its function before its first bit");
 }
 
-/// One multicast in flight: a line that its targets read, and one in which they count down. In one line, each answer would
+/// One multicast in flight: a line that its targets read, and one in which they count down. In one line, each acknowledgement would
 /// take the fields away from those who have still to read them.
 #[repr(C, align(64))]
 pub(crate) struct Slot {
@@ -90,8 +90,8 @@ pub(crate) struct Slot {
 /// What is counted of a multicast.
 #[repr(align(64))]
 struct Count {
-    owed: AtomicU32,
-    /// CPUs that a leader was to summon and that were offline.
+    pending: AtomicU32,
+    /// CPUs that a leader was to notify and that were offline.
     offline: AtomicU32,
 }
 
@@ -105,7 +105,7 @@ impl Slot {
                 payload: SharedCell::new(MaybeUninit::uninit()),
                 stamp: Stamp::new(),
                 waiter: AtomicU16::new(0),
-                count: Count { owed: AtomicU32::new(0), offline: AtomicU32::new(0) },
+                count: Count { pending: AtomicU32::new(0), offline: AtomicU32::new(0) },
             }
         }
     }
@@ -113,19 +113,19 @@ impl Slot {
     /// Takes the slot, if it is free.
     pub(crate) fn claim(&self) -> bool {
         // Relaxed: a look; a slot that is in use is not worth a write.
-        if self.count.owed.load(Ordering::Relaxed) != 0 {
+        if self.count.pending.load(Ordering::Relaxed) != 0 {
             return false;
         }
-        // Acquire: all targets of the last call have read the fields; pairs with `answer` and `let_go`.
+        // Acquire: all targets of the last call have read the fields; pairs with `acknowledge` and `release`.
         // Failure Relaxed: somebody was faster.
-        self.count.owed.compare_exchange(0, FILLING, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        self.count.pending.compare_exchange(0, FILLING, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
     /// Fills the slot.
     ///
     /// # Safety
     ///
-    /// The caller has claimed it, and has set no bit yet (I10). What `run` will find stays alive until all have answered.
+    /// The caller has claimed it, and has set no bit yet (I10). What `run` will find stays alive until all have acknowledged.
     pub(crate) unsafe fn fill(&self, run: Run, arg: *const (), waiter: u16, ticket: usize) {
         // SAFETY: by I10 the fields are the caller's.
         self.run.with_mut(|field| unsafe { *field = run });
@@ -149,7 +149,7 @@ impl Slot {
 
     /// # Safety
     ///
-    /// The caller owes the slot an answer (I10).
+    /// The caller has to acknowledge the slot (I10).
     pub(crate) unsafe fn arg(&self) -> *const () {
         // SAFETY: by I10 nobody writes the field.
         self.arg.with(|field| unsafe { *field })
@@ -159,7 +159,7 @@ impl Slot {
     ///
     /// # Safety
     ///
-    /// The caller owes the slot an answer (I10).
+    /// The caller has to acknowledge the slot (I10).
     pub(crate) unsafe fn run(&self) -> Run {
         // SAFETY: by I10 nobody writes the field.
         self.run.with(|field| unsafe { *field })
@@ -169,38 +169,38 @@ impl Slot {
     pub(crate) fn sent(&self, sent: u32, keep: Keep) {
         let own = if keep == Keep::Yes { OWN } else { 0 };
         // Release: if that frees the slot, the next sender writes the fields after us; pairs with `claim`.
-        self.count.owed.fetch_sub(FILLING - sent - own, Ordering::Release);
+        self.count.pending.fetch_sub(FILLING - sent - own, Ordering::Release);
     }
 
     /// Target: has run the function. Returns whom to wake. The slot is not to be touched afterwards.
     #[inline]
-    pub(crate) fn answer(&self) -> Option<u16> {
-        // Relaxed: written before the bit was set; read before the answer, after which the slot may be somebody else's.
+    pub(crate) fn acknowledge(&self) -> Option<u16> {
+        // Relaxed: written before the bit was set; read before the acknowledgement, after which the slot may be somebody else's.
         let waiter = self.waiter.load(Ordering::Relaxed);
-        // AcqRel: Release publishes what the function wrote to `answered` and `park` (P4), and that the fields were read to
+        // AcqRel: Release publishes what the function wrote to `is_acknowledged` and `park` (P4), and that the fields were read to
         // `claim`; Acquire, for the one who wakes, sees what the sender prepared for its sleep.
-        let before = self.count.owed.fetch_sub(1, Ordering::AcqRel);
+        let before = self.count.pending.fetch_sub(1, Ordering::AcqRel);
         (before == PARKED | (OWN + 1)).then_some(waiter)
     }
 
-    /// Sender that keeps the slot: whether all have answered.
+    /// Sender that keeps the slot: whether all have acknowledged.
     #[inline]
-    pub(crate) fn answered(&self) -> bool {
-        // Acquire: sees what the functions wrote; pairs with `answer` (P4).
-        self.count.owed.load(Ordering::Acquire) & !PARKED == OWN
+    pub(crate) fn is_acknowledged(&self) -> bool {
+        // Acquire: sees what the functions wrote; pairs with `acknowledge` (P4).
+        self.count.pending.load(Ordering::Acquire) & !PARKED == OWN
     }
 
-    /// Leader: so many of those that it was to summon were offline. Before its own answer.
+    /// Leader: so many of those that it was to notify were offline. Before its own acknowledgement.
     pub(crate) fn count_offline(&self, offline: u32) {
         if offline != 0 {
-            // Relaxed: published by our answer.
+            // Relaxed: published by our acknowledgement.
             self.count.offline.fetch_add(offline, Ordering::Relaxed);
         }
     }
 
-    /// Sender that keeps the slot, when all have answered: how many the leaders found offline. Begins anew.
+    /// Sender that keeps the slot, when all have acknowledged: how many the leaders found offline. Begins anew.
     pub(crate) fn take_offline(&self) -> u32 {
-        // Relaxed: the answers have published it, and nobody else is at it now.
+        // Relaxed: the acknowledgements have published it, and nobody else is at it now.
         let offline = self.count.offline.load(Ordering::Relaxed);
         if offline != 0 {
             // Relaxed: published to the next sender when we let go.
@@ -211,34 +211,34 @@ impl Slot {
 
     /// Sender that keeps the slot: is going to sleep.
     pub(crate) fn park(&self) -> Park {
-        // Relaxed: a guess; who is told Done goes by `answered`.
-        let mut owed = self.count.owed.load(Ordering::Relaxed);
-        while owed & !PARKED != OWN {
-            // Release: what was prepared for the sleep is seen by the one who wakes; pairs with `answer`.
-            // Failure Relaxed: an answer came, perhaps the last; `answered` reads it again.
-            match self.count.owed.compare_exchange(owed, owed | PARKED, Ordering::Release, Ordering::Relaxed)
-            {
+        let pending = &self.count.pending;
+        // Relaxed: a look; who is told Done goes by `is_acknowledged`.
+        let mut seen = pending.load(Ordering::Relaxed);
+        while seen & !PARKED != OWN {
+            // Release: what was prepared for the sleep is seen by the one who wakes; pairs with `acknowledge`.
+            // Failure Relaxed: an acknowledgement came, perhaps the last; `is_acknowledged` reads it again.
+            match pending.compare_exchange(seen, seen | PARKED, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => return Park::Sleep,
-                Err(now) => owed = now,
+                Err(now) => seen = now,
             }
         }
         Park::Done
     }
 
-    /// Sender that keeps the slot, when all have answered: lets go of it.
-    pub(crate) fn let_go(&self) {
-        debug_assert!(self.answered(), "I10: a slot is free when every answer is in");
+    /// Sender that keeps the slot, when all have acknowledged: lets go of it.
+    pub(crate) fn release(&self) {
+        debug_assert!(self.is_acknowledged(), "I10: a slot is free when every acknowledgement is in");
         // Release: we are done with the fields; pairs with `claim`.
-        self.count.owed.store(0, Ordering::Release);
+        self.count.pending.store(0, Ordering::Release);
     }
 }
 
 /// Whether a sender goes on holding its slot when all bits are set.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Keep {
-    /// It waits, and lets go by [`Slot::let_go`].
+    /// It waits, and lets go by [`Slot::release`].
     Yes,
-    /// It does not; the last answer frees the slot.
+    /// It does not; the last acknowledgement frees the slot.
     No,
 }
 
@@ -247,7 +247,7 @@ pub(crate) enum Keep {
 pub(crate) enum Claimant {
     /// One who does not wait, and can be refused.
     Unawaited,
-    /// One who waits for its answers, and has just come.
+    /// One who waits for its acknowledgements, and has just come.
     Newcomer,
     /// One who has waited for a slot before.
     Waiting,
@@ -309,7 +309,7 @@ impl Slots {
         self.tickets.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Of slots that the caller owes an answer, the one that was taken first; `bits` is not 0.
+    /// Of slots that the caller has to acknowledge, the one that was taken first; `bits` is not 0.
     pub(crate) fn oldest(&self, bits: usize) -> u32 {
         let newest_first = |a: usize, b: usize| (a.wrapping_sub(b)).cast_signed();
         let mut at = bits.trailing_zeros();

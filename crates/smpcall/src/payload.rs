@@ -1,4 +1,4 @@
-//! Closures that the machine keeps for those who do not wait: in a target's place for a detached call, or in a multicast's slot.
+//! Closures that the machine keeps for those who do not wait: in a target's slot for a detached call, or in a multicast's slot.
 
 use core::mem::MaybeUninit;
 

@@ -5,15 +5,15 @@
 //! | `mailbox`: the queue's head, and one waiting call | posters and the owner | posters and the owner |
 //! | `callers_line`: whose the place in the mailbox is; apart from it, a [`relay`](crate::relay) | callers; who multicasts to this CPU's group | the same |
 //! | `own` | the owner; lazy posters their list's head | the owner; what a flush left over, also the watchdog |
-//! | `running` | the owner; its wakes' headers, rarely, whoever waits for a csd | whoever waits for, or reports on, a run or an answer |
-//! | `detached`: places for detached calls, two lines | posters, then the owner | the owner |
+//! | `running` | the owner; its wakes' headers, rarely, whoever waits for a csd | whoever waits for, or reports on, a run or an acknowledgement |
+//! | `detached`: slots for detached calls, two lines | posters, then the owner | the owner |
 //!
 //! Storage is the user's: an array, a boxed slice, or a `&'static mut` slice that a kernel carved out at start. It is
 //! taken by value, so that no CPU has two owners; a machine of N CPUs takes `N × size_of::<PerCpu>()` bytes (P13).
 //!
 //! # Invariants
 //!
-//! - **I13** What is linked in a CPU's queue may lie in the CPU's own memory here (a detached call's place). So a CPU comes online
+//! - **I13** What is linked in a CPU's queue may lie in the CPU's own memory here (a detached call's slot). So a CPU comes online
 //!   only in a machine that is pinned: [`Smp::online`](crate::Smp::online) takes a `Pin`, and a machine is `!Unpin`. Neither an
 //!   array nor a box of [`PerCpu`] is moved from then on.
 //! - **I20** While a frame of this crate that uses a CPU's memory as its owner lies on that CPU's stack below code of the user's,
@@ -29,7 +29,7 @@ pub use self::storage::Storage;
 use crate::csd::Header;
 use crate::detached::DetachedSlots;
 use crate::mailbox::{CallersLine, Mailbox};
-use crate::multicast::Taken;
+use crate::multicast::Collected;
 use crate::queue::Head;
 use crate::sync::{AtomicPtr, AtomicUsize, Ordering, OwnBool, OwnPtr, OwnUsize, const_unless_loom};
 use crate::wake::Wakes;
@@ -58,10 +58,10 @@ impl PerCpu {
         }
     }
 
-    /// Returns whether the CPU owes one of these slots an answer (I18). Racy: it may have given it by the time this is read.
-    pub(crate) fn owes_racy(&self, slots: usize) -> bool {
+    /// Returns whether the CPU has to acknowledge one of these slots (I18). Racy: it may have given it by the time this is read.
+    pub(crate) fn has_pending_racy(&self, slots: usize) -> bool {
         // In this order: what is not in the mailbox any more was taken.
-        self.mailbox.callers.has_racy(slots) || self.running.taken.has_racy(slots)
+        self.mailbox.callers.has_racy(slots) || self.running.collected.has_racy(slots)
     }
 }
 
@@ -260,7 +260,7 @@ impl Own {
 }
 
 /// What was taken off a queue: headers, oldest first, each the target's until it is run (I2), and the multicasts that it
-/// owes an answer (I11).
+/// has to acknowledge (I11).
 #[derive(Clone, Copy)]
 pub(crate) struct Batch {
     /// Calls that somebody waits for: they run first (P6).
@@ -295,8 +295,8 @@ pub(crate) struct Running {
     blocking_func: AtomicPtr<()>,
     /// By which those are woken that wait for a csd here.
     pub(crate) wakes: Wakes,
-    /// The multicasts that it owes an answer, one of which it may be running.
-    pub(crate) taken: Taken,
+    /// The multicasts that it has to acknowledge, one of which it may be running.
+    pub(crate) collected: Collected,
 }
 
 impl Running {
@@ -309,7 +309,7 @@ impl Running {
                 blocking: AtomicPtr::new(null_mut()),
                 blocking_func: AtomicPtr::new(null_mut()),
                 wakes: Wakes::new(),
-                taken: Taken::new(),
+                collected: Collected::new(),
             }
         }
     }

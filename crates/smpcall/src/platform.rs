@@ -40,7 +40,7 @@ pub use self::extensions::{Backoff, Foreign, Hosting, Pause, Reporting, Topology
 /// 5. After [`wake`](Waiting::wake), a [`park`](Waiting::park) of the same waiter that is under way or begins later returns.
 ///    `wake` may come after the call that it is for has returned, and must not touch anything that ends with it.
 /// 6. [`ring`](Self::ring), [`ring_many`](Topology::ring_many), [`wake`](Waiting::wake), [`caught`](Reporting::caught), [`trace`](Tracing::trace),
-///    [`stalled`](Reporting::stalled) and [`unstuck`](Reporting::unstuck) do not unwind: they are called between a push and its end. A port that
+///    [`call_stalled`](Reporting::call_stalled) and [`unstuck`](Reporting::unstuck) do not unwind: they are called between a push and its end. A port that
 ///    calls code of its users' there catches what that throws.
 ///
 /// # How it is checked
@@ -62,7 +62,7 @@ pub use self::extensions::{Backoff, Foreign, Hosting, Pause, Reporting, Topology
 /// - [`nearest`](Topology::nearest) that is not near, [`gather`](Tuning::gather), [`looks_first`](Tuning::looks_first),
 ///   [`relax`](Self::relax) and [`prefetch_write`](Tuning::prefetch_write): only times tell.
 /// - A clock that steps back between CPUs: a wait reads its own CPU's.
-/// - [`stalled`](Reporting::stalled), [`unstuck`](Reporting::unstuck), [`overdue`](Reporting::overdue), [`stop`](Reporting::stop): what a port makes of
+/// - [`call_stalled`](Reporting::call_stalled), [`unstuck`](Reporting::unstuck), [`queue_stalled`](Reporting::queue_stalled), [`stop`](Reporting::stop): what a port makes of
 ///   a report is its own; one that panics ends the run.
 /// - [`run_foreign`](Foreign::run_foreign) and [`take_entry`](Foreign::take_entry): the suite posts no foreign entries.
 pub unsafe trait Platform:

@@ -2,26 +2,26 @@
 //!
 //! One word for each CPU, and it is a list of headers *or* one of three marks. A list carries two bits more: `AWAITED`,
 //! somebody waits for a call in it; and `CALLED`, some CPU multicasts, and the bits of [`crate::multicast`] say who, or somebody
-//! hurries a lazy post. With `CALLED` a list may have no header at all.
+//! expedites a lazy post. With `CALLED` a list may have no header at all.
 //!
 //! A CPU has a second head, for lazy posts: of it only `push`, `take`, `open` and `close` are used, its marks other than
 //! `OFFLINE` mean nothing, and nobody rings for it.
 //!
 //! | head | meaning | a push that replaces it | who writes it |
 //! |---|---|---|---|
-//! | `IDLE` | the CPU runs something else, or sleeps | pushes, and **owes the ring** | owner: `rest`, `open` |
+//! | `IDLE` | the CPU runs something else, or sleeps | pushes, and **owes the ring** | owner: `go_idle`, `open` |
 //! | `POLLING` | the CPU is looking: idle loop, event loop, or in a flush | pushes | owner: `take`, `start_polling` |
 //! | `OFFLINE` | the CPU takes nothing | is refused | owner: `close` |
-//! | a list, newest first, and its two bits | somebody rang already, or nobody needed to | pushes | anyone: `push`, `summon` |
+//! | a list, newest first, and its two bits | somebody rang already, or nobody needed to | pushes | anyone: `push`, `notify` |
 //!
 //! ```text
-//!          push, summon: CAS, AcqRel (rings)
-//!     IDLE ───────────────────────────────▶ list ──┐ push, summon: CAS, AcqRel
+//!          push, notify: CAS, AcqRel (rings)
+//!     IDLE ───────────────────────────────▶ list ──┐ push, notify: CAS, AcqRel
 //!      ▲ │                                  ▲  │ ▲─┘
 //!      │ └ start_polling: CAS ┐        push: CAS │  │ take: swap, Acquire
 //!      │                 ▼                  │  ▼
 //!      └───────────────────────────────── POLLING          close: swap, Acquire  (from any of the three)
-//!          rest: CAS, Release                              open:  CAS, Release   OFFLINE ──▶ IDLE
+//!          go_idle: CAS, Release                              open:  CAS, Release   OFFLINE ──▶ IDLE
 //! ```
 //!
 //! So one compare-and-swap decides acceptance, doorbell and refusal at once (P7, P8): there is no "sleeping" flag
@@ -32,22 +32,22 @@
 //! - **I7** Only the owner replaces a list by a mark, or a mark by another; everyone else only pushes. So the owner's
 //!   own last write, if no push came since, is what it reads.
 //! - **I8** Whoever replaces `IDLE` rings before its post returns. So a list is never left with nobody to look at it:
-//!   either its first entry's poster rings, or the owner is looking and finds it when it tries to `rest`.
+//!   either its first entry's poster rings, or the owner is looking and finds it when it tries to `go_idle`.
 //!
 //! # Orderings
 //!
 //! | site | order | partner | weaker: what breaks |
 //! |---|---|---|---|
-//! | `push` | AcqRel | `take`, `close` / `rest`, `open` | Release: the target runs garbage. Acquire: the ring reads a doorbell that the target has not prepared yet |
-//! | `summon` | AcqRel, *successful* CAS | `take`, `close` / `rest`, `open` | Release: the target takes the list and misses the caller's bit, which nobody looks at again. Acquire: as for `push` |
-//! | `take` | Acquire | `push`, `summon` | the target runs garbage, or misses a bit |
-//! | `rest` | Release | `push` | the ringer does not see what the target prepared before it began to rest |
-//! | `open` | Release | `push` | as for `rest`, of a CPU that comes online |
-//! | `close` | Acquire | `push`, `summon` | a call accepted before is run as garbage, or missed (P8) |
+//! | `push` | AcqRel | `take`, `close` / `go_idle`, `open` | Release: the target runs garbage. Acquire: the ring reads a doorbell that the target has not prepared yet |
+//! | `notify` | AcqRel, *successful* CAS | `take`, `close` / `go_idle`, `open` | Release: the target takes the list and misses the caller's bit, which nobody looks at again. Acquire: as for `push` |
+//! | `take` | Acquire | `push`, `notify` | the target runs garbage, or misses a bit |
+//! | `go_idle` | Release | `push` | the ringer does not see what the target prepared before it went idle |
+//! | `open` | Release | `push` | as for `go_idle`, of a CPU that comes online |
+//! | `close` | Acquire | `push`, `notify` | a call accepted before is run as garbage, or missed (P8) |
 //! | looks | Relaxed | – | – |
 //!
-//! P7 as a race, both ways: a push against a flush that leaves. *If the push comes first*, `rest` finds a list in
-//! place of `POLLING`, fails, and the flush goes round again. *If `rest` comes first*, the push replaces `IDLE` and
+//! P7 as a race, both ways: a push against a flush that leaves. *If the push comes first*, `go_idle` finds a list in
+//! place of `POLLING`, fails, and the flush goes round again. *If `go_idle` comes first*, the push replaces `IDLE` and
 //! owes the ring.
 
 use crate::csd::Header;
@@ -149,12 +149,12 @@ pub(crate) enum Pushed {
     Refused,
 }
 
-/// What came of the wish to rest.
+/// What came of the wish to go idle.
 #[must_use]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Rest {
+pub(crate) enum GoIdle {
     /// `IDLE` is in place: the next poster rings.
-    Resting,
+    Idle,
     /// There is a list to run first.
     Work,
 }
@@ -176,8 +176,8 @@ impl Head {
     }
 
     /// Puts the chain from `newest` to `oldest` in front of the list; `awaited` if its one header is a call that somebody waits
-    /// for. `guess` is what the head may hold: a wrong one costs a try, a right one saves the load that would fetch the line a
-    /// first time, and all that hangs on it where it is a constant. Lock-free: after the guess it goes round again only when
+    /// for. `expected` is what the head may hold: a wrong one costs a try, a right one saves the load that would fetch the line a
+    /// first time, and all that hangs on it where it is a constant. Lock-free: after the first try it goes round again only when
     /// somebody else's step went through (P9).
     ///
     /// # Safety
@@ -185,16 +185,22 @@ impl Head {
     /// The chain's headers are the caller's (I2), linked from `newest` to `oldest`, and stay alive and in place until
     /// the target lets go of each (I5).
     #[inline(always)]
-    pub(crate) unsafe fn push(&self, newest: &Header, oldest: &Header, awaited: bool, guess: Seen) -> Pushed {
+    pub(crate) unsafe fn push(
+        &self,
+        newest: &Header,
+        oldest: &Header,
+        awaited: bool,
+        expected: Seen,
+    ) -> Pushed {
         // SAFETY: the caller's promise.
-        match unsafe { self.try_push(newest, oldest, awaited, guess) } {
+        match unsafe { self.try_push(newest, oldest, awaited, expected) } {
             Ok(pushed) => pushed,
             // SAFETY: as above; nothing was pushed.
             Err(now) => unsafe { self.push_after(now, newest, oldest, awaited) },
         }
     }
 
-    /// The rest of a push whose guess was wrong.
+    /// The rest of a push whose first try found something else.
     ///
     /// # Safety
     ///
@@ -249,7 +255,7 @@ impl Head {
         unsafe { oldest.set_next(below.newest()) };
         let new = Seen::List(below.with_newest(newest, awaited)).word();
         // AcqRel: Release publishes the headers to `take` and `close`; Acquire sees, for the ring that may follow,
-        // what the target prepared before `rest` or `open`. Failure Relaxed: we try again with the newer value.
+        // what the target prepared before `go_idle` or `open`. Failure Relaxed: we try again with the newer value.
         match self.0.compare_exchange(seen.word(), new, Ordering::AcqRel, Ordering::Relaxed) {
             Ok(_) if seen == Seen::Idle => Ok(Pushed::Ring),
             Ok(_) => Ok(Pushed::Seen),
@@ -257,10 +263,10 @@ impl Head {
         }
     }
 
-    /// Says that somebody multicasts to this CPU, after having set its bit there. `guess` as for [`Self::push`]. Lock-free.
+    /// Says that somebody multicasts to this CPU, after having set its bit there. `expected` as for [`Self::push`]. Lock-free.
     #[inline]
-    pub(crate) fn summon(&self, guess: Seen) -> Pushed {
-        let mut seen = guess;
+    pub(crate) fn notify(&self, expected: Seen) -> Pushed {
+        let mut seen = expected;
         loop {
             let new = match seen {
                 Seen::Offline => return Pushed::Refused,
@@ -289,7 +295,7 @@ impl Head {
         // A look first: an idle check must not write.
         let Seen::List(list) = self.look() else { return None };
         ahead(list);
-        // Acquire: sees the headers that were pushed and the bits that were set; pairs with `push` and `summon`.
+        // Acquire: sees the headers that were pushed and the bits that were set; pairs with `push` and `notify`.
         let list = self.0.swap(Seen::Polling.word(), Ordering::Acquire);
         debug_assert!(matches!(Seen::of(list), Seen::List(_)), "I7: only the owner replaces a list");
         Some(List(list))
@@ -310,19 +316,19 @@ impl Head {
     /// Owner: stops looking. If that fails there is work, and the owner must look once more. Writes nothing if it is
     /// not looking anyway.
     #[inline]
-    pub(crate) fn rest(&self) -> Rest {
+    pub(crate) fn go_idle(&self) -> GoIdle {
         // By I7 that is our own mark, or a push has replaced it since, and rings (I8).
         match self.look() {
-            Seen::Idle | Seen::Offline => Rest::Resting,
-            Seen::List(_) => Rest::Work,
-            Seen::Polling => self.rest_after_take(),
+            Seen::Idle | Seen::Offline => GoIdle::Idle,
+            Seen::List(_) => GoIdle::Work,
+            Seen::Polling => self.go_idle_after_take(),
         }
     }
 
-    /// Owner, after a take: as [`Self::rest`], but for the look, since mostly nothing came meanwhile.
+    /// Owner, after a take: as [`Self::go_idle`], but for the look, since mostly nothing came meanwhile.
     #[inline]
-    pub(crate) fn rest_after_take(&self) -> Rest {
-        // Release: whoever rings sees what we prepared before we rest; pairs with `push`.
+    pub(crate) fn go_idle_after_take(&self) -> GoIdle {
+        // Release: whoever rings sees what we prepared before we go idle; pairs with `push`.
         // Failure Relaxed: a list came, and `take` follows.
         match self.0.compare_exchange(
             Seen::Polling.word(),
@@ -330,14 +336,14 @@ impl Head {
             Ordering::Release,
             Ordering::Relaxed,
         ) {
-            Ok(_) => Rest::Resting,
-            Err(_) => Rest::Work,
+            Ok(_) => GoIdle::Idle,
+            Err(_) => GoIdle::Work,
         }
     }
 
     /// Owner: goes offline. Returns what was accepted until then.
     pub(crate) fn close(&self) -> List {
-        // Acquire: sees the headers that were pushed and the bits that were set; pairs with `push` and `summon` (P8).
+        // Acquire: sees the headers that were pushed and the bits that were set; pairs with `push` and `notify` (P8).
         match Seen::of(self.0.swap(Seen::Offline.word(), Ordering::Acquire)) {
             Seen::List(list) => list,
             Seen::Idle | Seen::Polling | Seen::Offline => List::EMPTY,

@@ -1,9 +1,9 @@
 //! Relays: how a multicast to many CPUs is passed on.
 //!
-//! To summon N CPUs one after another costs a sender N cache lines and as many interrupts, and their answers fight for one
+//! To notify N CPUs one after another costs a sender N cache lines and as many interrupts, and their acknowledgements fight for one
 //! counter. So of a *group* ([`GROUP`] CPUs, neighbours by number) in which [`RELAYED_MIN`] and more are meant, the sender
-//! summons one, the *leader*, and leaves the others to it; the leader summons them before it runs its own part. The group's
-//! answers are counted at the group, and the last of them is one answer at the slot. Two levels are enough: a machine of
+//! notifies one, the *leader*, and leaves the others to it; the leader notifies them before it runs its own part. The group's
+//! acknowledges are counted at the group, and the last of them is one acknowledgement at the slot. Two levels are enough: a machine of
 //! [`CPUS_MAX`](crate::CPUS_MAX) CPUs has 128 groups of 64.
 //!
 //! A relay belongs to a slot and a group. Its memory is lent by the group's CPU whose number within the group is the slot's:
@@ -15,27 +15,27 @@
 //!
 //! # States
 //!
-//! | `left` | `owed` | meaning |
+//! | `left` | `pending` | meaning |
 //! |---|---|---|
-//! | 0 | 0 | not in use: who is in this group answers at the slot |
+//! | 0 | 0 | not in use: who is in this group acknowledges at the slot |
 //! | bits | [`FILLING`] | the sender has left these CPUs to a leader |
-//! | 0 | [`FILLING`] and less | the leader summons; answers count down already |
-//! | 0 | n | n answers are still owed, the leader's own among them |
+//! | 0 | [`FILLING`] and less | the leader notifies; acknowledgements count down already |
+//! | 0 | n | n acknowledgements are still pending, the leader's own among them |
 //!
 //! # Invariants
 //!
-//! - **I16** A relay is written by the sender that holds the slot, until it summons the leader; then by the leader, until it
-//!   has summoned the others; then it is only counted down. It is not in use again before its slot is free.
-//! - **I17** Who was summoned while the relay was in use sees it in use until its own answer, which it gives there; who was
-//!   summoned straight sees it out of use, and answers at the slot.
+//! - **I16** A relay is written by the sender that holds the slot, until it notifies the leader; then by the leader, until it
+//!   has notified the others; then it is only counted down. It is not in use again before its slot is free.
+//! - **I17** Who was notified while the relay was in use sees it in use until its own acknowledgement, which it gives there; who was
+//!   notified straight sees it out of use, and acknowledges at the slot.
 //!
 //! # Orderings
 //!
 //! | site | order | partner | weaker: what breaks |
 //! |---|---|---|---|
 //! | `leave`, `call_off`, `take`, `is_in_use` | Relaxed | – | – : the bit in the mailbox publishes what was written here before ([`crate::multicast`]) |
-//! | `sent` | Relaxed | – | –: the leader still owes its own answer, which publishes it |
-//! | `answer` | AcqRel | `answer` of the last | Release: the sender misses what a function wrote (P4). Acquire: the last one's answer at the slot does not publish what the others wrote |
+//! | `sent` | Relaxed | – | –: the leader has still to acknowledge for itself, which publishes it |
+//! | `acknowledge` | AcqRel | `acknowledge` of the last | Release: the sender misses what a function wrote (P4). Acquire: the last one's acknowledgement at the slot does not publish what the others wrote |
 
 use crate::multicast::{FILLING, SLOTS};
 use crate::platform::Platform;
@@ -71,22 +71,22 @@ pub(crate) const RELAYED_MIN: u32 = if cfg!(loom) { 2 } else { 32 };
 /// The relay of one slot to one group. A line of its own: those of the group write it, each once for a call.
 #[repr(align(64))]
 pub(crate) struct Relay {
-    /// Whom the leader is still to summon, by number within the group.
+    /// Whom the leader is still to notify, by number within the group.
     left: AtomicUsize,
-    owed: AtomicU32,
+    pending: AtomicU32,
 }
 
 impl Relay {
     const_unless_loom! {
-        pub(crate) fn new() -> Self { Self { left: AtomicUsize::new(0), owed: AtomicU32::new(0) } }
+        pub(crate) fn new() -> Self { Self { left: AtomicUsize::new(0), pending: AtomicU32::new(0) } }
     }
 
-    /// Sender: leaves `others`, not none, to a leader, who is to be summoned next; or, if that one was offline, to another.
+    /// Sender: leaves `others`, not none, to a leader, who is to be notified next; or, if that one was offline, to another.
     pub(crate) fn leave(&self, others: usize) {
         // Relaxed: published by the bit at the leader's mailbox.
         self.left.store(others, Ordering::Relaxed);
         // Relaxed: as above.
-        self.owed.store(FILLING, Ordering::Relaxed);
+        self.pending.store(FILLING, Ordering::Relaxed);
     }
 
     /// Sender: no leader was found. Nobody has seen the relay in use.
@@ -94,13 +94,13 @@ impl Relay {
         // Relaxed: published by the next bit at a mailbox of this group.
         self.left.store(0, Ordering::Relaxed);
         // Relaxed: as above.
-        self.owed.store(0, Ordering::Relaxed);
+        self.pending.store(0, Ordering::Relaxed);
     }
 
-    /// Who runs the slot's function: whom it is to summon before, if it is the leader; else 0.
+    /// Who runs the slot's function: whom it is to notify before, if it is the leader; else 0.
     #[inline]
     pub(crate) fn take(&self) -> usize {
-        // Relaxed: the leader sees what the sender left by the bit at its mailbox; the others were summoned after the store below.
+        // Relaxed: the leader sees what the sender left by the bit at its mailbox; the others were notified after the store below.
         let left = self.left.load(Ordering::Relaxed);
         if left != 0 {
             // Relaxed: as above.
@@ -109,24 +109,24 @@ impl Relay {
         left
     }
 
-    /// Leader: has summoned the others, and reached `sent` of them.
+    /// Leader: has notified the others, and reached `sent` of them.
     pub(crate) fn sent(&self, sent: u32) {
-        // Relaxed: our own answer comes later, and publishes it.
-        self.owed.fetch_sub(FILLING - sent - 1, Ordering::Relaxed);
+        // Relaxed: our own acknowledgement comes later, and publishes it.
+        self.pending.fetch_sub(FILLING - sent - 1, Ordering::Relaxed);
     }
 
-    /// Who has run the slot's function: whether it answers here (I17).
+    /// Who has run the slot's function: whether it acknowledges here (I17).
     #[inline]
     pub(crate) fn is_in_use(&self) -> bool {
-        // Relaxed: published by the bit at our mailbox; and it stays as it is until we have answered.
-        self.owed.load(Ordering::Relaxed) != 0
+        // Relaxed: published by the bit at our mailbox; and it stays as it is until we have acknowledged.
+        self.pending.load(Ordering::Relaxed) != 0
     }
 
-    /// Answers. `true` for the last of the group, who answers at the slot for all.
+    /// Acknowledges. `true` for the last of the group, who acknowledges at the slot for all.
     #[inline]
-    pub(crate) fn answer(&self) -> bool {
+    pub(crate) fn acknowledge(&self) -> bool {
         // AcqRel: Release publishes what the function wrote to the last of us, and Acquire shows the last of us what the others
-        // wrote, so that its answer at the slot publishes all of it (P4).
-        self.owed.fetch_sub(1, Ordering::AcqRel) == 1
+        // wrote, so that its acknowledgement at the slot publishes all of it (P4).
+        self.pending.fetch_sub(1, Ordering::AcqRel) == 1
     }
 }

@@ -3,19 +3,19 @@
 /// How many CPUs one report names, if a multicast waits for more. All of them are rung.
 pub(crate) const NAMED_MAX: u32 = 8;
 
-/// A report on a call that somebody waits for: on one CPU that it waits for. Of a multicast, each CPU that owes an answer is
-/// told of by itself, the first eight by number; [`owing`](Self::owing) says how many there are.
+/// A report on a call that somebody waits for: on one CPU that it waits for. Of a multicast, each CPU that has still to acknowledge it is
+/// told of by itself, the first eight by number; [`pending`](Self::pending) says how many there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Stall {
+pub struct CallStall {
     /// Who waits; `None` for a thread that is no CPU.
     pub waiter: Option<u32>,
     /// The CPU that does not answer; when it is over, the one that was named first in the last report.
     pub target: u32,
-    /// How many CPUs owe the call an answer, this one among them; more than one only for a multicast. None if it is over; or if
+    /// How many CPUs have still to acknowledge the call, this one among them; more than one only for a multicast. None if it is over; or if
     /// a multicast waits for one of the machine's slots, and those who hold them have still to send, or to let go: then
     /// [`target`](Self::target) says nothing.
-    pub owing: u32,
+    pub pending: u32,
     /// The name of the waited-for function's type.
     pub function: &'static str,
     /// How far the call has come.
@@ -33,10 +33,10 @@ pub enum Phase {
     Running,
     /// It is queued, and its target runs the function at this address.
     Behind(usize),
-    /// A call that may block: its target has taken it off its queue, and its thread has not come to it yet. It runs another,
+    /// A call that may block: its target has dequeued it, and its thread has not come to it yet. It runs another,
     /// or code of its own, or never calls [`Smp::run_blocking`](crate::Smp::run_blocking).
-    Taken,
-    /// It is queued, or taken as above, and its target's thread runs the function at this address, of a
+    Dequeued,
+    /// It is queued, or dequeued as above, and its target's thread runs the function at this address, of a
     /// [`call_blocking`](crate::Smp::call_blocking): it does not look meanwhile, unless an interrupt makes it.
     BehindBlocking(usize),
     /// It is queued, and its target is in no call: interrupts off, not polling, or not rung.
@@ -49,11 +49,11 @@ pub enum Phase {
 /// [`Smp::watchdog`](crate::Smp::watchdog).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Overdue {
+pub struct QueueStall {
     /// The CPU.
     pub cpu: u32,
     /// What holds it up.
-    pub late: Late,
+    pub cause: StallCause,
     /// For how long the watchdog has seen that, in ns: at least so long it is.
     pub for_ns: u64,
     /// How many reports this one was preceded by.
@@ -62,7 +62,7 @@ pub struct Overdue {
 
 /// What holds up a CPU whose queue does not move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Late {
+pub enum StallCause {
     /// Calls are queued, and the CPU runs none: interrupts off, not polling, or not rung. It was rung again.
     Queued,
     /// The function at this address does not return; nothing is queued behind it.
@@ -76,25 +76,29 @@ pub enum Late {
     Over,
 }
 
-impl core::fmt::Display for Overdue {
+impl core::fmt::Display for QueueStall {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let (cpu, millis) = (self.cpu, self.for_ns / 1_000_000);
-        match self.late {
-            Late::Queued => write!(f, "CPU {cpu} has left its queue alone for {millis} ms, and runs no call"),
-            Late::Running(func) => write!(f, "CPU {cpu} has run the function at {func:#x} for {millis} ms"),
-            Late::Behind(func) => {
+        match self.cause {
+            StallCause::Queued => {
+                write!(f, "CPU {cpu} has not flushed its queue for {millis} ms, and runs no call")
+            }
+            StallCause::Running(func) => {
+                write!(f, "CPU {cpu} has run the function at {func:#x} for {millis} ms")
+            }
+            StallCause::Behind(func) => {
                 write!(f, "CPU {cpu} has run the function at {func:#x} for {millis} ms, with calls behind it")
             }
-            Late::BehindBlocking(func) => write!(
+            StallCause::BehindBlocking(func) => write!(
                 f,
-                "CPU {cpu} has left its queue alone for {millis} ms, behind the blocking function at {func:#x}"
+                "CPU {cpu} has not flushed its queue for {millis} ms, behind the blocking function at {func:#x}"
             ),
-            Late::Over => write!(f, "CPU {cpu} came forward after {millis} ms"),
+            StallCause::Over => write!(f, "CPU {cpu} came forward after {millis} ms"),
         }
     }
 }
 
-impl core::fmt::Display for Stall {
+impl core::fmt::Display for CallStall {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self.waiter {
             Some(cpu) => write!(f, "CPU {cpu}")?,
@@ -104,22 +108,22 @@ impl core::fmt::Display for Stall {
         if self.phase == Phase::Over {
             return write!(f, " got `{}` done by CPU {} after {millis} ms", self.function, self.target);
         }
-        let Self { target, owing, function, .. } = self;
-        match owing {
+        let Self { target, pending, function, .. } = self;
+        match pending {
             0 => {
                 return write!(
                     f,
-                    " has waited {millis} ms for a slot to send `{function}`, and no CPU owes an answer"
+                    " has waited {millis} ms for a slot to send `{function}`, and no CPU has still to acknowledge one"
                 );
             }
             1 => write!(f, " has waited {millis} ms for CPU {target}: `{function}` is ")?,
-            _ => write!(f, " has waited {millis} ms for CPU {target}, one of {owing}: `{function}` is ")?,
+            _ => write!(f, " has waited {millis} ms for CPU {target}, one of {pending}: `{function}` is ")?,
         }
         match self.phase {
             Phase::Running => write!(f, "running"),
             Phase::Behind(func) => write!(f, "queued behind the function at {func:#x}"),
             Phase::BehindBlocking(func) => write!(f, "queued behind the blocking function at {func:#x}"),
-            Phase::Taken => write!(f, "taken, and the CPU's thread has not come to it"),
+            Phase::Dequeued => write!(f, "dequeued, and the CPU's thread has not come to it"),
             Phase::Queued => write!(f, "queued, and the CPU runs no call"),
             Phase::Over => write!(f, "done"),
         }

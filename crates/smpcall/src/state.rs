@@ -10,7 +10,7 @@
 //! | 8–23 | CPU + 1 | locked: the target; free: where it ran last; 0: nowhere yet. A waiting or blocking call: who is to be woken |
 //! | 24 | `COALESCED` | somebody was told Busy since the claim (or since the last `cancel`) |
 //! | 25 | `CANCELLED` | still linked in the queue, but its run was taken away |
-//! | 25 | `TAKEN` | of a blocking call: its target has taken it off the queue, for its thread to run |
+//! | 25 | `DEQUEUED` | of a blocking call: its target has taken it off the queue, for its thread to run |
 //! | 26 | `PARKED` | of a waiting call: its caller sleeps; whoever completes it must wake it |
 //! | 26 | `LINKED` | of a lazily posted csd: it is in the list of the lazy ones, where a flush finds it |
 //! | 27–31 | runs | how often it was unlocked, modulo 32: tells one pending run from the next |
@@ -45,10 +45,10 @@
 //! |---|---|---|---|
 //! | `claim`, look | Relaxed | – | – |
 //! | `claim`, won | Acquire | `unlock` | the new poster writes fields that the last flush still reads (P11) |
-//! | `claim_unshared` | Acquire | `unlock` | the same, of a detached call's place |
+//! | `claim_unshared` | Acquire | `unlock` | the same, of a detached call's slot |
 //! | `claim`, lost or revived | Release, *successful* CAS | `unlock` | told Busy, and the run misses the writes (P2) |
 //! | `unlock` | AcqRel | lost `claim` / won `claim` | as the two rows above |
-//! | `take_blocking` | Relaxed | – | –: for reports; a read-modify-write only so that `PARKED` is not lost |
+//! | `set_dequeued` | Relaxed | – | –: for reports; a read-modify-write only so that `PARKED` is not lost |
 //! | `cancel` | Acquire | lost `claim` | the canceller does not see what those wrote whom it now owes (P2) |
 //! | `complete` | AcqRel, swap | `is_done` / `park` | Acquire: the caller reads a half-written result (P4). Release: the wake-up misses what the caller prepared. A store: it sleeps for ever |
 //! | `complete_spinning` | Release | `is_done` | the caller reads a half-written result (P4) |
@@ -79,7 +79,7 @@ const COALESCED: u32 = 1 << 24;
 const CANCELLED: u32 = 1 << 25;
 const PARKED: u32 = 1 << 26;
 /// Of a blocking call, which nobody cancels.
-const TAKEN: u32 = CANCELLED;
+const DEQUEUED: u32 = CANCELLED;
 /// Of an asynchronous csd, for which nobody parks.
 const LINKED: u32 = PARKED;
 const RUNS_SHIFT: u32 = 27;
@@ -93,7 +93,7 @@ pub(crate) enum Kind {
     Async = 0x00,
     /// Somebody waits: completed after its function has returned (P4).
     Sync = 0x10,
-    /// In a place of its target's, which is free again when the function was copied out of it, before it starts (P5).
+    /// In a slot of its target's, which is free again when the function was copied out of it, before it starts (P5).
     Detached = 0x40,
     /// Somebody waits, and its function runs in the target's thread, outside call context.
     Blocking = 0x50,
@@ -120,8 +120,8 @@ pub(crate) enum Claim {
     Won,
     /// A run on this CPU is still to begin and will see what the caller wrote (P2). Nothing is owed.
     Busy(u32),
-    /// As `Busy`, and that run is a lazy one: the CPU is to be summoned, once [`State::see_linked`] was called.
-    Hurried(u32),
+    /// As `Busy`, and that run is a lazy one: the CPU is to be notified, once [`State::see_linked`] was called.
+    Expedited(u32),
     /// Cancelled, and still linked in the queue of this other CPU. No run is promised.
     Cancelled(u32),
 }
@@ -185,7 +185,7 @@ impl State {
     #[inline(always)]
     pub(crate) fn claim_as(&self, kind: Kind, cpu: u32, urgency: Urgency) -> Claim {
         let lazy = if urgency == Urgency::Lazy { LAZY } else { 0 };
-        // Relaxed: a guess; the CAS below, or that of `rely_on`, decides.
+        // Relaxed: a look; the CAS below, or that of `rely_on`, decides.
         let mut s = self.0.load(Ordering::Relaxed);
         loop {
             if s & LOCK != 0 {
@@ -221,7 +221,7 @@ impl State {
     /// claim, so nobody can have to wait for the caller, and it needs no irq guard.
     #[inline]
     pub(crate) fn rely(&self, cpu: u32, urgency: Urgency) -> Option<Claim> {
-        // Relaxed: a guess; the CAS below decides.
+        // Relaxed: a look; the CAS below decides.
         let mut s = self.0.load(Ordering::Relaxed);
         while s & LOCK != 0 {
             match self.rely_on(s, cpu, urgency) {
@@ -252,11 +252,11 @@ impl State {
         // A post to the same CPU gives a cancelled csd its run back. It is told Busy, not Ok: the run still hangs on
         // the owner's push, and COALESCED is how the owner learns of us should that push be refused.
         let told = (s | COALESCED) & !CANCELLED;
-        // Who is in a hurry takes LAZY off if the csd is not linked yet: its poster sees that, and summons in our place. If it is
-        // linked, it may be in another machine's list, whose own posters are still to hurry it: LAZY stays, and we only try.
+        // Who is urgent takes LAZY off if the csd is not linked yet: its poster sees that, and notifies in our place. If it is
+        // linked, it may be in another machine's list, whose own posters are still to expedite it: LAZY stays, and we only try.
         match urgency {
             Urgency::Now if s & (LAZY | LINKED) == LAZY | LINKED => {
-                self.tell(s, told, Claim::Hurried(target))
+                self.tell(s, told, Claim::Expedited(target))
             }
             Urgency::Now => self.tell(s, told & !LAZY, Claim::Busy(target)),
             Urgency::Lazy => self.tell(s, told, Claim::Busy(target)),
@@ -271,9 +271,9 @@ impl State {
     }
 
     /// Target: has taken a blocking call off its queue, for its thread to run.
-    pub(crate) fn take_blocking(&self) {
+    pub(crate) fn set_dequeued(&self) {
         // Relaxed: for reports; the caller may set PARKED meanwhile, which must stay.
-        self.0.fetch_or(TAKEN, Ordering::Relaxed);
+        self.0.fetch_or(DEQUEUED, Ordering::Relaxed);
     }
 
     /// Lets go of an asynchronous csd: by its target before the function starts, or by a poster whose push was
@@ -295,7 +295,7 @@ impl State {
 
     /// Takes the pending run away. `Some` is the word just before: `COALESCED` means that the caller owes those.
     pub(crate) fn cancel(&self) -> Option<Snapshot> {
-        // Relaxed: a first guess; the CAS below decides.
+        // Relaxed: a first look; the CAS below decides.
         let mut s = self.0.load(Ordering::Relaxed);
         while Snapshot(s).is_pending() && !Snapshot(s).is_sync() {
             // COALESCED goes with the debt: from here on the canceller answers for those told before, and a fresh COALESCED
@@ -336,13 +336,13 @@ impl State {
 
     /// Says that a waiting call's caller is going to sleep.
     pub(crate) fn park(&self) -> Park {
-        // Relaxed: a guess; who is told Done goes by `is_done`.
+        // Relaxed: a look; who is told Done goes by `is_done`.
         let s = self.0.load(Ordering::Relaxed);
         if s & LOCK == 0 {
             return Park::Done;
         }
         // Release: what the caller prepared for its sleep is seen by whoever wakes it; pairs with `complete`.
-        // Failure Relaxed: a completion has changed the word, or `take_blocking` has; `is_done` reads it again.
+        // Failure Relaxed: a completion has changed the word, or `set_dequeued` has; `is_done` reads it again.
         match self.0.compare_exchange(s, s | PARKED, Ordering::Release, Ordering::Relaxed) {
             Ok(_) => Park::Sleep,
             Err(_) => Park::Done,

@@ -80,9 +80,9 @@ impl CpuStats {
     }
 
     /// Returns what was counted so far.
-    pub fn read(&self) -> Counted {
+    pub fn read(&self) -> Counts {
         let (posts, flushes) = (&*self.posts, &*self.flushes);
-        Counted {
+        Counts {
             queued: get(&posts.queued),
             busy: get(&posts.busy),
             refused: get(&posts.refused),
@@ -207,17 +207,17 @@ impl<S: AsRef<[CpuStats]>> Stats<S> {
     }
 
     /// Returns what that CPU counted; `None` if it has no row.
-    pub fn cpu(&self, cpu: u32) -> Option<Counted> {
+    pub fn cpu(&self, cpu: u32) -> Option<Counts> {
         self.cpus.as_ref().get(cpu as usize).map(CpuStats::read)
     }
 
     /// Returns what threads counted that are no CPU.
-    pub fn others(&self) -> Counted {
+    pub fn others(&self) -> Counts {
         self.others.read()
     }
 
     /// Returns the sum.
-    pub fn total(&self) -> Counted {
+    pub fn total(&self) -> Counts {
         self.cpus.as_ref().iter().fold(self.others(), |sum, cpu| sum.plus(&cpu.read()))
     }
 }
@@ -225,7 +225,7 @@ impl<S: AsRef<[CpuStats]>> Stats<S> {
 /// What was counted up to some moment. On a 32-bit machine the counts go round at 2^32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Counted {
+pub struct Counts {
     /// Calls that were queued: posts that were accepted, waiting calls, and each target of a multicast.
     pub queued: u64,
     /// Posts that were told Busy.
@@ -250,7 +250,7 @@ pub struct Counted {
     pub ran_ns: Histogram,
 }
 
-impl Counted {
+impl Counts {
     fn plus(mut self, more: &Self) -> Self {
         self.queued += more.queued;
         self.busy += more.busy;
@@ -267,7 +267,7 @@ impl Counted {
     }
 }
 
-impl core::fmt::Display for Counted {
+impl core::fmt::Display for Counts {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let Self { queued, busy, refused, rings, saved, stalls, ran, batches, .. } = self;
         write!(

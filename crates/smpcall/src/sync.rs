@@ -124,7 +124,7 @@ mod under_loom {
     }
 
     /// What only numbers can do.
-    macro_rules! counted {
+    macro_rules! arithmetic {
         ($name:ident, $value:ty) => {
             #[allow(dead_code, reason = "one set of methods for every type; not each is used of each")]
             impl $name {
@@ -148,8 +148,8 @@ mod under_loom {
     }
 
     shadowed!(AtomicU32, real::AtomicU32, u32);
-    counted!(AtomicU32, u32);
-    counted!(AtomicUsize, usize);
+    arithmetic!(AtomicU32, u32);
+    arithmetic!(AtomicUsize, usize);
     shadowed!(AtomicU16, real::AtomicU16, u16);
     shadowed!(AtomicUsize, real::AtomicUsize, usize);
     shadowed!(AtomicPtr<T>, real::AtomicPtr<T>, *mut T);

@@ -99,7 +99,7 @@ pub enum EventKind {
         csd: usize,
     },
     /// The target is offline, and nothing was queued. With 0 for the csd: a whole chain, or a detached call
-    /// that no place was claimed for.
+    /// that no slot was claimed for.
     Refused {
         /// The target.
         cpu: u32,
@@ -141,7 +141,7 @@ pub enum EventKind {
         /// How long it ran; only where the port stamps.
         ran_ns: Option<u64>,
     },
-    /// A wait is reported as stalled; [`Reporting::stalled`](crate::Reporting::stalled) has the details.
+    /// A wait is reported as stalled; [`Reporting::call_stalled`](crate::Reporting::call_stalled) has the details.
     Stalled {
         /// The CPU that does not answer.
         cpu: u32,

@@ -11,8 +11,8 @@
 //!
 //! # The race
 //!
-//! Both ways, of a push against a flush that leaves. *If the push comes first*, `rest` finds a list, and the flush goes
-//! round again. *If `rest` comes first*, the push finds `IDLE` and is not made.
+//! Both ways, of a push against a flush that leaves. *If the push comes first*, `go_idle` finds a list, and the flush goes
+//! round again. *If `go_idle` comes first*, the push finds `IDLE` and is not made.
 //!
 //! # Invariants
 //!
@@ -29,7 +29,7 @@ pub(crate) struct Wakes([Header; WAKES_MAX]);
 
 // SAFETY: a header's cells are reached by one side at a time (I25, I2), its atomics by anyone.
 unsafe impl Sync for Wakes {}
-// SAFETY: as for detached calls' places: what can be moved was never online, or its machine is pinned (I13).
+// SAFETY: as for detached calls' slots: what can be moved was never online, or its machine is pinned (I13).
 unsafe impl Send for Wakes {}
 
 impl Wakes {

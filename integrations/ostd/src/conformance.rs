@@ -5,7 +5,7 @@ use core::fmt::{Result, Write};
 use core::mem::MaybeUninit;
 use ostd::prelude::print;
 #[cfg(feature = "stats")]
-use smpcall::Counted;
+use smpcall::Counts;
 use smpcall::PerCpu;
 use smpcall_conformance::{Lines, Memory, Rig, Suite, Woken, memory_bytes};
 
@@ -51,7 +51,7 @@ impl Rig for OstdRig {
     }
 
     #[cfg(feature = "stats")]
-    fn counted(&self) -> Option<Counted> {
+    fn counts(&self) -> Option<Counts> {
         Some(port::STATS.total())
     }
 }

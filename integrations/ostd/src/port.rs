@@ -21,7 +21,7 @@ use ostd::arch::{read_tsc, tsc_freq};
 use ostd::cpu::{CpuId, CpuSet};
 use ostd::irq::{self, DisabledLocalIrqGuard, InterruptLevel, IrqLine};
 use ostd::smp::inter_processor_call;
-use smpcall::{Backoff, Budget, Event, Pause, PerCpu, Platform, Reporting, Sleep, Smp, Stall, Tracing, Waiting};
+use smpcall::{Backoff, Budget, CallStall, Event, Pause, PerCpu, Platform, Reporting, Sleep, Smp, Tracing, Waiting};
 #[cfg(feature = "stats")]
 use smpcall::{CpuStats, Stats};
 use smpcall_bare::arch;
@@ -272,7 +272,7 @@ impl Reporting for OstdPort {
         5_000_000_000
     }
 
-    fn stalled(&self, stall: &Stall) {
+    fn call_stalled(&self, stall: &CallStall) {
         println!("smpcall kernel: {stall}");
         if crate::what() == "deaf" {
             crate::end(false);

@@ -6,7 +6,7 @@ use crate::cpus::{self, CPUS_MAX};
 use crate::machine::{SMP, STATS, Site};
 use crate::traps;
 use core::mem::MaybeUninit;
-use smpcall::{Counted, PerCpu, Smp};
+use smpcall::{Counts, PerCpu, Smp};
 use smpcall_bare::Bare;
 use smpcall_conformance::{Lines, Memory, Rig, Suite, Woken, memory_bytes};
 
@@ -50,7 +50,7 @@ impl Rig for KernelRig {
         Some(SMP.platform().rings())
     }
 
-    fn counted(&self) -> Option<Counted> {
+    fn counts(&self) -> Option<Counts> {
         Some(STATS.total())
     }
 

@@ -26,7 +26,7 @@ unsafe extern "C" {
     pub(crate) safe fn smpcall_glue_stalled(
         target: u32,
         how: c_int,
-        owing: u32,
+        pending: u32,
         waited_ns: u64,
         reports: u32,
     );

@@ -5,7 +5,7 @@ use crate::{arch, glue};
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::sync::atomic::Ordering;
-use smpcall::{Entry, Foreign, PerCpu, Phase, Platform, Reporting, Smp, Stall, Topology, Waiting};
+use smpcall::{Entry, Foreign, PerCpu, Phase, Platform, Reporting, Smp, Topology, Waiting};
 
 /// The machine.
 pub(crate) type Machine = Smp<Linux, &'static mut [PerCpu]>;
@@ -75,22 +75,22 @@ impl Reporting for Linux {
     }
 
     #[cold]
-    fn stalled(&self, stall: &Stall) {
+    fn call_stalled(&self, stall: &CallStall) {
         let how = match stall.phase {
             Phase::Running => glue::RUNNING,
             Phase::Behind(_) => glue::BEHIND,
             Phase::Over => glue::OVER,
-            Phase::Queued | Phase::Taken | Phase::BehindBlocking(_) if stall.owing == 0 => glue::NO_ROOM,
-            Phase::Queued | Phase::Taken | Phase::BehindBlocking(_) => glue::QUEUED,
+            Phase::Queued | Phase::Dequeued | Phase::BehindBlocking(_) if stall.pending == 0 => glue::NO_ROOM,
+            Phase::Queued | Phase::Dequeued | Phase::BehindBlocking(_) => glue::QUEUED,
         };
-        glue::smpcall_glue_stalled(stall.target, how, stall.owing, stall.waited_ns, stall.reports);
+        glue::smpcall_glue_stalled(stall.target, how, stall.pending, stall.waited_ns, stall.reports);
     }
 
-    fn unstuck(&self, stall: &Stall) {
-        self.stalled(stall);
+    fn unstuck(&self, stall: &CallStall) {
+        self.call_stalled(stall);
     }
 
-    fn stop(&self, stall: &Stall) -> ! {
+    fn stop(&self, stall: &CallStall) -> ! {
         glue::smpcall_glue_stop(stall.target, stall.waited_ns)
     }
 }

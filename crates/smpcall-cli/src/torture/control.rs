@@ -14,7 +14,7 @@ use crate::pace::Place;
 use anyhow::{Context, Result, anyhow, bail};
 use fastrand::Rng;
 use indicatif::ProgressBar;
-use smpcall_host::smpcall::{Platform, Stall};
+use smpcall_host::smpcall::{CallStall, Platform};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ const TICK: Duration = Duration::from_millis(2);
 const STACK_SIZE: usize = 512 << 10;
 
 /// The last that the library said of a silent target. A suspect, not an error: the target may be off its core.
-pub(super) type LastStall = Arc<Mutex<Option<Stall>>>;
+pub(super) type LastStall = Arc<Mutex<Option<CallStall>>>;
 
 pub(super) struct Control<'a> {
     world: &'static World,

@@ -155,7 +155,7 @@ impl Own {
         self.take_note(target, answer, is_free)
     }
 
-    /// As [`Self::post_next`], without a doorbell: until somebody hurries it, its run need not come.
+    /// As [`Self::post_next`], without a doorbell: until somebody expedites it, its run need not come.
     pub(super) fn post_lazily(&self, target: u32) -> Outcome {
         let is_free = self.is_settled() && self.body.cancelled_on.read() == 0;
         self.write(target, self.body.written.read() + 1);

@@ -53,7 +53,7 @@ pub(super) static KINDS: &[Kind] = &[
     kind!("shared", 10, AtOnce, posts::shared, "posts of csds that everybody posts"),
     kind!("contested", 5, AtOnce, posts::contested, "posts and cancels of csds that everybody cancels"),
     kind!("cancel", 5, AtOnce, posts::cancel, "posts that are cancelled, and posted again"),
-    kind!("lazy", 5, AtOnce, posts::lazy, "posts that ring nobody, and are hurried"),
+    kind!("lazy", 5, AtOnce, posts::lazy, "posts that ring nobody, and are expedited"),
     kind!("detached", 5, AtOnce, posts::detached, "calls without a csd that nobody waits for"),
     kind!("relay", 5, AtOnce, posts::relay, "csds that post themselves from inside"),
     kind!("interrupt", 3, AtOnce, posts::interrupt, "posts from a signal handler of another thread"),

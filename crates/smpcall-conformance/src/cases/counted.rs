@@ -3,11 +3,11 @@
 use crate::ctx::{Ctx, Done, Pairs};
 use crate::rig::Rig;
 use crate::words::Count;
-use smpcall::{Counted, PostError, Posted, Tracing};
+use smpcall::{Counts, PostError, Posted, Tracing};
 
 /// What the port has counted; the case is skipped if it does not count.
-fn counted<R: Rig>(ctx: Ctx<R>) -> Result<Counted, crate::ctx::Over> {
-    ctx.rig().counted().ok_or_else(|| ctx.skip("the port does not count"))
+fn counted<R: Rig>(ctx: Ctx<R>) -> Result<Counts, crate::ctx::Over> {
+    ctx.rig().counts().ok_or_else(|| ctx.skip("the port does not count"))
 }
 
 pub(super) fn p12_what_was_queued_was_counted_and_has_run<R: Rig>(ctx: Ctx<R>) -> Done {

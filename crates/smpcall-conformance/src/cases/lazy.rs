@@ -51,7 +51,7 @@ pub(super) fn p2_a_plain_post_hurries_a_lazy_one<R: Rig>(ctx: Ctx<R>) -> Done {
             ran.set(round);
         }
         // The other one sleeps until it is rung.
-        ctx.until_rung(|| ran.get() >= round, "nobody rang for a lazy post that was hurried")?;
+        ctx.until_rung(|| ran.get() >= round, "nobody rang for a lazy post that was expedited")?;
         ctx.barrier()?;
     }
     Ok(())
@@ -75,7 +75,7 @@ pub(super) fn p2_each_post_of_a_lazy_one_is_seen<R: Rig>(ctx: Ctx<R>) -> Done {
     ctx.wait(csd)
 }
 
-pub(super) fn p4_a_wait_hurries_a_lazy_post<R: Rig>(ctx: Ctx<R>) -> Done {
+pub(super) fn p4_a_wait_expedites_a_lazy_post<R: Rig>(ctx: Ctx<R>) -> Done {
     let ran = ctx.place(Count::new())?;
     let csd = ctx.csd(move || _ = ran.add(1))?;
     for round in 1..=ctx.rounds() {

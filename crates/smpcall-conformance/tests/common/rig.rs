@@ -3,7 +3,7 @@
 use super::faulty::{self, Fault, Faulty};
 use super::port::Threads;
 use super::signal;
-use smpcall::{Budget, Counted, PerCpu, Smp};
+use smpcall::{Budget, Counts, PerCpu, Smp};
 use smpcall_conformance::{Lines, Rig, Suite, Woken, memory_bytes};
 use std::mem::MaybeUninit;
 use std::panic::resume_unwind;
@@ -69,7 +69,7 @@ impl<const HANDLER: bool> Rig for ThreadRig<HANDLER> {
         Some(if self.setup.fault == Fault::CountsWrong { rings / 2 } else { rings })
     }
 
-    fn counted(&self) -> Option<Counted> {
+    fn counts(&self) -> Option<Counts> {
         let mut counted = self.smp.platform().port.stats.total();
         if self.setup.fault == Fault::ForgetsBusies {
             counted.busy /= 2;

@@ -10,7 +10,7 @@ use crate::port::Host;
 use crate::spin::Waits;
 use crate::stalls::{Stalls, nanos};
 use crate::trace::Trace;
-use smpcall::{CpuCountError, Overdue, PerCpu, Smp, Stall};
+use smpcall::{CallStall, CpuCountError, PerCpu, QueueStall, Smp};
 use std::any::Any;
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
@@ -214,14 +214,14 @@ impl<T: Trace> Builder<T> {
     /// Who is told of a silent target: standard error, unless told. Called by the waiting thread, also by one that waits for the
     /// machine's end, which a panic in there does not stop: it is [counted](crate::Counts::panics). It may call and post; it cannot
     /// take its own CPU away.
-    pub fn on_stall(mut self, on_stall: impl Fn(&Stall) + Send + Sync + 'static) -> Self {
-        self.stalls.on_stall = Box::new(on_stall);
+    pub fn on_call_stall(mut self, on_call_stall: impl Fn(&CallStall) + Send + Sync + 'static) -> Self {
+        self.stalls.on_call_stall = Box::new(on_call_stall);
         self
     }
 
     /// Who is told that a wait which was reported has ended after all: standard error, unless told. As for
-    /// [`on_stall`](Self::on_stall).
-    pub fn on_unstuck(mut self, on_unstuck: impl Fn(&Stall) + Send + Sync + 'static) -> Self {
+    /// [`on_call_stall`](Self::on_call_stall).
+    pub fn on_unstuck(mut self, on_unstuck: impl Fn(&CallStall) + Send + Sync + 'static) -> Self {
         self.stalls.on_unstuck = Box::new(on_unstuck);
         self
     }
@@ -231,15 +231,15 @@ impl<T: Trace> Builder<T> {
     /// ```
     /// use smpcall_host::{Machine, smpcall::Watch};
     ///
-    /// let machine = Machine::builder().owned(2).on_overdue(|overdue| eprintln!("{overdue}")).build()?;
+    /// let machine = Machine::builder().owned(2).on_queue_stall(|stall| eprintln!("{stall}")).build()?;
     /// let mut notes = [Watch::new(); 2];
     /// // Every second, say, in a thread of its own:
     /// let held_up = machine.watchdog(5_000_000_000, &mut notes);
     /// assert_eq!(held_up, 0);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn on_overdue(mut self, on_overdue: impl Fn(&Overdue) + Send + Sync + 'static) -> Self {
-        self.stalls.on_overdue = Box::new(on_overdue);
+    pub fn on_queue_stall(mut self, on_queue_stall: impl Fn(&QueueStall) + Send + Sync + 'static) -> Self {
+        self.stalls.on_queue_stall = Box::new(on_queue_stall);
         self
     }
 

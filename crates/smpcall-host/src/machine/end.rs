@@ -147,7 +147,7 @@ impl<T: Trace> Machine<T> {
     ///
     /// It waits as [`Smp::call_blocking`](smpcall::Smp::call_blocking) does: a caller that is a CPU, of this machine or another,
     /// serves its queue and its blocking calls meanwhile; a thread that does not end is
-    /// [reported](crate::Builder::on_stall), with the function that it runs. So does dropping the machine.
+    /// [reported](crate::Builder::on_call_stall), with the function that it runs. So does dropping the machine.
     ///
     /// # Errors
     ///

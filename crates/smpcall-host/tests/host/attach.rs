@@ -347,7 +347,7 @@ fn p10_a_thread_does_not_become_a_cpu_inside_of_a_call() {
     let (handled, reports) = (Arc::clone(&machine), Arc::new(Count::default()));
     let counts = Arc::clone(&reports);
     let builder = Machine::builder().owned(1).attachable(1).stall_timeout(Duration::from_millis(2));
-    let builder = builder.on_unstuck(|_| ()).on_stall(move |_| {
+    let builder = builder.on_unstuck(|_| ()).on_call_stall(move |_| {
         assert!(in_call(handled.get().expect("it is kept").attach(1)));
         counts.up();
     });

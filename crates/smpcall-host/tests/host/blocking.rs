@@ -2,7 +2,7 @@
 
 use crate::site::{Count, Flag, IDLES, Site, beside, bounded, counted, eventually, hold, rounds, sites};
 use smpcall_host::smpcall::{
-    Budget, CallError, Coalesced, DetachedError, Flushed, Phase, Platform, PostError, Posted, Stall,
+    Budget, CallError, CallStall, Coalesced, DetachedError, Flushed, Phase, Platform, PostError, Posted,
 };
 use smpcall_host::{AttachError, Attached, Idle, Machine};
 use std::cell::RefCell;
@@ -135,9 +135,9 @@ fn p10_a_thread_that_does_not_come_to_it_is_named() {
     let _bounded = bounded();
     let phases = Arc::new(Mutex::new(Vec::new()));
     let reports = Arc::clone(&phases);
-    let on_stall = move |stall: &Stall| reports.lock().unwrap().push(stall.phase);
+    let on_call_stall = move |stall: &CallStall| reports.lock().unwrap().push(stall.phase);
     let site = Site::new(
-        Machine::builder().attachable(1).stall_timeout(Duration::from_millis(5)).on_stall(on_stall),
+        Machine::builder().attachable(1).stall_timeout(Duration::from_millis(5)).on_call_stall(on_call_stall),
     );
     let here = site.attach(0).unwrap();
     let seen = |phase| eventually(|| phases.lock().unwrap().contains(&phase));
@@ -145,7 +145,7 @@ fn p10_a_thread_that_does_not_come_to_it_is_named() {
         let caller = scope.spawn(|| site.call_blocking(0, || seen(Phase::Running)));
         seen(Phase::Queued);
         assert_eq!(site.flush(Budget::DEFAULT), Flushed::All(1));
-        seen(Phase::Taken);
+        seen(Phase::Dequeued);
         assert_eq!(here.poll(Budget::DEFAULT), Flushed::All(0));
         assert_eq!(caller.join().unwrap(), Ok(()));
     });

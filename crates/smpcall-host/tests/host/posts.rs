@@ -161,7 +161,7 @@ fn p6_a_call_that_somebody_waits_for_runs_first() {
             .owned(1)
             .stall_timeout(Duration::from_millis(1))
             // A report says that the call is queued: there is no other way to know.
-            .on_stall(move |_| report.set()),
+            .on_call_stall(move |_| report.set()),
     );
     let csd = {
         let order = Arc::clone(&order);

@@ -1,7 +1,7 @@
 //! P10: the end of a machine is a wait like any other: served, reported, bounded where that is asked for.
 
 use crate::site::{Flag, IDLES, Site, beside, bounded, counted, eventually, hold};
-use smpcall_host::smpcall::{Budget, CallError, Phase, Stall};
+use smpcall_host::smpcall::{Budget, CallError, CallStall, Phase};
 use smpcall_host::{Idle, Machine, ShutdownError};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -109,10 +109,10 @@ fn p10_a_thread_that_does_not_end_is_named_and_waited_for_no_longer_than_asked()
 #[test]
 fn p10_a_drop_that_waits_for_a_function_is_reported() {
     let _bounded = bounded();
-    let reports = Arc::new(Mutex::new(Vec::<Stall>::new()));
+    let reports = Arc::new(Mutex::new(Vec::<CallStall>::new()));
     let told = Arc::clone(&reports);
     let builder = Machine::builder().owned(1).stall_timeout(Duration::from_millis(2));
-    let machine = builder.on_stall(move |stall| told.lock().unwrap().push(*stall)).build().unwrap();
+    let machine = builder.on_call_stall(move |stall| told.lock().unwrap().push(*stall)).build().unwrap();
     let held = hold(&machine, 0);
     let let_go = || {
         eventually(|| reports.lock().unwrap().iter().any(|stall| stall.reports >= 2));

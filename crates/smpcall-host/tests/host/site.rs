@@ -207,7 +207,7 @@ impl Witness {
     pub(crate) fn new(builder: Builder) -> (Builder, Self) {
         let held = Arc::new(());
         let witness = Self(Arc::downgrade(&held));
-        (builder.on_stall(move |_| _ = &held), witness)
+        (builder.on_call_stall(move |_| _ = &held), witness)
     }
 
     /// Whether nothing of the machine is left.

@@ -1,7 +1,7 @@
 //! P10: a target that does not answer is named, and the wait goes on.
 
 use crate::site::{Count, Flag, Site, beside, bounded, counted, eventually, hold};
-use smpcall_host::smpcall::{Budget, Phase, Platform, Stall, To, WaitError};
+use smpcall_host::smpcall::{Budget, CallStall, Phase, Platform, To, WaitError};
 use smpcall_host::{Builder, Idle, Machine};
 use std::cell::Cell;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
@@ -12,17 +12,17 @@ const TIMEOUT: Duration = Duration::from_millis(5);
 
 /// The reports of a machine.
 #[derive(Clone, Default)]
-struct Reports(Arc<Mutex<Vec<Stall>>>);
+struct Reports(Arc<Mutex<Vec<CallStall>>>);
 
 impl Reports {
     fn of(&self, builder: Builder) -> Site {
         let reports = self.clone();
         Site::new(
-            builder.stall_timeout(TIMEOUT).on_stall(move |stall| reports.0.lock().unwrap().push(*stall)),
+            builder.stall_timeout(TIMEOUT).on_call_stall(move |stall| reports.0.lock().unwrap().push(*stall)),
         )
     }
 
-    fn all(&self) -> Vec<Stall> {
+    fn all(&self) -> Vec<CallStall> {
         self.0.lock().unwrap().clone()
     }
 
@@ -31,7 +31,7 @@ impl Reports {
     }
 
     /// Waits for a report of which that is true.
-    fn wait_for(&self, what: impl Fn(&Stall) -> bool) {
+    fn wait_for(&self, what: impl Fn(&CallStall) -> bool) {
         eventually(|| self.0.lock().unwrap().iter().any(&what));
     }
 }
@@ -198,7 +198,7 @@ fn p10_a_wait_for_a_slot_that_no_target_holds_up_names_nobody() {
     let choosers = || {
         choose(&site, usize::BITS, &|| {
             all_are_taken.set();
-            reports.wait_for(|stall| stall.owing == 0);
+            reports.wait_for(|stall| stall.pending == 0);
         });
     };
     let reached = beside(choosers, || {
@@ -219,10 +219,10 @@ fn p10_a_handler_that_calls_and_stalls_is_not_called_inside_itself() {
     let machine = Arc::new(OnceLock::<Weak<Machine>>::new());
     let (reports, nested, asked) =
         (Arc::new(Count::new()), Arc::new(Count::new()), Arc::new(Flag::default()));
-    let on_stall = {
+    let on_call_stall = {
         let (machine, reports, nested, asked) =
             (Arc::clone(&machine), Arc::clone(&reports), Arc::clone(&nested), Arc::clone(&asked));
-        move |_: &Stall| {
+        move |_: &CallStall| {
             reports.up();
             if DEPTH.replace(DEPTH.get() + 1) > 0 {
                 nested.up();
@@ -235,7 +235,7 @@ fn p10_a_handler_that_calls_and_stalls_is_not_called_inside_itself() {
         }
     };
     let builder = Machine::builder().owned(2).attachable(1).idle(Idle::Sleep).stall_timeout(TIMEOUT);
-    let site = Site::new(builder.on_stall(on_stall));
+    let site = Site::new(builder.on_call_stall(on_call_stall));
     machine.set(Arc::downgrade(&site.handle())).unwrap();
     // As a thread that is no CPU, and as a CPU.
     for attached in [false, true] {
@@ -265,7 +265,7 @@ fn p10_no_reports_where_none_are_wanted() {
     for timeout in [Duration::ZERO, Duration::MAX] {
         let told = reports.clone();
         let builder = Machine::builder().owned(1).attachable(1).stall_timeout(timeout);
-        let site = Site::new(builder.on_stall(move |stall| told.0.lock().unwrap().push(*stall)));
+        let site = Site::new(builder.on_call_stall(move |stall| told.0.lock().unwrap().push(*stall)));
         let held = hold(&site, 0);
         let key = held.key();
         let later = || {

@@ -2,7 +2,7 @@
 
 use crate::site::{Flag, Site, beside, bounded, counted, eventually, hold};
 use smpcall_host::Machine;
-use smpcall_host::smpcall::{Late, Overdue, Phase, Reporting, Stall, To, Watch};
+use smpcall_host::smpcall::{CallStall, Phase, QueueStall, Reporting, StallCause, To, Watch};
 use std::collections::HashSet;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
@@ -12,10 +12,10 @@ use std::time::Duration;
 #[test]
 fn p10_the_watchdog_finds_a_function_that_does_not_return_and_its_end() {
     let _bounded = bounded();
-    let reports = Arc::new(Mutex::new(Vec::<Overdue>::new()));
+    let reports = Arc::new(Mutex::new(Vec::<QueueStall>::new()));
     let told = Arc::clone(&reports);
     let builder = Machine::builder().owned(2);
-    let site = Site::new(builder.on_overdue(move |overdue| told.lock().unwrap().push(*overdue)));
+    let site = Site::new(builder.on_queue_stall(move |stall| told.lock().unwrap().push(*stall)));
     let csd = counted(|| ());
     let held = hold(&site, 1);
     eventually(|| site.running_racy(1).is_some());
@@ -24,13 +24,13 @@ fn p10_the_watchdog_finds_a_function_that_does_not_return_and_its_end() {
     let mut notes = [Watch::new(); 2];
     eventually_mut(|| site.watchdog(1_000_000, &mut notes) == 1);
     let first = reports.lock().unwrap()[0];
-    assert_eq!((first.cpu, first.late, first.reports), (1, Late::Behind(func), 0));
+    assert_eq!((first.cpu, first.cause, first.reports), (1, StallCause::Behind(func), 0));
     assert!(first.for_ns >= 1_000_000, "{first}");
     drop(held);
     site.wait(&csd).unwrap();
     eventually_mut(|| site.watchdog(1_000_000, &mut notes) == 0);
     let last = *reports.lock().unwrap().last().unwrap();
-    assert_eq!((last.cpu, last.late), (1, Late::Over), "{last}");
+    assert_eq!((last.cpu, last.cause), (1, StallCause::Over), "{last}");
 }
 
 fn eventually_mut(mut done: impl FnMut() -> bool) {
@@ -41,10 +41,10 @@ fn eventually_mut(mut done: impl FnMut() -> bool) {
 #[test]
 fn p10_who_was_reported_is_said_to_be_unstuck() {
     let _bounded = bounded();
-    let stalls = Arc::new(Mutex::new((0_u32, Vec::<Stall>::new())));
+    let stalls = Arc::new(Mutex::new((0_u32, Vec::<CallStall>::new())));
     let (told, told_too) = (Arc::clone(&stalls), Arc::clone(&stalls));
     let builder = Machine::builder().owned(1).stall_timeout(Duration::from_millis(2));
-    let builder = builder.on_stall(move |_| told.lock().unwrap().0 += 1);
+    let builder = builder.on_call_stall(move |_| told.lock().unwrap().0 += 1);
     let site = Site::new(builder.on_unstuck(move |stall| told_too.lock().unwrap().1.push(*stall)));
     let let_go = Flag::default();
     let later = || {
@@ -96,12 +96,12 @@ fn p11_reports_that_panic_are_counted_and_the_wait_goes_on() {
     let [stalled, unstuck] = [(); 2].map(|()| Arc::new(Mutex::new(HashSet::new())));
     let panics = |told: &Arc<Mutex<HashSet<ThreadId>>>| {
         let told = Arc::clone(told);
-        move |_: &Stall| {
+        move |_: &CallStall| {
             told.lock().unwrap().insert(thread::current().id());
             std::panic::resume_unwind(Box::new("meant"));
         }
     };
-    let builder = builder.on_stall(panics(&stalled)).on_unstuck(panics(&unstuck));
+    let builder = builder.on_call_stall(panics(&stalled)).on_unstuck(panics(&unstuck));
     let site = Site::new(builder);
     let here = site.attach(0).unwrap();
     std::thread::scope(|scope| {

@@ -5,7 +5,7 @@
 
 use super::{Log, OpSeen, Violation};
 use crate::history::{Act, Came, EventKind, Of};
-use smpcall_instrumented::Counted;
+use smpcall_instrumented::Counts;
 
 const P12: &str = "P12 nothing hidden";
 
@@ -21,7 +21,7 @@ pub(super) fn check(log: &Log<'_>) -> Option<Violation> {
     log.broken(P12, at, what)
 }
 
-fn by_row(log: &Log<'_>, rows: &[Counted]) -> Option<String> {
+fn by_row(log: &Log<'_>, rows: &[Counts]) -> Option<String> {
     let row_of = |thread: usize| thread.min(log.scenario.cpus);
     // A chain that is refused as a whole does not say how many of it were queued already.
     let (mut busy, mut perhaps) = (vec![0; rows.len()], vec![0; rows.len()]);
@@ -67,8 +67,8 @@ struct Done {
     perhaps: u64,
 }
 
-fn in_sum(log: &Log<'_>, rows: &[Counted]) -> Option<String> {
-    let sum = |of: fn(&Counted) -> u64| rows.iter().map(of).sum::<u64>();
+fn in_sum(log: &Log<'_>, rows: &[Counts]) -> Option<String> {
+    let sum = |of: fn(&Counts) -> u64| rows.iter().map(of).sum::<u64>();
     let (queued, refused, saved) = (sum(|row| row.queued), sum(|row| row.refused), sum(|row| row.saved));
     let done = log.ops.iter().map(|op| done(log, op)).fold(Done::default(), |sum, one| Done {
         queued: sum.queued + one.queued,

@@ -1,6 +1,6 @@
 //! P7, one doorbell per sleep: sent when a target that is not looking gets its first entry, and never else, by posts. (A
 //! waiting caller may ring again; so rings are checked that come from ops which do not wait.) A lazy post rings nobody, unless
-//! somebody hurries it.
+//! somebody expedites it.
 
 use super::{Log, OpSeen, RunSeen, Violation};
 use crate::history::{Act, Came, EventKind, Fate, Level, Of};
@@ -27,7 +27,7 @@ fn nothing_left(log: &Log<'_>) -> Option<Violation> {
     }
 }
 
-/// What was posted lazily, and nobody has hurried, stays until its CPU goes offline; and what it posts then comes late too.
+/// What was posted lazily, and nobody has expedited, stays until its CPU goes offline; and what it posts then comes late too.
 fn may_be_late(log: &Log<'_>, settled: usize, run: &RunSeen<'_>) -> bool {
     let csd = match run.of {
         Of::Csd(csd) => csd,
@@ -40,31 +40,31 @@ fn may_be_late(log: &Log<'_>, settled: usize, run: &RunSeen<'_>) -> bool {
         !log.queued(csd).any(|(later, _)| later.begin > op.ended() && later.ended() < run.begin)
     };
     let mut queued = log.queued(csd).filter(|(op, target)| *target as usize == run.cpu && last(op));
-    queued.any(|(op, _)| op.begin > settled || (is_lazy(op) && !was_hurried(log, csd, op)))
+    queued.any(|(op, _)| op.begin > settled || (is_lazy(op) && !was_expedited(log, csd, op)))
 }
 
 fn is_lazy(op: &OpSeen<'_>) -> bool {
     matches!(op.act, Act::Post { lazy: true, .. })
 }
 
-/// Whether somebody relied on the run of a lazy post that is late, and was in a hurry, beyond doubt: it began after the post, or,
+/// Whether somebody relied on the run of a lazy post that is late, and was urgent, beyond doubt: it began after the post, or,
 /// if it began before, there was no other claim that it could have relied on.
-fn was_hurried(log: &Log<'_>, csd: usize, lazy: &OpSeen<'_>) -> bool {
+fn was_expedited(log: &Log<'_>, csd: usize, lazy: &OpSeen<'_>) -> bool {
     let settled = log.settled.unwrap_or(usize::MAX);
     let posts = || log.ops.iter().filter(|op| Log::posts(op).is_some_and(|(csds, ..)| csds.contains(&csd)));
     let claims = |op: &&OpSeen<'_>| !matches!(op.came(), Some(Came::Busy(_) | Came::Cancelled(_)));
     let begun = |at: usize| log.runs_of(csd).filter(|run| run.begin < at).count();
-    posts().filter(|op| !is_lazy(op) && matches!(op.came(), Some(Came::Busy(_)))).any(|hurry| {
+    posts().filter(|op| !is_lazy(op) && matches!(op.came(), Some(Came::Busy(_)))).any(|expedite| {
         let others = || posts().filter(claims).filter(|op| op.number != lazy.number);
-        let at_once = |op: &OpSeen<'_>| op.begin < hurry.ended() && op.ended() > hurry.begin;
-        let before = others().filter(|op| op.ended() < hurry.begin && op.came() == Some(Came::Ok)).count();
-        hurry.ended() < settled
-            && (hurry.begin > lazy.ended()
+        let at_once = |op: &OpSeen<'_>| op.begin < expedite.ended() && op.ended() > expedite.begin;
+        let before = others().filter(|op| op.ended() < expedite.begin && op.came() == Some(Came::Ok)).count();
+        expedite.ended() < settled
+            && (expedite.begin > lazy.ended()
                 || (at_once(lazy)
                     && !others().any(at_once)
                     && !others().any(|op| matches!(op.act, Act::Chain { .. }))
                     && !log.scenario.csds[csd].cancels
-                    && begun(hurry.begin) >= before))
+                    && begun(expedite.begin) >= before))
     })
 }
 
@@ -143,8 +143,8 @@ fn none_too_many(log: &Log<'_>) -> Option<Violation> {
     None
 }
 
-/// Whether somebody may have hurried a lazy post while it was under way.
-fn may_be_hurried(log: &Log<'_>, at: usize, lazy: &OpSeen<'_>) -> bool {
+/// Whether somebody may have expedited a lazy post while it was under way.
+fn may_be_expedited(log: &Log<'_>, at: usize, lazy: &OpSeen<'_>) -> bool {
     let Act::Post { csd, .. } = lazy.act else { return false };
     log.ops.iter().any(|op| {
         let same = match op.act {
@@ -158,8 +158,8 @@ fn may_be_hurried(log: &Log<'_>, at: usize, lazy: &OpSeen<'_>) -> bool {
 fn ring(log: &Log<'_>, at: usize, by: &OpSeen<'_>, to: &mut Target) -> Option<Violation> {
     let who = || format!("op {} ({})", by.number, by.act);
     let after = |since: Option<usize>| since.is_some_and(|since| by.begin > since);
-    if is_lazy(by) && !may_be_hurried(log, at, by) {
-        return log.broken(P7, at, format!("{} rings, and nobody is in a hurry", who()));
+    if is_lazy(by) && !may_be_expedited(log, at, by) {
+        return log.broken(P7, at, format!("{} rings, and nobody is urgent", who()));
     }
     if after(to.polls_since) {
         return log.broken(P7, at, format!("{} rings a CPU that polls", who()));

@@ -450,8 +450,8 @@ fn a_post_that_waits_for_somebody_breaks_p9() {
 
 #[test]
 fn a_count_that_is_wrong_breaks_p12() {
-    use smpcall_instrumented::Counted;
-    let counts: [fn(&mut Counted); 7] = [
+    use smpcall_instrumented::Counts;
+    let counts: [fn(&mut Counts); 7] = [
         |row| row.queued += 1,
         |row| row.busy += 1,
         |row| row.refused += 9,

@@ -66,7 +66,7 @@ pub(super) fn post_lazily(ground: &'static Ground, op: &Op) {
     ground.post(op.csds[0], op.cpus[0], Urgency::Lazy);
 }
 
-/// Several without a doorbell; sometimes the last is then hurried.
+/// Several without a doorbell; sometimes the last is then expedited.
 pub(super) fn lull(ground: &'static Ground, op: &Op) {
     for csd in &op.csds {
         ground.post(*csd, op.cpus[0], Urgency::Lazy);

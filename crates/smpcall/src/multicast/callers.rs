@@ -1,35 +1,35 @@
-//! Which multicasts a CPU owes an answer: for itself, to give it; for whoever waits too long, to name it (P10).
+//! Which multicasts a CPU has to acknowledge: for itself, to give it; for whoever waits too long, to name it (P10).
 //!
 //! # States of a slot's bit, for one target
 //!
-//! | [`Callers`] | [`Taken`] | meaning |
+//! | [`Callers`] | [`Collected`] | meaning |
 //! |---|---|---|
-//! | 0 | 0 | the CPU owes it nothing |
-//! | 1 | 0 | it is called, and has not looked yet; or its summons is being refused |
+//! | 0 | 0 | the CPU has nothing to acknowledge |
+//! | 1 | 0 | it is called, and has not looked yet; or its notification is being refused |
 //! | 1 | 1 | it is about to take the bit |
-//! | 0 | 1 | it has taken it: the call is in a batch, left over at a budget, or under way; or has just been answered |
+//! | 0 | 1 | it has collected it: the call is in a batch, left over at a budget, or under way; or has just been acknowledged |
 //!
 //! # Invariants
 //!
-//! - **I18** *Who owes an answer shows it.* From the sender's [`set`](Callers::set) to the answer, a slot's bit is at the target's
-//!   mailbox or among those that the target has taken. Only the target writes `Taken`: it adds a bit before it takes it off the mailbox,
-//!   and strikes it after it has answered. So whoever looks in the mailbox first, and finds the bit in neither place, sees the answer.
+//! - **I18** *Who has still to acknowledge shows it.* From the sender's [`set`](Callers::set) to the acknowledgement, a slot's bit is at the target's
+//!   mailbox or among those that the target has collected. Only the target writes `Collected`: it adds a bit before it takes it off the mailbox,
+//!   and retires it after it has acknowledged. So whoever looks in the mailbox first, and finds the bit in neither place, sees the acknowledgement.
 //!
 //! # Orderings
 //!
 //! | site | order | partner | weaker: what breaks |
 //! |---|---|---|---|
-//! | `set` | Release | `take` | a target that was summoned by another sender takes the bit, and runs garbage |
-//! | `take`, CAS | AcqRel | `set` / `Callers::has_racy` | Release: the other half of that. Acquire: a look finds the bit gone from the mailbox, and not yet taken |
-//! | `take_back` | Relaxed | – | –: only says who answers |
-//! | `strike` | Release | `Taken::has_racy` | a look finds the bit gone, and the answer not given (I18) |
-//! | `has_racy`, both | Acquire | `take`, `strike` | the other halves of those |
+//! | `set` | Release | `take` | a target that was notified by another sender takes the bit, and runs garbage |
+//! | `take`, CAS | AcqRel | `set` / `Callers::has_racy` | Release: the other half of that. Acquire: a look finds the bit gone from the mailbox, and not yet collected |
+//! | `take_back` | Relaxed | – | –: only says who acknowledges |
+//! | `retire` | Release | `Collected::has_racy` | a look finds the bit gone, and the acknowledgement not given (I18) |
+//! | `has_racy`, both | Acquire | `take`, `retire` | the other halves of those |
 //!
-//! The bit itself is found because `summon` is a Release after it and the take of the head an Acquire before the look at it.
+//! The bit itself is found because `notify` is a Release after it and the take of the head an Acquire before the look at it.
 
 use crate::sync::{AtomicUsize, Ordering, const_unless_loom};
 
-/// The bits of the slots that one CPU owes an answer, and has not taken.
+/// The bits of the slots that one CPU has to acknowledge, and has not collected.
 pub(crate) struct Callers(AtomicUsize);
 
 impl Callers {
@@ -37,34 +37,34 @@ impl Callers {
         pub(crate) fn new() -> Self { Self(AtomicUsize::new(0)) }
     }
 
-    /// Sender: this CPU owes slot `at` an answer. To be followed by a summons.
+    /// Sender: this CPU has to acknowledge slot `at`. To be followed by a notification.
     #[inline]
     pub(crate) fn set(&self, at: u32) {
-        // Release: publishes the slot's fields to `take`, also of a target that another sender has summoned.
+        // Release: publishes the slot's fields to `take`, also of a target that another sender has notified.
         let before = self.0.fetch_or(1 << at, Ordering::Release);
         debug_assert!(before & 1 << at == 0, "I11: once for each call");
     }
 
-    /// Sender, whose summons was refused: takes its bit back. `false`: the target was faster, and answers.
+    /// Sender, whose notification was refused: takes its bit back. `false`: the target was faster, and acknowledges.
     pub(crate) fn take_back(&self, at: u32) -> bool {
-        // Relaxed: decides who answers, and nothing else; the fields are the sender's own.
+        // Relaxed: decides who acknowledges, and nothing else; the fields are the sender's own.
         self.0.fetch_and(!(1 << at), Ordering::Relaxed) & 1 << at != 0
     }
 
-    /// Target: takes all bits, and owes each an answer (I11), as `taken` shows from now on (I18). A sender that sets its bit
+    /// Target: takes all bits, and has to acknowledge each (I11), as `collected` shows from now on (I18). A sender that sets its bit
     /// meanwhile, once for each call, makes it try again.
     #[inline]
-    pub(crate) fn take(&self, taken: &Taken) -> usize {
-        // Relaxed: what we must see came before the head that we have taken; what comes later is summoned again.
+    pub(crate) fn take(&self, collected: &Collected) -> usize {
+        // Relaxed: what we must see came before the head that we have collected; what comes later is notified again.
         let mut bits = self.0.load(Ordering::Relaxed);
         if bits == 0 {
             return 0;
         }
-        let before = taken.own();
+        let before = collected.own();
         loop {
-            debug_assert!(before & bits == 0, "I11: taken once");
+            debug_assert!(before & bits == 0, "I11: collected once");
             // Relaxed: published by the exchange.
-            taken.0.store(before | bits, Ordering::Relaxed);
+            collected.0.store(before | bits, Ordering::Relaxed);
             if bits == 0 {
                 return 0;
             }
@@ -79,15 +79,15 @@ impl Callers {
 
     /// Returns whether the CPU has still to take a bit of these slots. Racy.
     pub(crate) fn has_racy(&self, slots: usize) -> bool {
-        // Acquire: a bit that was here is seen to have been taken; pairs with `take`.
+        // Acquire: a bit that was here is seen to have been collected; pairs with `take`.
         self.0.load(Ordering::Acquire) & slots != 0
     }
 }
 
-/// The bits of the slots that one CPU has taken, and not answered yet. Only that CPU writes it.
-pub(crate) struct Taken(AtomicUsize);
+/// The bits of the slots that one CPU has collected, and not acknowledged yet. Only that CPU writes it.
+pub(crate) struct Collected(AtomicUsize);
 
-impl Taken {
+impl Collected {
     const_unless_loom! {
         pub(crate) fn new() -> Self { Self(AtomicUsize::new(0)) }
     }
@@ -97,16 +97,16 @@ impl Taken {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Owner: has answered slot `at`, which may be somebody else's by now.
+    /// Owner: has acknowledged slot `at`, which may be somebody else's by now.
     #[inline]
-    pub(crate) fn strike(&self, at: u32) {
-        // Release: who finds the bit gone sees the answer; pairs with `has_racy`.
+    pub(crate) fn retire(&self, at: u32) {
+        // Release: who finds the bit gone sees the acknowledgement; pairs with `has_racy`.
         self.0.store(self.own() & !(1 << at), Ordering::Release);
     }
 
-    /// Returns whether the CPU has taken a bit of these slots, and not answered it. Racy.
+    /// Returns whether the CPU has collected a bit of these slots, and not acknowledged it. Racy.
     pub(crate) fn has_racy(&self, slots: usize) -> bool {
-        // Acquire: if it was here, its answer is seen; pairs with `strike`.
+        // Acquire: if it was here, its acknowledgement is seen; pairs with `retire`.
         self.0.load(Ordering::Acquire) & slots != 0
     }
 }

@@ -5,7 +5,7 @@
 
 use super::Platform;
 use crate::smp::Serve;
-use crate::stall::{Overdue, Stall};
+use crate::stall::{CallStall, QueueStall};
 use crate::trace::Event;
 
 /// How callers wait. **Implement this when** they may sleep, or pause otherwise than by a spin; or when functions have to run in an
@@ -77,7 +77,7 @@ pub trait Reporting {
     ///
     /// Context: thread, interrupts on, the waiting caller's. A panic here, which is what it does unless told, does not
     /// unwind: the process is aborted.
-    fn stop(&self, stall: &Stall) -> ! {
+    fn stop(&self, stall: &CallStall) -> ! {
         panic!("{stall}")
     }
 
@@ -89,22 +89,22 @@ pub trait Reporting {
     ///
     /// Context: thread, interrupts on, the waiting caller's; must not panic (the process is aborted if it does, since
     /// the call's frame cannot be left).
-    fn stalled(&self, stall: &Stall) {
+    fn call_stalled(&self, stall: &CallStall) {
         let _ = stall;
     }
 
     /// Is told that a wait which was reported as stalled has ended after all.
     ///
-    /// Context: as for [`stalled`](Self::stalled).
-    fn unstuck(&self, stall: &Stall) {
+    /// Context: as for [`call_stalled`](Self::call_stalled).
+    fn unstuck(&self, stall: &CallStall) {
         let _ = stall;
     }
 
     /// Is told of a CPU whose queue does not move, and when it does again, by [`Smp::watchdog`](crate::Smp::watchdog).
     ///
     /// Context: the watchdog's caller's.
-    fn overdue(&self, overdue: &Overdue) {
-        let _ = overdue;
+    fn queue_stalled(&self, stall: &QueueStall) {
+        let _ = stall;
     }
 
     /// Takes note of a panic in a function that nobody waits for.

@@ -26,13 +26,13 @@ union Payload<F, T> {
 }
 
 /// What a function came to: its result, or its panic.
-pub(super) type Answer<P, R> = Result<R, <P as Platform>::Panic>;
+pub(super) type Outcome<P, R> = Result<R, <P as Platform>::Panic>;
 
 /// One waiting call on the caller's stack: with four words of closure or result it is one cache line.
 #[repr(C, align(64))]
 struct StackFrame<P: Platform, F, R> {
     header: Header,
-    payload: SharedCell<MaybeUninit<Payload<F, Answer<P, R>>>>,
+    payload: SharedCell<MaybeUninit<Payload<F, Outcome<P, R>>>>,
 }
 
 /// Under loom, to leave a frame is to write to all of it: whoever still touches it fails the model (I4).
@@ -69,7 +69,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// *inside* this call: hold no lock, and no borrow of a `RefCell`, across it that such a function could want; the one would
     /// wait for ever, the other panic. The same holds for [`Smp::wait`] and [`Smp::call_many`]. A call is never given
     /// up, since its frame could not be left; a target that does not answer is reported to
-    /// [`Reporting::stalled`](crate::Reporting::stalled).
+    /// [`Reporting::call_stalled`](crate::Reporting::call_stalled).
     ///
     /// Context: thread, interrupts on. From call context only a call to one's own CPU is allowed. Progress: waits for
     /// the target.
@@ -107,11 +107,11 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         }
         let waiter = if P::PARKS { self.platform.waiter() } else { None };
         let setup = CallSetup { here, cpu, target, waiter, serve: Serve::Queue };
-        let answer = match self.lock_mailbox::<F, R>(target) {
+        let outcome = match self.lock_mailbox::<F, R>(target) {
             Some(slot) => self.call_in_mailbox(&setup, &slot, function)?,
             None => self.call_from_frame(setup, Kind::Sync, function)?,
         };
-        match answer {
+        match outcome {
             Ok(result) => Ok(result),
             Err(panic) => P::resume(panic),
         }
@@ -121,8 +121,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     #[inline(always)]
     fn lock_mailbox<'a, F, R>(&self, target: &'a PerCpu) -> Option<MailboxGuard<'a>> {
         let fits = const {
-            size_of::<Payload<F, Answer<P, R>>>() <= size_of::<InlinePayload<2>>()
-                && align_of::<Payload<F, Answer<P, R>>>() <= align_of::<InlinePayload<2>>()
+            size_of::<Payload<F, Outcome<P, R>>>() <= size_of::<InlinePayload<2>>()
+                && align_of::<Payload<F, Outcome<P, R>>>() <= align_of::<InlinePayload<2>>()
         };
         if fits { target.callers_line.lock.take(&*target.mailbox) } else { None }
     }
@@ -133,7 +133,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         setup: &CallSetup<'_>,
         slot: &MailboxGuard<'_>,
         function: F,
-    ) -> Result<Answer<P, R>, CallError>
+    ) -> Result<Outcome<P, R>, CallError>
     where
         F: FnOnce() -> R + Send,
         R: Send,
@@ -154,7 +154,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         setup: CallSetup<'_>,
         kind: Kind,
         function: F,
-    ) -> Result<Answer<P, R>, CallError>
+    ) -> Result<Outcome<P, R>, CallError>
     where
         F: FnOnce() -> R + Send,
         R: Send,
@@ -168,12 +168,12 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         unsafe { self.send_and_wait(&setup, &frame, function, IrqGuard::new(&self.platform)) }
     }
 
-    /// Loads the function, sends it there, waits, and unloads its answer.
+    /// Loads the function, sends it there, waits, and unloads its outcome.
     ///
     /// # Safety
     ///
     /// The frame is the caller's alone and in no queue, its header that of a new waiting call; its payload has room for a
-    /// `Payload<F, Answer<P, R>>`; it stays alive and in place until this returns (I5).
+    /// `Payload<F, Outcome<P, R>>`; it stays alive and in place until this returns (I5).
     #[inline(always)]
     unsafe fn send_and_wait<F, R, C>(
         &self,
@@ -181,15 +181,15 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         frame: &CallFrame<'_, C>,
         function: F,
         irq: IrqGuard<'_, P>,
-    ) -> Result<Answer<P, R>, CallError>
+    ) -> Result<Outcome<P, R>, CallError>
     where
         F: FnOnce() -> R + Send,
         R: Send,
     {
         let CallFrame { kind, header, payload } = *frame;
-        let function = Payload::<F, Answer<P, R>> { function: ManuallyDrop::new(function) };
+        let function = Payload::<F, Outcome<P, R>> { function: ManuallyDrop::new(function) };
         // SAFETY: not pushed yet, so the room is ours.
-        payload.with_mut(|room| unsafe { room.cast::<Payload<F, Answer<P, R>>>().write(function) });
+        payload.with_mut(|room| unsafe { room.cast::<Payload<F, Outcome<P, R>>>().write(function) });
         let work = Work { func: run_payload::<P, F, R, C>, arg: core::ptr::from_ref(payload).cast() };
         trace!(self, queue(setup.cpu, header, &work, CallKind::Waiting));
         // SAFETY: not pushed yet.
@@ -203,14 +203,14 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             core::mem::forget(guard);
             // SAFETY: it was not queued, so the closure is still there, and still ours.
             payload.with_mut(|room| unsafe {
-                ManuallyDrop::drop(&mut (*room.cast::<Payload<F, Answer<P, R>>>()).function);
+                ManuallyDrop::drop(&mut (*room.cast::<Payload<F, Outcome<P, R>>>()).function);
             });
             return Err(CallError::Offline);
         }
         self.await_call(setup, header, core::any::type_name::<F>());
         core::mem::forget(guard);
-        // SAFETY: the word says done, so `run_payload` has written the answer, and the room is ours again (I4).
-        let payload = payload.with(|room| unsafe { room.cast::<Payload<F, Answer<P, R>>>().read() });
+        // SAFETY: the word says done, so `run_payload` has written the outcome, and the room is ours again (I4).
+        let payload = payload.with(|room| unsafe { room.cast::<Payload<F, Outcome<P, R>>>().read() });
         // SAFETY: as above; read once.
         Ok(ManuallyDrop::into_inner(unsafe { payload.result }))
     }
@@ -218,10 +218,10 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// Queues a waiting call, under the irq guard; `false` if the CPU is offline.
     #[inline(always)]
     fn push_waiting(&self, cpu: u32, target: &PerCpu, header: &Header, kind: Kind) -> bool {
-        // The target that matters for speed polls, if targets do, so that is the guess.
-        let guess = if P::SERVES_IN_WAITS { Seen::Polling } else { Seen::Idle };
+        // The target that matters for speed polls, if targets do, so that is what is expected.
+        let expected = if P::SERVES_IN_WAITS { Seen::Polling } else { Seen::Idle };
         // SAFETY: the header is ours, and stays in place until the word says done (I4, I5).
-        unsafe { self.push_one(cpu, target, header, kind == Kind::Sync, guess) }
+        unsafe { self.push_one(cpu, target, header, kind == Kind::Sync, expected) }
     }
 
     /// A call to one's own CPU: in call context like any other, so that what it may do does not depend on where it runs.
@@ -235,7 +235,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     }
 }
 
-/// Runs the function in the payload, and leaves its answer there.
+/// Runs the function in the payload, and leaves its outcome there.
 ///
 /// # Safety
 ///
@@ -246,10 +246,10 @@ unsafe fn run_payload<P: Platform, F: FnOnce() -> R, R, C>(arg: *const (), op: O
     // SAFETY: by I5 it is there until the word says done, which is after this function.
     let cell = unsafe { &*arg.cast::<SharedCell<C>>() };
     // SAFETY: the closure is the target's now, and this is the one call.
-    let payload = cell.with(|room| unsafe { room.cast::<Payload<F, Answer<P, R>>>().read() });
+    let payload = cell.with(|room| unsafe { room.cast::<Payload<F, Outcome<P, R>>>().read() });
     // SAFETY: as above: it holds the function, which is read once.
     let function = ManuallyDrop::into_inner(unsafe { payload.function });
-    let result = Payload::<F, Answer<P, R>> { result: ManuallyDrop::new(P::catch(function)) };
+    let result = Payload::<F, Outcome<P, R>> { result: ManuallyDrop::new(P::catch(function)) };
     // SAFETY: the room is the target's until the word says done.
-    cell.with_mut(|room| unsafe { room.cast::<Payload<F, Answer<P, R>>>().write(result) });
+    cell.with_mut(|room| unsafe { room.cast::<Payload<F, Outcome<P, R>>>().write(result) });
 }

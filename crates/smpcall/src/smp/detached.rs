@@ -41,8 +41,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     {
         const { demand_room::<F>() };
         let target = self.cpu(cpu).ok_or(DetachedError::NoSuchCpu)?;
-        let guess = target.mailbox.head.look();
-        if guess == Seen::Offline {
+        let expected = target.mailbox.head.look();
+        if expected == Seen::Offline {
             trace!(self, EventKind::Refused { cpu, csd: 0 });
             return Err(DetachedError::Offline);
         }
@@ -66,7 +66,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         );
         header.stamp.set(&self.platform);
         // SAFETY: it is ours, and stays where it is: the CPU has come online in a pinned machine (I13), or refuses.
-        if unsafe { self.push_one(cpu, target, header, false, guess) } {
+        if unsafe { self.push_one(cpu, target, header, false, expected) } {
             return Ok(());
         }
         // `F: Copy`, so that there is nothing to drop, and nobody else can have relied on it (I12).

@@ -8,7 +8,7 @@ use self::singly::Singly;
 use super::Smp;
 use crate::percpu::{Batch, PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
-use crate::queue::Rest;
+use crate::queue::GoIdle;
 use core::num::NonZeroU32;
 
 /// How many functions a flush may run before it lets its CPU do something else.
@@ -105,7 +105,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             if batch.is_empty() {
                 // Nothing there. A polling CPU stays POLLING; any other must say that it looks no more, and look again
                 // if somebody was faster.
-                if own.polling() || here.mailbox.head.rest() == Rest::Resting {
+                if own.polling() || here.mailbox.head.go_idle() == GoIdle::Idle {
                     return true;
                 }
                 continue;

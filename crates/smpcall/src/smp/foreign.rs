@@ -39,8 +39,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     #[inline(never)]
     unsafe fn post_foreign_free(&self, cpu: u32, header: &Header) -> Result<Posted, PostError> {
         let target = self.cpu(cpu).ok_or(PostError::NoSuchCpu)?;
-        let guess = target.mailbox.head.look();
-        if guess == Seen::Offline {
+        let expected = target.mailbox.head.look();
+        if expected == Seen::Offline {
             trace!(self, EventKind::Refused { cpu, csd: header.name() });
             return Err(PostError::Offline { coalesced: Coalesced::No });
         }
@@ -53,7 +53,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         trace!(self, unsafe { queue_foreign(cpu, header) });
         header.stamp.set(&self.platform);
         // SAFETY: its claim is ours, and the caller keeps it alive and in place (I5).
-        if unsafe { self.push_one(cpu, target, header, false, guess) } {
+        if unsafe { self.push_one(cpu, target, header, false, expected) } {
             return Ok(Posted::Queued);
         }
         let coalesced = if header.state.unlock(cpu).is_coalesced() { Coalesced::Yes } else { Coalesced::No };

@@ -4,7 +4,7 @@ use super::Smp;
 use crate::error::HotplugError;
 use crate::percpu::{Batch, PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
-use crate::queue::{List, Rest, Seen};
+use crate::queue::{GoIdle, List, Seen};
 use core::pin::Pin;
 
 /// What a CPU that means to sleep is told.
@@ -37,7 +37,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         if !here.mailbox.head.open() {
             return Err(HotplugError::Already);
         }
-        // Last: whoever hurries a lazy post that was accepted finds the mailbox open, and summons.
+        // Last: whoever expedites a lazy post that was accepted finds the mailbox open, and notifies.
         here.own.lazy.open();
         Ok(())
     }
@@ -152,7 +152,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
 
     pub(super) fn stop_polling(&self, here: &PerCpu) -> Sleep {
         let own = &*here.own;
-        if own.has_left_over() || here.mailbox.head.rest() == Rest::Work {
+        if own.has_left_over() || here.mailbox.head.go_idle() == GoIdle::Work {
             // Still looking: an interrupt that flushed in between left POLLING in place.
             return Sleep::Work;
         }

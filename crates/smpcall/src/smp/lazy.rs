@@ -1,15 +1,15 @@
 //! Lazy posts: queued without a doorbell, they ride along with their target's next flush.
 //!
 //! They have a list of their own, since a list in the queue's head means that somebody rang. A flush takes it once; going
-//! offline closes it and runs it (P8). Who relies on such a csd with a plain post, or waits for it, *hurries* it: summons its target,
-//! as for a multicast; the flush that is summoned takes the lazy ones as well.
+//! offline closes it and runs it (P8). Who relies on such a csd with a plain post, or waits for it, *expedites* it: notifies its target,
+//! as for a multicast; the flush that is notified takes the lazy ones as well.
 //!
-//! The race, both ways: a lazy poster has claimed and is about to push, and somebody hurries. *If the link comes first*, after
-//! the push, the other sees `LINKED`, and with it the push, and summons. *If it takes `LAZY` off first*, the link sees that, and the
-//! lazy poster summons, after its own push. Whoever comes second summons; so the run is certain once both have returned.
+//! The race, both ways: a lazy poster has claimed and is about to push, and somebody expedites. *If the link comes first*, after
+//! the push, the other sees `LINKED`, and with it the push, and notifies. *If it takes `LAZY` off first*, the link sees that, and the
+//! lazy poster notifies, after its own push. Whoever comes second notifies; so the run is certain once both have returned.
 
 use super::Smp;
-use super::post::let_go;
+use super::post::release;
 use crate::csd::{Coalesced, Header, Post};
 use crate::error::PostError;
 use crate::percpu::Storage;
@@ -28,7 +28,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// each. In all else it is a post like any other (P1 to P6, P8), for which [`cancel`](crate::Csd::cancel) and
     /// [`Smp::wait`] work too.
     ///
-    /// A [`Smp::post`] of a csd that is queued lazily is told Busy, and *hurries* it: the CPU is rung if it rests. So do
+    /// A [`Smp::post`] of a csd that is queued lazily is told Busy, and *expedites* it: the CPU is rung if it rests. So do
     /// [`Smp::wait`] and [`Smp::wait_until`]. (Only on the machine that it was posted to: by way of another one it is told Busy, and
     /// runs with its own CPU's next flush.) A csd that is queued already, lazily or not, is told Busy here, and is left as it is.
     ///
@@ -43,13 +43,13 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         if let Some(lost) = header.state.rely(cpu, Urgency::Lazy) {
             return self.answer_lost(header, lost);
         }
-        let guess = target.own.lazy.look();
-        if guess == Seen::Offline {
+        let expected = target.own.lazy.look();
+        if expected == Seen::Offline {
             // Without a claim: nobody can have been told Busy.
             trace!(self, EventKind::Refused { cpu, csd: header.name() });
             return Err(PostError::Offline { coalesced: Coalesced::No });
         }
-        // From the claim to the summons that may follow nobody on this CPU may wait for us.
+        // From the claim to the notification that may follow nobody on this CPU may wait for us.
         let _irq = IrqGuard::new(&self.platform);
         let claim = header.state.claim(cpu, Urgency::Lazy);
         if claim != Claim::Won {
@@ -62,38 +62,38 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         unsafe { header.set_work(work) };
         header.stamp.set(&self.platform);
         // SAFETY: a chain of one, which is ours, and which `T: Post` keeps alive and in place (I5).
-        if unsafe { target.own.lazy.push(header, header, false, guess) } == Pushed::Refused {
+        if unsafe { target.own.lazy.push(header, header, false, expected) } == Pushed::Refused {
             trace!(self, EventKind::Refused { cpu, csd: header.name() });
             // SAFETY: the push was refused, so the claim is still ours.
-            return Err(PostError::Offline { coalesced: unsafe { let_go(header, cpu) } });
+            return Err(PostError::Offline { coalesced: unsafe { release(header, cpu) } });
         }
         trace!(self, EventKind::Pushed { cpu, calls: 1 });
         trace!(self, EventKind::Saved { cpu });
         // The run may be over by now, but the csd is ours to look at: `csd` keeps it alive.
-        if header.state.link(runs) == Linked::Hurried {
-            self.summon_for_lazy(cpu);
+        if header.state.link(runs) == Linked::Expedited {
+            self.notify_for_lazy(cpu);
         }
         Ok(Posted::Queued)
     }
 
-    /// Summons the CPU of a csd that was lazy until the caller's claim was lost to it ([`Claim::Hurried`]).
+    /// Notifies the CPU of a csd that was lazy until the caller's claim was lost to it ([`Claim::Expedited`]).
     #[cold]
-    pub(super) fn hurry_linked(&self, header: &Header, cpu: u32) {
+    pub(super) fn expedite_linked(&self, header: &Header, cpu: u32) {
         trace!(self, EventKind::Busy { cpu, csd: header.name() });
         header.state.see_linked();
-        self.summon_for_lazy(cpu);
+        self.notify_for_lazy(cpu);
     }
 
     /// Makes `cpu` flush, and take the lazy ones with it, after the csd was seen linked. One that is offline, or going there, has run
     /// them or will (P8). One whose list is empty has taken the csd and runs it; or it never had it: it is in another machine's,
-    /// which may name a CPU that this one has not. There it runs, as its Busy promises, but nobody here can hurry it.
-    pub(super) fn summon_for_lazy(&self, cpu: u32) {
+    /// which may name a CPU that this one has not. There it runs, as its Busy promises, but nobody here can expedite it.
+    pub(super) fn notify_for_lazy(&self, cpu: u32) {
         let Some(target) = self.cpu(cpu) else { return };
         if !matches!(target.own.lazy.look(), Seen::List(_)) {
             return;
         }
         let _irq = IrqGuard::new(&self.platform);
-        match target.mailbox.head.summon(target.mailbox.head.look()) {
+        match target.mailbox.head.notify(target.mailbox.head.look()) {
             Pushed::Ring => self.ring(cpu),
             Pushed::Seen | Pushed::Refused => {}
         }

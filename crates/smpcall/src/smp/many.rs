@@ -1,14 +1,14 @@
 //! Multicast: one function on several CPUs.
 //!
-//! A call takes a slot, sets the slot's bit on the mailbox of each target and summons it, rings those that were not looking, runs
-//! its own part last, and waits until all have answered; or leaves the slot to the last answer. What keeps it sound is in
+//! A call takes a slot, sets the slot's bit on the mailbox of each target and notifies it, rings those that were not looking, runs
+//! its own part last, and waits until all have acknowledged; or leaves the slot to the last acknowledgement. What keeps it sound is in
 //! [`crate::multicast`].
 
-mod flight;
 mod map;
-mod summon;
+mod notify;
+mod sending;
 
-use self::flight::Multicast;
+use self::sending::Multicast;
 use super::Smp;
 use super::context::NoUnwind;
 use crate::error::{CallError, ManyError};
@@ -70,12 +70,12 @@ impl<P: Platform, F: Fn()> Shared<'_, P, F> {
     /// Runs it once, on a target or on the caller. The first panic is kept for the caller, others are only noted.
     fn run(&self) {
         let Err(panic) = P::catch(self.function) else { return };
-        // Relaxed: decides who is first; the panic itself is published by the answer.
+        // Relaxed: decides who is first; the panic itself is published by the acknowledgement.
         if self.panicked.swap(1, Ordering::Relaxed) != 0 {
-            // Those who are called after this one are still to answer.
+            // Those who are called after this one are still to acknowledge.
             NoUnwind::around(|| self.platform.caught(panic));
         } else {
-            // SAFETY: only the first comes here, and the caller reads it after all have answered.
+            // SAFETY: only the first comes here, and the caller reads it after all have acknowledged.
             self.panic.with_mut(|place| unsafe { *place = Some(panic) });
         }
     }
@@ -83,7 +83,7 @@ impl<P: Platform, F: Fn()> Shared<'_, P, F> {
 
 /// # Safety
 ///
-/// The slot was filled with this and a `Shared<P, F>`, and the caller owes it an answer (I10).
+/// The slot was filled with this and a `Shared<P, F>`, and the caller has to acknowledge it (I10).
 unsafe fn run_shared<P: Platform, F: Fn() + Sync>(slot: &Slot) {
     // SAFETY: the caller's promise.
     let shared = unsafe { &*slot.arg().cast::<Shared<'_, P, F>>() };
@@ -92,7 +92,7 @@ unsafe fn run_shared<P: Platform, F: Fn() + Sync>(slot: &Slot) {
 
 /// # Safety
 ///
-/// The slot was filled with this, has an `F` for its payload, and the caller owes it an answer (I10).
+/// The slot was filled with this, has an `F` for its payload, and the caller has to acknowledge it (I10).
 unsafe fn run_kept<F: Fn() + Copy + Sync>(slot: &Slot) {
     // SAFETY: the caller's promise; nobody writes the payload meanwhile.
     let function = slot.payload().with(|room| unsafe { room.cast::<F>().read() });
@@ -109,7 +109,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// half of that for those that have waited already, so that later ones do not overtake them for ever.
     ///
     /// A call to many CPUs of a large machine travels by *leaders*: one CPU of each group of a word's bits that passes it on to the
-    /// others, and answers for all. If a leader is stuck before it has passed the call on, the others of its group, up to 63, wait
+    /// others, and acknowledges for all. If a leader is stuck before it has passed the call on, the others of its group, up to 63, wait
     /// with it, although they could run the function; a stuck CPU that is no leader holds up nobody else. Which CPU leads changes
     /// with the slot. [`Smp::post_many`] uses no leaders.
     ///
@@ -176,11 +176,11 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let slot = self.slots.get(at);
         // SAFETY: claimed, and no bit is set yet; `F` fits.
         slot.payload().with_mut(|room| unsafe { room.cast::<F>().write(function) });
-        // SAFETY: as above; the payload stays where it is until the last answer.
+        // SAFETY: as above; the payload stays where it is until the last acknowledgement.
         unsafe { slot.fill(run_kept::<F>, core::ptr::null(), 0, self.slots.ticket()) };
-        let mut flight = Multicast::new(self, here, at, None, Keep::No, core::any::type_name::<F>());
-        let own = flight.send(to, None);
-        let mut reached = flight.land();
+        let mut sending = Multicast::new(self, here, at, None, Keep::No, core::any::type_name::<F>());
+        let own = sending.send(to, None);
+        let mut reached = sending.finish();
         if own && let Some((_, here)) = here {
             match self.call_self(here, function) {
                 Ok(()) => reached.ran += 1,
@@ -257,21 +257,21 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let at = self.claim_slot(here, core::any::type_name::<F>());
         let run: Run = run_shared::<P, F>;
         let arg = (&raw const shared).cast();
-        // SAFETY: claimed, and no bit is set yet; `shared` is left only after the flight has landed.
+        // SAFETY: claimed, and no bit is set yet; `shared` is left only after the multicast has finished.
         unsafe { self.slots.get(at).fill(run, arg, waiter.unwrap_or(0), self.slots.ticket()) };
-        let mut flight = Multicast::new(self, here, at, waiter, Keep::Yes, core::any::type_name::<F>());
-        let own = flight.send(to, busy);
+        let mut sending = Multicast::new(self, here, at, waiter, Keep::Yes, core::any::type_name::<F>());
+        let own = sending.send(to, busy);
         let ran_here = match here {
             Some((_, here)) if own => self.call_self(here, || shared.run()),
             _ => Err(CallError::NoSuchCpu),
         };
-        let mut reached = flight.land();
+        let mut reached = sending.finish();
         match ran_here {
             Ok(()) => reached.ran += 1,
             Err(CallError::Offline) => reached.offline += 1,
             Err(_) => {}
         }
-        // SAFETY: all have answered, and none of them touches it any more.
+        // SAFETY: all have acknowledged, and none of them touches it any more.
         if let Some(panic) = shared.panic.with_mut(|place| unsafe { (*place).take() }) {
             P::resume(panic);
         }

@@ -77,13 +77,13 @@ impl<P: Platform, S: Storage> Smp<P, S> {
 impl<P: Platform, S: Storage, O: HasCsd<Tag>, Tag: 'static> Pinned<'_, P, S, O, Tag> {
     /// The long way of the drop.
     #[cold]
-    fn let_go(&self) {
+    fn release(&self) {
         let header = O::field(&self.owner).header();
         let guard = NoUnwind;
         // Whoever was told Busy on the strength of it has borrowed what is dropped now, and is done.
         let _ = Cancel::of(header);
-        if let Some(cpu) = header.state.hurry() {
-            self.smp.summon_for_lazy(cpu);
+        if let Some(cpu) = header.state.expedite() {
+            self.smp.notify_for_lazy(cpu);
         }
         let waited = self.smp.await_until(header, core::any::type_name::<O>(), None, || self.is_left());
         assert!(waited.is_ok(), "a pinned csd is dropped where a wait for its run could deadlock");
@@ -99,7 +99,7 @@ impl<P: Platform, S: Storage, O: HasCsd<Tag>, Tag: 'static> Pinned<'_, P, S, O, 
 impl<P: Platform, S: Storage, O: HasCsd<Tag>, Tag: 'static> Drop for Pinned<'_, P, S, O, Tag> {
     fn drop(&mut self) {
         if !self.is_left() {
-            self.let_go();
+            self.release();
         }
         #[cfg(loom)]
         self.runs.leave();

@@ -49,8 +49,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// Posts a csd that was seen free. Apart from `post`, so that a Busy answer is only a few instructions.
     #[inline(never)]
     fn post_free<T: Post>(&self, cpu: u32, target: &PerCpu, csd: T) -> Result<Posted, PostError> {
-        let guess = target.mailbox.head.look();
-        if guess == Seen::Offline {
+        let expected = target.mailbox.head.look();
+        if expected == Seen::Offline {
             // Without a claim: nobody can have been told Busy.
             trace!(self, EventKind::Refused { cpu, csd: csd.header().name() });
             return Err(PostError::Offline { coalesced: Coalesced::No });
@@ -69,15 +69,15 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         unsafe { header.set_work(work) };
         header.stamp.set(&self.platform);
         // SAFETY: its claim is ours, and `T: Post` keeps it alive and in place (I5).
-        if unsafe { self.push_one(cpu, target, header, false, guess) } {
+        if unsafe { self.push_one(cpu, target, header, false, expected) } {
             return Ok(Posted::Queued);
         }
         // SAFETY: the push was refused, so the claim is still ours.
-        Err(PostError::Offline { coalesced: unsafe { let_go(header, cpu) } })
+        Err(PostError::Offline { coalesced: unsafe { release(header, cpu) } })
     }
 
     /// Puts one header into a queue, under the irq guard, and rings if that is owed; `false` if the CPU is offline, and nothing
-    /// was queued. `awaited` and `guess` as for [`Head::push`](crate::queue::Head::push).
+    /// was queued. `awaited` and `expected` as for [`Head::push`](crate::queue::Head::push).
     ///
     /// # Safety
     ///
@@ -89,10 +89,10 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         target: &PerCpu,
         header: &Header,
         awaited: bool,
-        guess: Seen,
+        expected: Seen,
     ) -> bool {
         // SAFETY: a chain of one; the rest is the caller's promise.
-        match unsafe { target.mailbox.head.push(header, header, awaited, guess) } {
+        match unsafe { target.mailbox.head.push(header, header, awaited, expected) } {
             Pushed::Refused => {
                 trace!(self, EventKind::Refused { cpu, csd: header.name() });
                 false
@@ -137,8 +137,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
                 trace!(self, EventKind::Busy { cpu, csd: header.name() });
                 Ok(Posted::Busy { cpu })
             }
-            Claim::Hurried(cpu) => {
-                self.hurry_linked(header, cpu);
+            Claim::Expedited(cpu) => {
+                self.expedite_linked(header, cpu);
                 Ok(Posted::Busy { cpu })
             }
             Claim::Cancelled(cpu) => Err(PostError::Cancelled { cpu }),
@@ -190,8 +190,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
                     trace!(self, EventKind::Busy { cpu: queued_for, csd: header.name() });
                     chain.busy += 1;
                 }
-                Claim::Hurried(queued_for) => {
-                    self.hurry_linked(header, queued_for);
+                Claim::Expedited(queued_for) => {
+                    self.expedite_linked(header, queued_for);
                     chain.busy += 1;
                 }
                 Claim::Cancelled(_) => chain.cancelled += 1,
@@ -206,7 +206,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
 /// # Safety
 ///
 /// The caller owns the claim, and the header is in no queue.
-pub(super) unsafe fn let_go(header: &Header, cpu: u32) -> Coalesced {
+pub(super) unsafe fn release(header: &Header, cpu: u32) -> Coalesced {
     // SAFETY: until the unlock the fields are ours (I2).
     let work = unsafe { header.work() };
     let old = header.state.unlock(cpu);
@@ -251,7 +251,7 @@ impl<P: Platform, S: Storage> Links<'_, P, S> {
             Pushed::Refused => {
                 trace!(self.smp, EventKind::Refused { cpu: self.cpu, csd: 0 });
                 // SAFETY: the push was refused, so the claims are still ours.
-                Err(unsafe { self.let_go_all(newest, oldest) })
+                Err(unsafe { self.release_all(newest, oldest) })
             }
             accepted => {
                 self.smp.answer_push(self.cpu, self.len, accepted);
@@ -262,15 +262,15 @@ impl<P: Platform, S: Storage> Links<'_, P, S> {
 
     /// # Safety
     ///
-    /// As for [`let_go`], for each from `newest` to `oldest`.
-    unsafe fn let_go_all(&self, newest: *const Header, oldest: *const Header) -> Coalesced {
+    /// As for [`release`], for each from `newest` to `oldest`.
+    unsafe fn release_all(&self, newest: *const Header, oldest: *const Header) -> Coalesced {
         let mut told = Coalesced::No;
         let mut at = newest;
         loop {
             // SAFETY: each is alive by I5, and its fields are ours until it is let go of.
             let next = unsafe { (*at).next() };
             // SAFETY: the caller's promise.
-            if unsafe { let_go(&*at, self.cpu) } == Coalesced::Yes {
+            if unsafe { release(&*at, self.cpu) } == Coalesced::Yes {
                 told = Coalesced::Yes;
             }
             if at == oldest {

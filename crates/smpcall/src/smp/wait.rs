@@ -14,7 +14,7 @@ use crate::csd::Header;
 use crate::percpu::{PerCpu, Storage};
 use crate::platform::{Backoff, IrqGuard, Pause, Platform};
 use crate::queue::Seen;
-use crate::stall::Stall;
+use crate::stall::CallStall;
 use crate::state::Park;
 
 /// The longest nap, for waits in which nobody wakes the caller.
@@ -33,7 +33,7 @@ struct Wait<'a> {
     function: &'static str,
     waiter: Option<u16>,
     deadline_ns: Option<u64>,
-    /// Multicasts of which an answer is waited for, one bit for each slot: its own, or all if it is a slot that is waited for. 0:
+    /// Multicasts of which an acknowledgement is waited for, one bit for each slot: its own, or all if it is a slot that is waited for. 0:
     /// it is `target` that is waited for, and no other.
     slots: usize,
     serve: Serve,
@@ -50,16 +50,19 @@ pub enum Serve {
 
 impl<'a> Wait<'a> {
     /// Who is waited for now, by number.
-    fn owing<P: Platform, S: Storage>(&self, smp: &'a Smp<P, S>) -> impl Iterator<Item = (u32, &'a PerCpu)> {
+    fn pending<P: Platform, S: Storage>(
+        &self,
+        smp: &'a Smp<P, S>,
+    ) -> impl Iterator<Item = (u32, &'a PerCpu)> {
         let slots = self.slots;
         let one = (slots == 0).then_some((self.target_cpu, self.target));
         let several = if slots == 0 { &[] } else { smp.cpus() };
-        one.into_iter().chain((0..).zip(several).filter(move |(_, cpu)| cpu.owes_racy(slots)))
+        one.into_iter().chain((0..).zip(several).filter(move |(_, cpu)| cpu.has_pending_racy(slots)))
     }
 
     /// One of them, or who was.
     fn target<P: Platform, S: Storage>(&self, smp: &'a Smp<P, S>) -> (u32, &'a PerCpu) {
-        self.owing(smp).next().unwrap_or((self.target_cpu, self.target))
+        self.pending(smp).next().unwrap_or((self.target_cpu, self.target))
     }
 
     /// The CPU whose queue the caller looks at while it waits.
@@ -110,7 +113,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         wait: &Wait<'_>,
         done: impl Fn() -> bool,
         ask: impl Fn() -> Option<Park>,
-    ) -> Result<(), Stall> {
+    ) -> Result<(), CallStall> {
         let serves = wait.serves::<P>();
         let polled = serves.is_some_and(|here| here.own.polling());
         self.look_at_own_queue(wait);

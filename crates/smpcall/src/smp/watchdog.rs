@@ -13,7 +13,7 @@ use super::Smp;
 use crate::percpu::{PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
 use crate::queue::Seen;
-use crate::stall::{Late, Overdue};
+use crate::stall::{QueueStall, StallCause};
 
 /// What a watchdog remembers of one CPU between visits.
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,29 +45,29 @@ impl Watch {
     /// next after twice that, and so on.
     fn look(
         &mut self,
-        late: Option<Late>,
+        cause: Option<StallCause>,
         ended: usize,
         now_ns: u64,
         timeout_ns: u64,
-    ) -> Option<(Late, u64)> {
+    ) -> Option<(StallCause, u64)> {
         let gap_ns = self.visit(now_ns, timeout_ns);
         let held = self.held.map(|(for_ns, before)| (for_ns.saturating_add(gap_ns), before));
-        match (late, held) {
-            (Some(late), Some((for_ns, before))) if before == ended => {
+        match (cause, held) {
+            (Some(cause), Some((for_ns, before))) if before == ended => {
                 self.held = held;
                 let due_ns = timeout_ns.saturating_mul((2 << self.reports.min(62)) - 1);
-                (for_ns >= due_ns).then_some((late, for_ns))
+                (for_ns >= due_ns).then_some((cause, for_ns))
             }
-            (late, held) => {
-                self.held = late.map(|_| (0, ended));
-                held.filter(|_| self.reports > 0).map(|(for_ns, _)| (Late::Over, for_ns))
+            (cause, held) => {
+                self.held = cause.map(|_| (0, ended));
+                held.filter(|_| self.reports > 0).map(|(for_ns, _)| (StallCause::Over, for_ns))
             }
         }
     }
 }
 
 impl<P: Platform, S: Storage> Smp<P, S> {
-    /// Looks at every CPU once, and reports those to [`Reporting::overdue`](crate::Reporting::overdue) that have been held up for `timeout_ns` as far as
+    /// Looks at every CPU once, and reports those to [`Reporting::queue_stalled`](crate::Reporting::queue_stalled) that have been held up for `timeout_ns` as far as
     /// `notes` tell: calls are queued or running, and none has ended. Rings a CPU again that runs no call. Returns how many
     /// CPUs are held up for so long, reported now or before; 0 for a time-out of 0, which is off.
     ///
@@ -77,7 +77,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// the gap before at most, or an eighth of the time-out if that is more. So visit more often than that, or find what is held
     /// up some visits later. The port's own time-out is [`Reporting::stall_timeout_ns`](crate::Reporting::stall_timeout_ns).
     ///
-    /// Context: any in which `overdue` may be called. Progress: wait-free; a few loads for each CPU.
+    /// Context: any in which `queue_stalled` may be called. Progress: wait-free; a few loads for each CPU.
     pub fn watchdog(&self, timeout_ns: u64, notes: &mut [Watch]) -> u32 {
         if timeout_ns == 0 {
             return 0;
@@ -85,11 +85,11 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let now_ns = self.platform.now_ns();
         let mut held_up = 0;
         for ((cpu, at), note) in (0..).zip(self.cpus()).zip(notes) {
-            let (late, ended) = (held_up_by(at), at.running.ended());
-            if let Some((late, for_ns)) = note.look(late, ended, now_ns, timeout_ns) {
-                self.platform.overdue(&Overdue { cpu, late, for_ns, reports: note.reports });
-                note.reports = if late == Late::Over { 0 } else { note.reports.saturating_add(1) };
-                if matches!(late, Late::Queued | Late::BehindBlocking(_)) {
+            let (cause, ended) = (held_up_by(at), at.running.ended());
+            if let Some((cause, for_ns)) = note.look(cause, ended, now_ns, timeout_ns) {
+                self.platform.queue_stalled(&QueueStall { cpu, cause, for_ns, reports: note.reports });
+                note.reports = if cause == StallCause::Over { 0 } else { note.reports.saturating_add(1) };
+                if matches!(cause, StallCause::Queued | StallCause::BehindBlocking(_)) {
                     let _irq = IrqGuard::new(&self.platform);
                     self.ring(cpu);
                 }
@@ -111,14 +111,14 @@ impl<P: Platform, S: Storage> Smp<P, S> {
 }
 
 /// What a CPU has to do, if anything.
-fn held_up_by(cpu: &PerCpu) -> Option<Late> {
+fn held_up_by(cpu: &PerCpu) -> Option<StallCause> {
     let queued = matches!(cpu.mailbox.head.look(), Seen::List(_)) || cpu.own.has_left_over();
     match (cpu.running.func_racy(), queued) {
-        (Some(func), true) => Some(Late::Behind(func.addr())),
-        (Some(func), false) => Some(Late::Running(func.addr())),
+        (Some(func), true) => Some(StallCause::Behind(func.addr())),
+        (Some(func), false) => Some(StallCause::Running(func.addr())),
         (None, true) => Some(match cpu.running.blocking_func_racy() {
-            Some(func) => Late::BehindBlocking(func.addr()),
-            None => Late::Queued,
+            Some(func) => StallCause::BehindBlocking(func.addr()),
+            None => StallCause::Queued,
         }),
         (None, false) => None,
     }

@@ -1,6 +1,6 @@
 //! What a value of the state word says.
 
-use super::{CANCELLED, COALESCED, CPU, CPU_SHIFT, KIND, Kind, LAZY, LOCK, PARKED, RUNS_SHIFT, TAKEN};
+use super::{CANCELLED, COALESCED, CPU, CPU_SHIFT, DEQUEUED, KIND, Kind, LAZY, LOCK, PARKED, RUNS_SHIFT};
 
 /// One value of the word.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -53,8 +53,8 @@ impl Snapshot {
     }
 
     /// Returns whether a blocking call's target has taken it off its queue.
-    pub(crate) fn is_taken(self) -> bool {
-        self.0 & TAKEN != 0
+    pub(crate) fn is_dequeued(self) -> bool {
+        self.0 & DEQUEUED != 0
     }
 
     pub(crate) fn is_lazy(self) -> bool {

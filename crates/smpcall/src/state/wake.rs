@@ -23,7 +23,7 @@ impl State {
 
     /// Returns whether this is a wake of `waiter` that is still to come; then it sees what the caller wrote. Lock-free.
     pub(crate) fn rely_on_wake(&self, waiter: u16) -> bool {
-        // Relaxed: a guess; the CAS below decides.
+        // Relaxed: a look; the CAS below decides.
         let mut s = self.0.load(Ordering::Relaxed);
         while s & (LOCK | KIND | CPU) == waiting(waiter, Kind::Wake) {
             // Release, and successful even when it changes nothing: publishes what we prepared for our sleep to the

@@ -1,14 +1,14 @@
-//! P2, P8: lazy posts against those who hurry them, and against flushes.
+//! P2, P8: lazy posts against those who expedite them, and against flushes.
 
 use crate::port::{model, model_within};
 use smpcall::PostError::Offline;
 use smpcall::{Coalesced, Posted};
 
 /// P2: a lazy post against a plain one of the same csd, and the target's flushes, which come only when it is rung. Whoever is
-/// told Busy has its run: if the link comes first, the plain post summons; if taking `LAZY` off does, the lazy poster. Bounds:
+/// told Busy has its run: if the link comes first, the plain post notifies; if taking `LAZY` off does, the lazy poster. Bounds:
 /// one post each, at most 2 preemptions.
 #[test]
-fn a_lazy_post_against_one_that_hurries_it() {
+fn a_lazy_post_against_one_that_expedites_it() {
     model_within(2, |m| {
         let (data, seen, runs) = (m.word(), m.tally(), m.tally());
         let csd = m.csd(move || {
@@ -16,7 +16,7 @@ fn a_lazy_post_against_one_that_hurries_it() {
             seen.or(data.get());
         });
         let lazy = m.thread(None, move || m.post_lazy(1, csd));
-        let hurried = m.thread(None, move || {
+        let expedited = m.thread(None, move || {
             data.set(1);
             m.post(1, csd)
         });
@@ -24,12 +24,12 @@ fn a_lazy_post_against_one_that_hurries_it() {
         if m.acknowledge(1) {
             let _ = m.answer(1);
         }
-        let (lazy, hurried) = (lazy.join().unwrap(), hurried.join().unwrap());
+        let (lazy, expedited) = (lazy.join().unwrap(), expedited.join().unwrap());
         let rung = m.acknowledge(1);
         if rung {
             let _ = m.answer(1);
         }
-        match (lazy, hurried) {
+        match (lazy, expedited) {
             (Ok(Posted::Queued), Ok(Posted::Busy { cpu: 1 }))
             | (Ok(Posted::Busy { cpu: 1 }), Ok(Posted::Queued)) => {
                 assert_eq!((runs.get(), seen.get()), (1, 1), "P2: told Busy, and nobody rang");
@@ -54,10 +54,10 @@ fn a_lazy_post_against_a_flush() {
     });
 }
 
-/// P2: two that hurry the same lazy csd, against its flush. Both are seen. Bounds: the csd is linked already; at most 2
+/// P2: two that expedite the same lazy csd, against its flush. Both are seen. Bounds: the csd is linked already; at most 2
 /// preemptions.
 #[test]
-fn two_that_hurry_are_both_seen() {
+fn two_that_expedite_are_both_seen() {
     model_within(2, |m| {
         let (data, seen) = ([m.word(), m.word()], m.tally());
         let csd = m.csd(move || seen.or(data[0].get() | data[1].get() << 1));
@@ -97,21 +97,21 @@ fn a_refused_lazy_post_answers_for_those_told_busy() {
             assert!(!told || data.get() == 1, "P2: told, and does not see what it owes");
             told
         });
-        let hurried = m.thread(None, move || {
+        let expedited = m.thread(None, move || {
             data.set(1);
             m.post(1, csd) == Ok(Posted::Busy { cpu: 1 })
         });
         let _ = m.on(1, || m.offline()).unwrap();
-        let (told, busy) = (lazy.join().unwrap(), hurried.join().unwrap());
+        let (told, busy) = (lazy.join().unwrap(), expedited.join().unwrap());
         assert!(!busy || told || seen.get() == 1, "P2: told Busy, and nobody knows");
     });
 }
 
 /// P4: a wait for a run that is being posted lazily. It ends, though nobody rings but for the wait: if the link comes first, the
-/// wait summons; if taking `LAZY` off does, the lazy poster. Bounds: the waiter looks once whether anything is pending; the
+/// wait notifies; if taking `LAZY` off does, the lazy poster. Bounds: the waiter looks once whether anything is pending; the
 /// target looks once it is rung; at most 2 preemptions.
 #[test]
-fn a_wait_hurries_what_is_being_posted_lazily() {
+fn a_wait_expedites_what_is_being_posted_lazily() {
     model_within(2, |m| {
         let runs = m.tally();
         let csd = m.csd(move || runs.add());
@@ -120,8 +120,8 @@ fn a_wait_hurries_what_is_being_posted_lazily() {
             true => m.wait_until(csd, 0).is_err(),
             false => false,
         });
-        let hurried = waiter.join().unwrap();
-        // Of the lazy poster the CPU knows only what the one who summons it has seen.
+        let expedited = waiter.join().unwrap();
+        // Of the lazy poster the CPU knows only what the one who notifies it has seen.
         if m.acknowledge(1) {
             let _ = m.answer(1);
         }
@@ -129,16 +129,16 @@ fn a_wait_hurries_what_is_being_posted_lazily() {
         if m.acknowledge(1) {
             let _ = m.answer(1);
         }
-        assert!(!hurried || runs.get() == 1, "P4: waited for, and nobody rang");
+        assert!(!expedited || runs.get() == 1, "P4: waited for, and nobody rang");
         let _ = m.answer(1);
         assert_eq!(runs.get(), 1);
     });
 }
 
-/// P2: a lazy post, and one that hurries it, against their CPU's coming online. Whoever finds the list open finds the mailbox open
+/// P2: a lazy post, and one that expedites it, against their CPU's coming online. Whoever finds the list open finds the mailbox open
 /// too. Bounds: one poster, at most 2 preemptions.
 #[test]
-fn hurried_while_its_cpu_comes_online() {
+fn expedited_while_its_cpu_comes_online() {
     model_within(2, |m| {
         let runs = m.tally();
         let csd = m.csd(move || runs.add());

@@ -1,4 +1,4 @@
-//! P1, P2, P4, P8 of multicasts: bits, summons, and the slots that hold the calls. (Two slots under loom, not 64.)
+//! P1, P2, P4, P8 of multicasts: bits, notifies, and the slots that hold the calls. (Two slots under loom, not 64.)
 
 use crate::port::{Machine, Place, Tally, model, model_parking, model_parking_within, model_within};
 use smpcall::{ManyError, Reached, To};
@@ -14,8 +14,8 @@ fn post<const PARKS: bool>(m: &'static Machine<PARKS>, written: &'static Place, 
     m.post_many(To::If(&mut second), function).unwrap().ran
 }
 
-/// P1, P2: two senders to one target. Whoever's summons comes second finds the first one's there, or the CPU taking it; the
-/// one that is taken with the other's summons has published its slot with its bit. Bounds: one call each, at most 2
+/// P1, P2: two senders to one target. Whoever's notification comes second finds the first one's there, or the CPU taking it; the
+/// one that is taken with the other's notification has published its slot with its bit. Bounds: one call each, at most 2
 /// preemptions.
 #[test]
 fn two_senders_are_both_answered() {
@@ -29,15 +29,15 @@ fn two_senders_are_both_answered() {
         for sender in senders {
             sender.join().unwrap();
         }
-        // A summons may be left whose bit was taken with the other's.
+        // A notification may be left whose bit was taken with the other's.
         m.finish(1);
         assert_eq!(runs.get(), 2, "P1: once each");
     });
 }
 
-/// P1: a summons against a flush that leaves, and no more doorbells than sleeps. Bounds: two calls of one sender.
+/// P1: a notification against a flush that leaves, and no more doorbells than sleeps. Bounds: two calls of one sender.
 #[test]
-fn a_summons_against_a_flush_that_leaves() {
+fn a_notification_against_a_flush_that_leaves() {
     model(|m| {
         let runs = m.tally();
         let sender = m.thread(0, move || {
@@ -121,7 +121,7 @@ fn a_slot_changes_hands() {
     });
 }
 
-/// P8: a summons against a CPU that goes offline. Accepted is run; refused is taken back, unless the CPU has taken it.
+/// P8: a notification against a CPU that goes offline. Accepted is run; refused is taken back, unless the CPU has taken it.
 /// Bounds: one call.
 #[test]
 fn accepted_by_many_runs_and_refused_is_counted() {
@@ -134,7 +134,7 @@ fn accepted_by_many_runs_and_refused_is_counted() {
     });
 }
 
-/// P8: two senders against a CPU that goes offline: one may be refused when the other's summons has had its bit taken, and is
+/// P8: two senders against a CPU that goes offline: one may be refused when the other's notification has had its bit taken, and is
 /// then answered all the same. Bounds: one call each, at most 2 preemptions.
 #[test]
 fn two_senders_while_a_cpu_goes() {
@@ -150,7 +150,7 @@ fn two_senders_while_a_cpu_goes() {
     });
 }
 
-/// P8: two senders against a CPU that goes offline and comes back: one may be refused while the other's summons has its bit
+/// P8: two senders against a CPU that goes offline and comes back: one may be refused while the other's notification has its bit
 /// taken. Each is answered once, or told. Bounds: one call each, at most 2 preemptions.
 #[test]
 fn two_senders_while_a_cpu_goes_and_comes() {
@@ -220,9 +220,9 @@ fn a_slot_that_nobody_was_sent_changes_hands() {
     });
 }
 
-/// P7: the ring after a summons sees what its target prepared before it came online. Bounds: one call.
+/// P7: the ring after a notification sees what its target prepared before it came online. Bounds: one call.
 #[test]
-fn the_ring_of_a_summons_sees_what_was_prepared() {
+fn the_ring_of_a_notification_sees_what_was_prepared() {
     model(|m| {
         let (written, runs) = (m.place(), m.tally());
         let _ = m.on(1, || m.offline()).unwrap();

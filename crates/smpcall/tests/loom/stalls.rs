@@ -6,7 +6,7 @@ use smpcall::To;
 
 /// A look for who owes an answer, against a target that takes the bit, runs, and answers. Bounds: one call, at most 2 preemptions.
 #[test]
-fn who_owes_an_answer_shows_it() {
+fn who_has_still_to_acknowledge_shows_it() {
     model_within(2, |m| {
         m.platform().reports.add();
         let runs = m.tally();
@@ -19,7 +19,7 @@ fn who_owes_an_answer_shows_it() {
     });
 }
 
-/// The same against a second sender, which does not wait: its summons may bring the target to the look at the bits, and the first
+/// The same against a second sender, which does not wait: its notification may bring the target to the look at the bits, and the first
 /// one's bit comes between that look and the take. Bounds: one call each, at most 1 preemption.
 #[test]
 fn who_owes_two_answers_shows_both() {
@@ -39,10 +39,10 @@ fn who_owes_two_answers_shows_both() {
     });
 }
 
-/// The same in a group: while the look goes from one CPU to the next, the leader summons one that was looked at before, and
+/// The same in a group: while the look goes from one CPU to the next, the leader notifies one that was looked at before, and
 /// answers. Bounds: one call, at most 1 preemption.
 #[test]
-fn who_owes_an_answer_shows_it_in_a_group() {
+fn who_has_still_to_acknowledge_shows_it_in_a_group() {
     model_of_groups(1, |m: &'static Machine<true, 4>| {
         m.platform().reports.add();
         let runs = [m.tally(), m.tally()];

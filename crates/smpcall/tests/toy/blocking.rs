@@ -1,7 +1,9 @@
 //! Calls that may block: in the target's thread, outside call context.
 
 use crate::port::{as_cpu, csd, flush, log, logged, logs, machine, on, pinned, start};
-use smpcall::{Budget, CallError, Flushed, HotplugError, Late, Phase, Platform, Sleep, WaitError, Watch};
+use smpcall::{
+    Budget, CallError, Flushed, HotplugError, Phase, Platform, Sleep, StallCause, WaitError, Watch,
+};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
@@ -279,7 +281,7 @@ fn p10_a_report_says_how_far_it_has_come() {
     };
     assert_eq!(on(0, calls), Ok(()));
     let phases: Vec<_> = machine.platform().stalls.borrow().iter().map(|stall| stall.phase).collect();
-    assert_eq!(phases, [Phase::Queued, Phase::Taken]);
+    assert_eq!(phases, [Phase::Queued, Phase::Dequeued]);
     let text = machine.platform().stalls.borrow()[1].to_string();
     assert!(text.contains("the CPU's thread has not come to it"), "{text}");
     assert_eq!(logged(), [2]);
@@ -313,12 +315,12 @@ fn p10_who_is_queued_behind_a_blocking_function_is_told_so() {
         let mut visit = |now_ns| {
             machine.platform().now_ns.set(now_ns);
             machine.watchdog(10, &mut notes);
-            machine.platform().overdue.take().pop()
+            machine.platform().queue_stalls.take().pop()
         };
         // Each gap counts for an eighth of the time-out at least.
-        let overdue = (0..=10).find_map(|step| visit(until_ns + step)).expect("nothing has moved");
-        assert_eq!((overdue.cpu, overdue.late), (1, Late::BehindBlocking(func)));
-        assert!(overdue.to_string().contains("behind the blocking function at"), "{overdue}");
+        let stall = (0..=10).find_map(|step| visit(until_ns + step)).expect("nothing has moved");
+        assert_eq!((stall.cpu, stall.cause), (1, StallCause::BehindBlocking(func)));
+        assert!(stall.to_string().contains("behind the blocking function at"), "{stall}");
         assert_eq!(crate::port::rings(), [1]);
     };
     assert_eq!(machine.call_blocking(1, inside), Ok(()));

@@ -2,7 +2,7 @@
 
 use crate::port::{PAUSE_NS, as_cpu, csd, flush, log, logged, logs, machine, on, pinned, rings, start};
 use smpcall::{
-    Budget, CallError, EventKind, Flushed, HotplugError, ManyError, Platform, Posted, Sleep, Stall, To,
+    Budget, CallError, CallStall, EventKind, Flushed, HotplugError, ManyError, Platform, Posted, Sleep, To,
     WaitError,
 };
 use std::cell::{Cell, RefCell};
@@ -171,9 +171,9 @@ fn p11_a_report_does_not_take_the_waiters_cpu_away() {
     machine.platform().stall_timeout_ns.set(10 * PAUSE_NS);
     let (reports, ends) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
     let counts = (Rc::clone(&reports), Rc::clone(&ends));
-    *machine.platform().on_stall.borrow_mut() = Some(Rc::new(move |stall: &Stall| {
+    *machine.platform().on_call_stall.borrow_mut() = Some(Rc::new(move |stall: &CallStall| {
         keeps_its_cpu();
-        let count = if stall.owing == 0 { &counts.1 } else { &counts.0 };
+        let count = if stall.pending == 0 { &counts.1 } else { &counts.0 };
         count.set(count.get() + 1);
     }));
     let late = || {
@@ -321,7 +321,7 @@ fn child_whose_tracer_panics() {
 fn child_whose_report_panics() {
     let machine = start(2);
     machine.platform().stall_timeout_ns.set(2 * PAUSE_NS);
-    *machine.platform().on_stall.borrow_mut() = Some(Rc::new(|_| panic!("meant")));
+    *machine.platform().on_call_stall.borrow_mut() = Some(Rc::new(|_| panic!("meant")));
     let csd = logs(1);
     machine.post(1, csd).unwrap();
     let _ = on(0, || machine.wait(csd));

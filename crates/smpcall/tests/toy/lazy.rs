@@ -1,4 +1,4 @@
-//! Lazy posts: no doorbell, along with the next flush, and hurried by those who rely on them.
+//! Lazy posts: no doorbell, along with the next flush, and expedited by those who rely on them.
 
 use crate::port::{Toy, as_cpu, budget, csd, flush, log, logged, logs, machine, on, pinned, rings, start};
 use smpcall::{Budget, Cancel, Coalesced, Csd, Flushed, PerCpu, PostError, Posted, Sleep, Smp, WaitError};
@@ -34,19 +34,19 @@ fn p1_a_polling_cpu_is_told_nothing() {
 }
 
 #[test]
-fn p2_a_plain_post_of_it_is_busy_and_hurries_it() {
+fn p2_a_plain_post_of_it_is_busy_and_expedites_it() {
     let machine = start(2);
     let csd = logs(1);
     machine.post_lazy(1, csd).unwrap();
     assert_eq!(machine.post_lazy(1, csd), BUSY);
-    assert_eq!(rings(), [], "another lazy one is in no hurry either");
+    assert_eq!(rings(), [], "another lazy one is no urgent one either");
     assert_eq!(on(0, || machine.post(1, csd)), BUSY);
     assert_eq!(rings(), [1]);
     assert!(on(1, || machine.has_work()));
     assert_eq!(on(0, || machine.post(1, csd)), BUSY);
     assert_eq!(rings(), [], "once is enough");
     assert_eq!((flush(1), logged()), (Flushed::All(1), vec![1]));
-    // Its next lazy run is lazy again. A chain hurries too, and asked for another CPU as well.
+    // Its next lazy run is lazy again. A chain expedites too, and asked for another CPU as well.
     machine.post_lazy(1, csd).unwrap();
     assert_eq!(rings(), []);
     assert_eq!(machine.post_all(0, [csd]).map(|chain| chain.busy), Ok(1));
@@ -68,12 +68,12 @@ fn p2_by_way_of_another_machine_it_is_busy_and_nobody_is_rung_there() {
     assert!(matches!(other.wait_timeout(csd, Duration::ZERO), Err(WaitError::TimedOut(_))));
     assert_eq!(other.platform().rings.take(), [], "it is in no list there");
     assert_eq!(rings(), []);
-    // Nor where there is a list, of others: those are hurried, and it is not lost to its own machine.
+    // Nor where there is a list, of others: those are expedited, and it is not lost to its own machine.
     other.post_lazy(1, logs(2)).unwrap();
     assert_eq!((other.post(1, csd), other.platform().rings.take()), (BUSY, vec![1]));
     other.platform().cpu.set(Some(1));
     assert_eq!((other.flush(Budget::DEFAULT), logged()), (Flushed::All(1), vec![2]));
-    assert_eq!((machine.post(1, csd), rings()), (BUSY, vec![1]), "its own next poster hurries it");
+    assert_eq!((machine.post(1, csd), rings()), (BUSY, vec![1]), "its own next poster expedites it");
     assert_eq!((flush(1), logged(), csd.is_pending()), (Flushed::All(1), vec![1], false));
     // A plain one keeps its promise too, of whichever number its CPU is.
     machine.post(1, csd).unwrap();
@@ -97,16 +97,16 @@ fn p2_a_polling_cpu_sees_what_is_hurried() {
 }
 
 #[test]
-fn p2_hurried_in_the_middle_of_a_flush_it_runs_in_that_flush() {
+fn p2_expedited_in_the_middle_of_a_flush_it_runs_in_that_flush() {
     let machine = start(2);
     let lazy = logs(1);
-    let hurries = csd(move || {
+    let expedites = csd(move || {
         // The flush that runs this has taken the lazy ones already.
         machine_posts_lazily(lazy);
         assert_eq!(crate::port::machine().post(1, lazy), BUSY);
         log(2);
     });
-    machine.post(1, hurries).unwrap();
+    machine.post(1, expedites).unwrap();
     rings();
     assert_eq!((flush(1), rings()), (Flushed::All(2), vec![]));
     assert_eq!(logged(), [2, 1]);
@@ -203,7 +203,7 @@ fn p3_hurried_by_an_nmi_before_and_after_the_push() {
     }));
     assert_eq!(on(0, || machine.post_lazy(1, csd)), BUSY);
     assert_eq!((rings(), flush(1)), (vec![1], Flushed::All(1)));
-    // After the link: at the ring of the one who hurries it, another comes.
+    // After the link: at the ring of the one who expedites it, another comes.
     machine.post_lazy(1, csd).unwrap();
     *machine.platform().on_ring.borrow_mut() = Some(Box::new(move || {
         assert_eq!(crate::port::machine().post(1, csd), BUSY);
@@ -224,12 +224,12 @@ fn p1_cancelled_it_does_not_run_and_a_post_gives_the_run_back() {
     let _ = csd.cancel();
     assert_eq!((machine.post_lazy(1, csd), rings()), (BUSY, vec![]), "back, and lazy still");
     assert_eq!(csd.cancel(), Cancel::Removed { coalesced: Coalesced::Yes });
-    assert_eq!((machine.post(1, csd), rings()), (BUSY, vec![1]), "back, and hurried");
+    assert_eq!((machine.post(1, csd), rings()), (BUSY, vec![1]), "back, and expedited");
     assert_eq!((flush(1), logged()), (Flushed::All(1), vec![1]));
 }
 
 #[test]
-fn p4_a_wait_hurries_it() {
+fn p4_a_wait_expedites_it() {
     let machine = start(2);
     let csd = logs(1);
     machine.post_lazy(1, csd).unwrap();

@@ -49,7 +49,7 @@ fn p1_all_others_run_it_once_and_the_caller_does_not() {
 fn p1_all_means_the_caller_too_last_of_all() {
     let machine = start(4);
     others_flush();
-    // The caller's own runs inline, when all others have been summoned; they run at its first pause.
+    // The caller's own runs inline, when all others have been notified; they run at its first pause.
     assert_eq!(reached(on(2, || machine.call_many(To::All, log_cpu))), (4, 0, 0));
     assert_eq!(logged(), [2, 0, 1, 3]);
     assert_eq!(rings(), [0, 1, 3]);

@@ -1,8 +1,8 @@
 //! The toy port, and the one machine of the thread that runs a test.
 
 use smpcall::{
-    Backoff, Budget, Counted, CpuStats, Csd, Entry, Event, Flushed, Foreign, Hosting, Overdue, Pause, PerCpu,
-    Platform, Reporting, Serve, Smp, Stall, Stats, Topology, Tracing, Tuning, Waiting,
+    Backoff, Budget, CallStall, Counts, CpuStats, Csd, Entry, Event, Flushed, Foreign, Hosting, Pause,
+    PerCpu, Platform, QueueStall, Reporting, Serve, Smp, Stats, Topology, Tracing, Tuning, Waiting,
 };
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -19,7 +19,7 @@ pub(crate) const PAUSE_NS: u64 = 1_000;
 pub(crate) type Machine = Smp<Toy, [PerCpu; CPUS]>;
 type Hook = Option<Box<dyn FnOnce()>>;
 type Coalesced = Option<Rc<dyn Fn(&Event)>>;
-type OnStall = Option<Rc<dyn Fn(&Stall)>>;
+type OnCallStall = Option<Rc<dyn Fn(&CallStall)>>;
 
 /// What a thread does for its CPU of another machine.
 pub(crate) type OnServe = Rc<dyn Fn(Serve)>;
@@ -35,11 +35,11 @@ pub(crate) struct Toy {
     pub(crate) now_ns: Cell<u64>,
     pub(crate) stall_timeout_ns: Cell<u64>,
     pub(crate) stall_stop_ns: Cell<u64>,
-    pub(crate) stalls: RefCell<Vec<Stall>>,
+    pub(crate) stalls: RefCell<Vec<CallStall>>,
     /// Is called at every report, and at its end.
-    pub(crate) on_stall: RefCell<OnStall>,
-    pub(crate) unstuck: RefCell<Vec<Stall>>,
-    pub(crate) overdue: RefCell<Vec<Overdue>>,
+    pub(crate) on_call_stall: RefCell<OnCallStall>,
+    pub(crate) unstuck: RefCell<Vec<CallStall>>,
+    pub(crate) queue_stalls: RefCell<Vec<QueueStall>>,
     /// The addresses of the entries that were handed over.
     pub(crate) taken: RefCell<Vec<usize>>,
     pub(crate) events: RefCell<Vec<Event>>,
@@ -77,8 +77,8 @@ impl Toy {
             stall_stop_ns: Cell::new(0),
             stalls: RefCell::default(),
             unstuck: RefCell::default(),
-            on_stall: RefCell::default(),
-            overdue: RefCell::default(),
+            on_call_stall: RefCell::default(),
+            queue_stalls: RefCell::default(),
             taken: RefCell::default(),
             events: RefCell::default(),
             on_event: RefCell::default(),
@@ -95,8 +95,8 @@ impl Toy {
         }
     }
 
-    fn call_on_stall(&self, stall: &Stall) {
-        let hook = self.on_stall.borrow().clone();
+    fn call_on_stall(&self, stall: &CallStall) {
+        let hook = self.on_call_stall.borrow().clone();
         if let Some(hook) = hook {
             hook(stall);
         }
@@ -198,8 +198,8 @@ impl Reporting for Toy {
         self.stall_timeout_ns.get()
     }
 
-    fn stalled(&self, stall: &Stall) {
-        self.demand_waiting("stalled");
+    fn call_stalled(&self, stall: &CallStall) {
+        self.demand_waiting("call_stalled");
         self.stalls.borrow_mut().push(*stall);
         self.call_on_stall(stall);
     }
@@ -208,14 +208,14 @@ impl Reporting for Toy {
         self.stall_stop_ns.get()
     }
 
-    fn unstuck(&self, stall: &Stall) {
+    fn unstuck(&self, stall: &CallStall) {
         self.demand_waiting("unstuck");
         self.unstuck.borrow_mut().push(*stall);
         self.call_on_stall(stall);
     }
 
-    fn overdue(&self, overdue: &Overdue) {
-        self.overdue.borrow_mut().push(*overdue);
+    fn queue_stalled(&self, stall: &QueueStall) {
+        self.queue_stalls.borrow_mut().push(*stall);
     }
 }
 
@@ -344,14 +344,14 @@ pub(crate) fn events() -> Vec<Event> {
 }
 
 /// What was counted since the start: on that CPU, or by the thread that is none.
-pub(crate) fn counted(cpu: Option<u32>) -> Counted {
+pub(crate) fn counted(cpu: Option<u32>) -> Counts {
     let machine = machine();
     let stats = &machine.platform().stats;
     cpu.map_or_else(|| stats.others(), |cpu| stats.cpu(cpu).unwrap())
 }
 
 /// The sum.
-pub(crate) fn counted_in_all() -> Counted {
+pub(crate) fn counted_in_all() -> Counts {
     machine().platform().stats.total()
 }
 

@@ -2,7 +2,7 @@
 
 use crate::port::pinned;
 use smpcall::{
-    Backoff, Budget, CpuMask, Pause, PerCpu, Phase, Platform, Reached, Reporting, Smp, Stall, To, Waiting,
+    Backoff, Budget, CallStall, CpuMask, Pause, PerCpu, Phase, Platform, Reached, Reporting, Smp, To, Waiting,
 };
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -30,7 +30,7 @@ struct Groups {
     loses_at: Cell<[u32; 2]>,
     /// After how many pauses a silent target is reported; 0: never.
     stall_timeout: Cell<u32>,
-    stalls: RefCell<Vec<Stall>>,
+    stalls: RefCell<Vec<CallStall>>,
 }
 
 // SAFETY: 1. `Groups` is not `Sync`, so one thread is one CPU at a time, and comes back to be the one that it was. 2. A flush is
@@ -96,7 +96,7 @@ impl Reporting for Groups {
         self.stall_timeout.get().into()
     }
 
-    fn stalled(&self, stall: &Stall) {
+    fn call_stalled(&self, stall: &CallStall) {
         self.stalls.borrow_mut().push(*stall);
     }
 }
@@ -286,7 +286,7 @@ fn p10_a_report_for_each_level_finds_all_whose_doorbells_were_lost() {
     assert_eq!(platform.pauses.get(), 31, "the second report comes after 10 and 20");
     let stalls = platform.stalls.take();
     assert!(stalls.iter().all(|stall| stall.phase == Phase::Queued));
-    let told: Vec<_> = stalls.iter().map(|stall| (stall.reports, stall.owing, stall.target)).collect();
+    let told: Vec<_> = stalls.iter().map(|stall| (stall.reports, stall.pending, stall.target)).collect();
     let first = [4, GROUP + 3, 2 * GROUP, 2 * GROUP + 1].map(|cpu| (0, 4, cpu));
     let second = [0, 1, 2, 5, 6, 7, 8, 9].map(|cpu| (1, CPUS - 5, cpu));
     assert_eq!((&told[..4], &told[4..]), (&first[..], &second[..]), "of 125 only eight are named");

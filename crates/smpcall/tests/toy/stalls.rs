@@ -1,7 +1,7 @@
 //! P10: reports on what does not come forward, whether or not anybody waits.
 
 use crate::port::{CPUS, PAUSE_NS, as_cpu, csd, flush, log, logs, machine, on, start};
-use smpcall::{CpuMask, Flushed, Late, Overdue, Phase, Stall, To, Watch};
+use smpcall::{CallStall, CpuMask, Flushed, Phase, QueueStall, StallCause, To, Watch};
 use std::cell::Cell;
 use std::rc::Rc;
 
@@ -77,9 +77,9 @@ fn p10_a_handler_that_calls_and_stalls_is_not_called_inside_itself() {
     let machine = start(3);
     machine.platform().stall_timeout_ns.set(PAUSE_NS);
     let depth = Rc::new(std::cell::Cell::new(0));
-    *machine.platform().on_stall.borrow_mut() = Some(Rc::new({
+    *machine.platform().on_call_stall.borrow_mut() = Some(Rc::new({
         let depth = Rc::clone(&depth);
-        move |_: &Stall| {
+        move |_: &CallStall| {
             depth.set(depth.get() + 1);
             assert_eq!(depth.get(), 1, "a report inside a report");
             assert_eq!(crate::port::machine().call(2, || 2), Ok(2));
@@ -130,7 +130,7 @@ fn p10_a_time_out_of_zero_is_off() {
         at(pauses);
         assert_eq!(machine.watchdog(0, &mut notes), 0);
     }
-    assert_eq!(machine.platform().overdue.take(), []);
+    assert_eq!(machine.platform().queue_stalls.take(), []);
     let _ = flush(1);
 }
 
@@ -191,11 +191,11 @@ fn p10_one_report_names_and_rings_all_who_owe_a_multicast_an_answer() {
     on(0, || machine.call_many(To::Others, || log(1))).unwrap();
     assert_eq!(machine_now(), 11 * PAUSE_NS, "the first report has found all");
     let stalls = machine.platform().stalls.take();
-    let told: Vec<_> = stalls.iter().map(|stall| (stall.target, stall.owing, stall.reports)).collect();
+    let told: Vec<_> = stalls.iter().map(|stall| (stall.target, stall.pending, stall.reports)).collect();
     assert_eq!(told, [(1, 3, 0), (2, 3, 0), (3, 3, 0)]);
     assert!(stalls[1].to_string().contains("for CPU 2, one of 3: `"), "{}", stalls[1]);
     let unstuck = machine.platform().unstuck.take();
-    assert_eq!(unstuck.iter().map(|stall| (stall.target, stall.owing)).collect::<Vec<_>>(), [(1, 0)]);
+    assert_eq!(unstuck.iter().map(|stall| (stall.target, stall.pending)).collect::<Vec<_>>(), [(1, 0)]);
 }
 
 #[test]
@@ -205,7 +205,7 @@ fn p10_the_watchdog_finds_what_nobody_waits_for() {
     let mut visit = |pauses| {
         at(pauses);
         let held_up = machine.watchdog(10 * PAUSE_NS, &mut notes);
-        (held_up, machine.platform().overdue.take(), crate::port::rings())
+        (held_up, machine.platform().queue_stalls.take(), crate::port::rings())
     };
     assert_eq!(visit(0), (0, vec![], vec![]));
     machine.post(1, logs(1)).unwrap();
@@ -213,7 +213,7 @@ fn p10_the_watchdog_finds_what_nobody_waits_for() {
     (2..=10).for_each(|pauses| assert_eq!(visit(pauses), (0, vec![], vec![])));
     let (held_up, reports, rings) = visit(11);
     assert_eq!((held_up, rings), (1, vec![1]), "it is rung again");
-    let [Overdue { cpu: 1, late: Late::Queued, for_ns, reports: 0, .. }] = reports[..] else {
+    let [QueueStall { cpu: 1, cause: StallCause::Queued, for_ns, reports: 0, .. }] = reports[..] else {
         panic!("{reports:?}");
     };
     assert_eq!(for_ns, 10 * PAUSE_NS);
@@ -223,10 +223,10 @@ fn p10_the_watchdog_finds_what_nobody_waits_for() {
     let (_, reports, rings) = visit(31);
     assert_eq!((reports.len(), rings), (1, vec![1]));
     assert_eq!(reports[0].reports, 1);
-    assert!(reports[0].to_string().starts_with("CPU 1 has left its queue alone"), "{}", reports[0]);
+    assert!(reports[0].to_string().starts_with("CPU 1 has not flushed its queue"), "{}", reports[0]);
     let _ = flush(1);
     let (held_up, reports, _) = visit(32);
-    assert_eq!((held_up, reports.len(), reports[0].late), (0, 1, Late::Over));
+    assert_eq!((held_up, reports.len(), reports[0].cause), (0, 1, StallCause::Over));
     assert!(reports[0].to_string().starts_with("CPU 1 came forward"), "{}", reports[0]);
     assert_eq!(visit(500), (0, vec![], vec![]));
 }
@@ -243,7 +243,7 @@ fn p10_the_watchdog_is_not_deceived_by_a_cpu_that_comes_forward() {
         assert_eq!(machine.watchdog(5 * PAUSE_NS, &mut notes), 0);
         let _ = flush(1);
     }
-    assert_eq!(machine.platform().overdue.take(), []);
+    assert_eq!(machine.platform().queue_stalls.take(), []);
 }
 
 #[test]
@@ -257,15 +257,15 @@ fn p10_the_watchdog_names_the_function_that_does_not_return() {
         let mut visit = |pauses| {
             at(pauses);
             as_cpu(None, || machine.watchdog(10 * PAUSE_NS, &mut notes));
-            machine.platform().overdue.take().pop().map(|overdue| overdue.late)
+            machine.platform().queue_stalls.take().pop().map(|stall| stall.cause)
         };
         let _ = crate::port::rings();
         (0..10).for_each(|pauses| assert_eq!(visit(pauses), None));
-        assert_eq!(visit(10), Some(Late::Running(func)));
+        assert_eq!(visit(10), Some(StallCause::Running(func)));
         assert_eq!(crate::port::rings(), [], "who runs a function is not rung");
         on(0, || machine.post(1, behind)).unwrap();
         (11..30).for_each(|pauses| assert_eq!(visit(pauses), None));
-        assert_eq!(visit(30), Some(Late::Behind(func)));
+        assert_eq!(visit(30), Some(StallCause::Behind(func)));
         log(2);
     });
     machine.post(1, slow).unwrap();
@@ -300,7 +300,10 @@ fn p10_the_watchdog_sees_what_a_flush_left_over() {
     let _ = crate::port::rings();
     at(10);
     assert_eq!(machine.watchdog(10 * PAUSE_NS, &mut notes), 1);
-    assert_eq!((machine.platform().overdue.take()[0].late, crate::port::rings()), (Late::Queued, vec![1]));
+    assert_eq!(
+        (machine.platform().queue_stalls.take()[0].cause, crate::port::rings()),
+        (StallCause::Queued, vec![1])
+    );
     let _ = flush(1);
     assert_eq!(crate::port::logged(), [1, 2]);
 }
@@ -400,6 +403,6 @@ fn p10_the_watchdog_does_not_count_the_time_in_which_it_did_not_run() {
         "held up for 6 that count: 4, and 2 of the gap"
     );
     assert_eq!([503, 504, 505, 506].map(&mut visit), [0, 0, 0, 1]);
-    assert_eq!(machine.platform().overdue.take()[0].for_ns, 10 * PAUSE_NS);
+    assert_eq!(machine.platform().queue_stalls.take()[0].for_ns, 10 * PAUSE_NS);
     let _ = flush(1);
 }

@@ -1,7 +1,7 @@
 //! P12: the ready-made counters.
 
 use crate::port::{PAUSE_NS, as_cpu, counted, counted_in_all, csd, flush, log, logs, machine, on, start};
-use smpcall::{Counted, CpuStats, Histogram, Posted, Stats, To};
+use smpcall::{Counts, CpuStats, Histogram, Posted, Stats, To};
 use std::rc::Rc;
 
 #[test]
@@ -16,7 +16,7 @@ fn p12_posts_are_counted_where_they_are_made_and_runs_where_they_run() {
     assert_eq!(machine.post(3, first), Ok(Posted::Busy { cpu: 1 }));
     machine.post_all(2, [first]).unwrap_err();
     let _ = flush(1);
-    let zero = Counted::default();
+    let zero = Counts::default();
     let by_0 = counted(Some(0));
     assert_eq!((by_0.queued, by_0.busy, by_0.rings, by_0.saved, by_0.ran), (1, 3, 1, 0, 0));
     let by_none = counted(None);
@@ -88,5 +88,5 @@ fn p12_an_empty_histogram_says_so() {
     assert_eq!((empty.len(), empty.is_empty(), empty.below(0), empty.below(5000)), (0, true, None, None));
     start(1);
     assert!(!machine().platform().events.borrow().iter().any(|_| true));
-    assert_eq!(counted_in_all(), Counted::default());
+    assert_eq!(counted_in_all(), Counts::default());
 }

@@ -3,7 +3,7 @@
 use axipi::{AxPort, CPUS, Machine};
 use core::mem::MaybeUninit;
 #[cfg(feature = "stats")]
-use smpcall::Counted;
+use smpcall::Counts;
 use smpcall::PerCpu;
 use smpcall_arceos_common::console::Console;
 use smpcall_arceos_common::tasks;
@@ -48,7 +48,7 @@ impl Rig for AxRig {
     }
 
     #[cfg(feature = "stats")]
-    fn counted(&self) -> Option<Counted> {
+    fn counts(&self) -> Option<Counts> {
         Some(axipi::STATS.total())
     }
 }

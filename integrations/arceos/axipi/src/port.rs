@@ -5,7 +5,7 @@ use axhal::irq::{IPI_IRQ, IpiTarget, send_ipi};
 #[cfg(feature = "stats")]
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::{AtomicBool, Ordering};
-use smpcall::{Backoff, Budget, Event, Pause, PerCpu, Platform, Reporting, Smp, Stall, Tracing, Tuning, Waiting};
+use smpcall::{Backoff, Budget, CallStall, Event, Pause, PerCpu, Platform, Reporting, Smp, Tracing, Tuning, Waiting};
 #[cfg(feature = "stats")]
 use smpcall::{CpuStats, Stats};
 use smpcall_bare::arch;
@@ -225,7 +225,7 @@ impl Reporting for AxPort {
         1_000_000_000
     }
 
-    fn stalled(&self, stall: &Stall) {
+    fn call_stalled(&self, stall: &CallStall) {
         axhal::console::write_bytes(b"axipi: ");
         let _ = core::fmt::Write::write_fmt(&mut Console, format_args!("{stall}\n"));
     }

@@ -87,11 +87,11 @@ fn contested(_me: u32, to: u32, rng: &mut Rng) -> Came {
     posted(outcome)
 }
 
-/// Lazy, then hurried to the same CPU: nothing lazy is left when all come to rest.
+/// Lazy, then expedited to the same CPU: nothing lazy is left when all come to rest.
 fn lazy(_me: u32, to: u32, rng: &mut Rng) -> Came {
     let which = which(rng);
     Shared::post_lazy(which, to);
-    // Busy elsewhere, it is hurried there.
+    // Busy elsewhere, it is expedited there.
     posted(Shared::post(which, to))
 }
 

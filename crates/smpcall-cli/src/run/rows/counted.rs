@@ -7,7 +7,7 @@ use super::super::stage::{CALLER, TARGET};
 use super::waiting;
 use crate::pace::{Pace, Place};
 use anyhow::Result;
-use smpcall_host::smpcall::Counted;
+use smpcall_host::smpcall::Counts;
 use smpcall_host::{Counters, Idle, Latencies, Machine, Trace};
 use std::time::{Duration, Instant};
 
@@ -33,7 +33,7 @@ pub(super) fn stamped(
     measure(place, time, checks, record, Latencies::with_latencies(), all)
 }
 
-fn agrees(counted: &Counted, calls: u64, stamped: u64) -> bool {
+fn agrees(counted: &Counts, calls: u64, stamped: u64) -> bool {
     let latencies = (counted.queued_ns.len(), counted.ran_ns.len());
     (counted.queued, counted.ran, latencies) == (calls, calls, (stamped, stamped))
 }

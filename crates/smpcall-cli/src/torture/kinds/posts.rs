@@ -171,7 +171,7 @@ pub(super) fn detached(worker: &mut Worker) {
     }
 }
 
-/// Lazy posts, of a csd of its own and of one that everybody posts. Each is hurried before the thread goes on: whatever is
+/// Lazy posts, of a csd of its own and of one that everybody posts. Each is expedited before the thread goes on: whatever is
 /// lazy may otherwise be left when everything is at rest.
 pub(super) fn lazy(worker: &mut Worker) {
     let (target, row) = (worker.partner(), worker.kit.sender.row);
@@ -185,8 +185,8 @@ pub(super) fn lazy(worker: &mut Worker) {
         let posted = own.post_lazily(target);
         worker.complain_if_wrong(posted, own, target);
         worker.linger();
-        let hurried = own.post_next(target);
-        worker.complain_if_wrong(hurried, own, target);
+        let expedited = own.post_next(target);
+        worker.complain_if_wrong(expedited, own, target);
     }
     worker.linger();
     if shared.post(row, Urgency::Now).0 == Outcome::Wrong {

@@ -3,7 +3,7 @@
 //! | kind | free again | completes |
 //! |---|---|---|
 //! | a waiting call | – | after its function (P4) |
-//! | a [multicast](slot) | – | after its function: an answer |
+//! | a [multicast](slot) | – | after its function: an acknowledgement |
 //! | an asynchronous csd, [another language's](foreign), a detached call | before its function (P5) | – |
 //! | a blocking call | – | not here: it is handed to the CPU's thread |
 //! | a wake, an [entry](foreign) that is no csd | before it is handed over | – |
@@ -42,7 +42,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             } else if batch.slots != 0 {
                 let at = self.slots.oldest(batch.slots);
                 batch.slots &= !(1 << at);
-                // SAFETY: we took its bit, which is off the batch now, so this is its one answer (I11).
+                // SAFETY: we took its bit, which is off the batch now, so this is its one acknowledgement (I11).
                 unsafe { self.run_slot(cpu, here, at) };
             } else if !batch.r#async.is_null() {
                 let at = batch.r#async;
@@ -118,7 +118,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     #[cold]
     unsafe fn run_uncommon(&self, cpu: u32, here: &PerCpu, header: &Header, seen: Snapshot) {
         if seen.is_blocking() {
-            header.state.take_blocking();
+            header.state.set_dequeued();
             // SAFETY: the caller's promise; its caller waits until it is completed (I5); a flush holds the guard.
             unsafe { here.own.add_blocking(header) };
             if P::PARKS

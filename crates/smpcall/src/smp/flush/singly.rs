@@ -3,7 +3,7 @@
 
 use crate::percpu::{Batch, PerCpu, Storage};
 use crate::platform::Platform;
-use crate::queue::{List, Rest, Seen};
+use crate::queue::{GoIdle, List, Seen};
 use crate::smp::Smp;
 use crate::trace::{EventKind, trace};
 
@@ -20,11 +20,11 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     #[inline(always)]
     pub(super) fn run_singly(&self, cpu: u32, here: &PerCpu, left: &mut u32) -> Singly {
         let list = here.mailbox.head.take(|_| ());
-        // After the take, which may have been summoned for them.
+        // After the take, which may have been notified for them.
         let has_lazy = matches!(here.own.lazy.look(), Seen::List(_));
         match list {
             None if has_lazy => return Singly::Further { batch: Batch::EMPTY, lazy: true },
-            None if here.mailbox.head.rest() == Rest::Resting => return Singly::All,
+            None if here.mailbox.head.go_idle() == GoIdle::Idle => return Singly::All,
             None => {}
             Some(list) if has_lazy => {
                 return Singly::Further { batch: self.open(here, Some(list), true), lazy: false };
@@ -34,7 +34,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
                     return Singly::Further { batch, lazy: false };
                 }
                 *left -= 1;
-                if here.mailbox.head.rest_after_take() == Rest::Resting {
+                if here.mailbox.head.go_idle_after_take() == GoIdle::Idle {
                     return Singly::All;
                 }
             }
@@ -47,7 +47,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     fn run_alone(&self, cpu: u32, here: &PerCpu, list: List) -> Result<(), Batch> {
         let at = list.newest();
         if at.is_null() {
-            let slots = here.mailbox.callers.take(&here.running.taken);
+            let slots = here.mailbox.callers.take(&here.running.collected);
             if slots.count_ones() != 1 {
                 let batch = Batch { slots, ..Batch::EMPTY };
                 self.trace_batch(&batch);
@@ -55,7 +55,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             }
             trace!(self, EventKind::Batch { len: 1 });
             here.own.set_in_call(true);
-            // SAFETY: we took its bit, so this is its one answer (I11).
+            // SAFETY: we took its bit, so this is its one acknowledgement (I11).
             unsafe { self.run_slot(cpu, here, slots.trailing_zeros()) };
         } else {
             // SAFETY: whatever is linked in a queue is alive (I5), and `take` made its fields ours (I2).

@@ -40,7 +40,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     pub(in crate::smp) fn unfold(&self, here: &PerCpu, list: List) -> Batch {
         let mut batch = self.reverse(list.newest());
         if list.is_called() {
-            batch.slots = here.mailbox.callers.take(&here.running.taken);
+            batch.slots = here.mailbox.callers.take(&here.running.collected);
         }
         self.trace_batch(&batch);
         if list.is_called() {

@@ -6,16 +6,16 @@ use crate::percpu::Storage;
 use crate::platform::Platform;
 use crate::smp::Smp;
 
-/// The caller's slice, of which each CPU writes the place with its own number; and who knows the numbers.
-struct Places<'p, P, R> {
+/// The caller's slice, of which each CPU writes the entry with its own number; and who knows the numbers.
+struct Results<'p, P, R> {
     results: *mut [Option<R>],
     platform: &'p P,
 }
 
-// SAFETY: each place is reached by one CPU, which moves an `R` there; the port by CPUs, which reach it with their machine.
-unsafe impl<P, R: Send> Sync for Places<'_, P, R> {}
+// SAFETY: each entry is reached by one CPU, which moves an `R` there; the port by CPUs, which reach it with their machine.
+unsafe impl<P, R: Send> Sync for Results<'_, P, R> {}
 
-impl<P: Platform, R> Places<'_, P, R> {
+impl<P: Platform, R> Results<'_, P, R> {
     /// The caller's CPU.
     fn cpu(&self) -> u32 {
         self.platform.current_cpu().expect("a function runs on a CPU")
@@ -23,7 +23,7 @@ impl<P: Platform, R> Places<'_, P, R> {
 
     /// # Safety
     ///
-    /// The slice is there, and nobody else is at the place `at` meanwhile.
+    /// The slice is there, and nobody else is at the entry `at` meanwhile.
     unsafe fn put(&self, at: u32, result: R) {
         assert!((at as usize) < self.results.len(), "a CPU of this machine");
         // SAFETY: in bounds, and the caller's promise.
@@ -39,7 +39,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     ///
     /// # Errors
     ///
-    /// As for [`Smp::call_many`], and [`ManyError::SliceTooShort`] if `results` has fewer places than the machine has CPUs.
+    /// As for [`Smp::call_many`], and [`ManyError::SliceTooShort`] if `results` has fewer entries than the machine has CPUs.
     /// `results` is as it was then.
     ///
     /// # Panics
@@ -74,13 +74,13 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             return Err(ManyError::WouldDeadlock);
         }
         results.fill_with(|| None);
-        let places = Places { results, platform: &self.platform };
+        let results_of = Results { results, platform: &self.platform };
         self.call_many(to, || {
             // By the port's first promise two CPUs have two numbers, and one runs a multicast's function once (I11).
-            let cpu = places.cpu();
+            let cpu = results_of.cpu();
             let result = function(cpu);
-            // SAFETY: `call_many` returns when all have run; the place is this CPU's.
-            unsafe { places.put(cpu, result) };
+            // SAFETY: `call_many` returns when all have run; the entry is this CPU's.
+            unsafe { results_of.put(cpu, result) };
         })
     }
 }

@@ -105,9 +105,9 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             return Err(WaitError::WouldDeadlock);
         }
         if seen.is_lazy()
-            && let Some(cpu) = header.state.hurry()
+            && let Some(cpu) = header.state.expedite()
         {
-            self.summon_for_lazy(cpu);
+            self.notify_for_lazy(cpu);
         }
         let wait = Wait {
             here,

@@ -1,4 +1,4 @@
-//! How a sender of multicasts waits: for answers, or for a slot.
+//! How a sender of multicasts waits: for acknowledgements, or for a slot.
 
 use super::{ALL_SLOTS, Serve, Wait};
 use crate::percpu::{PerCpu, Storage};
@@ -8,9 +8,9 @@ use crate::smp::context::NoUnwind;
 use core::cell::Cell;
 
 impl<P: Platform, S: Storage> Smp<P, S> {
-    /// Waits until all have answered the multicast in slot `at`, of which `target_cpu` is one. Who owes an answer is only looked
+    /// Waits until all have acknowledged the multicast in slot `at`, of which `target_cpu` is one. Who has to acknowledge is only looked
     /// for when that is asked: a look at every mailbox would cost as many transfers as the call itself.
-    pub(in crate::smp) fn await_answers(
+    pub(in crate::smp) fn await_acks(
         &self,
         here: Option<(u32, &PerCpu)>,
         at: u32,
@@ -21,7 +21,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let slot = self.slots.get(at);
         for _ in 0..self.platform.looks_first(target_cpu) {
             self.platform.relax();
-            if slot.answered() {
+            if slot.is_acknowledged() {
                 return;
             }
         }
@@ -38,12 +38,12 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         };
         let ask = || if waiter.is_some() { Some(slot.park()) } else { None };
         // What the function borrows is in the caller's frame, and the targets may still reach it.
-        let done = NoUnwind::around(|| self.wait_loop(&wait, || slot.answered(), ask));
+        let done = NoUnwind::around(|| self.wait_loop(&wait, || slot.is_acknowledged(), ask));
         debug_assert!(done.is_ok(), "there is no deadline");
     }
 
     /// Waits until `claim` has a slot: as many multicasts are in flight as there are. Names a CPU that owes any of them an
-    /// answer. Nobody wakes this caller.
+    /// acknowledge. Nobody wakes this caller.
     #[cold]
     pub(in crate::smp) fn await_slot(
         &self,
@@ -51,7 +51,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         function: &'static str,
         claim: impl Fn() -> Option<u32>,
     ) -> u32 {
-        let owes = |cpu: &u32| self.cpus()[*cpu as usize].owes_racy(ALL_SLOTS);
+        let owes = |cpu: &u32| self.cpus()[*cpu as usize].has_pending_racy(ALL_SLOTS);
         let target_cpu = (0..self.cpus_len()).find(owes).unwrap_or(0);
         let wait = Wait {
             here,

@@ -5,7 +5,7 @@ use crate::percpu::{Own, PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
 use crate::smp::Smp;
 use crate::smp::context::{InFrame, NoUnwind};
-use crate::stall::{NAMED_MAX, Phase, Stall};
+use crate::stall::{CallStall, NAMED_MAX, Phase};
 use crate::sync::Ordering;
 use crate::trace::{EventKind, trace};
 
@@ -14,19 +14,19 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// a function will look by itself when that returns.
     #[cold]
     pub(super) fn report(&self, wait: &Wait<'_>, waited_ns: u64, stalls: &mut Stalls) {
-        let owing = self.owing(wait);
+        let pending = self.pending(wait);
         let reports = stalls.reports;
         let tells = |target| self.stall(wait, target, waited_ns, reports);
         if stalls.stop {
-            let stall = Stall { owing, ..tells(wait.target(self)) };
+            let stall = CallStall { pending, ..tells(wait.target(self)) };
             // A wait cannot be left like this: its frame, or the mark of a CPU that polls, would stay behind.
             let _guard = NoUnwind;
             let _frame = InFrame::enter(&self.platform, wait.here.map(|(_, here)| here));
             self.platform.stop(&stall);
         }
         let mut named = 0;
-        for target in wait.owing(self) {
-            let stall = Stall { owing: owing.max(1), ..tells(target) };
+        for target in wait.pending(self) {
+            let stall = CallStall { pending: pending.max(1), ..tells(target) };
             if named < NAMED_MAX {
                 self.name(wait, &stall, stalls, named);
                 named += 1;
@@ -38,27 +38,29 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         }
         if named == 0 && wait.is_for_a_slot() {
             // Whoever holds the slots has still to send, or to let go.
-            let nobody = Stall { owing: 0, ..tells((wait.target_cpu, wait.target)) };
+            let nobody = CallStall { pending: 0, ..tells((wait.target_cpu, wait.target)) };
             self.name(wait, &nobody, stalls, 0);
             named = 1;
         }
         stalls.reports += u32::from(named != 0);
     }
 
-    /// How many are waited for. If it is none of a multicast's targets, it is answered (I18).
-    fn owing(&self, wait: &Wait<'_>) -> u32 {
-        let count = || wait.owing(self).count() as u32;
-        // A leader may have summoned those before it, and answered, while we came to it; so look again.
-        let owing = Some(count()).filter(|owing| *owing != 0).unwrap_or_else(count);
+    /// How many are waited for. If it is none of a multicast's targets, it is acknowledged (I18).
+    fn pending(&self, wait: &Wait<'_>) -> u32 {
+        let count = || wait.pending(self).count() as u32;
+        // A leader may have notified those before it, and acknowledged, while we came to it; so look again.
+        let pending = Some(count()).filter(|pending| *pending != 0).unwrap_or_else(count);
         debug_assert!(
-            owing != 0 || wait.is_for_a_slot() || self.slots.get(wait.slots.trailing_zeros()).answered(),
-            "I18: who owes an answer shows it"
+            pending != 0
+                || wait.is_for_a_slot()
+                || self.slots.get(wait.slots.trailing_zeros()).is_acknowledged(),
+            "I18: who has still to acknowledge shows it"
         );
-        owing
+        pending
     }
 
     /// Names one target, after `named` others of the same report, and keeps in mind the first.
-    fn name(&self, wait: &Wait<'_>, stall: &Stall, stalls: &mut Stalls, named: u32) {
+    fn name(&self, wait: &Wait<'_>, stall: &CallStall, stalls: &mut Stalls, named: u32) {
         if named == 0 {
             stalls.named = stall.target;
             if stall.reports == 0 {
@@ -67,7 +69,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             }
         }
         trace!(self, EventKind::Stalled { cpu: stall.target });
-        self.report_once(wait, |platform| platform.stalled(stall));
+        self.report_once(wait, |platform| platform.call_stalled(stall));
     }
 
     /// Calls the port's handler, unless this CPU is inside one: a handler that calls, and stalls, would otherwise nest without an end.
@@ -101,14 +103,14 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         wait: &Wait<'_>,
         waited_ns: u64,
         stalls: &Stalls,
-        passed: &Result<(), Stall>,
+        passed: &Result<(), CallStall>,
     ) {
         // Relaxed: a count.
         self.stalled.fetch_sub(1, Ordering::Relaxed);
         if passed.is_ok() {
             let target = (stalls.named, &self.cpus()[stalls.named as usize]);
             let stall = self.stall(wait, target, waited_ns, stalls.reports);
-            let over = Stall { phase: Phase::Over, owing: 0, ..stall };
+            let over = CallStall { phase: Phase::Over, pending: 0, ..stall };
             self.report_once(wait, |platform| platform.unstuck(&over));
         }
     }
@@ -120,7 +122,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         (target_cpu, target): (u32, &PerCpu),
         waited_ns: u64,
         reports: u32,
-    ) -> Stall {
+    ) -> CallStall {
         let running = &*target.running;
         let phase = match running.func_racy() {
             _ if running.runs(wait.header) => Phase::Running,
@@ -129,20 +131,20 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             // SAFETY: the header of a blocking call is in its caller's frame, and we are that caller.
             None if wait.serve == Serve::Blocking
                 && wait.is_for_a_run()
-                && unsafe { &*wait.header }.state.look_racy().is_taken() =>
+                && unsafe { &*wait.header }.state.look_racy().is_dequeued() =>
             {
-                Phase::Taken
+                Phase::Dequeued
             }
             None => Phase::Queued,
         };
         let phase = match (phase, running.blocking_func_racy()) {
-            (Phase::Queued | Phase::Taken, Some(func)) => Phase::BehindBlocking(func.addr()),
+            (Phase::Queued | Phase::Dequeued, Some(func)) => Phase::BehindBlocking(func.addr()),
             (phase, _) => phase,
         };
-        Stall {
+        CallStall {
             waiter: wait.here.map(|(cpu, _)| cpu),
             target: target_cpu,
-            owing: 1,
+            pending: 1,
             function: wait.function,
             phase,
             waited_ns,

@@ -1,4 +1,4 @@
-//! Runs a multicast's part, passes it on where this CPU leads a group, and answers.
+//! Runs a multicast's part, passes it on where this CPU leads a group, and acknowledges.
 
 use crate::multicast::Slot;
 use crate::percpu::{PerCpu, Storage};
@@ -7,11 +7,11 @@ use crate::relay::Relay;
 use crate::smp::Smp;
 
 impl<P: Platform, S: Storage> Smp<P, S> {
-    /// Runs a multicast's function, and answers it.
+    /// Runs a multicast's function, and acknowledges it.
     ///
     /// # Safety
     ///
-    /// This CPU owes slot `at` an answer (I11).
+    /// This CPU has to acknowledge slot `at` (I11).
     #[inline(always)]
     pub(in crate::smp::flush) unsafe fn run_slot(&self, cpu: u32, here: &PerCpu, at: u32) {
         match self.relay(cpu, at) {
@@ -20,7 +20,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             None => {
                 // SAFETY: the caller's promise.
                 let slot = unsafe { self.run_function_of(here, at) };
-                self.strike(here, at, slot.answer());
+                self.retire(here, at, slot.acknowledge());
             }
         }
     }
@@ -35,8 +35,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         self.pass_on(relay, cpu, at);
         // SAFETY: the caller's promise.
         let slot = unsafe { self.run_function_of(here, at) };
-        let answers_for_all = !relay.is_in_use() || relay.answer();
-        self.strike(here, at, if answers_for_all { slot.answer() } else { None });
+        let acks_for_all = !relay.is_in_use() || relay.acknowledge();
+        self.retire(here, at, if acks_for_all { slot.acknowledge() } else { None });
     }
 
     /// # Safety
@@ -50,7 +50,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let (csd, func) = (slot.as_header().addr(), run as usize);
         let entered = self.enter(csd, func, slot.stamp());
         here.running.begin(slot.as_header(), run as *const ());
-        // SAFETY: by I10 it finds in the slot what it was filled for, until we answer.
+        // SAFETY: by I10 it finds in the slot what it was filled for, until we acknowledge.
         if let Err(panic) = P::catch(|| unsafe { run(slot) }) {
             self.note_panic(panic);
         }
@@ -58,10 +58,10 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         slot
     }
 
-    /// After an answer to slot `at`, which may be somebody else's by now.
+    /// After an acknowledgement to slot `at`, which may be somebody else's by now.
     #[inline(always)]
-    fn strike(&self, here: &PerCpu, at: u32, waiter: Option<u16>) {
-        here.running.taken.strike(at);
+    fn retire(&self, here: &PerCpu, at: u32, waiter: Option<u16>) {
+        here.running.collected.retire(at);
         if let Some(waiter) = waiter {
             self.platform.wake(waiter);
         }

@@ -1,4 +1,4 @@
-//! A multicast under way: the bits are set, the targets summoned and rung, the answers awaited.
+//! A multicast under way: the bits are set, the targets notified and rung, the acknowledgements awaited.
 
 use super::{Reached, To};
 use crate::csd::Header;
@@ -18,8 +18,8 @@ pub(super) struct Multicast<'a, P: Platform, S: Storage> {
     waiter: Option<u16>,
     keep: Keep,
     function: &'static str,
-    /// How many will answer at the slot, and one of them.
-    answers: u32,
+    /// How many will acknowledge at the slot, and one of them.
+    acks: u32,
     last: u32,
     reached: Reached,
 }
@@ -33,7 +33,7 @@ impl<'a, P: Platform, S: Storage> Multicast<'a, P, S> {
         keep: Keep,
         function: &'static str,
     ) -> Self {
-        Self { smp, here, at, waiter, keep, function, answers: 0, last: 0, reached: Reached::default() }
+        Self { smp, here, at, waiter, keep, function, acks: 0, last: 0, reached: Reached::default() }
     }
 
     /// Brings the call to all that are meant. Returns whether the caller's own CPU is one of them.
@@ -56,7 +56,7 @@ impl<'a, P: Platform, S: Storage> Multicast<'a, P, S> {
                 self.reached.busy += (meant ^ idle).count_ones();
                 meant = idle;
             }
-            // A target that has our bit, and that we have not counted yet, answers a slot that is gone.
+            // A target that has our bit, and that we have not counted yet, acknowledges a slot that is gone.
             NoUnwind::around(|| self.send_to_group(first, meant));
         }
         own_is_meant
@@ -78,44 +78,44 @@ impl<'a, P: Platform, S: Storage> Multicast<'a, P, S> {
         }
     }
 
-    /// A group's targets: one after another, or by way of one of them. Under the irq guard: between the first summons and the
+    /// A group's targets: one after another, or by way of one of them. Under the irq guard: between the first notification and the
     /// ring nobody on this CPU may wait for us.
     #[inline(always)]
     fn send_to_group(&mut self, first: u32, meant: usize) {
         let many = |_: &&Relay| self.keep == Keep::Yes && meant.count_ones() >= Relaying::<P>::MIN;
-        let summoned = match self.smp.relay(first, self.at).filter(many) {
+        let notified = match self.smp.relay(first, self.at).filter(many) {
             Some(relay) => self.smp.leave_to_a_leader(self.at, first, meant, relay),
-            None => self.smp.summon_all(self.at, first, meant),
+            None => self.smp.notify_all(self.at, first, meant),
         };
-        if summoned.answers != 0 {
-            self.answers += summoned.answers;
-            self.last = summoned.last;
+        if notified.acks != 0 {
+            self.acks += notified.acks;
+            self.last = notified.last;
         }
-        self.reached.ran += summoned.reached;
-        self.reached.offline += summoned.offline;
+        self.reached.ran += notified.reached;
+        self.reached.offline += notified.offline;
     }
 
-    /// Waits for the answers, if the caller keeps the slot, and lets go of it.
+    /// Waits for the acknowledgements, if the caller keeps the slot, and lets go of it.
     #[inline(always)]
-    pub(super) fn land(mut self) -> Reached {
-        self.finish();
+    pub(super) fn finish(mut self) -> Reached {
+        self.complete();
         let reached = self.reached;
         core::mem::forget(self);
         reached
     }
 
     #[inline(always)]
-    fn finish(&mut self) {
+    fn complete(&mut self) {
         let slot = self.smp.slots.get(self.at);
-        slot.sent(self.answers, self.keep);
+        slot.sent(self.acks, self.keep);
         if self.keep == Keep::Yes {
-            if !slot.answered() {
-                self.smp.await_answers(self.here, self.at, self.last, self.waiter, self.function);
+            if !slot.is_acknowledged() {
+                self.smp.await_acks(self.here, self.at, self.last, self.waiter, self.function);
             }
             let offline = slot.take_offline();
             self.reached.ran -= offline;
             self.reached.offline += offline;
-            slot.let_go();
+            slot.release();
         }
     }
 }
@@ -124,7 +124,7 @@ impl<P: Platform, S: Storage> Drop for Multicast<'_, P, S> {
     /// The condition panicked: those that were reached have the function still to run, and the frame is not left before.
     #[cold]
     fn drop(&mut self) {
-        self.finish();
+        self.complete();
     }
 }
 

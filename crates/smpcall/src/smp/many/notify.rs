@@ -1,4 +1,4 @@
-//! How a multicast is brought to its targets, by its sender or by a leader, and how they answer it.
+//! How a multicast is brought to its targets, by its sender or by a leader, and how they acknowledge it.
 
 use crate::mask::{CpuMask, bits_of};
 use crate::multicast::SLOTS;
@@ -12,11 +12,11 @@ use crate::trace::{CallKind, EventKind, trace};
 /// How many mailboxes ahead a sender asks for: lines that send_and_wait at the same time cost little more than one.
 const ASKED_AHEAD: usize = 4;
 
-/// What became of several summonses.
+/// What became of several notifications.
 #[derive(Clone, Copy, Default)]
-pub(in crate::smp) struct Summoned {
-    /// So many will answer at the slot.
-    pub(in crate::smp) answers: u32,
+pub(in crate::smp) struct Notified {
+    /// So many will acknowledge at the slot.
+    pub(in crate::smp) acks: u32,
     /// One of them, if there are any.
     pub(in crate::smp) last: u32,
     /// So many will run the function; those among them whom a leader finds offline, it counts.
@@ -26,10 +26,10 @@ pub(in crate::smp) struct Summoned {
 }
 
 impl<P: Platform, S: Storage> Smp<P, S> {
-    /// Summons the CPUs `first + n` for each bit `n` of `cpus` to slot `at`, and rings those that were not looking. Under the irq
-    /// guard: between the first summons and the ring nobody on this CPU may wait for us.
+    /// Notifies the CPUs `first + n` for each bit `n` of `cpus` to slot `at`, and rings those that were not looking. Under the irq
+    /// guard: between the first notification and the ring nobody on this CPU may wait for us.
     #[inline(never)]
-    pub(in crate::smp) fn summon_all(&self, at: u32, first: u32, cpus: usize) -> Summoned {
+    pub(in crate::smp) fn notify_all(&self, at: u32, first: u32, cpus: usize) -> Notified {
         // Not by `[]`: where asking does nothing, nothing is left of it.
         let ask = |bit: u32| {
             if let Some(cpu) = self.cpu(first + bit) {
@@ -38,36 +38,36 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         };
         let mut ahead = bits_of(cpus);
         ahead.by_ref().take(ASKED_AHEAD).for_each(ask);
-        let mut summoned = Summoned::default();
+        let mut notified = Notified::default();
         let mut ring = 0;
         for bit in bits_of(cpus) {
             ahead.next().into_iter().for_each(ask);
             let cpu = first + bit;
-            match self.summon(at, cpu) {
+            match self.notify(at, cpu) {
                 Pushed::Ring => ring |= 1 << bit,
                 Pushed::Seen => trace!(self, EventKind::Saved { cpu }),
                 Pushed::Refused => {
                     trace!(self, EventKind::Refused { cpu, csd: self.slot_name(at) });
-                    summoned.offline += 1;
+                    notified.offline += 1;
                     continue;
                 }
             }
             trace!(self, EventKind::Pushed { cpu, calls: 1 });
-            summoned.answers += 1;
-            summoned.last = cpu;
+            notified.acks += 1;
+            notified.last = cpu;
         }
-        summoned.reached = summoned.answers;
+        notified.reached = notified.acks;
         if ring != 0 {
             trace!(self, EventKind::Ring { first, cpus: ring });
             self.platform.ring_many(first, ring);
         }
-        summoned
+        notified
     }
 
-    /// As [`Self::summon_all`], by way of one of them, who answers for all. The first that is online leads, from the slot's own
-    /// number on: calls in different slots have different leaders. If none is left for it to summon, it is summoned straight.
+    /// As [`Self::notify_all`], by way of one of them, who acknowledges for all. The first that is online leads, from the slot's own
+    /// number on: calls in different slots have different leaders. If none is left for it to notify, it is notified straight.
     #[inline(never)]
-    pub(super) fn leave_to_a_leader(&self, at: u32, first: u32, mut cpus: usize, relay: &Relay) -> Summoned {
+    pub(super) fn leave_to_a_leader(&self, at: u32, first: u32, mut cpus: usize, relay: &Relay) -> Notified {
         let mut offline = 0;
         loop {
             let later = cpus >> at << at;
@@ -79,15 +79,15 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             } else {
                 relay.leave(cpus);
             }
-            let mut summoned = self.summon_all(at, first, leader);
-            summoned.offline += offline;
-            if summoned.answers == 1 {
-                summoned.reached += cpus.count_ones();
+            let mut notified = self.notify_all(at, first, leader);
+            notified.offline += offline;
+            if notified.acks == 1 {
+                notified.reached += cpus.count_ones();
             }
-            if summoned.answers == 1 || cpus == 0 {
-                return summoned;
+            if notified.acks == 1 || cpus == 0 {
+                return notified;
             }
-            offline = summoned.offline;
+            offline = notified.offline;
         }
     }
 
@@ -104,26 +104,26 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         cpus
     }
 
-    /// One target. If it refuses, but has taken our bit before, it answers (I11), and counts as reached.
+    /// One target. If it refuses, but has taken our bit before, it acknowledges (I11), and counts as reached.
     #[inline(always)]
-    fn summon(&self, at: u32, cpu: u32) -> Pushed {
+    fn notify(&self, at: u32, cpu: u32) -> Pushed {
         let target = &self.cpus()[cpu as usize];
         let seen = target.mailbox.head.look();
         if seen == Seen::Offline {
             return Pushed::Refused;
         }
-        trace!(self, self.summons(at, cpu));
+        trace!(self, self.notification_event(at, cpu));
         let callers = &target.mailbox.callers;
         callers.set(at);
-        match target.mailbox.head.summon(seen) {
+        match target.mailbox.head.notify(seen) {
             Pushed::Refused if !callers.take_back(at) => Pushed::Seen,
             pushed => pushed,
         }
     }
 
-    /// The event before a summons.
-    fn summons(&self, at: u32, cpu: u32) -> EventKind {
-        // SAFETY: by I10 nobody writes the field before the sender lets go, or the leader answers.
+    /// The event before a notification.
+    fn notification_event(&self, at: u32, cpu: u32) -> EventKind {
+        // SAFETY: by I10 nobody writes the field before the sender lets go, or the leader acknowledges.
         let func = unsafe { self.slots.get(at).run() } as usize;
         EventKind::Queue { cpu, csd: self.slot_name(at), func, kind: CallKind::Many }
     }
@@ -153,13 +153,13 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         Some(&self.cpu(first + at)?.callers_line.relay)
     }
 
-    /// Target, before it runs slot `at`: if it leads its group, summons those who were left to it. In call context.
+    /// Target, before it runs slot `at`: if it leads its group, notifies those who were left to it. In call context.
     pub(in crate::smp) fn pass_on(&self, relay: &Relay, cpu: u32, at: u32) {
         let left = relay.take();
         if left != 0 {
-            let summoned = self.summon_all(at, cpu / Relaying::<P>::GROUP * Relaying::<P>::GROUP, left);
-            self.slots.get(at).count_offline(summoned.offline);
-            relay.sent(summoned.reached);
+            let notified = self.notify_all(at, cpu / Relaying::<P>::GROUP * Relaying::<P>::GROUP, left);
+            self.slots.get(at).count_offline(notified.offline);
+            relay.sent(notified.reached);
         }
     }
 }
