@@ -80,6 +80,13 @@ impl<F> Csd<F> {
     /// there is [`Smp::wait`](crate::Smp::wait).
     ///
     /// Context: any, an NMI included. Progress: wait-free.
+    ///
+    /// ```
+    /// use smpcall::Csd;
+    ///
+    /// let csd = Csd::new(|| println!("runs"));
+    /// assert!(!csd.is_pending(), "never posted");
+    /// ```
     pub fn is_pending(&self) -> bool {
         self.header.state.look_racy().is_pending()
     }
@@ -92,6 +99,19 @@ impl<F> Csd<F> {
     /// [`Cancelled`](crate::PostError::Cancelled).
     ///
     /// Context: any, an NMI included. Progress: lock-free.
+    ///
+    /// ```
+    /// use smpcall::{Cancel, Coalesced, Csd};
+    ///
+    /// fn stop(csd: &Csd<fn()>) {
+    ///     match csd.cancel() {
+    ///         Cancel::Removed { coalesced: Coalesced::Yes } => println!("others rely on it: do the work, or post again"),
+    ///         Cancel::Removed { coalesced: Coalesced::No } => println!("nobody misses it"),
+    ///         Cancel::NotPending => println!("it has begun, or was never posted"),
+    ///     }
+    /// }
+    /// # stop(&Csd::new(|| ()));
+    /// ```
     pub fn cancel(&self) -> Cancel {
         Cancel::of(&self.header)
     }

@@ -8,10 +8,22 @@ use core::fmt;
 ///
 /// | error | what it means | who relies on what | what to do |
 /// |---|---|---|---|
-/// | [`Offline`](Self::Offline), `told: No` | the CPU takes nothing; nothing was queued (P8) | nobody | post to another CPU, or again when it is online |
-/// | [`Offline`](Self::Offline), `told: Yes` | the same, and meanwhile others were told Busy | they on this post: the caller owes them the run (P2) | the same, now, or the work itself |
+/// | [`Offline`](Self::Offline), `coalesced: No` | the CPU takes nothing; nothing was queued (P8) | nobody | post to another CPU, or again when it is online |
+/// | [`Offline`](Self::Offline), `coalesced: Yes` | the same, and meanwhile others were told Busy | they on this post: the caller owes them the run (P2) | the same, now, or the work itself |
 /// | [`Cancelled`](Self::Cancelled) | cancelled, and another CPU's queue still has it | nobody | post to that CPU, or again once it has flushed |
 /// | [`NoSuchCpu`](Self::NoSuchCpu) | the machine has no CPU of that number | nobody | mend the caller |
+///
+/// ```
+/// use smpcall::{Coalesced, Csd, Platform, PostError, Smp, Storage};
+///
+/// fn post_or_run<P: Platform, S: Storage>(smp: &Smp<P, S>, csd: &'static Csd<fn()>, work: fn()) {
+///     match smp.post(1, csd) {
+///         Ok(_) => {} // queued, or busy: a run is to come
+///         Err(PostError::Offline { coalesced: Coalesced::Yes }) => work(), // others rely on it
+///         Err(error) => println!("{error}"),
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PostError {
     /// The CPU is offline, and nothing was queued (P8). Post to another CPU, or again when it is online.
@@ -46,6 +58,17 @@ impl fmt::Display for PostError {
 impl core::error::Error for PostError {}
 
 /// Why a waiting call did not run.
+///
+/// ```
+/// use smpcall::{CallError, Platform, Smp, Storage};
+///
+/// fn ask<P: Platform, S: Storage>(smp: &Smp<P, S>) -> Result<u32, CallError> {
+///     match smp.call(1, || 1) {
+///         Err(CallError::Offline) => smp.call(0, || 0), // another CPU will do
+///         other => other,
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallError {
     /// The CPU is offline, and nothing was queued (P8). Call another CPU, or again when it is online.

@@ -56,6 +56,14 @@ impl<T> PerCpuCell<T> {
     }
 
     /// Returns the value of a cell that is the caller's alone.
+    ///
+    /// ```
+    /// use smpcall::PerCpuCell;
+    ///
+    /// let mut cells = [PerCpuCell::new(1), PerCpuCell::new(2)];
+    /// *cells[1].get_mut() += 1;
+    /// assert_eq!(cells.each_mut().map(|cell| *cell.get_mut()), [1, 3]);
+    /// ```
     pub fn get_mut(&mut self) -> &mut T {
         let at = self.value.with_mut(|value| value);
         // SAFETY: `&mut self`.

@@ -43,6 +43,17 @@ impl CpuMask {
     /// # Panics
     ///
     /// If there is no room for that number.
+    ///
+    /// ```
+    /// use smpcall::CpuSet;
+    ///
+    /// let mut set = CpuSet::<2>::new(); // room for 128 CPUs
+    /// set.insert(3);
+    /// set.insert(100);
+    /// set.remove(3);
+    /// assert!(set.contains(100) && !set.contains(3) && set.len() == 1);
+    /// assert_eq!(set.iter().collect::<Vec<_>>(), [100]);
+    /// ```
     pub fn insert(&mut self, cpu: u32) -> bool {
         let bit = 1 << (cpu as usize % BITS);
         let word = &mut self.0[cpu as usize / BITS];

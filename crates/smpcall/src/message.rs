@@ -116,6 +116,13 @@ impl<T, R, Tag> MessageField<T, R, Tag> {
     /// # Errors
     ///
     /// [`TakeError`]; of a run that was cancelled it hands the value back.
+    ///
+    /// ```
+    /// use smpcall::{Message, TakeError};
+    ///
+    /// let message = Message::<u32, u32>::new(|value, _| value + 1);
+    /// assert_eq!(message.try_take(), Err(TakeError::Empty)); // nothing was sent
+    /// ```
     pub fn try_take(&self) -> Result<R, TakeError<T>> {
         let stage = self.begin_take()?;
         // SAFETY: we have made the step to TAKING, so the content is ours, and it is what the stage before says (I23).

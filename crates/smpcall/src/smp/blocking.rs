@@ -45,6 +45,20 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// # Panics
     ///
     /// With the function's own panic, where there is unwinding (P11).
+    ///
+    /// ```
+    /// use smpcall::{CallError, Platform, Smp, Storage};
+    /// use std::sync::Mutex;
+    ///
+    /// fn add<P: Platform, S: Storage>(smp: &Smp<P, S>, sum: &Mutex<u64>) -> Result<u64, CallError> {
+    ///     // It may wait for a lock, and call in its turn: it runs in the CPU's thread.
+    ///     smp.call_blocking(1, || {
+    ///         let mut sum = sum.lock().unwrap();
+    ///         *sum += 1;
+    ///         *sum
+    ///     })
+    /// }
+    /// ```
     pub fn call_blocking<F, R>(&self, cpu: u32, function: F) -> Result<R, CallError>
     where
         F: FnOnce() -> R + Send,

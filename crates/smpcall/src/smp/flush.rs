@@ -12,6 +12,16 @@ use crate::queue::GoIdle;
 use core::num::NonZeroU32;
 
 /// How many functions a flush may run before it lets its CPU do something else.
+///
+/// ```
+/// use core::num::NonZeroU32;
+/// use smpcall::{Budget, Flushed, Platform, Smp, Storage};
+///
+/// fn some<P: Platform, S: Storage>(smp: &Smp<P, S>) -> bool {
+///     // At most 16; what is left rings again.
+///     smp.flush(Budget::calls(NonZeroU32::new(16).unwrap())) == Flushed::All(16)
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget(NonZeroU32);
 

@@ -37,6 +37,18 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// # Errors
     ///
     /// As for [`Smp::post`]; the run that `Busy` promises may be a lazy one.
+    ///
+    /// ```
+    /// use smpcall::{Csd, Platform, PostError, Smp, Storage};
+    ///
+    /// static COUNT: Csd<fn()> = Csd::new(|| println!("counted"));
+    ///
+    /// fn count<P: Platform, S: Storage>(smp: &Smp<P, S>) -> Result<(), PostError> {
+    ///     smp.post_lazy(1, &COUNT)?; // with the CPU's next flush,
+    ///     smp.post(1, &COUNT)?; // or soon, after all
+    ///     Ok(())
+    /// }
+    /// ```
     pub fn post_lazy<T: Post>(&self, cpu: u32, csd: T) -> Result<Posted, PostError> {
         let target = self.cpu(cpu).ok_or(PostError::NoSuchCpu)?;
         let header = csd.header();

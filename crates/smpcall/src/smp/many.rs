@@ -24,6 +24,17 @@ use crate::sync::{AtomicU32, Ordering, SharedCell};
 const LOOKS_AT_FEW: u32 = 32;
 
 /// Whom a multicast is for. CPUs that are offline are left out, and counted.
+///
+/// ```
+/// use smpcall::{CpuSet, ManyError, Platform, Reached, Smp, Storage, To};
+///
+/// fn some<P: Platform, S: Storage>(smp: &Smp<P, S>) -> Result<[Reached; 2], ManyError> {
+///     let mut mask = CpuSet::<1>::new();
+///     mask.insert(3);
+///     let odd = smp.call_many(To::If(&mut |cpu| cpu % 2 == 1), || ())?;
+///     Ok([odd, smp.call_many(To::Mask(&mask), || ())?])
+/// }
+/// ```
 pub enum To<'a> {
     /// All CPUs but the caller's.
     Others,
@@ -130,6 +141,18 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     ///     let _ = smp.call_many(To::All, || local.set(2)); // `Cell` cannot be shared between threads safely
     /// }
     /// ```
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicU32, Ordering};
+    /// use smpcall::{ManyError, Platform, Smp, Storage, To};
+    ///
+    /// fn count<P: Platform, S: Storage>(smp: &Smp<P, S>) -> Result<u32, ManyError> {
+    ///     let runs = AtomicU32::new(0); // it may borrow: it waits
+    ///     let reached = smp.call_many(To::All, || _ = runs.fetch_add(1, Ordering::Relaxed))?;
+    ///     assert_eq!(runs.load(Ordering::Relaxed), reached.ran);
+    ///     Ok(reached.offline)
+    /// }
+    /// ```
     pub fn call_many<F: Fn() + Sync>(&self, to: To<'_>, function: F) -> Result<Reached, ManyError> {
         self.call_and_wait(to, &function, None)
     }
@@ -140,6 +163,16 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// # Errors
     ///
     /// As for [`Smp::call_many`], and [`ManyError::MaskTooSmall`].
+    ///
+    /// ```
+    /// use smpcall::{CpuSet, ManyError, Platform, Smp, Storage, To};
+    ///
+    /// fn idle<P: Platform, S: Storage>(smp: &Smp<P, S>) -> Result<CpuSet<1>, ManyError> {
+    ///     let mut busy = CpuSet::new();
+    ///     smp.call_many_idle(To::Others, &mut busy, || println!("was idle"))?;
+    ///     Ok(busy)
+    /// }
+    /// ```
     pub fn call_many_idle<F: Fn() + Sync>(
         &self,
         to: To<'_>,
@@ -164,6 +197,15 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// # Errors
     ///
     /// [`ManyError::Full`], which promises nothing, and [`ManyError::NoSuchCpu`].
+    ///
+    /// ```
+    /// use smpcall::{ManyError, Platform, Smp, Storage, To};
+    ///
+    /// fn tell<P: Platform, S: Storage>(smp: &Smp<P, S>, epoch: u64) -> Result<u32, ManyError> {
+    ///     let reached = smp.post_many(To::Others, move || println!("epoch {epoch}"))?;
+    ///     Ok(reached.ran)
+    /// }
+    /// ```
     pub fn post_many<F>(&self, to: To<'_>, function: F) -> Result<Reached, ManyError>
     where
         F: Fn() + Copy + Send + Sync + 'static,

@@ -37,6 +37,20 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// # Errors
     ///
     /// [`PostError`]: what is not going to run. Each variant says what to do.
+    ///
+    /// ```
+    /// use smpcall::{Csd, Platform, PostError, Posted, Smp, Storage};
+    ///
+    /// static DRAIN: Csd<fn()> = Csd::new(|| println!("draining"));
+    ///
+    /// fn drain<P: Platform, S: Storage>(smp: &Smp<P, S>, cpu: u32) -> Result<(), PostError> {
+    ///     match smp.post(cpu, &DRAIN)? {
+    ///         Posted::Queued => println!("it runs on CPU {cpu}"),
+    ///         Posted::Busy { cpu } => println!("a run is still to begin on CPU {cpu}, and sees all we wrote"),
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
     #[inline]
     pub fn post<T: Post>(&self, cpu: u32, csd: T) -> Result<Posted, PostError> {
         let target = self.cpu(cpu).ok_or(PostError::NoSuchCpu)?;
@@ -156,8 +170,19 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     ///
     /// # Errors
     ///
-    /// [`PostError::Offline`] (nothing was queued; `told` if others relied on any of them) and
+    /// [`PostError::Offline`] (nothing was queued; `coalesced` says whether others relied on any of them) and
     /// [`PostError::NoSuchCpu`].
+    ///
+    /// ```
+    /// use smpcall::{Csd, Platform, PostError, Smp, Storage};
+    ///
+    /// static CSDS: [Csd<fn()>; 2] = [Csd::new(|| println!("first")), Csd::new(|| println!("second"))];
+    ///
+    /// fn both<P: Platform, S: Storage>(smp: &Smp<P, S>) -> Result<u32, PostError> {
+    ///     let chain = smp.post_all(1, &CSDS)?;
+    ///     Ok(chain.queued + chain.busy)
+    /// }
+    /// ```
     pub fn post_all<T: Post>(&self, cpu: u32, csds: impl IntoIterator<Item = T>) -> Result<Chain, PostError> {
         let target = self.cpu(cpu).ok_or(PostError::NoSuchCpu)?;
         let _irq = IrqGuard::new(&self.platform);

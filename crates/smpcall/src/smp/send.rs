@@ -16,6 +16,19 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// # Errors
     ///
     /// [`SendError`] hands the value back, and says why.
+    ///
+    /// ```
+    /// use smpcall::{Here, Message, NotSent, Platform, Smp, Storage};
+    ///
+    /// static LEN: Message<String, usize> = Message::new(|text: String, _: Here<'_>| text.len());
+    ///
+    /// fn send<P: Platform, S: Storage>(smp: &Smp<P, S>, text: String) -> Result<(), String> {
+    ///     match smp.send(1, &LEN, text) {
+    ///         Err(refused) if refused.why == NotSent::Unread => Err(refused.value), // take the last answer first
+    ///         other => other.map_err(|refused| refused.to_string()),
+    ///     }
+    /// }
+    /// ```
     pub fn send<M: Carries>(&self, cpu: u32, message: M, value: M::Value) -> Result<(), SendError<M::Value>> {
         message.message().load(value)?;
         let why = match self.post(cpu, Loaded(message)) {
@@ -39,6 +52,19 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// # Errors
     ///
     /// [`ReceiveError`]; of a run that was cancelled it hands the value back.
+    ///
+    /// ```
+    /// use smpcall::{Here, Message, Platform, ReceiveError, Smp, Storage, TakeError};
+    ///
+    /// static LEN: Message<String, usize> = Message::new(|text: String, _: Here<'_>| text.len());
+    ///
+    /// fn len<P: Platform, S: Storage>(smp: &Smp<P, S>) -> Result<usize, ReceiveError<String>> {
+    ///     match smp.receive(&LEN) {
+    ///         Err(ReceiveError::Take(TakeError::Empty)) => Ok(0), // nothing was sent: no wait
+    ///         other => other,
+    ///     }
+    /// }
+    /// ```
     pub fn receive<M: Carries>(&self, message: M) -> Result<M::Answer, ReceiveError<M::Value>> {
         self.receive_before(message, None)
     }

@@ -1,7 +1,7 @@
 //! P11: owners that embed a csd: pinned ones against their drop, counted ones against the last count.
 
 use crate::port::{Place, Tally, model, model_within};
-use smpcall::{CsdField, CsdOwner, Here, Lent, csd_field};
+use smpcall::{Cancel, CsdField, CsdOwner, Here, Lent, Posted, csd_field};
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ impl CsdOwner for Visit {
     type Pointer = Lent;
 
     fn run(this: &Self, here: Here<'_>) {
-        assert_eq!((this.place.read(), here.cpu()), (7, 1));
+        assert_eq!((this.place.read(), here.cpu() < 2), (7, true));
         this.runs.add();
     }
 }
@@ -44,6 +44,28 @@ fn a_pinned_owner_is_left_when_its_run_has_ended() {
         };
         target.join().unwrap();
         assert!(runs.get() <= 1 && !m.finish(1));
+    });
+}
+
+/// P5, P11: a pinned owner whose first run may be under way on one CPU while it is queued for another, and is dropped: the drop
+/// waits for both. Bounds: two posts, the second to the CPU of who drops; at most 2 preemptions.
+#[test]
+fn a_pinned_owner_on_two_cpus_is_left_by_both() {
+    model_within(2, |m| {
+        let runs = m.tally();
+        let target = m.on(0, || {
+            let visit = pin!(m.pinned(Visit { csd: CsdField::new(), place: Place::new(), runs }));
+            visit.place.write(7);
+            m.post(1, visit.as_ref()).unwrap();
+            let target = m.thread(None, move || _ = m.answer(1));
+            match m.post(0, visit.as_ref()) {
+                Ok(Posted::Queued) => assert!(visit.csd.is_pending()),
+                busy => assert_eq!(busy, Ok(Posted::Busy { cpu: 1 })),
+            }
+            target
+        });
+        target.join().unwrap();
+        assert!(runs.get() <= 2 && !m.finish(1) && !m.finish(0));
     });
 }
 
@@ -99,5 +121,21 @@ fn posted_to_two_cpus_and_dropped_it_is_freed_once() {
         poster.join().unwrap();
         let _ = (m.finish(0), m.finish(1));
         assert_eq!((freed.get(), runs.get()), (1, 2));
+    });
+}
+
+/// P1, P11: cancel, and then the last count, against the flush that gives the count to the run: it runs or is taken away, and is
+/// freed once, in either case. Bounds: one post.
+#[test]
+fn cancelled_and_dropped_it_is_freed_once() {
+    model(|m| {
+        let (freed, runs) = (m.tally(), m.tally());
+        let it = Arc::new(Shared { csd: CsdField::new(), other: CsdField::new(), freed, runs });
+        m.post(1, &it).unwrap();
+        let owner = m.thread(None, move || matches!(it.csd.cancel(), Cancel::Removed { .. }));
+        let _ = m.answer(1);
+        let cancelled = owner.join().unwrap();
+        m.finish(1);
+        assert_eq!((freed.get(), runs.get()), (1, u32::from(!cancelled)));
     });
 }

@@ -33,6 +33,8 @@ mod mailbox;
 mod many;
 mod memory;
 mod message;
+#[cfg(feature = "alloc")]
+mod message_field;
 mod port;
 mod post;
 mod prepared;

@@ -312,3 +312,23 @@ fn two_that_multicast_to_each_other_both_finish() {
 fn two_that_multicast_to_each_other_and_sleep_both_finish() {
     model_parking_within(1, each_multicasts_to_the_other);
 }
+
+/// P4, P8: one result from each CPU, against one that goes offline: its place has what it gave back if it has run the function,
+/// and nothing else. Bounds: one multicast to one other CPU.
+#[test]
+fn a_result_is_there_if_its_cpu_has_run() {
+    model_within(2, |m| {
+        let runs = m.tally();
+        let leaves = m.thread(1, move || _ = m.offline().unwrap());
+        let mut results = [None; 2];
+        let reached = m.on(0, || {
+            m.call_map(To::Others, &mut results, |cpu| {
+                runs.add();
+                cpu + 4
+            })
+        });
+        leaves.join().unwrap();
+        assert_eq!(reached.unwrap().ran, runs.get());
+        assert_eq!(results, [None, (runs.get() == 1).then_some(5)]);
+    });
+}

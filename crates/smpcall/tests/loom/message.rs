@@ -1,7 +1,7 @@
 //! P4, P11: a message's content, which the models' own cells guard, against each step of its stage.
 
 use crate::port::{Machine, model};
-use smpcall::{Cancel, Message, TakeError};
+use smpcall::{Cancel, Message, NotSent, SendError, TakeError};
 use std::mem::ManuallyDrop;
 
 type Add = Message<u32, u32>;
@@ -80,5 +80,44 @@ fn two_senders_one_wins() {
         };
         m.finish(1);
         assert_eq!(message.try_take(), Ok(won + 1));
+    });
+}
+
+/// P4, P11: of two who look for one answer, one has it. Bounds: the run has ended; one look each.
+#[test]
+fn two_takers_one_has_the_answer() {
+    model(|m| {
+        let message = add(m);
+        m.send(1, message, 4).unwrap();
+        let _ = m.answer(1);
+        let other = m.thread(None, move || message.try_take());
+        let mut taken = [message.try_take(), other.join().unwrap()];
+        taken.sort_by_key(Result::is_err);
+        assert_eq!(taken, [Ok(5), Err(TakeError::Empty)]);
+    });
+}
+
+/// P8: a send against its target's way offline: the value is answered, or it is back with its sender and the message is empty.
+/// Bounds: one send, one look of a taker meanwhile.
+#[test]
+fn a_value_is_answered_or_refused_and_back() {
+    model(|m| {
+        let message = add(m);
+        let sender = m.thread(None, move || m.send(1, message, 4));
+        m.on(1, || m.offline()).unwrap();
+        let early = message.try_take();
+        let taken = match sender.join().unwrap() {
+            Ok(()) if early == Ok(5) => early,
+            Ok(()) => message.try_take(),
+            refused => {
+                assert_eq!(refused, Err(SendError { value: 4, why: NotSent::Offline }));
+                assert!(matches!(early, Err(TakeError::Empty | TakeError::Pending)));
+                assert_eq!(message.try_take(), Err(TakeError::Empty));
+                m.send(0, message, 4).unwrap();
+                m.finish(0);
+                message.try_take()
+            }
+        };
+        assert_eq!(taken, Ok(5));
     });
 }

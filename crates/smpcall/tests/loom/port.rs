@@ -237,6 +237,13 @@ impl<const PARKS: bool, const N: usize> Machine<PARKS, N> {
         Self { smp, kept: RefCell::default() }
     }
 
+    /// Another machine, all of whose CPUs are online.
+    pub(crate) fn another(&self) -> &'static Self {
+        let other: &'static Self = self.keep(Self::new());
+        (0..N as u32).for_each(|cpu| other.on(cpu, || other.as_pin().online()).unwrap());
+        other
+    }
+
     /// Keeps `value` for this execution.
     pub(crate) fn keep<T: 'static>(&self, value: T) -> &'static T {
         let value = Box::new(value);

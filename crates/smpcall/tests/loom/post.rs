@@ -180,3 +180,21 @@ fn posts_of_one_sender_run_in_order() {
         assert_eq!(log.get(), 12);
     });
 }
+
+/// P3, P11: one csd, posted to two machines at once: one of them has it, and the other is told which CPU it is queued for.
+/// Bounds: one post each.
+#[test]
+fn of_two_machines_one_has_it() {
+    model(|m| {
+        let (other, runs) = (m.another(), m.tally());
+        let csd = m.csd(move || runs.add());
+        let poster = m.thread(None, move || other.post(1, csd));
+        let ours = m.post(0, csd);
+        let has_it = match (ours, poster.join().unwrap()) {
+            (Ok(Posted::Queued), Ok(Posted::Busy { cpu: 0 })) => (true, false),
+            (Ok(Posted::Busy { cpu: 1 }), Ok(Posted::Queued)) => (false, true),
+            both => panic!("{both:?}"),
+        };
+        assert_eq!(((m.finish(0), other.finish(1)), runs.get()), (has_it, 1));
+    });
+}

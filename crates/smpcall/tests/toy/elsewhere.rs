@@ -1,9 +1,12 @@
 //! P10: CPUs that wait on another machine, or for something of the port's own.
 
 use crate::port::{
-    CPUS, Machine, PAUSE_NS, Toy, as_cpu, flush, log, logged, logs, machine, on, pinned, rings, start,
+    CPUS, Machine, PAUSE_NS, Toy, as_cpu, flush, keep, log, logged, logs, machine, on, pinned, rings, start,
 };
-use smpcall::{Budget, Flushed, Pause, PerCpu, Phase, Serve, WaitError};
+use smpcall::{
+    Budget, CsdField, CsdOwner, Flushed, Here, Lent, Pause, PerCpu, Phase, Posted, Serve, WaitError,
+    csd_field,
+};
 use std::cell::Cell;
 use std::rc::Rc;
 
@@ -147,4 +150,32 @@ fn p10_a_wait_of_the_ports_own_is_reported_and_served() {
     let waits = |done: bool| crate::port::machine().wait_by_port(1, "", None, |_| false, || done);
     let in_call = |done| on(0, || machine.call(0, move || waits(done)));
     assert_eq!([in_call(false), in_call(true)], [Ok(Err(WaitError::WouldDeadlock)), Ok(Ok(()))]);
+}
+
+struct Task {
+    csd: CsdField,
+}
+
+csd_field! { impl Task { csd } }
+
+impl CsdOwner for Task {
+    type Pointer = Lent;
+
+    fn run(_: &Self, here: Here<'_>) {
+        log(here.cpu());
+    }
+}
+
+#[test]
+fn p3_an_owner_that_is_queued_on_one_machine_is_busy_on_another() {
+    let machine = start(2);
+    let other = other(|| true);
+    let task: &'static Task = keep(Task { csd: CsdField::new() });
+    machine.post(1, task).unwrap();
+    assert_eq!(other.post(0, task), Ok(Posted::Busy { cpu: 1 }));
+    let _ = flush(1);
+    assert_eq!(other.post(0, task), Ok(Posted::Queued));
+    assert_eq!(machine.post(1, task), Ok(Posted::Busy { cpu: 0 }));
+    other.wait(task).unwrap();
+    assert_eq!((logged(), flush(1)), (vec![1, 0], Flushed::All(0)));
 }

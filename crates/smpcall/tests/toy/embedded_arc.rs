@@ -71,6 +71,18 @@ fn p11_dropped_inside_its_own_run() {
 }
 
 #[test]
+fn p11_while_it_is_queued_nobody_changes_or_moves_it_and_forgotten_it_runs() {
+    let machine = start(1);
+    let mut it = job(1, 0);
+    machine.post(0, (&it, Peek)).unwrap();
+    assert!(Arc::get_mut(&mut it).is_none(), "the queue has a count");
+    let Err(it) = Arc::try_unwrap(it) else { panic!("the queue has a count") };
+    std::mem::forget(it);
+    let _ = flush(0);
+    assert_eq!(logged(), [51], "whoever forgets a count leaks the owner");
+}
+
+#[test]
 fn p11_lent_it_is_dropped_after_its_run() {
     let machine = start(1);
     let it = job(1, 0);

@@ -118,6 +118,19 @@ fn a_receiver_serves_its_queue_and_may_give_up() {
 }
 
 #[test]
+fn p10_a_receiver_of_what_was_not_sent_is_told_so_and_does_not_wait() {
+    let machine = start(2);
+    let message = twice();
+    let empty = Err(ReceiveError::Take(TakeError::Empty));
+    assert_eq!(machine.receive(message), empty);
+    machine.send(1, message, Box::new(3)).unwrap();
+    let _ = flush(1);
+    assert_eq!(machine.receive(message), Ok(Box::new(6)));
+    assert_eq!(machine.receive(message), empty, "it was taken");
+    assert_eq!(machine.platform().now_ns.get(), 0);
+}
+
+#[test]
 fn p10_a_function_may_not_wait_for_an_answer() {
     let machine = start(2);
     let message = twice();

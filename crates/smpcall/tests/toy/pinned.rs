@@ -137,3 +137,13 @@ fn p11_a_panic_of_the_poster_waits_too() {
     let _ = flush(1);
     assert_eq!(logged(), []);
 }
+
+#[test]
+fn p11_forgotten_while_it_is_queued_it_runs_where_it_was_pinned() {
+    let machine = start(2);
+    let visit = Box::pin(visit(&machine));
+    machine.post(1, visit.as_ref()).unwrap();
+    std::mem::forget(visit);
+    let _ = flush(1);
+    assert_eq!(logged(), [11], "its memory is leaked, and never dropped");
+}

@@ -54,6 +54,18 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     ///
     /// [`WaitError`]; never `TimedOut`. [`Cancelled`](WaitError::Cancelled) if the wait saw that the run was taken
     /// away; a run that was cancelled, and skipped by its target's flush before the wait looked, is over: `Ok`.
+    ///
+    /// ```
+    /// use smpcall::{Csd, Platform, Smp, Storage};
+    ///
+    /// static SYNC: Csd<fn()> = Csd::new(|| println!("synced"));
+    ///
+    /// fn sync<P: Platform, S: Storage>(smp: &Smp<P, S>) -> Result<(), Box<dyn std::error::Error>> {
+    ///     smp.post(1, &SYNC)?; // queued or busy, it is the same:
+    ///     smp.wait(&SYNC)?; // the run that sees what we wrote is over
+    ///     Ok(())
+    /// }
+    /// ```
     pub fn wait<T: Post>(&self, csd: T) -> Result<(), WaitError> {
         self.wait_for(csd, &Until::Ended)
     }
@@ -64,6 +76,20 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// # Errors
     ///
     /// [`WaitError`]; a time-out says which CPU, which function, queued or running, for how long.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use smpcall::{Csd, Platform, Smp, Storage, WaitError};
+    ///
+    /// static SYNC: Csd<fn()> = Csd::new(|| println!("synced"));
+    ///
+    /// fn sync<P: Platform, S: Storage>(smp: &Smp<P, S>) -> Result<(), WaitError> {
+    ///     match smp.wait_timeout(&SYNC, Duration::from_millis(1)) {
+    ///         Err(WaitError::TimedOut(stall)) => Ok(println!("not in 1 ms: {stall}")),
+    ///         other => other,
+    ///     }
+    /// }
+    /// ```
     pub fn wait_timeout<T: Post>(&self, csd: T, timeout: Duration) -> Result<(), WaitError> {
         self.wait_for(csd, &Until::After(timeout))
     }
