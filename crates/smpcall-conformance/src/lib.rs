@@ -106,6 +106,9 @@
 
 #![cfg_attr(not(test), no_std)]
 
+#[cfg(feature = "alloc")]
+extern crate alloc;
+
 mod cases;
 mod check;
 mod ctx;
@@ -117,6 +120,7 @@ mod once;
 mod own;
 mod report;
 mod rig;
+pub mod soak;
 mod suite;
 mod sync;
 #[cfg(test)]
@@ -126,6 +130,6 @@ mod words;
 
 pub use check::{LogFault, check_log};
 pub use memory::{Memory, memory_bytes};
-pub use report::{Failure, Lines, Outcome, Reporter, Summary};
+pub use report::{Failure, Lines, Outcome, Report, Reporter, Summary};
 pub use rig::{Rig, Woken};
 pub use suite::{Aborted, Suite};
