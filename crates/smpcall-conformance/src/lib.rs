@@ -114,6 +114,7 @@ mod check;
 mod ctx;
 mod errands;
 mod held;
+mod holder;
 mod idle;
 mod memory;
 mod once;
@@ -129,6 +130,7 @@ mod text;
 mod words;
 
 pub use check::{LogFault, check_log};
+pub use holder::Holder;
 pub use memory::{Memory, memory_bytes};
 pub use report::{Failure, Lines, Outcome, Report, Reporter, Summary};
 pub use rig::{Rig, Woken};
