@@ -194,3 +194,17 @@ impl<R: Rig> Soak<R> {
         events.chain(kinds).chain(checks).chain([("", "errors", self.errors())])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_there_once() {
+        let checks = Check::ALL.iter().map(|check| check.name());
+        let mut names: Vec<_> = checks.chain(Event::ALL.iter().map(|event| event.name())).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Check::ALL.len() + Event::ALL.len());
+    }
+}
