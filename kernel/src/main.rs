@@ -12,7 +12,7 @@
 //! | `traps.rs` | what the interrupts do |
 //! | `idle.rs` | a CPU that waits: polls for a while, then sleeps |
 //! | `what.rs`, `what/*` | what it can run |
-//! | `report.rs`, `console.rs` | lines for the one who reads along: so many results are announced, and all must come |
+//! | `console.rs` | lines for the one who reads along: so many results are announced, and all must come |
 //!
 //! The reader is `cargo xtask boot`.
 
@@ -25,9 +25,8 @@ mod console;
 mod cpus;
 mod idle;
 mod machine;
-mod report;
-mod traps;
 mod programs;
+mod traps;
 
 use command::Command;
 use console::println;

@@ -1,14 +1,14 @@
 //! `smpcall torture`: every kind of call at once, from everywhere, for as long as one likes, and every promise checked.
 //!
-//! A superset of Linux's scftorture, which knows three checks (wrong CPU, visibility on the way in and out) and no
-//! asynchronous call. [`kinds`] has the calls, [`tally`] the checks, [`csds`] the accounts behind them.
+//! The engine is the conformance crate's ([`smpcall_conformance::soak`]): the kinds of calls, the accounts, what is checked.
+//! Here is its [`rig`] on threads, and who drives it.
 //!
 //! # How it is driven
 //!
-//! The CPUs are threads of the torture that attach to a machine and detach from it ([`worker`]): between two calls a
+//! The CPUs are threads of the torture that attach to a machine and detach from it ([`rig`]): between two calls a
 //! thread serves its queue, polls, sleeps, or lets it grow. Other threads are no CPUs and only call. Signal handlers
-//! post too ([`interrupt`]). Every few dozen milliseconds everything comes to rest ([`stage`], [`control`]): no post is
-//! under way and every CPU sleeps on its doorbell. Then all accounts must agree ([`verdict`]), exactly.
+//! post too ([`interrupt`]). Every few dozen milliseconds everything comes to rest ([`control`]): no post is
+//! under way and every CPU sleeps on its doorbell. Then all accounts must agree, exactly.
 //!
 //! # What makes it sound on a loaded machine
 //!
@@ -22,35 +22,25 @@
 
 mod asleep;
 mod control;
-mod csds;
-mod ground;
 mod interrupt;
-mod kinds;
 mod report;
-mod stage;
-mod tally;
-mod verdict;
+mod rig;
 mod weights;
-mod words;
-mod worker;
-mod world;
 
 use crate::output::{ClosedPipe, JsonFile, complain, count_of, progress, say};
 use crate::pace::Place;
 use crate::run::seconds;
 use anyhow::{Context, Result, bail, ensure};
 use control::{Control, LastStall, millis};
-use ground::Ground;
-use kinds::KINDS;
 use report::Report;
+use rig::{Soak, Threads};
+use smpcall_conformance::soak::Plan;
 use smpcall_host::Machine;
 use smpcall_host::smpcall::CPUS_MAX;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
-use tally::Tally;
 use weights::Weights;
-use world::World;
 
 const HANG_SECONDS: u64 = 30;
 /// After how long the library reports a silent target.
@@ -104,17 +94,17 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let cpus = args.cpus.unwrap_or(Place::find().cores.len().clamp(2, CPUS_MAX) as u32);
     let seed = args.seed.unwrap_or_else(|| fastrand::u64(..));
     let last_stall = LastStall::default();
-    let world = world(args, cpus, Arc::clone(&last_stall))?;
-    let report = Report::new(world, args, seed, cpus);
+    let soak = soak(args, cpus, Arc::clone(&last_stall))?;
+    let report = Report::new(soak, args, seed, cpus);
     let repeat = report::repeat(args, seed, cpus);
     // At once: whoever ends this before it does wants to know.
     say!("seed {seed}; to make the same draws again: {repeat}")?;
     let bar = progress(millis(args.seconds), "torture");
-    let mut control = Control::new(world, args, seed, &bar, last_stall);
+    let mut control = Control::new(soak, args, seed, &bar, last_stall);
     let outcome = match control.start() {
         Ok(()) => control.run(&report),
         // Nothing has been tortured: there is nothing to say but why.
-        Err(error) if world.ground.tally.errors() == 0 => return Err(error),
+        Err(error) if soak.errors() == 0 => return Err(error),
         Err(error) => Err(error),
     };
     bar.finish_and_clear();
@@ -122,11 +112,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         json.write(&report.json(&repeat))?;
     }
     let printed = say!("{}", report.status_line());
-    for complaint in world.ground.tally.complaints() {
+    for complaint in soak.rig().complaints() {
         complain!("{complaint}");
     }
     let again = || format!("to make the same draws again: {repeat}");
-    match (world.ground.tally.errors(), outcome) {
+    match (soak.errors(), outcome) {
         (0, Ok(())) => printed,
         (0, Err(error)) if error.is::<ClosedPipe>() => Err(error),
         (0, Err(error)) => Err(error).with_context(|| format!("the run ended early ({})", again())),
@@ -134,13 +124,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             if let Err(error) = outcome {
                 complain!("the run ended early: {error:#}");
             }
-            bail!("{}; {}", count_of(errors, "error"), again())
+            bail!("{}; {}", count_of(errors as u64, "error"), again())
         }
     }
 }
 
 /// Makes all that the threads share. It is never freed: nor are the csds, which point to it.
-fn world(args: &Args, cpus: u32, last_stall: LastStall) -> Result<&'static World> {
+fn soak(args: &Args, cpus: u32, last_stall: LastStall) -> Result<&'static Soak> {
     let machine = Machine::builder()
         .attachable(cpus as usize)
         .stall_timeout(STALL_TIMEOUT)
@@ -148,9 +138,9 @@ fn world(args: &Args, cpus: u32, last_stall: LastStall) -> Result<&'static World
             *last_stall.lock().unwrap_or_else(PoisonError::into_inner) = Some(*stall);
         })
         .build()?;
-    // A row for each thread, and one for control.
-    let rows = (cpus + args.callers) as usize + 1;
-    let ground = Ground::new(machine, Tally::new(rows, KINDS.len()), Duration::from_millis(args.longwait));
-    let ground: &'static Ground = Box::leak(Box::new(ground));
-    Ok(Box::leak(Box::new(World::new(ground, args.callers))))
+    let longwait = Duration::from_millis(args.longwait);
+    let rig = Threads::new(Box::leak(Box::new(machine)), args.callers, longwait);
+    let soak: &'static Soak = Box::leak(Box::new(Soak::new(rig)));
+    soak.build(Plan { callers: args.callers, weights: args.weights.0, hotplug: args.onoff_interval > 0 });
+    Ok(soak)
 }

@@ -106,17 +106,22 @@
 
 #![cfg_attr(not(test), no_std)]
 
+#[cfg(feature = "alloc")]
+extern crate alloc;
+
 mod cases;
 mod check;
 mod ctx;
 mod errands;
 mod held;
+mod holder;
 mod idle;
 mod memory;
 mod once;
 mod own;
 mod report;
 mod rig;
+pub mod soak;
 mod suite;
 mod sync;
 #[cfg(test)]
@@ -125,7 +130,8 @@ mod text;
 mod words;
 
 pub use check::{LogFault, check_log};
+pub use holder::Holder;
 pub use memory::{Memory, memory_bytes};
-pub use report::{Failure, Lines, Outcome, Reporter, Summary};
+pub use report::{Failure, Lines, Outcome, Report, Reporter, Summary};
 pub use rig::{Rig, Woken};
 pub use suite::{Aborted, Suite};

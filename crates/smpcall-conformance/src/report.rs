@@ -166,3 +166,61 @@ impl<W: fmt::Write> Reporter for Lines<W> {
         let _ = writeln!(self.0, "{PREFIX}aborted in {name}: {failure}");
     }
 }
+
+/// Results of whatever a kernel checks, for a reader who trusts none of them unless all have come (`cargo xtask boot`).
+///
+/// ```
+/// use smpcall_conformance::Report;
+///
+/// let mut log = String::new();
+/// let mut report = Report::announce(&mut log, 3);
+/// report.well("tlb_shootdown", format_args!("12 CPUs faulted"));
+/// report.check("doorbells", false, format_args!("2 rings for 3 posts"));
+/// report.skip("nmi", "there is none on this machine");
+/// assert!(!report.end(), "one has failed");
+/// assert!(log.starts_with("smpcall kernel: 3 results\nok tlb_shootdown: 12 CPUs faulted\nFAILED doorbells: "));
+/// assert!(log.ends_with("smpcall kernel: end, 1 passed, 1 failed, 1 skipped\n"));
+/// ```
+#[derive(Debug)]
+pub struct Report<W> {
+    to: W,
+    announced: u32,
+    summary: Summary,
+}
+
+// As for `Lines`: what cannot be written is missed by the reader.
+impl<W: fmt::Write> Report<W> {
+    /// Says how many will come.
+    pub fn announce(mut to: W, results: u32) -> Self {
+        let _ = writeln!(to, "smpcall kernel: {results} results");
+        Self { to, announced: results, summary: Summary::default() }
+    }
+
+    /// One that is well.
+    pub fn well(&mut self, name: &str, text: fmt::Arguments<'_>) {
+        self.summary.passed += 1;
+        let _ = writeln!(self.to, "ok {name}: {text}");
+    }
+
+    /// One that is well only if `holds`.
+    pub fn check(&mut self, name: &str, holds: bool, text: fmt::Arguments<'_>) {
+        if holds {
+            return self.well(name, text);
+        }
+        self.summary.failed += 1;
+        let _ = writeln!(self.to, "FAILED {name}: {text}");
+    }
+
+    /// One that asks for something that this platform does not have.
+    pub fn skip(&mut self, name: &str, why: &str) {
+        self.summary.skipped += 1;
+        let _ = writeln!(self.to, "skipped {name}: {why}");
+    }
+
+    /// Ends the run, and returns whether all that were announced came, and none failed.
+    pub fn end(self) -> bool {
+        let Self { mut to, announced, summary } = self;
+        let _ = writeln!(to, "smpcall kernel: end, {summary}");
+        summary.failed == 0 && summary.reported() == announced
+    }
+}

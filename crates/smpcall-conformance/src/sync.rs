@@ -2,6 +2,6 @@
 //! scheduling point, and a store may be late.
 
 #[cfg(not(smpcall_sim))]
-pub(crate) use core::sync::atomic::{AtomicU32, Ordering};
+pub(crate) use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 #[cfg(smpcall_sim)]
-pub(crate) use smpcall_sim_atomics::{AtomicU32, Ordering};
+pub(crate) use smpcall_sim_atomics::{AtomicU32, AtomicUsize, Ordering};

@@ -1,5 +1,10 @@
 //! The kinds of ops. A new kind of call is one row of [`KINDS`]: its name, how often it is drawn, where it may be done, how
 //! its arguments are drawn, and what is done.
+//!
+//! The engine of soaks (the conformance crate's `soak`) has a table of its own, and why: its kinds draw as they go, and are
+//! judged by accounts at rest. Here an op is data, drawn before the run, so that a failing one can be shrunk, printed and
+//! repeated, and the checkers judge it by the record of the run. So what both share is which calls there are: a kind of a
+//! soak that no row here stands for fails a test.
 
 mod blocking;
 pub(crate) mod calls;
@@ -86,6 +91,28 @@ mod tests {
         assert_eq!(names.len(), KINDS.len());
         for places in [Places::Anywhere, Places::Threads, Places::Cpus] {
             assert!(KINDS.iter().any(|kind| kind.places == places && kind.weight > 0));
+        }
+    }
+
+    /// By its name, by a row that draws it among others, or (messages, results of multicasts) by the suite that runs in the
+    /// simulator.
+    #[test]
+    fn every_kind_of_a_soak_is_simulated() {
+        const BY_ANOTHER_NAME: &[(&str, &str)] = &[
+            ("shared", "post"),
+            ("contested", "cancel"),
+            ("interrupt", "post"),
+            ("nmi", "post"),
+            ("race", "burst"),
+            ("self", "own"),
+            ("panic", "call"),
+            ("deadline", "wait"),
+        ];
+        let by_the_suite = |name: &str| ["message", "map"].contains(&name);
+        for kind in smpcall_conformance_sim::soak::KINDS.iter().filter(|kind| !by_the_suite(kind.name)) {
+            let row =
+                BY_ANOTHER_NAME.iter().find(|(name, _)| *name == kind.name).map_or(kind.name, |(_, row)| row);
+            assert!(KINDS[number_of(row)].weight > 0, "{}", kind.name);
         }
     }
 }

@@ -6,7 +6,7 @@
 use crate::heap;
 use crate::held::{now_ns, spin_until, while_held};
 use crate::port::SMP;
-use crate::report::Report;
+use crate::conformance::{Console, Report};
 use core::fmt::Arguments;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use ostd::cpu::{CpuId, CpuSet};
@@ -93,7 +93,7 @@ impl Layer {
 }
 
 pub(crate) fn run() -> bool {
-    let mut report = Report::announce(2 * 7 + 2);
+    let mut report = Report::announce(Console, 2 * 7 + 2);
     rows(&mut report, Layer::Ours);
     busy(&mut report);
     argument(&mut report);

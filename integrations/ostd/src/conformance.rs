@@ -56,7 +56,11 @@ impl Rig for OstdRig {
     }
 }
 
-struct Console;
+/// ostd's console.
+pub(crate) struct Console;
+
+/// Results, which `cargo xtask` reads as it reads those of `kernel/`.
+pub(crate) type Report = smpcall_conformance::Report<Console>;
 
 impl Write for Console {
     fn write_str(&mut self, text: &str) -> Result {

@@ -2,7 +2,7 @@
 
 use crate::held::{now_ns, spin_until, while_held};
 use crate::port::{SMP, here};
-use crate::report::Report;
+use crate::conformance::{Console, Report};
 use core::arch::asm;
 use core::ops::Range;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -12,7 +12,7 @@ use smpcall::{Csd, Posted, To};
 const PAGE_BYTES: usize = 4096;
 
 pub(crate) fn run() -> bool {
-    let mut report = Report::announce(6);
+    let mut report = Report::announce(Console, 6);
     result(&mut report);
     shootdown(&mut report);
     all_at_once(&mut report);

@@ -1,43 +1,25 @@
 //! A CPU that holds its interrupts off for as long as another wants.
 
 use crate::port::{SMP, serve_until};
-use core::sync::atomic::{AtomicBool, Ordering};
 use ostd::irq;
 use smpcall::Platform;
+use smpcall_conformance::Holder;
 
-/// Wanted by the holder's master; cleared by it.
-static WANTED: AtomicBool = AtomicBool::new(false);
-/// That interrupts are off.
-static HOLDS: AtomicBool = AtomicBool::new(false);
+static HOLDER: Holder = Holder::new();
 
 /// Holds this CPU whenever that is wanted, and otherwise serves it.
 pub(crate) fn serve() -> ! {
     loop {
-        // Acquire: pairs with `while_held`.
-        serve_until(|| WANTED.load(Ordering::Acquire));
+        serve_until(|| HOLDER.is_wanted());
         let guard = irq::disable_local();
-        // Release: pairs with `while_held`.
-        HOLDS.store(true, Ordering::Release);
-        // Acquire: as above.
-        spin_until(|| !WANTED.load(Ordering::Acquire));
-        // Release: as above.
-        HOLDS.store(false, Ordering::Release);
+        HOLDER.hold(|| SMP.platform().relax());
         drop(guard);
     }
 }
 
 /// Calls `f` while CPU 1 has its interrupts off, and for `at_least_ns` in all.
 pub(crate) fn while_held<R>(at_least_ns: u64, f: impl FnOnce() -> R) -> R {
-    // Release, Acquire: both pair with `serve`.
-    WANTED.store(true, Ordering::Release);
-    spin_until(|| HOLDS.load(Ordering::Acquire));
-    let until_ns = now_ns() + at_least_ns;
-    let result = f();
-    spin_until(|| now_ns() >= until_ns);
-    // Release, Acquire: as above.
-    WANTED.store(false, Ordering::Release);
-    spin_until(|| !HOLDS.load(Ordering::Acquire));
-    result
+    HOLDER.while_held(|done| spin_until(done), now_ns, at_least_ns, f)
 }
 
 pub(crate) fn now_ns() -> u64 {

@@ -28,7 +28,6 @@ mod demo;
 mod heap;
 mod held;
 mod port;
-mod report;
 
 use ostd::boot::boot_info;
 use ostd::power::{ExitCode, poweroff};

@@ -3,12 +3,13 @@
 //! they tell an order of magnitude.
 
 use crate::arch;
+use crate::console::Console;
 use crate::cpus;
 use crate::idle;
 use crate::machine::QUIET;
-use crate::report::{Outcome, Report};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use smpcall::{Budget, Csd, Posted, Sleep, To};
+use smpcall_conformance::Report;
 
 const SAMPLES: usize = 101;
 /// How many calls make a sample of what is too short for the clock.
@@ -55,10 +56,10 @@ pub(crate) fn run(cpu: u32) -> bool {
         serve(cpu);
     }
     idle::until(&QUIET, || (0..cpus::count()).all(|cpu| QUIET.is_online_racy(cpu)));
-    let mut report = Report::announce(ROWS.len() as u32);
+    let mut report = Report::announce(Console, ROWS.len() as u32);
     for row in &ROWS {
         if cpus::count() < row.cpus_min {
-            report.result(row.name, Outcome::Skipped("needs 2 CPUs"));
+            report.skip(row.name, "needs 2 CPUs");
             continue;
         }
         turn(row.duty);
@@ -69,7 +70,7 @@ pub(crate) fn run(cpu: u32) -> bool {
         samples.sort_unstable();
         let [least, .., most] = samples;
         let median = samples[SAMPLES / 2];
-        report.result(row.name, Outcome::Passed(format_args!("{median} ns ({least} to {most})")));
+        report.well(row.name, format_args!("{median} ns ({least} to {most})"));
     }
     report.end()
 }

@@ -6,12 +6,13 @@ mod inside;
 mod shootdown;
 mod stall;
 
+use crate::console::Console;
 use crate::cpus;
 use crate::idle;
 use crate::machine::SMP;
-use crate::report::{Outcome, Report};
 use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use smpcall_conformance::Report;
 
 /// A check, which the first CPU makes while the others stand by: a sentence of what was seen, or of what went wrong.
 struct Check {
@@ -99,18 +100,15 @@ fn run_each(cpu: u32, checks: &[Check]) -> bool {
         stand_by(cpu);
     }
     idle::until(&SMP, || (0..cpus::count()).all(|cpu| SMP.is_online_racy(cpu)));
-    let mut report = Report::announce(checks.len() as u32);
+    let mut report = Report::announce(Console, checks.len() as u32);
     for Check { name, run, cpus_min } in checks {
         if cpus::count() < *cpus_min {
-            report.result(name, Outcome::Skipped("needs 2 CPUs"));
+            report.skip(name, "needs 2 CPUs");
             continue;
         }
         let mut text = Text { bytes: [0; 160], len: 0 };
         let outcome = run(&mut text);
-        match outcome {
-            Ok(()) => report.result(name, Outcome::Passed(format_args!("{}", text.as_str()))),
-            Err(Wrong) => report.result(name, Outcome::Failed(format_args!("{}", text.as_str()))),
-        }
+        report.check(name, outcome.is_ok(), format_args!("{}", text.as_str()));
     }
     report.end()
 }

@@ -13,7 +13,7 @@ use smpcall_conformance::{Lines, Memory, Rig, Suite, Woken, memory_bytes};
 static MEMORY: Memory<{ memory_bytes(CPUS_MAX as u32) }> = Memory::new();
 static SUITE: Suite<KernelRig> = Suite::new(KernelRig);
 
-struct KernelRig;
+pub(super) struct KernelRig;
 
 impl Rig for KernelRig {
     type Platform = Bare<Site<true>, CPUS_MAX>;

@@ -5,16 +5,17 @@ mod rest;
 
 use self::rest::Watch;
 use super::report::Report;
-use super::tally::Check;
-use super::worker::Worker;
-use super::world::World;
-use super::{Args, interrupt, verdict};
+use super::rig::{Soak, Worker};
+use super::{Args, interrupt, rig};
 use crate::output::say;
 use crate::pace::Place;
 use anyhow::{Context, Result, anyhow, bail};
 use fastrand::Rng;
 use indicatif::ProgressBar;
+use smpcall_conformance::soak::Check;
 use smpcall_host::smpcall::{CallStall, Platform};
+use std::collections::BTreeSet;
+use std::fmt::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -33,7 +34,7 @@ const STACK_SIZE: usize = 512 << 10;
 pub(super) type LastStall = Arc<Mutex<Option<CallStall>>>;
 
 pub(super) struct Control<'a> {
-    world: &'static World,
+    soak: &'static Soak,
     args: &'a Args,
     bar: &'a ProgressBar,
     last_stall: LastStall,
@@ -69,14 +70,14 @@ impl Every {
 
 impl<'a> Control<'a> {
     pub(super) fn new(
-        world: &'static World,
+        soak: &'static Soak,
         args: &'a Args,
         seed: u64,
         bar: &'a ProgressBar,
         last_stall: LastStall,
     ) -> Self {
         let (threads, rng, now) = (Vec::new(), Rng::with_seed(seed), Instant::now());
-        Self { world, args, bar, last_stall, threads, rng, started: now, rested: now, rest_every: REST_EVERY }
+        Self { soak, args, bar, last_stall, threads, rng, started: now, rested: now, rest_every: REST_EVERY }
     }
 
     /// The whole run, of threads that are at rest. What was found is in the tally; an error means that it had to end early.
@@ -92,20 +93,17 @@ impl<'a> Control<'a> {
     pub(super) fn start(&mut self) -> Result<()> {
         interrupt::install()?;
         let cores = Place::find().cores;
-        let threads = self.world.kits.len();
+        let (soak, cpus) = (self.soak, self.soak.rig().stations.len());
+        let threads = soak.threads();
         for number in 0..threads {
             // Every other CPU is kept on a core, the others run where the scheduler wants them.
-            let core = match self.world.kits[number].cpu {
-                Some(cpu) if cpu % 2 == 0 && !cores.is_empty() => Some(cores[number / 2 % cores.len()]),
-                _ => None,
-            };
-            if let Some(cpu) = self.world.kits[number].cpu {
-                self.world.ground.cpu(cpu).wanted.set(1);
+            let pinned = number < cpus && number % 2 == 0 && !cores.is_empty();
+            let core = pinned.then(|| cores[number / 2 % cores.len()]);
+            if number < cpus {
+                soak.cpu(number as u32).wanted.set(1);
             }
-            let (rng, weights, hotplug) =
-                (self.rng.fork(), self.args.weights.clone(), self.args.onoff_interval > 0);
-            let world = self.world;
-            let body = move || Worker::new(world, number, rng, weights, core, hotplug).run();
+            let rng = self.rng.fork();
+            let body = move || Worker::run(soak, number, rng, core);
             let builder = thread::Builder::new().name(format!("torture-{number}")).stack_size(STACK_SIZE);
             let started = builder.spawn(body);
             let why = || format!("cannot start thread {} of {threads}", number + 1);
@@ -138,8 +136,8 @@ impl<'a> Control<'a> {
                 }
             }
         }
-        self.world.ground.stage.next();
-        self.ring_all();
+        self.soak.next_turn();
+        self.wake_all();
         self.come_to_rest()?;
         self.compare()
     }
@@ -147,8 +145,8 @@ impl<'a> Control<'a> {
     /// Brings everything to rest, compares, and goes on after `pause`.
     fn rest(&mut self, pause: Duration) -> Result<()> {
         let since = Instant::now();
-        self.world.ground.stage.next();
-        self.ring_all();
+        self.soak.next_turn();
+        self.wake_all();
         self.come_to_rest()?;
         self.compare()?;
         self.rest_every = REST_EVERY.max(since.elapsed() * (REST_PART - 1));
@@ -162,37 +160,40 @@ impl<'a> Control<'a> {
     }
 
     fn go_on(&mut self) {
-        self.world.ground.stage.next();
-        self.ring_all();
+        self.soak.next_turn();
+        self.wake_all();
         self.rested = Instant::now();
     }
 
-    /// Wakes the CPUs, so that they look at what they are to do.
+    /// Wakes the threads, so that they look at what they are to do.
+    fn wake_all(&self) {
+        self.ring_all();
+        self.threads.iter().for_each(|thread| thread.thread().unpark());
+    }
+
     fn ring_all(&self) {
-        let machine = &self.world.ground.machine;
-        for cpu in 0..machine.cpus_len() {
-            machine.platform().ring(cpu);
-        }
+        let machine = self.soak.rig().machine;
+        (0..machine.cpus_len()).for_each(|cpu| machine.platform().ring(cpu));
     }
 
     /// Wants some CPU offline, or back. At least one stays online: one that is, and is to be.
     fn switch_a_cpu(&mut self) {
-        let ground = self.world.ground;
-        let cpu = self.rng.u32(..ground.cpus_len());
-        let stays = |cpu: u32| ground.cpu(cpu).wanted.is_set() && ground.cpu(cpu).online.is_set();
-        let wanted = &ground.cpu(cpu).wanted;
+        let (soak, machine) = (self.soak, self.soak.rig().machine);
+        let cpu = self.rng.u32(..machine.cpus_len());
+        let stays = |cpu: u32| soak.cpu(cpu).wanted.is_set() && soak.cpu(cpu).online.is_set();
+        let wanted = &soak.cpu(cpu).wanted;
         if !wanted.is_set() {
             wanted.set(1);
-        } else if (0..ground.cpus_len()).any(|other| other != cpu && stays(other)) {
+        } else if (0..machine.cpus_len()).any(|other| other != cpu && stays(other)) {
             wanted.set(0);
         }
-        ground.machine.platform().ring(cpu);
+        machine.platform().ring(cpu);
     }
 
     /// Ends the threads, which are at rest.
     fn end(&mut self) -> Result<()> {
-        self.world.ground.stage.stop();
-        self.ring_all();
+        self.soak.stop();
+        self.wake_all();
         let mut watch = Watch::new(self.args.hang_seconds);
         while !self.threads.iter().all(JoinHandle::is_finished) {
             if watch
@@ -209,26 +210,28 @@ impl<'a> Control<'a> {
 
     /// What is said when nothing moves any more; counted as a call that never ended.
     fn hangs(&self, what: &str) -> anyhow::Error {
-        let ground = self.world.ground;
-        ground.tally.check(self.row(), Check::Deadlock, false);
+        self.soak.check(self.soak.drivers_row(), Check::Deadlock, false);
         let mut text = format!("nothing has moved for {} s: {what}", self.args.hang_seconds);
-        for kit in &self.world.kits {
+        let mut add = |write: &dyn Fn(&mut String) -> std::fmt::Result| {
             text.push_str("\n  ");
-            text.push_str(&rest::state_of(self.world, kit));
+            _ = write(&mut text);
+        };
+        for thread in 0..self.soak.threads() {
+            add(&|text| {
+                self.soak.write_state(thread, text)?;
+                let Some(station) = self.soak.rig().stations.get(thread) else { return Ok(()) };
+                let parked = if station.parked.is_set() { ", parked" } else { "" };
+                write!(text, "{parked}, its thread is {}", rig::sleeps(station))
+            });
         }
-        for cpu in verdict::owing(self.world) {
+        for cpu in self.soak.owing().collect::<BTreeSet<_>>() {
             let which = cpu.map_or_else(|| "some CPU".to_owned(), |cpu| format!("CPU {cpu}"));
-            text.push_str(&format!("\n  {which} still has csds to run"));
+            add(&|text| write!(text, "{which} still has csds to run"));
         }
         if let Some(stall) = *self.last_stall.lock().unwrap_or_else(PoisonError::into_inner) {
             text.push_str(&format!("\n  the last stall report: {stall}"));
         }
         anyhow!(text)
-    }
-
-    /// Where this thread counts.
-    fn row(&self) -> usize {
-        self.world.kits.len()
     }
 }
 

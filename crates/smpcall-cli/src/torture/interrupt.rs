@@ -7,43 +7,47 @@
 //! gives it back. So it can be known when none is, and none is sent to a thread that has ended.
 
 use super::asleep;
-use super::csds::Urgency;
-use super::tally::{Check, Event};
-use super::words::{Count, Signal};
-use super::world::{Sender, World};
+use super::rig::Soak;
 use anyhow::{Context, Result};
-use fastrand::Rng;
 use nix::errno::Errno;
 use nix::sys::pthread::{Pthread, pthread_kill, pthread_self};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal as Number, sigaction};
+use smpcall_conformance::soak::{Came, Signal};
 use std::cell::Cell;
 
-/// A CPU's thread as a target of signals.
+/// A CPU's thread, as the system knows it.
 pub(super) struct Station {
-    pub(super) sender: Sender,
     thread: Signal,
     /// The kernel's number of the thread.
     pub(super) kernel_thread: Signal,
+    /// It is inside a `park` that has no end but a ring.
+    pub(super) parked: Signal,
     /// Whether a signal is under way, or the thread is not there.
     pending: Signal,
-    handled: Count,
 }
 
 impl Station {
-    pub(super) fn new(sender: Sender) -> Self {
-        let (thread, kernel_thread) = (Signal::default(), Signal::default());
-        Self { sender, thread, kernel_thread, pending: Signal::new(1), handled: Count::default() }
+    pub(super) fn new() -> Self {
+        let [thread, kernel_thread, parked] = [const { Signal::new(0) }; 3];
+        Self { thread, kernel_thread, parked, pending: Signal::new(1) }
     }
 
     /// Whether no handler is under way, and none is to come unless somebody sends another.
     pub(super) fn is_quiet(&self) -> bool {
         !self.pending.is_set()
     }
+
+    /// The calling thread is going to end: returns when nobody can send it a signal any more.
+    pub(super) fn retire(&self) {
+        while self.pending.swap(1) != 0 {
+            std::thread::yield_now();
+        }
+    }
 }
 
 thread_local! {
     /// Whose handler this thread runs. Needs no start and no end, so a handler may read it at any time.
-    static HERE: Cell<Option<(&'static World, u32)>> = const { Cell::new(None) };
+    static HERE: Cell<Option<(&'static Soak, u32)>> = const { Cell::new(None) };
 }
 
 /// Installs the handler, for all threads; those that are not enlisted ignore the signal.
@@ -56,51 +60,33 @@ pub(super) fn install() -> Result<()> {
 }
 
 /// The calling thread runs the handlers of `cpu` from now on.
-pub(super) fn enlist(world: &'static World, cpu: u32) {
-    HERE.set(Some((world, cpu)));
-    let station = &world.stations[cpu as usize];
-    station.thread.set(pthread_self() as u64);
-    station.kernel_thread.set(asleep::this_thread());
+pub(super) fn enlist(soak: &'static Soak, cpu: u32) {
+    HERE.set(Some((soak, cpu)));
+    let station = &soak.rig().stations[cpu as usize];
+    station.thread.set(pthread_self() as usize);
+    station.kernel_thread.set(asleep::this_thread() as usize);
     station.pending.set(0);
 }
 
-/// The calling thread is going to end: returns when nobody can send it a signal any more.
-pub(super) fn retire(world: &'static World, cpu: u32) {
-    while world.stations[cpu as usize].pending.swap(1) != 0 {
-        std::thread::yield_now();
-    }
-}
-
 /// Sends a signal to a CPU's thread, unless one is under way.
-pub(super) fn send(world: &'static World, cpu: u32) {
-    let station = &world.stations[cpu as usize];
-    if station.pending.swap(1) == 0 && pthread_kill(station.thread.get() as Pthread, Number::SIGUSR1).is_err()
-    {
-        station.pending.set(0);
+pub(super) fn send(station: &Station) -> Came {
+    if station.pending.swap(1) != 0 {
+        return Came::Refused;
+    }
+    match pthread_kill(station.thread.get() as Pthread, Number::SIGUSR1) {
+        Ok(()) => Came::Done,
+        Err(_) => {
+            station.pending.set(0);
+            Came::Refused
+        }
     }
 }
 
 extern "C" fn on_signal(_number: i32) {
     let errno = Errno::last_raw();
-    if let Some((world, cpu)) = HERE.get() {
-        handle(world, cpu);
+    if let Some((soak, cpu)) = HERE.get() {
+        soak.interrupted(cpu);
+        soak.rig().stations[cpu as usize].pending.set(0);
     }
     Errno::set_raw(errno);
-}
-
-/// Posts a few of the station's own csds, and one that everybody posts.
-fn handle(world: &'static World, cpu: u32) {
-    let station = &world.stations[cpu as usize];
-    let (ground, sender) = (world.ground, &station.sender);
-    station.handled.add(1);
-    ground.tally.event(sender.row, Event::Interrupt, 1);
-    let mut rng = Rng::with_seed(station.handled.get());
-    let mut partner = || ground.partner(sender.home, rng.u32(..ground.partners_len()));
-    for own in sender.free().take(2) {
-        ground.tally.check(sender.row, Check::Seen, own.is_seen());
-        own.post(partner(), sender.number());
-    }
-    // A wrong answer is counted as an error by the post; a handler has no place to say more.
-    let _ = world.shared[partner() as usize].post(sender.row, Urgency::Now);
-    station.pending.set(0);
 }

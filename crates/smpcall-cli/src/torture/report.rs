@@ -1,48 +1,42 @@
 //! What is printed, and the JSON file: the same numbers.
 
 use super::Args;
-use super::kinds::KINDS;
-use super::tally::{Check, Event, Tally};
-use super::words::Count;
-use super::world::World;
+use super::rig::Soak;
 use serde_json::{Map, Value, json};
+use smpcall_conformance::soak::Event;
+use std::cell::Cell;
 use std::fmt::Write;
 use std::time::Duration;
 
 pub(super) struct Report {
-    world: &'static World,
+    soak: &'static Soak,
     seed: u64,
     cpus: u32,
     callers: u32,
-    elapsed_ns: Count,
+    elapsed: Cell<Duration>,
 }
 
 impl Report {
-    pub(super) fn new(world: &'static World, args: &Args, seed: u64, cpus: u32) -> Self {
-        Self { world, seed, cpus, callers: args.callers, elapsed_ns: Count::default() }
+    pub(super) fn new(soak: &'static Soak, args: &Args, seed: u64, cpus: u32) -> Self {
+        Self { soak, seed, cpus, callers: args.callers, elapsed: Cell::default() }
     }
 
     /// Takes note of how long the run has gone on.
     pub(super) fn ran_for(&self, elapsed: Duration) {
-        let elapsed_ns = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
-        self.elapsed_ns.add(elapsed_ns - self.elapsed_ns.get());
-    }
-
-    fn tally(&self) -> &Tally {
-        &self.world.ground.tally
+        self.elapsed.set(elapsed);
     }
 
     fn seconds(&self) -> f64 {
-        self.elapsed_ns.get() as f64 / 1e9
+        self.elapsed.get().as_secs_f64()
     }
 
     fn calls_per_second(&self) -> u64 {
-        (self.tally().events(Event::Call) as f64 / self.seconds().max(1e-3)) as u64
+        (self.soak.events(Event::Call) as f64 / self.seconds().max(1e-3)) as u64
     }
 
     /// What the machine itself counted.
     fn machine(&self) -> [(&'static str, u64); 3] {
-        let counts = self.world.ground.machine.counts();
+        let counts = self.soak.rig().machine.counts();
         [("rings", counts.rings), ("wakes", counts.wakes), ("stalls", counts.stalls)]
     }
 
@@ -56,53 +50,45 @@ impl Report {
             self.seconds(),
             self.calls_per_second()
         );
-        let mut add = |name: &str, number| _ = write!(line, " {name}={number}");
-        for event in Event::ALL {
-            add(event.name(), self.tally().events(event));
-        }
         for (name, number) in self.machine() {
-            add(name, number);
+            _ = write!(line, " {name}={number}");
         }
-        for (number, kind) in KINDS.iter().enumerate() {
-            add(&format!("kind_{}", kind.name), self.tally().kinds(number));
+        for (group, name, number) in self.soak.figures() {
+            _ = write!(line, " {group}{name}={number}");
         }
-        for check in Check::ALL {
-            add(&format!("checked_{}", check.name()), self.tally().checked(check));
-            add(&format!("broken_{}", check.name()), self.tally().broken(check));
-        }
-        add("errors", self.tally().errors());
         line
     }
 
     pub(super) fn json(&self, repeat: &str) -> Value {
-        let tally = self.tally();
-        let kinds = KINDS.iter().enumerate().map(|(number, kind)| (kind.name, tally.kinds(number)));
-        let checks = Check::ALL.into_iter().map(|check| {
-            let counts = json!({"checked": tally.checked(check), "errors": tally.broken(check)});
-            (check.name().to_owned(), counts)
-        });
-        // The number of calls is at the top.
-        let events = Event::ALL.into_iter().filter(|event| *event != Event::Call);
-        let events = events.map(|event| (event.name(), tally.events(event))).chain(self.machine());
+        let (mut kinds, mut checks, mut events) = (Map::new(), Map::new(), Map::new());
+        for (name, number) in self.machine() {
+            events.insert(name.to_owned(), number.into());
+        }
+        for (group, name, number) in self.soak.figures() {
+            match group {
+                "kind_" => _ = kinds.insert(name.to_owned(), number.into()),
+                "checked_" => _ = checks.insert(name.to_owned(), json!({"checked": number})),
+                "broken_" => checks[name]["errors"] = number.into(),
+                // Those are at the top.
+                _ if ["calls", "errors"].contains(&name) => {}
+                _ => _ = events.insert(name.to_owned(), number.into()),
+            }
+        }
         json!({
             "seed": self.seed,
             "cpus": self.cpus,
             "callers": self.callers,
             "seconds": self.seconds(),
-            "calls": tally.events(Event::Call),
+            "calls": self.soak.events(Event::Call),
             "calls_per_second": self.calls_per_second(),
-            "errors": tally.errors(),
-            "kinds": counts(kinds),
-            "checks": checks.collect::<Map<_, _>>(),
-            "events": counts(events),
-            "complaints": tally.complaints(),
+            "errors": self.soak.errors(),
+            "kinds": kinds,
+            "checks": checks,
+            "events": events,
+            "complaints": self.soak.rig().complaints(),
             "repeat": repeat,
         })
     }
-}
-
-fn counts<'n>(of: impl Iterator<Item = (&'n str, u64)>) -> Map<String, Value> {
-    of.map(|(name, number)| (name.to_owned(), number.into())).collect()
 }
 
 /// The command line that makes the same draws again.

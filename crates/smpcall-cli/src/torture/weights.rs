@@ -2,21 +2,20 @@
 //!
 //! As in scftorture, the weights of the table hold as long as no flag sets one; as soon as one does, the others are 0.
 
-use super::kinds::{Ends, KINDS};
 use clap::error::ErrorKind;
 use clap::{Arg, ArgMatches, Command, value_parser};
-use fastrand::Rng;
+use smpcall_conformance::soak::{KINDS, KINDS_LEN};
 
 /// The weight of each kind, by number of its row.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Weights(Vec<u32>);
+pub(super) struct Weights(pub(super) [u32; KINDS_LEN]);
 
 impl clap::FromArgMatches for Weights {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let given: Vec<_> = KINDS.iter().map(|kind| matches.get_one::<u32>(kind.flag).copied()).collect();
-        let weights = match given.iter().any(Option::is_some) {
-            true => Self(given.into_iter().map(Option::unwrap_or_default).collect()),
-            false => Self(KINDS.iter().map(|kind| kind.weight).collect()),
+        let given = |kind: usize| matches.get_one::<u32>(KINDS[kind].flag).copied();
+        let weights = match (0..KINDS_LEN).any(|kind| given(kind).is_some()) {
+            true => Self(std::array::from_fn(|kind| given(kind).unwrap_or_default())),
+            false => Self::of_the_table(),
         };
         if weights.0.iter().all(|weight| *weight == 0) {
             let message = "all weights are 0 (--weight-post and the others): there is nothing to do";
@@ -55,37 +54,15 @@ impl clap::Args for Weights {
 impl Weights {
     /// The flags that make these weights; none if they are the table's.
     pub(super) fn flags(&self) -> Vec<String> {
-        if KINDS.iter().map(|kind| kind.weight).eq(self.0.iter().copied()) {
+        if *self == Self::of_the_table() {
             return Vec::new();
         }
         let set = KINDS.iter().zip(&self.0).filter(|(_, weight)| **weight > 0);
         set.map(|(kind, weight)| format!("--{} {weight}", kind.flag)).collect()
     }
 
-    /// Draws the number of a kind.
-    pub(super) fn draw(&self, rng: &mut Rng) -> usize {
-        self.draw_of(rng, |_| true).expect("not all weights are 0")
-    }
-
-    /// Draws the number of a kind that waits for nobody, if there is one with a weight.
-    pub(super) fn draw_at_once(&self, rng: &mut Rng) -> Option<usize> {
-        self.draw_of(rng, |kind| KINDS[kind].ends == Ends::AtOnce)
-    }
-
-    fn draw_of(&self, rng: &mut Rng, may: impl Fn(usize) -> bool) -> Option<usize> {
-        let open = || self.0.iter().enumerate().filter(|(kind, _)| may(*kind));
-        let total: u32 = open().map(|(_, weight)| *weight).sum();
-        if total == 0 {
-            return None;
-        }
-        let mut drawn = rng.u32(..total);
-        for (kind, weight) in open() {
-            if drawn < *weight {
-                return Some(kind);
-            }
-            drawn -= weight;
-        }
-        None
+    fn of_the_table() -> Self {
+        Self(std::array::from_fn(|kind| KINDS[kind].weight))
     }
 }
 
@@ -109,19 +86,5 @@ mod tests {
         assert_eq!(parse(&posts.flags().join(" ")).unwrap(), posts);
         assert!(parse("--weight-post 0").is_err(), "nothing to do");
         assert!(parse("--weight-nothing 1").is_err());
-    }
-
-    #[test]
-    fn what_has_no_weight_is_never_drawn() {
-        let mut rng = Rng::with_seed(1);
-        let weights = parse("--weight-post 1 --weight-call 3").unwrap();
-        let mut drawn = vec![0; KINDS.len()];
-        for _ in 0..4000 {
-            drawn[weights.draw(&mut rng)] += 1;
-        }
-        let count = |name| drawn[KINDS.iter().position(|kind| kind.name == name).unwrap()];
-        assert_eq!(count("post") + count("call"), 4000);
-        assert!((800..1200).contains(&count("post")), "{drawn:?}");
-        assert_eq!(parse("--weight-call 1").unwrap().draw_at_once(&mut rng), None);
     }
 }

@@ -3,7 +3,7 @@
 use axipi::machine;
 use core::sync::atomic::{AtomicU64, Ordering};
 use smpcall::{Csd, Posted, To};
-use smpcall_arceos_common::report::Report;
+use smpcall_arceos_common::console::{Console, Report};
 use smpcall_arceos_common::side::{self, Layer, heap_bytes, median_ns, timed_ns};
 use smpcall_arceos_common::{held, now_ns, sleep_until};
 
@@ -34,7 +34,7 @@ static CSD: Csd<fn()> = Csd::new(|| {
 /// The bench on CPU 0.
 pub(crate) fn run() -> bool {
     axipi::share_cores();
-    let mut report = Report::announce(side::ROWS + OWN_ROWS);
+    let mut report = Report::announce(Console, side::ROWS + OWN_ROWS);
     side::run::<Ours>(&mut report);
     let ns = median_ns(post_to_entry);
     report.well("csd:_post_to_entry", format_args!("{ns} ns"));

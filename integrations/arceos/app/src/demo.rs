@@ -6,11 +6,11 @@ mod surface;
 mod wakeup;
 
 use axipi::{CPUS, machine};
-use smpcall_arceos_common::report::Report;
+use smpcall_arceos_common::console::{Console, Report};
 
 /// Runs them all, on CPU 0.
 pub(crate) fn run() -> bool {
-    let mut report = Report::announce(7);
+    let mut report = Report::announce(Console, 7);
     first_call(&mut report);
     surface::run(&mut report);
     shootdown::run(&mut report);

@@ -12,6 +12,9 @@ impl Write for Console {
     }
 }
 
+/// Results, which `cargo xtask` reads as it reads those of `kernel/`.
+pub type Report = smpcall_conformance::Report<Console>;
+
 /// Writes a line.
 pub fn line(text: Arguments<'_>) {
     // The console never fails.

@@ -6,7 +6,6 @@ extern crate alloc;
 
 pub mod console;
 pub mod held;
-pub mod report;
 pub mod side;
 pub mod tasks;
 

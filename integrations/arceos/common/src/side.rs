@@ -1,7 +1,7 @@
 //! The same measurements over two layers, in one form: `ok NAME: FIGURE`. Meant for an emulator that counts instructions
 //! (`-icount`): then a figure is the same in every run, and comparable between guests.
 
-use crate::report::Report;
+use crate::console::Report;
 use crate::{held, now_ns, sleep_until};
 use alloc::sync::Arc;
 use axalloc::UsageKind;

@@ -14,7 +14,7 @@ extern crate axplat_riscv64_qemu_virt;
 extern crate axplat_x86_pc;
 
 use core::sync::atomic::{AtomicBool, Ordering};
-use smpcall_arceos_common::report::Report;
+use smpcall_arceos_common::console::{Console, Report};
 use smpcall_arceos_common::side::{self, Layer};
 use smpcall_arceos_common::{println, sleep_until, tasks};
 
@@ -42,7 +42,7 @@ fn main() {
     tasks::stay_on(0);
     axipi::init();
     println!("smpcall kernel: {} CPUs, bench", axhal::cpu_num());
-    let mut report = Report::announce(side::ROWS);
+    let mut report = Report::announce(Console, side::ROWS);
     side::run::<Theirs>(&mut report);
     let passed = report.end();
     println!("smpcall kernel: {}", if passed { "passed" } else { "failed" });

@@ -5,14 +5,15 @@
 //! loaded the machine is, a thread that is only off its core does not sleep.
 
 use super::super::asleep::{self, Look};
-use super::super::kinds::KINDS;
-use super::super::tally::{Check, Event};
-use super::super::verdict::{self, Owing};
-use super::super::world::{Kit, World};
 use super::Control;
 use anyhow::{Result, bail};
+use smpcall_conformance::soak::{Check, Event};
+use std::collections::BTreeSet;
 use std::thread;
 use std::time::{Duration, Instant};
+
+/// CPUs that still have runs to do. `None` stands for some CPU, of which only that is known.
+type Owing = BTreeSet<Option<u32>>;
 
 /// Pauses between looks: first short, since most rests are reached at once.
 const LOOK_EVERY_MIN: Duration = Duration::from_micros(50);
@@ -60,11 +61,11 @@ impl Watch {
 impl Control<'_> {
     /// Waits until everything is at rest.
     pub(super) fn come_to_rest(&mut self) -> Result<()> {
-        let (ground, stations) = (self.world.ground, &self.world.stations);
+        let (soak, stations) = (self.soak, &self.soak.rig().stations);
         let mut watch = Watch::new(self.args.hang_seconds);
         loop {
-            let resting = ground.stage.resting();
-            if resting == self.threads.len() as u64
+            let resting = soak.resting();
+            if resting == self.threads.len()
                 && stations.iter().all(|station| station.is_quiet())
                 && self.all_sleep()?
             {
@@ -76,8 +77,8 @@ impl Control<'_> {
                     _ => bail!("a thread of the torture panicked"),
                 }
             }
-            let calls = ground.tally.events(Event::Call);
-            if watch.has_nothing_moved(calls + resting) {
+            let calls = soak.events(Event::Call);
+            if watch.has_nothing_moved((calls + resting) as u64) {
                 bail!(self.hangs("not everything comes to rest"));
             }
         }
@@ -92,17 +93,17 @@ impl Control<'_> {
 
     /// A look at every CPU that is online; `None` if one is awake.
     fn looks(&self) -> Result<Option<Vec<Look>>> {
-        let ground = self.world.ground;
-        let mut looks = Vec::with_capacity(self.world.stations.len());
-        for (station, number) in self.world.stations.iter().zip(0..) {
-            let cpu = ground.cpu(number);
+        let stations = &self.soak.rig().stations;
+        let mut looks = Vec::with_capacity(stations.len());
+        for (station, number) in stations.iter().zip(0..) {
+            let cpu = self.soak.cpu(number);
             if !cpu.online.is_set() {
                 continue;
             }
-            if !cpu.parked.is_set() || ground.is_in_function(number) {
+            if !station.parked.is_set() || cpu.is_in_function() {
                 return Ok(None);
             }
-            let look = asleep::look(station.kernel_thread.get())?;
+            let look = asleep::look(station.kernel_thread.get() as u64)?;
             if !look.is_asleep {
                 return Ok(None);
             }
@@ -116,11 +117,11 @@ impl Control<'_> {
     fn ring_until_it_helps_no_more(&mut self, owing: &Owing) -> Result<Owing> {
         let mut owing = owing.clone();
         while !owing.is_empty() {
-            let calls = self.world.ground.tally.events(Event::Call);
+            let calls = self.soak.events(Event::Call);
             self.ring_all();
             self.come_to_rest()?;
-            owing = verdict::owing(self.world);
-            if self.world.ground.tally.events(Event::Call) == calls {
+            owing = self.soak.owing().collect();
+            if self.soak.events(Event::Call) == calls {
                 break;
             }
         }
@@ -129,55 +130,25 @@ impl Control<'_> {
 
     /// At rest: is everything done that was promised?
     pub(super) fn compare(&mut self) -> Result<()> {
-        let (ground, row) = (self.world.ground, self.row());
-        ground.tally.event(row, Event::Rest, 1);
-        let owing = verdict::owing(self.world);
+        let (soak, row) = (self.soak, self.soak.drivers_row());
+        let owing: Owing = soak.owing().collect();
         let still_owing = self.ring_until_it_helps_no_more(&owing)?;
+        let lost = "slept with work in its queue, everybody else slept too, and nobody had rung it";
         let mut online = 0;
-        for cpu in (0..ground.cpus_len()).filter(|cpu| ground.cpu(*cpu).online.is_set()) {
+        for cpu in (0..soak.rig().machine.cpus_len()).filter(|cpu| soak.cpu(*cpu).online.is_set()) {
             online += 1;
             let rung = !owing.contains(&Some(cpu)) || still_owing.contains(&Some(cpu));
-            ground.tally.expect(row, Check::Doorbell, rung, || {
-                format!(
-                    "CPU {cpu} slept with work in its queue, everybody else slept too, and nobody had rung it"
-                )
-            });
+            soak.expect(row, Check::Doorbell, rung, format_args!("CPU {cpu} {lost}"));
         }
         if owing.contains(&None) && !still_owing.contains(&None) {
-            ground.tally.expect(row, Check::Doorbell, false, || {
-                "a CPU slept with work in its queue, everybody else slept too, and nobody had rung it"
-                    .to_owned()
-            });
+            soak.expect(row, Check::Doorbell, false, format_args!("a CPU {lost}"));
         }
-        ground.tally.expect(row, Check::Hotplug, online > 0, || "no CPU is online".to_owned());
-        if !verdict::compare(self.world, row) {
+        soak.expect(row, Check::Hotplug, online > 0, format_args!("no CPU is online"));
+        if !soak.compare() {
             bail!("calls were lost, or ran too often; what comes after that says nothing");
         }
         Ok(())
     }
-}
-
-/// One thread's state, for the report on a run that hangs.
-pub(super) fn state_of(world: &World, kit: &Kit) -> String {
-    let doing = match kit.doing.get().checked_sub(1) {
-        Some(kind) => KINDS[kind as usize].name,
-        None => "nothing",
-    };
-    let with = match kit.with.get().checked_sub(1) {
-        Some(cpu) => format!(", waiting for CPU {cpu}"),
-        None => String::new(),
-    };
-    let Some(number) = kit.cpu else { return format!("a thread that only calls: doing {doing}{with}") };
-    let cpu = world.ground.cpu(number);
-    let online = if world.ground.machine.is_online_racy(number) { "online" } else { "offline" };
-    let parked = if cpu.parked.is_set() { ", parked" } else { "" };
-    let inside = if world.ground.is_in_function(number) { ", in a function" } else { "" };
-    let sleeps = match asleep::look(world.stations[number as usize].kernel_thread.get()) {
-        Ok(look) if look.is_asleep => "asleep",
-        Ok(_) => "awake",
-        Err(_) => "gone",
-    };
-    format!("CPU {number}: {online}{parked}{inside}, its thread is {sleeps}, doing {doing}{with}")
 }
 
 #[cfg(test)]

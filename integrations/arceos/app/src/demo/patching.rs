@@ -4,7 +4,7 @@ use crate::arch;
 use axipi::{CPUS, machine};
 use core::sync::atomic::{AtomicU32, Ordering};
 use smpcall::{ManyError, To};
-use smpcall_arceos_common::report::Report;
+use smpcall_arceos_common::console::Report;
 
 const ROUNDS: u32 = 100;
 

@@ -6,7 +6,7 @@ use axhal::mem::{VirtAddr, phys_to_virt, virt_to_phys};
 use axipi::{CPUS, machine};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use smpcall::{ManyError, To};
-use smpcall_arceos_common::report::Report;
+use smpcall_arceos_common::console::Report;
 
 const ROUNDS: u64 = 20;
 

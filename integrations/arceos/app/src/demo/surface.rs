@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 use axipi::{CPUS, machine, run_on_cpu, run_on_each_cpu};
 use core::sync::atomic::{AtomicU32, Ordering};
 use smpcall::{Csd, Posted};
-use smpcall_arceos_common::report::Report;
+use smpcall_arceos_common::console::Report;
 use smpcall_arceos_common::{held, sleep_until};
 
 pub(super) fn run(report: &mut Report) {

@@ -5,7 +5,7 @@ use axipi::machine;
 use axtask::WaitQueue;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use smpcall::Csd;
-use smpcall_arceos_common::report::Report;
+use smpcall_arceos_common::console::Report;
 use smpcall_arceos_common::{now_ns, sleep_until, tasks};
 
 const ROUNDS: u64 = 20;
