@@ -222,7 +222,7 @@ cases! {
     lazy:
         p1_a_lazy_post_rides_along_with_another
         p1_a_lazy_post_is_cancelled
-        p2_a_plain_post_hurries_a_lazy_one
+        p2_a_plain_post_expedites_a_lazy_one
         p2_each_post_of_a_lazy_one_is_seen
         p4_a_wait_expedites_a_lazy_post
         p8_lazy_posts_to_a_cpu_that_comes_and_goes_are_counted;

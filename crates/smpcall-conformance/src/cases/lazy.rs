@@ -31,7 +31,7 @@ pub(super) fn p1_a_lazy_post_rides_along_with_another<R: Rig>(ctx: Ctx<R>) -> Do
     Ok(())
 }
 
-pub(super) fn p2_a_plain_post_hurries_a_lazy_one<R: Rig>(ctx: Ctx<R>) -> Done {
+pub(super) fn p2_a_plain_post_expedites_a_lazy_one<R: Rig>(ctx: Ctx<R>) -> Done {
     let rans = ctx.share_each(|_| Count::new())?;
     let (me, other) = (ctx.cpu(), ctx.cpu() ^ 1);
     let ran = &rans[(me & !1) as usize];

@@ -85,7 +85,7 @@ fn p2_by_way_of_another_machine_it_is_busy_and_nobody_is_rung_there() {
 }
 
 #[test]
-fn p2_a_polling_cpu_sees_what_is_hurried() {
+fn p2_a_polling_cpu_sees_what_is_expedited() {
     let machine = start(2);
     on(1, || machine.poll_begin());
     let csd = logs(1);
@@ -194,7 +194,7 @@ fn p8_a_refused_lazy_post_answers_for_those_told_busy() {
 }
 
 #[test]
-fn p3_hurried_by_an_nmi_before_and_after_the_push() {
+fn p3_expedited_by_an_nmi_before_and_after_the_push() {
     let machine = start(2);
     let csd = logs(1);
     // Before the claim: the NMI's is the run, and the lazy post is Busy.
