@@ -13,7 +13,7 @@ mod posts;
 use super::checks::Checks;
 use crate::pace::{Pace, Place};
 use anyhow::Result;
-use smpcall_host::smpcall::{Budget, Csd, Platform};
+use smpcall_host::smpcall::{Budget, Csd, Platform, Posted};
 use smpcall_host::{Attached, Idle, Machine};
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,6 +50,12 @@ pub(super) fn check(place: &Place, cpus: u32, round: u32, checks: &mut Checks) -
     posts::check(&site, checks);
     ends::goes_offline(&machine, here, checks);
     ends::doorbells(place, checks)
+}
+
+/// Posts each to its CPU; how many were queued.
+fn queued<'a>(machine: &Machine, csds: impl IntoIterator<Item = (u32, &'a Counted)>) -> u64 {
+    let is_queued = |(cpu, csd): &(u32, &Counted)| machine.post(*cpu, *csd).is_ok_and(Posted::is_queued);
+    csds.into_iter().filter(is_queued).count() as u64
 }
 
 fn counted(function: impl Fn() + Send + Sync + 'static) -> Counted {

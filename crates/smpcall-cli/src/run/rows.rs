@@ -94,8 +94,7 @@ const fn row(
     Plan { call, target, against, rings, measure: Measure::On(at, measure) }
 }
 
-const fn alone(call: &'static str, measure: Alone) -> Plan {
-    let (target, against) = ("polling", Against::CacheLine);
+const fn alone((call, target): (&'static str, &'static str), against: Against, measure: Alone) -> Plan {
     Plan { call, target, against, rings: Rings::Any, measure: Measure::Alone(measure) }
 }
 
@@ -115,21 +114,9 @@ pub(super) static ROWS: [Plan; 25] = {
         row(("waiting call", "busy"), CacheLine, CPU_POLLING, Any, busy::call),
         row(("waiting call, by a thread", "polling"), CacheLine, THREAD_POLLING, Any, waiting::to_polling),
         row(("waiting call, by a thread", "parked"), Futex, THREAD_PARKED, Any, waiting::to_parked),
-        Plan {
-            call: "waiting call, both ways",
-            target: "calling",
-            against: CacheLine,
-            rings: Any,
-            measure: Measure::Alone(both::measure),
-        },
+        alone(("waiting call, both ways", "calling"), CacheLine, both::measure),
         row(("multicast to all", "polling"), CacheLine, CPU_POLLING, Any, many::to_both),
-        Plan {
-            call: "multicast to all of 8",
-            target: "shared cores",
-            against: Futex,
-            rings: Any,
-            measure: Measure::Alone(many::to_eight),
-        },
+        alone(("multicast to all of 8", "shared cores"), Futex, many::to_eight),
         row(("post, run seen", "polling"), CacheLine, CPU_POLLING, None, posts::to_polling),
         row(("post, run seen", "parked"), Futex, CPU_PARKED, OneEach, posts::to_parked),
         row(("post, run seen", "busy"), CacheLine, CPU_POLLING, None, busy::post),
@@ -143,8 +130,8 @@ pub(super) static ROWS: [Plan; 25] = {
         row(("cancel", "busy"), FetchOr, CPU_POLLING, None, busy::cancel),
         row(("call to oneself", "self"), CacheLine, CPU_POLLING, Any, waiting::to_oneself),
         row(("post to oneself", "self"), CacheLine, CPU_POLLING, None, posts::to_oneself),
-        alone("waiting call, no counters", counted::off),
-        alone("waiting call, counters on", counted::on),
-        alone("waiting call, latencies on", counted::stamped),
+        alone(("waiting call, no counters", "polling"), CacheLine, counted::off),
+        alone(("waiting call, counters on", "polling"), CacheLine, counted::on),
+        alone(("waiting call, latencies on", "polling"), CacheLine, counted::stamped),
     ]
 };

@@ -1,7 +1,7 @@
 //! CPUs that stop looking: for a while (P7), or for good (P8).
 
 use super::super::checks::Checks;
-use super::counted;
+use super::{counted, queued};
 use crate::pace::{Line, Pace, Place, linger_until};
 use crate::threads::spawn;
 use anyhow::Result;
@@ -26,17 +26,12 @@ pub(super) fn goes_offline(machine: &Arc<Machine>, here: Attached<'_>, checks: &
         .collect();
     let own = here.cpu();
     let mut leave = |cpu, end: &mut dyn FnMut()| {
-        let accepted =
-            csds.iter().filter(|csd| machine.post(cpu, *csd).is_ok_and(Posted::is_queued)).count() as u64;
+        let accepted = queued(machine, csds.iter().map(|csd| (cpu, csd)));
         end();
         checks.all("P1", "a CPU that is online accepts posts", accepted, CSDS);
         // Relaxed: as above.
-        checks.same(
-            "P8",
-            "a CPU that goes offline runs all it accepted",
-            ran.swap(0, Ordering::Relaxed),
-            CSDS,
-        );
+        let ran = ran.swap(0, Ordering::Relaxed);
+        checks.same("P8", "a CPU that goes offline runs all it accepted", ran, CSDS);
         let refused =
             csds.iter().filter(|csd| machine.post(cpu, *csd) == OFFLINE && !csd.is_pending()).count();
         checks.all("P8", "an offline CPU refuses, and queues nothing", refused as u64, CSDS);
@@ -79,8 +74,7 @@ pub(super) fn doorbells(place: &Place, checks: &mut Checks) -> Result<()> {
         let mut accepted = 0;
         let mut came = true;
         for burst in 0..BURSTS {
-            accepted +=
-                csds.iter().filter(|csd| machine.post(0, *csd).is_ok_and(Posted::is_queued)).count() as u64;
+            accepted += queued(&machine, csds.iter().map(|csd| (0, csd)));
             if burst % 4 == 0 {
                 // Acquire: pairs with the functions.
                 came &= linger_until(|| ran.0.load(Ordering::Acquire) == accepted);
@@ -93,7 +87,7 @@ pub(super) fn doorbells(place: &Place, checks: &mut Checks) -> Result<()> {
         // Release: nothing is published with it.
         parks.stop.store(true, Ordering::Release);
         // One more post wakes it, so that it sees the stop; refused if it was awake and did.
-        accepted += u64::from(machine.post(0, &csds[0]).is_ok_and(Posted::is_queued));
+        accepted += queued(&machine, [(0, &csds[0])]);
         target.join().expect("the target does not panic")?;
         // Relaxed: the target has ended.
         let sleeps = parks.ran_something.load(Ordering::Relaxed) + parks.budgets.load(Ordering::Relaxed);

@@ -1,7 +1,7 @@
 //! Asynchronous posts: from every CPU to every other, many posters of one csd, posts from inside, order, cancel.
 
 use super::super::checks::Checks;
-use super::{Counted, Site, counted};
+use super::{Counted, Site, counted, queued};
 use crate::pace::linger_until;
 use smpcall_host::smpcall::{Cancel, Coalesced, Csd, Platform, Posted};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -47,12 +47,7 @@ fn pairs(site: &Site<'_>, checks: &mut Checks) {
             })
             .collect();
         let machine = site.machine;
-        let post_all = || {
-            csds.iter()
-                .filter(|(target, csd)| machine.post(*target, csd).is_ok_and(Posted::is_queued))
-                .count() as u64
-        };
-        let accepted = machine.call(source, post_all);
+        let accepted = machine.call(source, || queued(machine, csds.iter().map(|(cpu, csd)| (*cpu, csd))));
         let came = csds.iter().filter(|(_, csd)| site.settled(csd)).count() as u64;
         let all = csds.len() as u64;
         checks.all("P1", "a post of a free csd is accepted", accepted.unwrap_or(0), all);
@@ -102,10 +97,9 @@ fn one_csd_many_posters(site: &Site<'_>, checks: &mut Checks) {
         })
     };
     let csds: Vec<_> = site.partners(target).enumerate().map(|(poster, cpu)| (cpu, post(poster))).collect();
-    let begun =
-        csds.iter().filter(|(cpu, csd)| site.machine.post(*cpu, csd).is_ok_and(Posted::is_queued)).count();
+    let begun = queued(site.machine, csds.iter().map(|(cpu, csd)| (*cpu, csd)));
     let ended = csds.iter().filter(|(_, csd)| site.settled(csd)).count();
-    checks.that("P1", "every poster runs", begun == csds.len() && ended == csds.len());
+    checks.that("P1", "every poster runs", begun == csds.len() as u64 && ended == csds.len());
     checks.that("P2", "the run that Busy promised comes", site.settled(&shared));
     let sum = |count: fn(&Poster) -> u64| posters.iter().map(count).sum::<u64>();
     let accepted = sum(|poster| poster.accepted.get());
@@ -154,9 +148,7 @@ fn in_order(site: &Site<'_>, checks: &mut Checks) {
         };
         let csds: Vec<_> = (0..CSDS).map(csd).collect();
         let (singly, chained) = csds.split_at(csds.len() / 2);
-        let mut accepted =
-            singly.iter().filter(|csd| site.machine.post(target, *csd).is_ok_and(Posted::is_queued)).count()
-                as u64;
+        let mut accepted = queued(site.machine, singly.iter().map(|csd| (target, csd)));
         accepted += site.machine.post_all(target, chained).map_or(0, |chain| chain.queued.into());
         let came = csds.iter().filter(|csd| site.settled(csd)).count() as u64;
         checks.all("P1", "each of many posts is accepted, and runs", accepted.min(came), CSDS);

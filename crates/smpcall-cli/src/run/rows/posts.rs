@@ -38,19 +38,33 @@ pub(super) fn to_parked(stage: &Stage<'_>, checks: &mut Checks) -> Result<Sample
 
 /// Posts so often, each until it has run.
 pub(super) fn posts(stage: &Stage<'_>, posts: u32, checks: &mut Checks) -> Sample {
+    let says = [
+        "a csd whose function has begun can be posted",
+        "a post that returns Ok runs",
+        "a post that returns Ok runs once",
+    ];
+    until_seen(stage, posts, checks, says, || stage.machine.post(TARGET, &COUNT).is_ok_and(Posted::is_queued))
+}
+
+/// Sends so often, each until it has run. It leaves its place before its function starts (P5), so all are accepted.
+fn until_seen(
+    stage: &Stage<'_>,
+    calls: u32,
+    checks: &mut Checks,
+    [free, runs_each, runs_once]: [&'static str; 3],
+    send: impl Fn() -> bool,
+) -> Sample {
     let before = runs();
-    let mut accepted = 0;
-    let mut came = 0;
-    let sample = Sample::time(posts, || {
-        for _ in 0..posts {
-            // It is free again before its function starts (P5), so no post is told Busy.
-            accepted += u32::from(stage.machine.post(TARGET, &COUNT).is_ok_and(Posted::is_queued));
+    let (mut accepted, mut came) = (0, 0);
+    let sample = Sample::time(calls, || {
+        for _ in 0..calls {
+            accepted += u32::from(send());
             came += u32::from(stage.pace.wait_until(|| runs() >= before + u64::from(accepted)));
         }
     });
-    checks.all("P5", "a csd whose function has begun can be posted", accepted.into(), posts.into());
-    checks.all("P1", "a post that returns Ok runs", came.into(), posts.into());
-    checks.same("P1", "a post that returns Ok runs once", runs() - before, accepted.into());
+    checks.all("P5", free, accepted.into(), calls.into());
+    checks.all("P1", runs_each, came.into(), calls.into());
+    checks.same("P1", runs_once, runs() - before, accepted.into());
     sample
 }
 
@@ -73,23 +87,11 @@ pub(super) fn to_oneself(stage: &Stage<'_>, checks: &mut Checks) -> Result<Sampl
 
 /// Detached calls, each until it has run.
 pub(super) fn detached(stage: &Stage<'_>, checks: &mut Checks) -> Result<Sample> {
-    let calls = stage.pace.batch(POSTS);
-    let before = runs();
-    let (mut accepted, mut came) = (0, 0);
-    let sample = Sample::time(calls, || {
-        for _ in 0..calls {
-            // The place is free again before the function starts (P5), so there is room.
-            accepted += u32::from(stage.machine.post_detached(TARGET, count).is_ok());
-            came += u32::from(stage.pace.wait_until(|| runs() >= before + u64::from(accepted)));
-        }
-    });
-    checks.all(
-        "P5",
+    let says = [
         "a detached call whose function has begun leaves its place",
-        accepted.into(),
-        calls.into(),
-    );
-    checks.all("P1", "a detached call that is accepted runs", came.into(), calls.into());
-    checks.same("P1", "a detached call runs once", runs() - before, accepted.into());
-    Ok(sample)
+        "a detached call that is accepted runs",
+        "a detached call runs once",
+    ];
+    let send = || stage.machine.post_detached(TARGET, count).is_ok();
+    Ok(until_seen(stage, stage.pace.batch(POSTS), checks, says, send))
 }
