@@ -3,16 +3,18 @@
 
 mod check;
 mod soon;
+mod switch;
 pub(crate) mod table;
-mod worker;
+mod tree;
 
 use crate::sh;
-use anyhow::{Result, bail};
-use std::collections::{BTreeMap, VecDeque};
+use anyhow::{Result, anyhow, bail};
+use check::Check;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use table::{Fate, Mutant, Table};
-use worker::{Outcome, Sound, Worker};
+use tree::{Outcome, Sound, Tree};
 
 /// What is asked of the mutants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,33 +39,26 @@ pub(crate) fn run(filter: Option<&str>, jobs: Option<usize>, asks: Asks) -> Resu
             filter.map(|f| format!(": none has `{f}` in its id")).unwrap_or_default()
         );
     }
+    let mut tree = Tree::new(&root, &sh::target_dir().join("mutants"))?;
     if asks == Asks::Seeds {
-        let mut worker = Worker::new(&root, &sh::target_dir().join("mutants/w0"))?;
-        return soon::run(&mut worker, &table.mutants);
+        return soon::run(&mut tree, &table.mutants);
     }
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut workers = Vec::new();
-    for number in 0..jobs.unwrap_or(cores).max(1) {
-        workers.push(Worker::new(&root, &sh::target_dir().join(format!("mutants/w{number}")))?);
+    let jobs = jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)).max(1);
+    let todo: Vec<(&Mutant, &str)> =
+        table.mutants.iter().filter_map(|mutant| Some((mutant, mutant.caught_by()?))).collect();
+    // Apart for each program: what it does not run it need not hold.
+    let mut programs: BTreeMap<String, Vec<(&Mutant, &str)>> = BTreeMap::new();
+    for &(mutant, name) in &todo {
+        programs.entry(name.parse::<Check>()?.built_from().to_owned()).or_default().push((mutant, name));
     }
-    let sound = on_sound_sources(&mut workers, &table)?;
-    let rows = on_mutants(&mut workers, &table, &sound)?;
+    let mut rows = Vec::new();
+    for of_program in programs.values() {
+        rows.extend(together(&mut tree, of_program, jobs)?);
+    }
+    let done: BTreeSet<&str> = rows.iter().map(|row| row.mutant.id.as_str()).collect();
+    let rest: Vec<_> = todo.into_iter().filter(|(mutant, _)| !done.contains(mutant.id.as_str())).collect();
+    rows.extend(one_by_one(&mut tree, &rest, jobs)?);
     report(&root, &table, &rows)
-}
-
-/// Each check on sources without a mutant: it must pass.
-fn on_sound_sources(workers: &mut [Worker], table: &Table) -> Result<BTreeMap<String, Sound>> {
-    let mut names: Vec<&str> = table.mutants.iter().filter_map(Mutant::caught_by).collect();
-    names.sort_unstable();
-    names.dedup();
-    println!("{} checks on the sound sources", names.len());
-    let results = in_parallel(workers, names, |worker, name| {
-        let check = name.parse()?;
-        let sound = worker.on_sound_sources(&check)?;
-        println!("  {:<60} {:>6.1} s  passes", name, sound.took.as_secs_f64());
-        Ok((name.to_owned(), sound))
-    })?;
-    Ok(results.into_iter().collect())
 }
 
 /// One line of the report.
@@ -73,43 +68,107 @@ struct Row<'a> {
     took: Duration,
 }
 
-fn on_mutants<'a>(
-    workers: &mut [Worker],
-    table: &'a Table,
-    sound: &BTreeMap<String, Sound>,
-) -> Result<Vec<Row<'a>>> {
-    let todo: Vec<(&Mutant, &str)> =
-        table.mutants.iter().filter_map(|mutant| Some((mutant, mutant.caught_by()?))).collect();
-    println!("{} mutants", todo.len());
-    in_parallel(workers, todo, |worker, (mutant, name)| {
-        let Sound { took, program } = &sound[name];
-        let limit = match mutant.timeout_s {
-            Some(s) => Duration::from_secs(s),
-            None => (*took * 5).max(Duration::from_secs(120)),
-        };
-        let (outcome, took) = worker.on_mutant(mutant, &name.parse()?, program, limit)?;
+impl<'a> Row<'a> {
+    fn new(mutant: &'a Mutant, outcome: Outcome, start: Instant) -> Row<'a> {
+        let took = start.elapsed();
         println!("  {:<44} {:>6.1} s  {}", mutant.id, took.as_secs_f64(), outcome.word(mutant));
-        Ok(Row { mutant, outcome, took })
-    })
+        Row { mutant, outcome, took }
+    }
 }
 
-/// Gives each item to the next worker that is free. The first error ends the run after what is under way.
+/// Those that a switch can choose, in one program that has all of them. None, when these do not build: then it takes a
+/// build of each to say which is at fault.
+fn together<'a>(tree: &mut Tree, todo: &[(&'a Mutant, &'a str)], jobs: usize) -> Result<Vec<Row<'a>>> {
+    let switched = tree.put_in_all(todo.iter().map(|(mutant, _)| *mutant))?;
+    println!("{} of {} mutants behind a switch", switched.len(), todo.len());
+    let names = switched.iter().filter_map(|(_, mutant)| mutant.caught_by());
+    let rows = match on_sound_sources(tree, names, jobs)? {
+        Ok(sound) => in_parallel(jobs, switched, |(number, mutant)| {
+            let start = Instant::now();
+            let name = mutant.caught_by().unwrap_or_default();
+            let Sound { took, program } = &sound[name];
+            let program = program.as_mutant(number);
+            let outcome = tree.run_mutant(mutant, &name.parse()?, &program, mutant.limit(*took))?;
+            Ok(Row::new(mutant, outcome, start))
+        })?,
+        Err(why) => {
+            println!("with switches it does not build, so each is built alone: {why}");
+            Vec::new()
+        }
+    };
+    tree.restore()?;
+    Ok(rows)
+}
+
+/// Each built alone.
+fn one_by_one<'a>(tree: &mut Tree, todo: &[(&'a Mutant, &'a str)], jobs: usize) -> Result<Vec<Row<'a>>> {
+    if todo.is_empty() {
+        return Ok(Vec::new());
+    }
+    println!("{} mutants with a build of their own", todo.len());
+    let sound = on_sound_sources(tree, todo.iter().map(|(_, name)| *name), jobs)?;
+    let sound = sound.map_err(|why| anyhow!("the sound sources do not build: {why}"))?;
+    let mut rows = Vec::new();
+    for &(mutant, name) in todo {
+        let start = Instant::now();
+        let (Sound { took, program }, check) = (&sound[name], name.parse()?);
+        let outcome = match tree.build_mutant(mutant, &check, Some(program))? {
+            Some(program) => tree.run_mutant(mutant, &check, &program, mutant.limit(*took))?,
+            None => Outcome::NotBuilt,
+        };
+        rows.push(Row::new(mutant, outcome, start));
+    }
+    Ok(rows)
+}
+
+/// Each of these checks on sources without a mutant, or with none switched on: it must pass. The compiler's words, when they do not
+/// build.
+fn on_sound_sources<'a>(
+    tree: &Tree,
+    names: impl Iterator<Item = &'a str>,
+    jobs: usize,
+) -> Result<Result<BTreeMap<&'a str, Sound>, String>> {
+    let names: BTreeSet<&str> = names.collect();
+    println!("{} checks on the sound sources", names.len());
+    let mut checks = Vec::new();
+    let mut built = BTreeMap::new();
+    for name in names {
+        let check: Check = name.parse()?;
+        if !built.contains_key(check.built_from()) {
+            let start = Instant::now();
+            match tree.build(&check)? {
+                Ok(programs) => _ = built.insert(check.built_from().to_owned(), programs),
+                Err(why) => return Ok(Err(why)),
+            }
+            println!("  {:<60} {:>6.1} s  built", check.built_from(), start.elapsed().as_secs_f64());
+        }
+        checks.push((name, check));
+    }
+    let sound = in_parallel(jobs, checks, |(name, check)| {
+        let sound = tree.run_sound(name, &check, &built[check.built_from()])?;
+        println!("  {:<60} {:>6.1} s  passes", name, sound.took.as_secs_f64());
+        Ok((name, sound))
+    })?;
+    Ok(Ok(sound.into_iter().collect()))
+}
+
+/// Works on so many items at once. The first error ends the run after what is under way.
 fn in_parallel<I: Send, O: Send>(
-    workers: &mut [Worker],
+    jobs: usize,
     items: Vec<I>,
-    work: impl Fn(&mut Worker, I) -> Result<O> + Sync,
+    work: impl Fn(I) -> Result<O> + Sync,
 ) -> Result<Vec<O>> {
     let queue = Mutex::new(VecDeque::from(items));
     let done = Mutex::new(Ok(Vec::new()));
     std::thread::scope(|scope| {
-        for worker in workers {
+        for _ in 0..jobs {
             scope.spawn(|| {
                 loop {
                     let next = queue.lock().ok().and_then(|mut queue| queue.pop_front());
                     let (Some(item), true) = (next, done.lock().is_ok_and(|done| done.is_ok())) else {
                         return;
                     };
-                    let result = work(worker, item);
+                    let result = work(item);
                     let Ok(mut done) = done.lock() else { return };
                     match (result, done.as_mut()) {
                         (Ok(output), Ok(outputs)) => outputs.push(output),

@@ -1,5 +1,6 @@
 //! A check that can catch a mutant: how its name is written, what it builds, how it is run and when it has failed.
 
+use super::switch;
 use crate::models;
 use crate::sh::{self, Cmd};
 use anyhow::{Context, Result, bail};
@@ -7,7 +8,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::str::FromStr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use wait_timeout::ChildExt;
 
 /// A check, parsed from `caught_by`.
@@ -36,11 +37,18 @@ pub(crate) struct Program {
     folder: PathBuf,
     /// cargo's flags that build it alone.
     flags: String,
+    /// The number of the mutant that it is started as.
+    mutant: usize,
 }
 
 impl Program {
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The same program, started as this mutant.
+    pub(crate) fn as_mutant(&self, number: usize) -> Program {
+        Program { mutant: number, ..self.clone() }
     }
 }
 
@@ -95,8 +103,7 @@ impl Check {
         let cmd = cmd.env("CARGO_INCREMENTAL", "1").env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
         // Nobody looks at one in a debugger: the command without what that takes is built in 9 s for 19.
         let cmd = cmd.env("CARGO_PROFILE_RELEASE_DEBUG", "0").env("CARGO_PROFILE_DEV_DEBUG", "0");
-        // Two workers already fill the cores.
-        let said = cmd.args("--message-format=json-render-diagnostics -j1").dir(sources).capture()?;
+        let said = cmd.args("--message-format=json-render-diagnostics").dir(sources).capture()?;
         fs::write(log, &said.stderr)?;
         Ok(if said.ok { Some(programs(&said.stdout)?) } else { None })
     }
@@ -110,23 +117,29 @@ impl Check {
         }
     }
 
-    /// Runs what was built; every program must pass. What is still running at the limit is killed.
-    pub(crate) fn run(&self, programs: &[Program], limit: Duration, log: &Path) -> Result<Ran> {
-        let end = Instant::now() + limit;
-        let mut tests = 0;
-        for program in programs {
-            let left = end.saturating_duration_since(Instant::now());
-            match self.run_one(program, left, log)? {
-                None => return Ok(Ran::Hung),
-                Some(status) if !status.success() => return Ok(how_it_failed(&fs::read_to_string(log)?)),
-                Some(_) => tests += sh::tests_passed(&fs::read_to_string(log)?),
-            }
+    /// What is built for it: the same for checks that are in the same programs.
+    pub(crate) fn built_from(&self) -> &str {
+        match self {
+            Check::Loom(_) => "models",
+            Check::Test { package, .. } => package,
+            Check::Command(_) => "command",
         }
-        // A command is one test; whether it took its work seriously is its own business.
-        Ok(Ran::Passed { tests: if matches!(self, Check::Command(_)) { programs.len() } else { tests } })
     }
 
-    fn run_one(&self, program: &Program, limit: Duration, log: &Path) -> Result<Option<ExitStatus>> {
+    /// Runs a program that was built. What is still running at the limit is killed.
+    pub(crate) fn run(&self, program: &Program, limit: Duration, log: &Path) -> Result<Ran> {
+        let status = self.start(program, limit, log)?;
+        let said = fs::read_to_string(log)?;
+        Ok(match status {
+            None => Ran::Hung,
+            Some(status) if !status.success() => how_it_failed(&said),
+            // A command is one test; whether it took its work seriously is its own business.
+            Some(_) if matches!(self, Check::Command(_)) => Ran::Passed { tests: 1 },
+            Some(_) => Ran::Passed { tests: sh::tests_passed(&said) },
+        })
+    }
+
+    fn start(&self, program: &Program, limit: Duration, log: &Path) -> Result<Option<ExitStatus>> {
         let mut cmd = Command::new(&program.path);
         match self {
             Check::Loom(name) | Check::Test { name, .. } => cmd.arg("--exact").arg(name),
@@ -136,6 +149,7 @@ impl Check {
         let mut child = cmd
             .current_dir(&program.folder)
             .env("LOOM_MAX_PREEMPTIONS", models::preemptions())
+            .env(switch::VARIABLE, program.mutant.to_string())
             .stdin(Stdio::null())
             .stderr(output.try_clone()?)
             .stdout(output)
@@ -169,7 +183,7 @@ fn programs(messages: &str) -> Result<Vec<Program>> {
                 (Some(kind @ ("test" | "bin")), Some(name)) => format!("--{kind} {name}"),
                 _ => "--lib".to_owned(),
             };
-            found.push(Program { path: path.into(), folder, flags });
+            found.push(Program { path: path.into(), folder, flags, mutant: 0 });
         }
     }
     if found.is_empty() {
@@ -211,8 +225,12 @@ mod tests {
             {\"reason\":\"compiler-artifact\",\"executable\":\"/t/a-1\",\"manifest_path\":\"/a/Cargo.toml\",\
              \"target\":{\"kind\":[\"rlib\"],\"name\":\"a\"}}\n\
             {\"reason\":\"build-finished\",\"success\":true}";
-        let program =
-            |path: &str, flags: &str| Program { path: path.into(), folder: "/a".into(), flags: flags.into() };
+        let program = |path: &str, flags: &str| Program {
+            path: path.into(),
+            folder: "/a".into(),
+            flags: flags.into(),
+            mutant: 0,
+        };
         let both = [program("/t/loom-1", "--test loom"), program("/t/a-1", "--lib")];
         assert_eq!(programs(messages).unwrap(), both);
         assert!(programs("{\"reason\":\"build-finished\",\"success\":true}").is_err());
@@ -224,13 +242,15 @@ mod tests {
         let path = folder.path().join("script");
         fs::write(&path, script).unwrap();
         let check = Check::Command(vec![path.to_str().unwrap().to_owned()]);
-        let sh = Program { path: "/bin/sh".into(), folder: folder.path().into(), flags: String::new() };
-        check.run(&[sh], Duration::from_millis(limit_ms), &folder.path().join("log")).unwrap()
+        let sh =
+            Program { path: "/bin/sh".into(), folder: folder.path().into(), flags: String::new(), mutant: 7 };
+        check.run(&sh, Duration::from_millis(limit_ms), &folder.path().join("log")).unwrap()
     }
 
     #[test]
     fn passing_failing_and_hanging_are_told_apart() {
         assert_eq!(ran("exit 0", 10_000), Ran::Passed { tests: 1 });
+        assert_eq!(ran("test $SMPCALL_MUTANT = 7", 10_000), Ran::Passed { tests: 1 });
         assert_eq!(ran("exit 101", 10_000), Ran::Failed);
         assert_eq!(ran("kill -SEGV $$", 10_000), Ran::Failed);
         assert_eq!(ran("echo Model exceeded maximum number of branches.; exit 101", 10_000), Ran::Hung);

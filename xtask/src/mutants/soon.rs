@@ -2,8 +2,8 @@
 
 use super::check::{Check, Program};
 use super::table::Mutant;
-use super::worker::Worker;
-use anyhow::{Context, Result, bail};
+use super::tree::Tree;
+use anyhow::{Context, Result};
 use std::process::Command;
 
 /// How many starting seeds: an odd number, so that there is one in the middle.
@@ -14,7 +14,7 @@ const APART: u64 = 10_000;
 const SEEDS: u64 = 1_000;
 
 /// Measures those of these mutants that the simulator is to catch, one after another.
-pub(super) fn run(worker: &mut Worker, mutants: &[Mutant]) -> Result<()> {
+pub(super) fn run(tree: &mut Tree, mutants: &[Mutant]) -> Result<()> {
     println!("{:<50} {:>14} {:>14}", "id", "median", "worst of nine");
     for mutant in mutants {
         let Some(Ok(check @ Check::Command(_))) = mutant.caught_by().map(str::parse) else { continue };
@@ -22,11 +22,11 @@ pub(super) fn run(worker: &mut Worker, mutants: &[Mutant]) -> Result<()> {
         if args.first().is_none_or(|verb| verb != "sim") {
             continue;
         }
-        let programs = worker.build_mutant(mutant, &check)?;
-        let [program] = &programs[..] else { bail!("{}: a command is one program", mutant.id) };
+        let program = tree.build_mutant(mutant, &check, None)?;
+        let program = program.with_context(|| format!("{} does not build", mutant.id))?;
         let mut needed = Vec::new();
         for nth in 0..STARTS {
-            needed.push(seeds_until_found(program, args, nth * APART + 1)?);
+            needed.push(seeds_until_found(&program, args, nth * APART + 1)?);
         }
         // None found: more than any.
         needed.sort_unstable_by_key(|seeds| seeds.unwrap_or(u64::MAX));

@@ -6,8 +6,9 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::fs;
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::path::Path;
+use std::time::Duration;
 
 /// Where the table is, relative to the repository.
 pub(crate) const PATH: &str = "xtask/mutants.toml";
@@ -32,7 +33,7 @@ pub(crate) struct Mutant {
     survives: Option<String>,
     #[serde(default)]
     pub(crate) hang: bool,
-    pub(crate) timeout_s: Option<u64>,
+    timeout_s: Option<u64>,
     #[serde(default)]
     why: String,
 }
@@ -54,7 +55,7 @@ impl Table {
     }
 
     /// Parses a table and refuses entries that contradict themselves.
-    fn parse(text: &str) -> Result<Table> {
+    pub(super) fn parse(text: &str) -> Result<Table> {
         let table: Table = toml::from_str(text).with_context(|| format!("parsing {PATH}"))?;
         let mut ids = BTreeSet::new();
         for mutant in &table.mutants {
@@ -133,10 +134,20 @@ impl Mutant {
         self.caught_by.as_deref()
     }
 
+    /// How long its check may run, which took so long on the sound sources.
+    pub(crate) fn limit(&self, took: Duration) -> Duration {
+        self.timeout_s.map_or((took * 5).max(Duration::from_secs(120)), Duration::from_secs)
+    }
+
     /// The file's text with this mutant in it.
     pub(crate) fn apply(&self, text: &str) -> Result<String> {
         let replace = self.replace.as_deref().context("a mutant that survives is not applied")?;
         patch_once(text, &self.find, replace)
+    }
+
+    /// Where in `text` its `find` is: an empty place at the end where it is not.
+    pub(super) fn place(&self, text: &str) -> Range<usize> {
+        text.find(&self.find).map_or(text.len()..text.len(), |at| at..at + self.find.len())
     }
 
     /// The lines of `text`, counted from 1, that the mutant's `find` covers.
