@@ -124,7 +124,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             size_of::<Payload<F, Outcome<P, R>>>() <= size_of::<InlinePayload<2>>()
                 && align_of::<Payload<F, Outcome<P, R>>>() <= align_of::<InlinePayload<2>>()
         };
-        if fits { target.callers_line.lock.take(&*target.mailbox) } else { None }
+        if fits { target.callers_line.lock.take(&target.mailbox) } else { None }
     }
 
     #[inline(always)]
