@@ -150,8 +150,8 @@ pub(super) fn is_cfg_test(attribute: TokenStream) -> bool {
     let text = trees.get(1).map(|args| args.to_string()).unwrap_or_default();
     let words: Vec<&str> =
         text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty()).collect();
-    let all = words.first() == Some(&"all");
-    is_cfg && words.contains(&"test") && (all || !words.contains(&"not"))
+    let negated = |at: usize| at > 0 && words[at - 1] == "not";
+    is_cfg && (0..words.len()).any(|at| words[at] == "test" && !negated(at))
 }
 
 fn functions(stream: TokenStream, found: &mut Vec<Function>) {

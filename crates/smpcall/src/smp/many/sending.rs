@@ -1,6 +1,6 @@
 //! A multicast under way: the bits are set, the targets notified and rung, the acknowledgements awaited.
 
-use super::{Reached, To};
+use super::to::{Reached, To};
 use crate::csd::Header;
 use crate::mask::CpuMask;
 use crate::multicast::{Keep, Slot};
