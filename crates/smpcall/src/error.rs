@@ -256,7 +256,7 @@ pub struct CpuCountError {
 
 impl fmt::Display for CpuCountError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a machine has 1 to {} CPUs, not {}", crate::CPUS_MAX, self.asked)
+        write!(f, "a machine has 1 to {} CPUs, not {}", crate::percpu::CPUS_MAX, self.asked)
     }
 }
 

@@ -36,6 +36,9 @@ use crate::detached::DetachedSlots;
 use crate::mailbox::{CallersLine, Mailbox};
 use crate::sync::const_unless_loom;
 
+/// The most CPUs that a machine can have.
+pub const CPUS_MAX: usize = 8192;
+
 /// One CPU's part of a machine's memory.
 pub struct PerCpu {
     pub(crate) mailbox: Line<Mailbox>,

@@ -6,6 +6,7 @@
 
 mod map;
 mod notify;
+mod relaying;
 mod sending;
 mod to;
 
