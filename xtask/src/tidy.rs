@@ -4,12 +4,14 @@
 //! |---|---|
 //! | every atomic access says why its ordering is what it is; atomics only through the sync shim | [`orderings`] |
 //! | every ordering that is not relaxed has a mutant | [`coverage`] |
+//! | the core's files import downwards only | [`circles`] |
 //! | sizes of files and functions; nothing left undone | [`text`] |
 //! | the documents are there, their links lead somewhere, and no path of one machine is in them | [`docs`] |
 //! | the code in the guide for kernels is what is compiled | [`guide`] |
 //! | what the README says that we have for Linux's names is there, and so are the tests that show it | [`names`] |
 //! | what is rendered cites no invariant that only the sources have | [`public`] |
 
+mod circles;
 mod coverage;
 mod docs;
 mod guide;
@@ -84,6 +86,7 @@ fn check(root: &Path) -> Result<Vec<Breach>> {
         breaches.extend(orderings::check(source));
         breaches.extend(public::check(source));
     }
+    breaches.extend(circles::check(&sources));
     match Table::read(root) {
         Ok(table) => breaches.extend(coverage::check(root, &table, &sources)),
         Err(why) => breaches.push(Breach::new(crate::mutants::table::PATH, 1, format!("{why:#}"))),

@@ -59,6 +59,12 @@ impl core::error::Error for PostError {}
 
 /// Why a waiting call did not run.
 ///
+/// | error | what it means | who relies on what | what to do |
+/// |---|---|---|---|
+/// | [`Offline`](Self::Offline) | the CPU takes nothing; nothing was queued (P8) | nobody | call another CPU, or again when it is online |
+/// | [`WouldDeadlock`](Self::WouldDeadlock) | waiting here could deadlock (P10) | nobody | post instead, or call from thread context |
+/// | [`NoSuchCpu`](Self::NoSuchCpu) | the machine has no CPU of that number | nobody | mend the caller |
+///
 /// ```
 /// use smpcall::{CallError, Platform, Smp, Storage};
 ///
@@ -93,6 +99,12 @@ impl fmt::Display for CallError {
 impl core::error::Error for CallError {}
 
 /// Why a detached call was not queued. Its function was not run.
+///
+/// | error | what it means | who relies on what | what to do |
+/// |---|---|---|---|
+/// | [`Full`](Self::Full) | all detached slots of that CPU are in use | nobody | again when it has flushed, or post a csd of your own |
+/// | [`Offline`](Self::Offline) | the CPU takes nothing; nothing was queued (P8) | nobody | another CPU, or again when it is online |
+/// | [`NoSuchCpu`](Self::NoSuchCpu) | the machine has no CPU of that number | nobody | mend the caller |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DetachedError {
     /// As many detached calls to that CPU are on their way as the machine has slots for: there is no room. Unlike
@@ -162,6 +174,14 @@ impl<F> fmt::Display for Refused<F> {
 impl<F> core::error::Error for Refused<F> {}
 
 /// Why a multicast did not start. Nothing was sent, and the function was not run.
+///
+/// | error | what it means | who relies on what | what to do |
+/// |---|---|---|---|
+/// | [`WouldDeadlock`](Self::WouldDeadlock) | waiting here could deadlock (P10) | nobody | `post_many`, or from thread context |
+/// | [`NoSuchCpu`](Self::NoSuchCpu) | the mask names a CPU that the machine has not | nobody | mend the caller |
+/// | [`Full`](Self::Full) | no slot is free for those who do not wait | nobody | again later, or wait with `call_many` |
+/// | [`MaskTooSmall`](Self::MaskTooSmall) | the mask for the answer has too little room | nobody | a larger mask |
+/// | [`SliceTooShort`](Self::SliceTooShort) | the slice for the results has too little room | nobody | a longer slice |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ManyError {
     /// The caller waits, and is in a context in which that could deadlock (P10): in call context, in an interrupt, or with
@@ -223,6 +243,12 @@ impl fmt::Display for WaitError {
 impl core::error::Error for WaitError {}
 
 /// Why a CPU did not come online or go offline.
+///
+/// | error | what it means | who relies on what | what to do |
+/// |---|---|---|---|
+/// | [`NotACpu`](Self::NotACpu) | the caller is no CPU of this machine | nobody | mend the caller |
+/// | [`Already`](Self::Already) | it is in that state already | nobody | nothing |
+/// | [`InCall`](Self::InCall) | from inside a call, a condition or a handler | nobody | from the CPU's own thread or start-up code |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HotplugError {
     /// The caller is no CPU of this machine.
@@ -256,7 +282,7 @@ pub struct CpuCountError {
 
 impl fmt::Display for CpuCountError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a machine has 1 to {} CPUs, not {}", crate::CPUS_MAX, self.asked)
+        write!(f, "a machine has 1 to {} CPUs, not {}", crate::percpu::CPUS_MAX, self.asked)
     }
 }
 

@@ -63,12 +63,12 @@ pub use mask::{CpuMask, CpuSet};
 pub use message::{
     Carries, HasMessage, Message, MessageField, MessageOwner, NotSent, ReceiveError, SendError, TakeError,
 };
-pub use percpu::{PerCpu, Storage};
+pub use percpu::{CPUS_MAX, PerCpu, Storage};
 pub use platform::{
     Backoff, Foreign, Hosting, Pause, Platform, Reporting, Topology, Tracing, Tuning, Waiting,
 };
 pub use posted::Posted;
-pub use smp::{Budget, CPUS_MAX, Chain, Flushed, Pinned, Reached, Serve, Sleep, Smp, To, Watch};
+pub use smp::{Budget, Chain, Flushed, Pinned, Reached, Serve, Sleep, Smp, To, Watch};
 pub use stall::{CallStall, Phase, QueueStall, StallCause};
 pub use stats::{Counts, CpuStats, Histogram, Stats};
 pub use trace::{CallKind, Event, EventKind};

@@ -38,30 +38,7 @@
 //! | `acknowledge` | AcqRel | `acknowledge` of the last | Release: the sender misses what a function wrote (P4). Acquire: the last one's acknowledgement at the slot does not publish what the others wrote |
 
 use crate::multicast::{FILLING, SLOTS};
-use crate::platform::Platform;
 use crate::sync::{AtomicU32, AtomicUsize, Ordering, const_unless_loom};
-use core::marker::PhantomData;
-
-/// How the machines of a port relay. (Simulated ones say so themselves, so that a few CPUs are enough for relays; slots beyond the
-/// group's size have none there.)
-pub(crate) struct Relaying<P>(PhantomData<P>);
-
-impl<P: Platform> Relaying<P> {
-    /// How many CPUs are a group: one for each slot.
-    #[cfg(not(smpcall_sim))]
-    pub(crate) const GROUP: u32 = GROUP;
-    #[cfg(smpcall_sim)]
-    pub(crate) const GROUP: u32 = P::GROUP;
-
-    /// How many CPUs of a group must be meant before they are left to a leader.
-    #[cfg(not(smpcall_sim))]
-    pub(crate) const MIN: u32 = RELAYED_MIN;
-    #[cfg(smpcall_sim)]
-    pub(crate) const MIN: u32 = P::RELAYED_MIN;
-
-    /// On how many CPUs a machine begins to relay.
-    pub(crate) const CPUS: u32 = 2 * Self::GROUP;
-}
 
 pub(crate) const GROUP: u32 = SLOTS as u32;
 

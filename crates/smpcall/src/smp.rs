@@ -21,6 +21,7 @@ mod nearest;
 mod pinned;
 mod post;
 mod send;
+mod serve;
 mod wait;
 mod watchdog;
 
@@ -29,22 +30,20 @@ pub use self::hotplug::Sleep;
 pub use self::many::{Reached, To};
 pub use self::pinned::Pinned;
 pub use self::post::Chain;
-pub use self::wait::Serve;
+pub use self::serve::Serve;
 pub use self::watchdog::Watch;
 
 use self::context::{InCall, NoUnwind};
 use crate::error::CpuCountError;
 use crate::multicast::Slots;
-use crate::percpu::{PerCpu, Storage};
+use crate::percpu::{CPUS_MAX, PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
+use crate::stamp::Stamp;
 use crate::sync::AtomicUsize;
 use crate::trace::{Event, EventKind};
 use core::marker::PhantomPinned;
 use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::pin::Pin;
-
-/// The most CPUs that a machine can have.
-pub const CPUS_MAX: usize = 8192;
 
 /// A machine: up to [`CPUS_MAX`] CPUs that run functions for one another.
 ///
@@ -154,6 +153,14 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let by = self.platform.current_cpu();
         let _call = self.here().map(|(_, here)| InCall::enter(here));
         NoUnwind::around(|| self.platform.trace(&Event { by, kind }));
+    }
+
+    /// A call is queued now, if the port stamps.
+    #[inline(always)]
+    fn stamp(&self, stamp: &Stamp) {
+        if P::STAMPS {
+            stamp.set(self.platform.now_ns());
+        }
     }
 
     /// The CPU that runs the caller, if it is in call context.

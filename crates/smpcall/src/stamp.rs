@@ -4,7 +4,6 @@
 //! The unit is [`UNIT_NS`]: differences are exact to that, and modulo some 68 s. A call that is queued for longer is
 //! what stall reports and the watchdog are for; its latency is counted as too short.
 
-use crate::platform::Platform;
 use crate::sync::{AtomicU32, Ordering, const_unless_loom};
 
 /// What a stamp counts in.
@@ -19,25 +18,19 @@ impl Stamp {
         pub(crate) fn new() -> Self { Self(AtomicU32::new(0)) }
     }
 
-    /// Poster: the call is queued now, if the port stamps.
+    /// Poster: the call is queued at `now_ns`.
     #[inline(always)]
-    pub(crate) fn set<P: Platform>(&self, platform: &P) {
-        if P::STAMPS {
-            // Relaxed: published by the push, with the other fields.
-            self.0.store(units(platform.now_ns()), Ordering::Relaxed);
-        }
+    pub(crate) fn set(&self, now_ns: u64) {
+        // Relaxed: published by the push, with the other fields.
+        self.0.store(units(now_ns), Ordering::Relaxed);
     }
 
-    /// Target, that took the call and has not let go of it: how long it was queued, and the time.
+    /// Target, that took the call and has not let go of it: how long it was queued until `now_ns`, and that time.
     #[inline(always)]
-    pub(crate) fn read<P: Platform>(&self, platform: &P) -> Option<Queued> {
-        if !P::STAMPS {
-            return None;
-        }
-        let now_ns = platform.now_ns();
+    pub(crate) fn read(&self, now_ns: u64) -> Queued {
         // Relaxed: written before the push, which published it with the other fields.
         let queued = units(now_ns).wrapping_sub(self.0.load(Ordering::Relaxed));
-        Some(Queued { ns: u64::from(queued) * UNIT_NS, now_ns })
+        Queued { ns: u64::from(queued) * UNIT_NS, now_ns }
     }
 
     /// Its memory is given back: whoever still touches it fails the model.

@@ -63,45 +63,17 @@
 
 mod lazy;
 mod snapshot;
+mod waiting;
 mod wake;
+mod word;
 
 pub(crate) use self::lazy::Linked;
 pub(crate) use self::snapshot::Snapshot;
+pub(crate) use self::waiting::Park;
+pub(crate) use self::word::Kind;
 
+use self::word::{CANCELLED, COALESCED, CPU_SHIFT, LAZY, LINKED, LOCK, RUNS, RUNS_SHIFT, locked};
 use crate::sync::{AtomicU32, Ordering, const_unless_loom};
-
-const LOCK: u32 = 0x01;
-const LAZY: u32 = 0x04;
-const KIND: u32 = 0xf0;
-const CPU_SHIFT: u32 = 8;
-const CPU: u32 = 0xffff << CPU_SHIFT;
-const COALESCED: u32 = 1 << 24;
-const CANCELLED: u32 = 1 << 25;
-const PARKED: u32 = 1 << 26;
-/// Of a blocking call, which nobody cancels.
-const DEQUEUED: u32 = CANCELLED;
-/// Of an asynchronous csd, for which nobody parks.
-const LINKED: u32 = PARKED;
-const RUNS_SHIFT: u32 = 27;
-const RUNS: u32 = 0x1f << RUNS_SHIFT;
-
-/// What kind of call a csd carries. The values are Linux's, so that its other kinds can share a queue later.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub(crate) enum Kind {
-    /// Unlocked before its function starts (P5).
-    Async = 0x00,
-    /// Somebody waits: completed after its function has returned (P4).
-    Sync = 0x10,
-    /// In a slot of its target's, which is free again when the function was copied out of it, before it starts (P5).
-    Detached = 0x40,
-    /// Somebody waits, and its function runs in the target's thread, outside call context.
-    Blocking = 0x50,
-    /// As `Async`, of another language: the port runs it.
-    Foreign = 0x60,
-    /// No function: whoever is named is woken ([`crate::wake`]).
-    Wake = 0x70,
-}
 
 /// Whether a post is to run soon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,28 +98,9 @@ pub(crate) enum Claim {
     Cancelled(u32),
 }
 
-/// What a waiter that wants to sleep is told.
-#[must_use]
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Park {
-    /// The completion will see it and wake the caller.
-    Sleep,
-    /// The call is done, most likely, and nobody is left to wake the caller; `is_done` shows it the result.
-    Done,
-}
-
 /// The word itself.
 #[repr(transparent)]
 pub(crate) struct State(AtomicU32);
-
-fn locked(kind: Kind, cpu: u32) -> u32 {
-    LOCK | kind as u32 | (cpu + 1) << CPU_SHIFT
-}
-
-/// A call that somebody waits for names its waiter where others name their target, which nobody asks it for.
-fn waiting(waiter: u16, kind: Kind) -> u32 {
-    LOCK | kind as u32 | u32::from(waiter) << CPU_SHIFT
-}
 
 impl State {
     const_unless_loom! {
@@ -155,22 +108,10 @@ impl State {
         pub(crate) fn new() -> Self { Self(AtomicU32::new(0)) }
     }
 
-    /// A waiting or blocking call's word: locked from the start, since its one owner needs no claim (I4).
-    pub(crate) fn new_waiting(waiter: u16, kind: Kind) -> Self {
-        Self(AtomicU32::new(waiting(waiter, kind)))
-    }
-
     /// The word's memory is given back: whoever still touches it fails the model.
     #[cfg(loom)]
     pub(crate) fn leave(&mut self) {
         self.0.leave();
-    }
-
-    /// As [`Self::new_waiting`], for a word that has been one before and is nobody else's now.
-    #[inline]
-    pub(crate) fn reuse_waiting(&self, waiter: u16) {
-        // Relaxed: its one owner writes it (I4), and the push publishes it.
-        self.0.store(waiting(waiter, Kind::Sync), Ordering::Relaxed);
     }
 
     /// Claims an asynchronous csd for `cpu`, or leaves word that somebody relies on its run.
@@ -270,12 +211,6 @@ impl State {
         self.0.compare_exchange(s, told, Ordering::Release, Ordering::Relaxed).map(|_| lost)
     }
 
-    /// Target: has taken a blocking call off its queue, for its thread to run.
-    pub(crate) fn set_dequeued(&self) {
-        // Relaxed: for reports; the caller may set PARKED meanwhile, which must stay.
-        self.0.fetch_or(DEQUEUED, Ordering::Relaxed);
-    }
-
     /// Lets go of an asynchronous csd: by its target before the function starts, or by a poster whose push was
     /// refused. Returns what the word was: `COALESCED` and `CANCELLED` are the caller's to answer for.
     #[inline]
@@ -310,43 +245,6 @@ impl State {
             }
         }
         None
-    }
-
-    /// Completes a waiting call. The csd's memory must not be touched afterwards (I4).
-    #[inline]
-    pub(crate) fn complete(&self) -> Snapshot {
-        // AcqRel: Release publishes the result to `is_done` (P4); Acquire shows the wake-up what the caller prepared
-        // before `park`. The swap sees PARKED, so that exactly the callers that sleep are woken.
-        Snapshot(self.0.swap(0, Ordering::AcqRel))
-    }
-
-    /// Completes a waiting call whose caller never sleeps.
-    #[inline]
-    pub(crate) fn complete_spinning(&self) {
-        // Release: publishes the result; pairs with `is_done` (P4). A store will do: one owner, no losers (I4).
-        self.0.store(0, Ordering::Release);
-    }
-
-    /// Returns whether a waiting call is complete.
-    #[inline]
-    pub(crate) fn is_done(&self) -> bool {
-        // Acquire: sees the function's result; pairs with `complete` (P4).
-        self.0.load(Ordering::Acquire) & LOCK == 0
-    }
-
-    /// Says that a waiting call's caller is going to sleep.
-    pub(crate) fn park(&self) -> Park {
-        // Relaxed: a look; who is told Done goes by `is_done`.
-        let s = self.0.load(Ordering::Relaxed);
-        if s & LOCK == 0 {
-            return Park::Done;
-        }
-        // Release: what the caller prepared for its sleep is seen by whoever wakes it; pairs with `complete`.
-        // Failure Relaxed: a completion has changed the word, or `set_dequeued` has; `is_done` reads it again.
-        match self.0.compare_exchange(s, s | PARKED, Ordering::Release, Ordering::Relaxed) {
-            Ok(_) => Park::Sleep,
-            Err(_) => Park::Done,
-        }
     }
 
     /// Reads the word for `wait`.

@@ -11,12 +11,16 @@
 //!
 //! Every access is Relaxed: counters order nothing.
 
+mod counts;
+mod histogram;
+
+pub use self::counts::Counts;
+pub use self::histogram::Histogram;
+
+use self::histogram::{BUCKETS, Buckets, bucket, get};
 use crate::percpu::Line;
 use crate::sync::{AtomicUsize, Ordering, const_unless_loom};
 use crate::trace::{Event, EventKind};
-
-/// Buckets of a [`Histogram`]: up to 2^37 ns, some 137 s; the last takes what is more.
-const BUCKETS: usize = 38;
 
 /// What one CPU counts: a line for what its posts do, and lines for what its flushes do.
 pub struct CpuStats {
@@ -42,8 +46,6 @@ struct Flushes {
     queued_ns: Buckets,
     ran_ns: Buckets,
 }
-
-type Buckets = [AtomicUsize; BUCKETS];
 
 impl CpuStats {
     const_unless_loom! {
@@ -158,16 +160,6 @@ fn step(counter: &AtomicUsize) {
     counter.store(count.wrapping_add(1), Ordering::Relaxed);
 }
 
-fn get(counter: &AtomicUsize) -> u64 {
-    // Relaxed: a count.
-    counter.load(Ordering::Relaxed) as u64
-}
-
-/// The place of a value: 0 for 0 and 1, else the power of two that it has reached.
-fn bucket(value: u64) -> usize {
-    (value.max(1).ilog2() as usize).min(BUCKETS - 1)
-}
-
 /// The counters of a machine: a row for each CPU, in memory of the port's choice (an array, a boxed slice, a `&'static`
 /// one), and one for threads that are no CPU.
 ///
@@ -219,115 +211,5 @@ impl<S: AsRef<[CpuStats]>> Stats<S> {
     /// Returns the sum.
     pub fn total(&self) -> Counts {
         self.cpus.as_ref().iter().fold(self.others(), |sum, cpu| sum.plus(&cpu.read()))
-    }
-}
-
-/// What was counted up to some moment. On a 32-bit machine the counts go round at 2^32.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Counts {
-    /// Calls that were queued: posts that were accepted, waiting calls, and each target of a multicast.
-    pub queued: u64,
-    /// Posts that were told Busy.
-    pub busy: u64,
-    /// Refusals of targets that were offline; a chain's counts once.
-    pub refused: u64,
-    /// Doorbells sent.
-    pub rings: u64,
-    /// Pushes that needed none.
-    pub saved: u64,
-    /// Stall reports.
-    pub stalls: u64,
-    /// Calls that were run, or found cancelled.
-    pub ran: u64,
-    /// Batches that flushes took.
-    pub batches: u64,
-    /// How many calls were in a batch.
-    pub batch_lens: Histogram,
-    /// How long calls were queued, in ns; only where the port stamps.
-    pub queued_ns: Histogram,
-    /// How long functions ran, in ns; only where the port stamps.
-    pub ran_ns: Histogram,
-}
-
-impl Counts {
-    fn plus(mut self, more: &Self) -> Self {
-        self.queued += more.queued;
-        self.busy += more.busy;
-        self.refused += more.refused;
-        self.rings += more.rings;
-        self.saved += more.saved;
-        self.stalls += more.stalls;
-        self.ran += more.ran;
-        self.batches += more.batches;
-        self.batch_lens.add(&more.batch_lens);
-        self.queued_ns.add(&more.queued_ns);
-        self.ran_ns.add(&more.ran_ns);
-        self
-    }
-}
-
-impl core::fmt::Display for Counts {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let Self { queued, busy, refused, rings, saved, stalls, ran, batches, .. } = self;
-        write!(
-            f,
-            "{queued} queued, {ran} ran, {busy} busy, {refused} refused, {rings} doorbells, {saved} saved, "
-        )?;
-        write!(f, "{batches} batches")?;
-        for (name, histogram) in
-            [("batch", &self.batch_lens), ("queued ns", &self.queued_ns), ("ran ns", &self.ran_ns)]
-        {
-            if let (Some(p50), Some(p99)) = (histogram.below(500), histogram.below(990)) {
-                write!(f, ", {name} p50 < {p50} p99 < {p99}")?;
-            }
-        }
-        write!(f, ", {stalls} stalls")
-    }
-}
-
-/// How often a value came, by powers of two.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Histogram([u64; BUCKETS]);
-
-impl Default for Histogram {
-    fn default() -> Self {
-        Self([0; BUCKETS])
-    }
-}
-
-impl Histogram {
-    fn of(buckets: &Buckets) -> Self {
-        Self(core::array::from_fn(|at| get(&buckets[at])))
-    }
-
-    fn add(&mut self, more: &Self) {
-        self.0.iter_mut().zip(more.0).for_each(|(sum, more)| *sum += more);
-    }
-
-    /// The counts: of values below 2, below 4, and so on, each without those before; the last has no upper end.
-    pub fn buckets(&self) -> &[u64] {
-        &self.0
-    }
-
-    /// How many values were counted.
-    pub fn len(&self) -> u64 {
-        self.0.iter().sum()
-    }
-
-    /// Whether none was.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// A power of two below which at least `per_mille` of 1,000 values are; `None` if there are no values.
-    pub fn below(&self, per_mille: u32) -> Option<u64> {
-        let want = (self.len() * u64::from(per_mille.min(1000))).div_ceil(1000).max(1);
-        let mut seen = 0;
-        let reaches = |count: &u64| {
-            seen += count;
-            seen >= want
-        };
-        self.0.iter().position(reaches).map(|at| 2 << at)
     }
 }

@@ -29,6 +29,34 @@ macro_rules! const_unless_loom {
 }
 pub(crate) use const_unless_loom;
 
+/// What only its owner reads and writes, from its thread and its interrupts.
+pub(crate) trait OwnersOnly {
+    type Value;
+    fn get(&self) -> Self::Value;
+    fn set(&self, value: Self::Value);
+}
+
+macro_rules! owners_only {
+    ($($name:ident $(<$g:ident>)?: $value:ty),*) => {$(
+        impl $(<$g>)? OwnersOnly for $name $(<$g>)? {
+            type Value = $value;
+
+            #[inline(always)]
+            fn get(&self) -> $value {
+                // Relaxed: the owner's own; one CPU sees its own writes in order.
+                self.load(Ordering::Relaxed)
+            }
+
+            #[inline(always)]
+            fn set(&self, value: $value) {
+                // Relaxed: as above; nobody else acts on it.
+                self.store(value, Ordering::Relaxed);
+            }
+        }
+    )*};
+}
+owners_only!(OwnBool: bool, OwnPtr<T>: *mut T, OwnUsize: usize);
+
 #[cfg(not(loom))]
 mod plain {
     #[cfg(not(smpcall_sim))]

@@ -15,8 +15,6 @@
 //!
 //! No event follows a pointer: a csd's address is a name, and may be another csd's by the time it is read.
 
-use crate::csd::{Header, Work};
-
 /// Tells the port, if it listens. The expression is not evaluated where it does not.
 #[cfg(not(smpcall_untraced))]
 macro_rules! trace {
@@ -35,8 +33,8 @@ pub(crate) use trace;
 
 /// The event before a push.
 #[inline]
-pub(crate) fn queue(cpu: u32, header: &Header, work: &Work, kind: CallKind) -> EventKind {
-    EventKind::Queue { cpu, csd: header.name(), func: work.func as usize, kind }
+pub(crate) fn queue(cpu: u32, csd: usize, func: usize, kind: CallKind) -> EventKind {
+    EventKind::Queue { cpu, csd, func, kind }
 }
 
 /// Something that happened, and who did it.

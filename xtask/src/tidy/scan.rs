@@ -44,6 +44,7 @@ impl Source {
         self.path.contains("/tests/") || self.path.ends_with("/tests.rs")
     }
 
+    /// Its tokens.
     pub(super) fn tokens(&self) -> TokenStream {
         self.tokens.clone()
     }
@@ -143,11 +144,14 @@ fn own_orderings(args: TokenStream, found: &mut Vec<(String, usize)>) {
 }
 
 /// `cfg(test)`, `cfg(all(test, …))`: what is there only for tests.
-fn is_cfg_test(attribute: TokenStream) -> bool {
+pub(super) fn is_cfg_test(attribute: TokenStream) -> bool {
     let trees = trees(attribute);
     let is_cfg = trees.first().and_then(ident).is_some_and(|name| name == "cfg");
-    let words = trees.get(1).map(|args| args.to_string()).unwrap_or_default();
-    is_cfg && !words.contains("not") && words.split(|c: char| !c.is_alphanumeric()).any(|word| word == "test")
+    let text = trees.get(1).map(|args| args.to_string()).unwrap_or_default();
+    let words: Vec<&str> =
+        text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty()).collect();
+    let negated = |at: usize| at > 0 && words[at - 1] == "not";
+    is_cfg && (0..words.len()).any(|at| words[at] == "test" && !negated(at))
 }
 
 fn functions(stream: TokenStream, found: &mut Vec<Function>) {

@@ -15,15 +15,18 @@
 //!   named of its owner. So all claims of a header are of one owner and one function, and Busy promises the run that was
 //!   asked for (P2).
 
+mod here;
+mod lasting;
 mod pointer;
 #[cfg(feature = "alloc")]
 mod shared;
 
+pub use self::here::Here;
 pub use self::pointer::{FromStatic, Lent, OwnerPointer};
 #[cfg(feature = "alloc")]
 pub use self::shared::FromArc;
 
-use super::{Cancel, Header, Op, Post, Work, sealed};
+use super::{Cancel, Header, sealed};
 use crate::sync::const_unless_loom;
 use core::fmt;
 use core::marker::PhantomData;
@@ -146,33 +149,6 @@ impl<Tag> Default for CsdField<Tag> {
 impl<Tag> fmt::Debug for CsdField<Tag> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CsdField").field("pending", &self.is_pending()).finish()
-    }
-}
-
-/// Where a function runs: call context, and the CPU.
-#[derive(Clone, Copy)]
-pub struct Here<'run> {
-    cpu: u32,
-    /// Of this run, on this CPU: neither sent nor kept.
-    run: PhantomData<*mut &'run ()>,
-}
-
-impl Here<'_> {
-    #[inline(always)]
-    pub(crate) fn of(op: Op) -> Self {
-        Self { cpu: op.cpu(), run: PhantomData }
-    }
-
-    /// Returns the number of the CPU that runs the function.
-    #[inline(always)]
-    pub fn cpu(self) -> u32 {
-        self.cpu
-    }
-}
-
-impl fmt::Debug for Here<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Here").field("cpu", &self.cpu).finish()
     }
 }
 
@@ -309,76 +285,4 @@ impl<Tag> IsCsdField<Tag> for CsdField<Tag> {
 #[inline(always)]
 pub fn demand<Tag, F: IsCsdField<Tag>>(field: &F) -> &CsdField<Tag> {
     field.itself()
-}
-
-impl<O> Post for &'static O
-where
-    O: CsdOwner + Sync,
-    O::Pointer: FromStatic<O>,
-{
-}
-
-// SAFETY: 1. `'static`. 2. `O: Sync`, and `run_static` turns `arg` back into the reference that it was.
-unsafe impl<O> sealed::Sealed for &'static O
-where
-    O: CsdOwner + Sync,
-    O::Pointer: FromStatic<O>,
-{
-    #[inline(always)]
-    fn header(&self) -> &Header {
-        O::field(self).header()
-    }
-
-    #[inline(always)]
-    fn work(&self) -> Work {
-        Work { func: run_static::<O, ()>, arg: core::ptr::from_ref::<O>(self).cast() }
-    }
-
-    fn function_name(&self) -> &'static str {
-        core::any::type_name::<O>()
-    }
-}
-
-impl<O, Tag: Copy + 'static> Post for (&'static O, Tag)
-where
-    O: HasCsds + CsdOwner<Tag> + Sync,
-    O::Pointer: FromStatic<O>,
-{
-}
-
-// SAFETY: as for `&'static O`.
-unsafe impl<O, Tag: Copy + 'static> sealed::Sealed for (&'static O, Tag)
-where
-    O: HasCsds + CsdOwner<Tag> + Sync,
-    O::Pointer: FromStatic<O>,
-{
-    #[inline(always)]
-    fn header(&self) -> &Header {
-        O::field(self.0).header()
-    }
-
-    #[inline(always)]
-    fn work(&self) -> Work {
-        Work { func: run_static::<O, Tag>, arg: core::ptr::from_ref::<O>(self.0).cast() }
-    }
-
-    fn function_name(&self) -> &'static str {
-        core::any::type_name::<(O, Tag)>()
-    }
-}
-
-/// # Safety
-///
-/// `arg` is a `&'static O`.
-unsafe fn run_static<O, Tag>(arg: *const (), op: Op)
-where
-    O: CsdOwner<Tag>,
-    O::Pointer: FromStatic<O>,
-{
-    if !op.is_discard() {
-        // SAFETY: by I6, `arg` was made from a `&'static O`, in `work` above.
-        let owner = unsafe { &*arg.cast::<O>() };
-        let here = Here::of(op);
-        O::run(O::Pointer::from_static(owner, here), here);
-    }
 }

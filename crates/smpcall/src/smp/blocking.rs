@@ -19,7 +19,7 @@ use super::Budget;
 use super::Smp;
 use super::call::CallSetup;
 use super::context::InFrame;
-use super::wait::Serve;
+use super::serve::Serve;
 use crate::csd::{Header, Op};
 use crate::error::CallError;
 use crate::percpu::{PerCpu, Storage};

@@ -6,7 +6,7 @@
 
 use super::Smp;
 use super::context::{InCall, NoUnwind};
-use super::wait::Serve;
+use super::serve::Serve;
 use crate::csd::{Header, Op, Work};
 use crate::error::CallError;
 use crate::mailbox::MailboxGuard;
@@ -191,10 +191,10 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         // SAFETY: not pushed yet, so the room is ours.
         payload.with_mut(|room| unsafe { room.cast::<Payload<F, Outcome<P, R>>>().write(function) });
         let work = Work { func: run_payload::<P, F, R, C>, arg: core::ptr::from_ref(payload).cast() };
-        trace!(self, queue(setup.cpu, header, &work, CallKind::Waiting));
+        trace!(self, queue(setup.cpu, header.name(), work.func as usize, CallKind::Waiting));
         // SAFETY: not pushed yet.
         unsafe { header.set_work(work) };
-        header.stamp.set(&self.platform);
+        self.stamp(&header.stamp);
         // From the push on the target may reach what is in our frame.
         let guard = NoUnwind;
         let pushed = self.push_waiting(setup.cpu, setup.target, header, kind);

@@ -64,7 +64,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
                 kind: CallKind::Detached
             }
         );
-        header.stamp.set(&self.platform);
+        self.stamp(&header.stamp);
         // SAFETY: it is ours, and stays where it is: the CPU has come online in a pinned machine (I13), or refuses.
         if unsafe { self.push_one(cpu, target, header, false, expected) } {
             return Ok(());

@@ -51,7 +51,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         }
         // SAFETY: the claim is ours, and nothing is pushed yet.
         trace!(self, unsafe { queue_foreign(cpu, header) });
-        header.stamp.set(&self.platform);
+        self.stamp(&header.stamp);
         // SAFETY: its claim is ours, and the caller keeps it alive and in place (I5).
         if unsafe { self.push_one(cpu, target, header, false, expected) } {
             return Ok(Posted::Queued);

@@ -69,10 +69,10 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         }
         let runs = header.state.look_racy().runs();
         let work = csd.work();
-        trace!(self, queue(cpu, header, &work, CallKind::Lazy));
+        trace!(self, queue(cpu, header.name(), work.func as usize, CallKind::Lazy));
         // SAFETY: we have won the claim, and have not pushed yet.
         unsafe { header.set_work(work) };
-        header.stamp.set(&self.platform);
+        self.stamp(&header.stamp);
         // SAFETY: a chain of one, which is ours, and which `T: Post` keeps alive and in place (I5).
         if unsafe { target.own.lazy.push(header, header, false, expected) } == Pushed::Refused {
             trace!(self, EventKind::Refused { cpu, csd: header.name() });

@@ -78,10 +78,10 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             return self.answer_lost_late(header, claim);
         }
         let work = csd.work();
-        trace!(self, queue(cpu, header, &work, CallKind::Posted));
+        trace!(self, queue(cpu, header.name(), work.func as usize, CallKind::Posted));
         // SAFETY: we have won the claim, and have not pushed yet.
         unsafe { header.set_work(work) };
-        header.stamp.set(&self.platform);
+        self.stamp(&header.stamp);
         // SAFETY: its claim is ours, and `T: Post` keeps it alive and in place (I5).
         if unsafe { self.push_one(cpu, target, header, false, expected) } {
             return Ok(Posted::Queued);
@@ -203,10 +203,10 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             match header.state.claim(cpu, Urgency::Now) {
                 Claim::Won => {
                     let work = csd.work();
-                    trace!(self, queue(cpu, header, &work, CallKind::Posted));
+                    trace!(self, queue(cpu, header.name(), work.func as usize, CallKind::Posted));
                     // SAFETY: we have won the claim, and push later.
                     unsafe { header.set_work(work) };
-                    header.stamp.set(&self.platform);
+                    self.stamp(&header.stamp);
                     // SAFETY: as above; `T: Post` keeps it alive and in place (I5).
                     unsafe { links.add(header) };
                     chain.queued += 1;

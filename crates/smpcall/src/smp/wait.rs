@@ -9,6 +9,7 @@ mod until;
 use self::report::Stalls;
 
 use super::call::CallSetup;
+use super::serve::Serve;
 use super::{Budget, Sleep, Smp};
 use crate::csd::Header;
 use crate::percpu::{PerCpu, Storage};
@@ -37,15 +38,6 @@ struct Wait<'a> {
     /// it is `target` that is waited for, and no other.
     slots: usize,
     serve: Serve,
-}
-
-/// What a CPU serves while it waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Serve {
-    /// Its queue.
-    Queue,
-    /// Its queue, and the blocking calls that come in by it.
-    Blocking,
 }
 
 impl<'a> Wait<'a> {

@@ -16,7 +16,9 @@
 //! | `link` | Release | `see_linked` | the target is notified, and misses the lazy push that it is notified for (P2) |
 //! | `see_linked` | Acquire | `link` | the other half of the same |
 
-use super::{LAZY, LINKED, LOCK, RUNS_SHIFT, Snapshot, State};
+use super::State;
+use super::snapshot::Snapshot;
+use super::word::{LAZY, LINKED, LOCK, RUNS_SHIFT};
 use crate::sync::Ordering;
 
 /// What a lazy poster finds when its csd is linked.

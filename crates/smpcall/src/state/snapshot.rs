@@ -1,6 +1,8 @@
 //! What a value of the state word says.
 
-use super::{CANCELLED, COALESCED, CPU, CPU_SHIFT, DEQUEUED, KIND, Kind, LAZY, LOCK, PARKED, RUNS_SHIFT};
+use super::word::{
+    CANCELLED, COALESCED, CPU, CPU_SHIFT, DEQUEUED, KIND, Kind, LAZY, LOCK, PARKED, RUNS_SHIFT,
+};
 
 /// One value of the word.
 #[derive(Clone, Copy, PartialEq, Eq)]

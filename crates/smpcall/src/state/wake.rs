@@ -7,7 +7,8 @@
 //! | `claim_wake` | Acquire | `unlock` | the link is written that the last flush still reads |
 //! | `rely_on_wake` | Release, *successful* CAS | `unlock` | the wake-up misses what the waiter prepared before it parked; with a load, it is asked to come when it has come already |
 
-use super::{COALESCED, CPU, CPU_SHIFT, KIND, Kind, LOCK, RUNS, State, waiting};
+use super::State;
+use super::word::{COALESCED, CPU, CPU_SHIFT, KIND, Kind, LOCK, RUNS, waiting};
 use crate::sync::Ordering;
 
 impl State {

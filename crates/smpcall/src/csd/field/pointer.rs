@@ -1,6 +1,6 @@
 //! By what a function is given its owner.
 
-use super::Here;
+use super::here::Here;
 
 /// By what a function is given the owner of its csd: `&'static Owner`, `Arc<Owner>`, or [`Lent`]. Sealed.
 #[diagnostic::on_unimplemented(

@@ -1,6 +1,9 @@
 //! An owner behind an `Arc`: the queue holds a count, and gives it to the function.
 
-use super::{CsdOwner, HasCsds, Header, Here, Lent, Op, OwnerPointer, Post, Work, sealed};
+use super::here::Here;
+use super::pointer::{Lent, OwnerPointer};
+use super::{CsdOwner, HasCsds};
+use crate::csd::{Header, Op, Post, Work, sealed};
 use alloc::sync::Arc;
 
 /// Pointers that can be had of an owner that is posted as `&Arc`. Sealed.

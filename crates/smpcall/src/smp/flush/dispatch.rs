@@ -187,7 +187,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// A function is about to start, whose csd this CPU has not let go of. Gives back what `exit` wants.
     #[inline(always)]
     pub(in crate::smp) fn enter(&self, csd: usize, func: usize, stamp: &Stamp) -> Option<Queued> {
-        let queued = stamp.read(&self.platform);
+        let queued = P::STAMPS.then(|| stamp.read(self.platform.now_ns()));
         trace!(self, EventKind::Entry { csd, func, queued_ns: queued.map(|queued| queued.ns) });
         queued
     }

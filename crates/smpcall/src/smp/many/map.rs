@@ -1,6 +1,6 @@
 //! A multicast that brings back one result from each CPU.
 
-use super::{Reached, To};
+use super::to::{Reached, To};
 use crate::error::ManyError;
 use crate::percpu::Storage;
 use crate::platform::Platform;

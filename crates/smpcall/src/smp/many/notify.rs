@@ -1,11 +1,12 @@
 //! How a multicast is brought to its targets, by its sender or by a leader, and how they acknowledge it.
 
+use super::relaying::Relaying;
 use crate::mask::{CpuMask, bits_of};
 use crate::multicast::SLOTS;
 use crate::percpu::Storage;
 use crate::platform::Platform;
 use crate::queue::{Pushed, Seen};
-use crate::relay::{Relay, Relaying};
+use crate::relay::Relay;
 use crate::smp::Smp;
 use crate::trace::{CallKind, EventKind, trace};
 

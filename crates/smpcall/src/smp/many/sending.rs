@@ -1,12 +1,13 @@
 //! A multicast under way: the bits are set, the targets notified and rung, the acknowledgements awaited.
 
-use super::{Reached, To};
+use super::relaying::Relaying;
+use super::to::{Reached, To};
 use crate::csd::Header;
 use crate::mask::CpuMask;
 use crate::multicast::{Keep, Slot};
 use crate::percpu::{PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
-use crate::relay::{Relay, Relaying};
+use crate::relay::Relay;
 use crate::smp::Smp;
 use crate::smp::context::{InFrame, NoUnwind};
 
@@ -41,7 +42,7 @@ impl<'a, P: Platform, S: Storage> Multicast<'a, P, S> {
     pub(super) fn send(&mut self, mut to: To<'_>, mut busy: Option<&mut CpuMask>) -> bool {
         let own = self.here.map_or(u32::MAX, |(cpu, _)| cpu);
         let mut own_is_meant = false;
-        self.smp.slots.get(self.at).stamp().set(&self.smp.platform);
+        self.smp.stamp(self.smp.slots.get(self.at).stamp());
         for first in (0..self.smp.cpus_len()).step_by(Relaying::<P>::GROUP as usize) {
             // Before the irq guard: the condition is the user's.
             let mut meant = self.meant(&mut to, first);

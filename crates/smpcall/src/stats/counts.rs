@@ -1,0 +1,67 @@
+//! What was counted, as a value.
+
+use super::histogram::Histogram;
+
+/// What was counted up to some moment. On a 32-bit machine the counts go round at 2^32.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counts {
+    /// Calls that were queued: posts that were accepted, waiting calls, and each target of a multicast.
+    pub queued: u64,
+    /// Posts that were told Busy.
+    pub busy: u64,
+    /// Refusals of targets that were offline; a chain's counts once.
+    pub refused: u64,
+    /// Doorbells sent.
+    pub rings: u64,
+    /// Pushes that needed none.
+    pub saved: u64,
+    /// Stall reports.
+    pub stalls: u64,
+    /// Calls that were run, or found cancelled.
+    pub ran: u64,
+    /// Batches that flushes took.
+    pub batches: u64,
+    /// How many calls were in a batch.
+    pub batch_lens: Histogram,
+    /// How long calls were queued, in ns; only where the port stamps.
+    pub queued_ns: Histogram,
+    /// How long functions ran, in ns; only where the port stamps.
+    pub ran_ns: Histogram,
+}
+
+impl Counts {
+    pub(super) fn plus(mut self, more: &Self) -> Self {
+        self.queued += more.queued;
+        self.busy += more.busy;
+        self.refused += more.refused;
+        self.rings += more.rings;
+        self.saved += more.saved;
+        self.stalls += more.stalls;
+        self.ran += more.ran;
+        self.batches += more.batches;
+        self.batch_lens.add(&more.batch_lens);
+        self.queued_ns.add(&more.queued_ns);
+        self.ran_ns.add(&more.ran_ns);
+        self
+    }
+}
+
+impl core::fmt::Display for Counts {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Self { queued, busy, refused, rings, saved, stalls, ran, batches, .. } = self;
+        write!(
+            f,
+            "{queued} queued, {ran} ran, {busy} busy, {refused} refused, {rings} doorbells, {saved} saved, "
+        )?;
+        write!(f, "{batches} batches")?;
+        for (name, histogram) in
+            [("batch", &self.batch_lens), ("queued ns", &self.queued_ns), ("ran ns", &self.ran_ns)]
+        {
+            if let (Some(p50), Some(p99)) = (histogram.below(500), histogram.below(990)) {
+                write!(f, ", {name} p50 < {p50} p99 < {p99}")?;
+            }
+        }
+        write!(f, ", {stalls} stalls")
+    }
+}
