@@ -63,7 +63,7 @@ pub use mask::{CpuMask, CpuSet};
 pub use message::{Carries, Message, NotSent, ReceiveError, SendError, TakeError};
 pub use percpu::{PerCpu, Storage};
 pub use platform::{
-    Backoff, Foreign, Hosting, Pause, Platform, Reporting, Topology, Tracing, Tuning, Waiting,
+    Backoff, Foreign, Hosting, Pause, Platform, Reporting, RingError, Topology, Tracing, Tuning, Waiting,
 };
 pub use posted::Posted;
 pub use smp::{Budget, CPUS_MAX, Chain, Flushed, Pinned, Reached, Serve, Sleep, Smp, To, Watch};

@@ -21,6 +21,7 @@ mod nearest;
 mod pinned;
 mod post;
 mod send;
+mod unrung;
 mod wait;
 mod watchdog;
 
@@ -63,6 +64,8 @@ pub struct Smp<P, S> {
     slots: Slots,
     /// How many waits were reported as stalled and are not over.
     stalled: AtomicUsize,
+    /// How many doorbells the port could not send.
+    unrung: AtomicUsize,
     /// How many threads that are no CPU have looked for the nearest.
     turns: AtomicUsize,
     storage: S,
@@ -87,6 +90,7 @@ impl<P: Platform, const N: usize> Smp<P, [PerCpu; N]> {
                 platform,
                 slots: Slots::new(),
                 stalled: AtomicUsize::new(0),
+                unrung: AtomicUsize::new(0),
                 turns: AtomicUsize::new(0),
                 storage,
                 _pinned: PhantomPinned,
@@ -107,6 +111,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
                 platform,
                 slots: Slots::new(),
                 stalled: AtomicUsize::new(0),
+                unrung: AtomicUsize::new(0),
                 turns: AtomicUsize::new(0),
                 storage,
                 _pinned: PhantomPinned,

@@ -30,6 +30,7 @@ struct Posts {
     busy: AtomicUsize,
     refused: AtomicUsize,
     rings: AtomicUsize,
+    unrung: AtomicUsize,
     saved: AtomicUsize,
     stalls: AtomicUsize,
 }
@@ -62,6 +63,7 @@ impl CpuStats {
             EventKind::Busy { .. } => add(&posts.busy, 1),
             EventKind::Refused { .. } => add(&posts.refused, 1),
             EventKind::Ring { cpus, .. } => add(&posts.rings, cpus.count_ones() as usize),
+            EventKind::Unrung { cpus, .. } => add(&posts.unrung, cpus.count_ones() as usize),
             EventKind::Saved { .. } => add(&posts.saved, 1),
             EventKind::Stalled { .. } => add(&posts.stalls, 1),
             EventKind::Batch { len } => {
@@ -87,6 +89,7 @@ impl CpuStats {
             busy: get(&posts.busy),
             refused: get(&posts.refused),
             rings: get(&posts.rings),
+            unrung: get(&posts.unrung),
             saved: get(&posts.saved),
             stalls: get(&posts.stalls),
             ran: get(&flushes.ran),
@@ -118,6 +121,7 @@ impl Posts {
                 busy: AtomicUsize::new(0),
                 refused: AtomicUsize::new(0),
                 rings: AtomicUsize::new(0),
+                unrung: AtomicUsize::new(0),
                 saved: AtomicUsize::new(0),
                 stalls: AtomicUsize::new(0),
             }
@@ -234,6 +238,8 @@ pub struct Counted {
     pub refused: u64,
     /// Doorbells sent.
     pub rings: u64,
+    /// Those of them that the port said could not be sent.
+    pub unrung: u64,
     /// Pushes that needed none.
     pub saved: u64,
     /// Stall reports.
@@ -256,6 +262,7 @@ impl Counted {
         self.busy += more.busy;
         self.refused += more.refused;
         self.rings += more.rings;
+        self.unrung += more.unrung;
         self.saved += more.saved;
         self.stalls += more.stalls;
         self.ran += more.ran;
@@ -269,7 +276,7 @@ impl Counted {
 
 impl core::fmt::Display for Counted {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let Self { queued, busy, refused, rings, saved, stalls, ran, batches, .. } = self;
+        let Self { queued, busy, refused, rings, unrung, saved, stalls, ran, batches, .. } = self;
         write!(
             f,
             "{queued} queued, {ran} ran, {busy} busy, {refused} refused, {rings} doorbells, {saved} saved, "
@@ -281,6 +288,9 @@ impl core::fmt::Display for Counted {
             if let (Some(p50), Some(p99)) = (histogram.below(500), histogram.below(990)) {
                 write!(f, ", {name} p50 < {p50} p99 < {p99}")?;
             }
+        }
+        if *unrung > 0 {
+            write!(f, ", {unrung} doorbells failed")?;
         }
         write!(f, ", {stalls} stalls")
     }

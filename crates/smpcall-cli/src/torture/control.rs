@@ -171,7 +171,7 @@ impl<'a> Control<'a> {
     fn ring_all(&self) {
         let machine = &self.world.ground.machine;
         for cpu in 0..machine.cpus_len() {
-            machine.platform().ring(cpu);
+            machine.platform().ring(cpu).expect("the host's doorbells never fail");
         }
     }
 
@@ -186,7 +186,7 @@ impl<'a> Control<'a> {
         } else if (0..ground.cpus_len()).any(|other| other != cpu && stays(other)) {
             wanted.set(0);
         }
-        ground.machine.platform().ring(cpu);
+        ground.machine.platform().ring(cpu).expect("the host's doorbells never fail");
     }
 
     /// Ends the threads, which are at rest.

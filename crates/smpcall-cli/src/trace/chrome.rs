@@ -210,10 +210,11 @@ impl Builder {
             EventKind::Busy { cpu, .. } => {
                 self.instant(track, ns, "busy", Details { cpu: Some(cpu), ..Details::default() });
             }
-            EventKind::Ring { first, cpus } => {
+            EventKind::Ring { first, cpus } | EventKind::Unrung { first, cpus } => {
                 let details =
                     Details { cpu: Some(first), cpus: Some(format!("{cpus:#b}")), ..Details::default() };
-                self.instant(track, ns, "doorbell", details);
+                let failed = matches!(kind, EventKind::Unrung { .. });
+                self.instant(track, ns, if failed { "doorbell failed" } else { "doorbell" }, details);
             }
             EventKind::Batch { len } => {
                 self.instant(track, ns, "batch", Details { calls: Some(len), ..Details::default() });
