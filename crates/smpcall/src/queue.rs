@@ -170,11 +170,10 @@ impl Head {
         awaited: bool,
         seen: Seen,
     ) -> Result<Pushed, Seen> {
-        let below = match seen {
-            Seen::Offline => return Ok(Pushed::Refused),
-            Seen::Idle | Seen::Polling => List::EMPTY,
-            Seen::List(list) => list,
-        };
+        if seen == Seen::Offline {
+            return Ok(Pushed::Refused);
+        }
+        let below = List::of(seen.word());
         // SAFETY: the chain is the caller's until the CAS below goes through.
         unsafe { oldest.set_next(below.newest()) };
         let new = Seen::List(below.with_newest(newest, awaited)).word();

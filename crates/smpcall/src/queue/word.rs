@@ -4,17 +4,17 @@ use crate::csd::Header;
 use core::ptr::without_provenance_mut;
 
 /// The bit of a list that says that somebody multicasts; alone, or with `OWED`, it is a list without a header.
-const CALLED: usize = 1;
+const CALLED: usize = 4;
 /// The bit of a list in which there is a call that somebody waits for. Looked at before the list is taken, when its headers
 /// cannot be: nothing has made them visible yet.
 const AWAITED: usize = 2;
 /// The bit of a list whose doorbell failed.
-const OWED: usize = 4;
-/// The marks are addresses that no header has: headers are at least 8-aligned, and `AWAITED` comes with one. Whoever replaces
-/// `IDLE` owes the ring, as of a list with `OWED`: one test for both.
-const OFFLINE: usize = AWAITED;
-const POLLING: usize = AWAITED | CALLED;
+const OWED: usize = 1;
+/// The marks are addresses that no header has: headers are at least 8-aligned, and `AWAITED` comes with one. Two of them are the empty
+/// list: nobody need ring for what comes, or whoever brings it does. So a push treats them as it treats any list.
+const POLLING: usize = 0;
 const IDLE: usize = OWED;
+const OFFLINE: usize = AWAITED;
 
 const _: () = assert!(core::mem::align_of::<Header>() >= 8, "three bits of a header's address are free");
 
@@ -79,12 +79,12 @@ impl List {
 /// What the head word held.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Seen {
-    /// Takes nothing.
-    Offline,
     /// Is looking at its queue.
     Polling,
     /// Runs something else, or sleeps.
     Idle,
+    /// Takes nothing.
+    Offline,
     /// Has entries.
     List(List),
 }
