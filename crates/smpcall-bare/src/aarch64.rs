@@ -5,6 +5,7 @@
 //! events of WFI), B2.3.12 (DSB).
 
 use core::arch::asm;
+use smpcall::RingError;
 
 /// A CPU's affinity, as in MPIDR_EL1: Aff3 in bits 39 to 32, Aff2, Aff1 and Aff0 in 23 to 0.
 pub type HardwareId = u64;
@@ -87,9 +88,9 @@ impl Doorbell {
     }
 
     /// Interrupts the CPU with that affinity.
-    pub(crate) fn ring(&self, id: HardwareId) {
+    pub(crate) fn ring(&self, id: HardwareId) -> Result<(), RingError> {
         let (group, bit) = self.place_of(id);
-        self.ring_group(group, 1 << bit);
+        self.ring_group(group, 1 << bit)
     }
 
     /// A target list covers 16 CPUs that differ in Aff0 only; which 16 of 256, the range selector says. So a group is the
@@ -99,7 +100,7 @@ impl Doorbell {
     }
 
     /// Interrupts the CPUs of `mask` in that group.
-    pub(crate) fn ring_group(&self, group: u64, mask: u64) {
+    pub(crate) fn ring_group(&self, group: u64, mask: u64) -> Result<(), RingError> {
         let affinity = |shift: u32| group >> shift & 0xff;
         // ICC_SGI1R_EL1: Aff3 55:48, RS 47:44, IRM 40 (0: the list), Aff2 39:32, INTID 27:24, Aff1 23:16, list 15:0.
         let range = affinity(0) >> 4;
@@ -110,6 +111,7 @@ impl Doorbell {
             | affinity(8) << 16
             | mask & 0xffff;
         self.send(value);
+        Ok(())
     }
 
     /// IRM = 1: all but the sender. That is all CPUs of the system, of which more may exist than have joined, or run now:

@@ -4,7 +4,7 @@ use crate::arch;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use smpcall::{
     Backoff, Budget, CallStall, Event, Flushed, Foreign, Hosting, Pause, Platform, QueueStall, Reporting,
-    Smp, Storage, Topology, Tracing, Tuning, Waiting,
+    RingError, Smp, Storage, Topology, Tracing, Tuning, Waiting,
 };
 
 /// What only the kernel knows.
@@ -247,10 +247,10 @@ unsafe impl<K: Kernel, const CPUS: usize> Platform for Bare<K, CPUS> {
         arch::irqs_are_on() && !self.kernel.in_interrupt()
     }
 
-    fn ring(&self, cpu: u32) {
+    fn ring(&self, cpu: u32) -> Result<(), RingError> {
         let id = self.latch(cpu);
         self.doorbell.publish();
-        self.doorbell.ring(id);
+        self.doorbell.ring(id)
     }
 
     #[inline(always)]
@@ -293,7 +293,8 @@ impl<K: Kernel, const CPUS: usize> Waiting for Bare<K, CPUS> {
     }
 
     fn wake(&self, waiter: u16) {
-        self.ring(waiter.into());
+        // Where that fails, the waiter's alarm ends its sleep.
+        let _ = self.ring(waiter.into());
     }
 }
 
@@ -330,7 +331,7 @@ impl<K: Kernel, const CPUS: usize> Tracing for Bare<K, CPUS> {
 }
 
 impl<K: Kernel, const CPUS: usize> Topology for Bare<K, CPUS> {
-    fn ring_many(&self, first: u32, cpus: usize) {
+    fn ring_many(&self, first: u32, cpus: usize) -> usize {
         let bits = || (0..usize::BITS).filter(move |bit| cpus >> bit & 1 == 1).map(move |bit| first + bit);
         let all = self.is_all_others(first, cpus);
         for cpu in bits() {
@@ -338,19 +339,24 @@ impl<K: Kernel, const CPUS: usize> Topology for Bare<K, CPUS> {
         }
         self.doorbell.publish();
         if all && self.doorbell.ring_all_others() {
-            return;
+            return 0;
         }
         // Relaxed: as in `latch`.
-        let mut ids = bits().map(|cpu| self.bell(cpu).id.load(Ordering::Relaxed)).peekable();
-        while let Some(id) = ids.next() {
+        let ids = bits().map(|cpu| (1 << (cpu - first), self.bell(cpu).id.load(Ordering::Relaxed)));
+        let (mut ids, mut failed) = (ids.peekable(), 0);
+        while let Some((mut asked, id)) = ids.next() {
             let (group, bit) = self.doorbell.place_of(id);
             let mut mask = 1 << bit;
             // Neighbours by number are mostly neighbours for the controller too.
-            while let Some(next) = ids.next_if(|next| self.doorbell.place_of(*next).0 == group) {
+            while let Some((too, next)) = ids.next_if(|next| self.doorbell.place_of(next.1).0 == group) {
                 mask |= 1 << self.doorbell.place_of(next).1;
+                asked |= too;
             }
-            self.doorbell.ring_group(group, mask);
+            if self.doorbell.ring_group(group, mask).is_err() {
+                failed |= asked;
+            }
         }
+        failed
     }
 }
 

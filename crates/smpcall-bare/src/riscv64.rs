@@ -5,6 +5,7 @@
 //! 20191213, 2.7 (FENCE), and the extension Zihintpause (PAUSE).
 
 use core::arch::asm;
+use smpcall::RingError;
 
 /// A hart's id.
 pub type HardwareId = u64;
@@ -83,9 +84,9 @@ impl Doorbell {
     }
 
     /// Interrupts the hart `id`.
-    pub(crate) fn ring(&self, id: HardwareId) {
+    pub(crate) fn ring(&self, id: HardwareId) -> Result<(), RingError> {
         let (group, bit) = self.place_of(id);
-        self.ring_group(group, 1 << bit);
+        self.ring_group(group, 1 << bit)
     }
 
     /// A hart mask has a base and as many bits as a register.
@@ -94,11 +95,10 @@ impl Doorbell {
     }
 
     /// Interrupts the harts of `mask`, which counts from the group's first.
-    pub(crate) fn ring_group(&self, group: u64, mask: u64) {
+    pub(crate) fn ring_group(&self, group: u64, mask: u64) -> Result<(), RingError> {
         let harts = sbi_rt::HartMask::from_mask_base(mask as usize, group as usize * 64);
-        // An error is a hart that the firmware does not know: `join` was told a wrong id, and nothing comes there.
-        // The stall report names it.
-        let _ = sbi_rt::send_ipi(harts);
+        // An error is a hart that the firmware does not know, or lets nobody interrupt (SBI 2.0, 7.1): the stall report says so.
+        if sbi_rt::send_ipi(harts).is_ok() { Ok(()) } else { Err(RingError) }
     }
 
     /// "All harts" of the firmware has the caller among them.

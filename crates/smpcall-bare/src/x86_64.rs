@@ -8,6 +8,7 @@
 use core::arch::asm;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering};
+use smpcall::RingError;
 
 /// A local APIC's id.
 pub type HardwareId = u64;
@@ -145,8 +146,9 @@ impl Doorbell {
     }
 
     /// Interrupts the CPU whose APIC has that id.
-    pub(crate) fn ring(&self, id: HardwareId) {
+    pub(crate) fn ring(&self, id: HardwareId) -> Result<(), RingError> {
         self.send(id, ASSERT);
+        Ok(())
     }
 
     /// x2APIC: a cluster is 16 CPUs. xAPIC: the first eight CPUs are one flat group, every other one is alone.
@@ -159,12 +161,13 @@ impl Doorbell {
     }
 
     /// Interrupts the CPUs of `mask` in that group.
-    pub(crate) fn ring_group(&self, group: u64, mask: u64) {
+    pub(crate) fn ring_group(&self, group: u64, mask: u64) -> Result<(), RingError> {
         match self.page() {
             None => self.send(group << 16 | mask, ASSERT | LOGICAL),
             Some(_) if group < FLAT => self.send(mask, ASSERT | LOGICAL),
             Some(_) => self.send(group, ASSERT),
         }
+        Ok(())
     }
 
     /// The shorthand "all excluding self". CPUs that never started wait for a start-up interrupt, and take no other.
@@ -260,9 +263,9 @@ mod tests {
         // A sender whom this one interrupts has just written its destination.
         page[ICR_HIGH as usize / 4] = 5 << 24;
         let doorbell = on_memory(&mut page);
-        doorbell.ring(9);
+        doorbell.ring(9).unwrap();
         assert_eq!(icr(&page), ((ASSERT as u32) | u32::from(VECTOR), 5 << 24));
-        doorbell.ring_group(0, 0b101);
+        doorbell.ring_group(0, 0b101).unwrap();
         assert_eq!(icr(&page), ((ASSERT | LOGICAL) as u32 | u32::from(VECTOR), 5 << 24));
         assert!(doorbell.ring_all_others());
         assert_eq!(icr(&page), ((ASSERT | ALL_BUT_SELF) as u32 | u32::from(VECTOR), 5 << 24));

@@ -26,7 +26,7 @@
 //! #     smpcall::no_unwinding!();
 //! #     fn current_cpu(&self) -> Option<u32> { Some(0) }
 //! #     fn can_wait(&self) -> bool { OFF.get() == 0 }
-//! #     fn ring(&self, _cpu: u32) {}
+//! #     fn ring(&self, _cpu: u32) -> Result<(), smpcall::RingError> { Ok(()) }
 //! #     fn irq_save(&self) { OFF.set(OFF.get() + 1) }
 //! #     fn irq_restore(&self, (): ()) { OFF.set(OFF.get() - 1) }
 //! #     fn relax(&self) { std::thread::yield_now() }

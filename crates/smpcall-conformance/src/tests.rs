@@ -2,7 +2,7 @@
 
 use crate::rig::Rig;
 use core::mem::MaybeUninit;
-use smpcall::{PerCpu, Platform, Smp};
+use smpcall::{PerCpu, Platform, RingError, Smp};
 
 /// A rig of nothing, for what is only looked at.
 pub(crate) struct NoRig;
@@ -23,7 +23,9 @@ unsafe impl Platform for NoPort {
         false
     }
 
-    fn ring(&self, _cpu: u32) {}
+    fn ring(&self, _cpu: u32) -> Result<(), RingError> {
+        Ok(())
+    }
 
     fn irq_save(&self) {}
 

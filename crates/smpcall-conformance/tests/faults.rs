@@ -67,6 +67,24 @@ fn lost_doorbells_are_found() {
     }
 }
 
+/// A port whose doorbells fail now and then, and say so, keeps every promise: it rings what it owes when there is room again.
+#[test]
+fn doorbells_that_fail_and_say_so_lose_nothing() {
+    let selects = |name: &str| !name.starts_with("p7_") || name.starts_with("p7_a_sleeper");
+    for every in [2, 3, 7] {
+        let patience = Duration::from_secs(30);
+        let log = run(Setup { patience, selects, ..setup(Fault::FailsEvery(every)) });
+        check_log(&log).unwrap_or_else(|fault| panic!("{fault}\n{log}"));
+    }
+}
+
+/// A port whose doorbells always fail is found, by every case in which somebody sleeps, and hangs nobody.
+#[test]
+fn doorbells_that_always_fail_are_found() {
+    let selects = |name: &str| name.starts_with("p7_a_sleeper") || name.starts_with("p1_");
+    fails(Setup { selects, ..setup(Fault::FailsEvery(1)) }, "p");
+}
+
 #[test]
 fn a_sleeper_that_nobody_wakes_is_found() {
     let selects = |name: &str| name.starts_with("p7_a_sleeper");

@@ -97,7 +97,7 @@ fn wake_all(world: &World) {
     for (machine, spec) in world.machines.iter().zip(&world.program.machines) {
         for cpu in spec.owned as u32..spec.cpus() {
             if machine.post_detached(cpu, || ()) == Err(DetachedError::Offline) {
-                machine.platform().ring(cpu);
+                machine.platform().ring(cpu).expect("the host's doorbells never fail");
             }
         }
     }

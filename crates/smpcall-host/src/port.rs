@@ -14,8 +14,8 @@ use crate::stalls::{Stalls, nanos};
 use crate::topology::Topology;
 use crate::trace::Trace;
 use smpcall::{
-    Backoff, CallStall, Event, Foreign, Hosting, Pause, Platform, QueueStall, Reporting, Serve, Tracing,
-    Tuning, Waiting,
+    Backoff, CallStall, Event, Foreign, Hosting, Pause, Platform, QueueStall, Reporting, RingError, Serve,
+    Tracing, Tuning, Waiting,
 };
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -143,10 +143,11 @@ unsafe impl<T: Trace> Platform for Host<T> {
         !here::irq_is_off()
     }
 
-    fn ring(&self, cpu: u32) {
+    fn ring(&self, cpu: u32) -> Result<(), RingError> {
         // Relaxed: a statistic.
         self.cpu(cpu).counts.rings.fetch_add(1, Ordering::Relaxed);
         self.ring_doorbell(cpu);
+        Ok(())
     }
 
     #[inline]
@@ -348,8 +349,8 @@ mod tests {
     #[test]
     fn only_wake_ups_of_threads_that_sleep_are_counted_as_such() {
         let host = host(Waits::Spin);
-        host.ring(1);
-        host.ring(1);
+        host.ring(1).unwrap();
+        host.ring(1).unwrap();
         let count = |counter: fn(&CpuCounts) -> &AtomicU64| {
             // Relaxed: this thread's own.
             host.counts().map(|cpu| counter(cpu).load(Ordering::Relaxed)).collect::<Vec<_>>()

@@ -8,8 +8,8 @@ use crate::history::Fate;
 use crate::port::{Virtual, send};
 use crate::rng::Rng;
 use smpcall_instrumented::{
-    Backoff, CallStall, Event, Foreign, Hosting, Pause, Platform, Reporting, Topology, Tracing, Tuning,
-    Waiting,
+    Backoff, CallStall, Event, Foreign, Hosting, Pause, Platform, Reporting, RingError, Topology, Tracing,
+    Tuning, Waiting,
 };
 use std::cell::Cell;
 use std::fmt;
@@ -216,7 +216,7 @@ unsafe impl<const PARKS: bool, const COUNTS: bool> Platform for Faulty<PARKS, CO
         self.port.can_wait()
     }
 
-    fn ring(&self, cpu: u32) {
+    fn ring(&self, cpu: u32) -> Result<(), RingError> {
         let (engine, to) = (engine(), cpu as usize);
         let fate = self.fate();
         send(cpu, fate);
@@ -229,6 +229,7 @@ unsafe impl<const PARKS: bool, const COUNTS: bool> Platform for Faulty<PARKS, CO
                 engine.later(self.rng.between(1, 300) as u64, Due::Ring(to));
             }
         }
+        Ok(())
     }
 
     fn irq_save(&self) {

@@ -3,8 +3,8 @@
 use crate::engine::{PORT, engine};
 use crate::history::{EventKind, Fate};
 use smpcall_instrumented::{
-    Backoff, CallStall, Counts, CpuStats, Event, Foreign, Hosting, Pause, Platform, Reporting, Stats,
-    Topology, Tracing, Tuning, Waiting,
+    Backoff, CallStall, Counts, CpuStats, Event, Foreign, Hosting, Pause, Platform, Reporting, RingError,
+    Stats, Topology, Tracing, Tuning, Waiting,
 };
 use std::any::Any;
 use std::cell::Cell;
@@ -81,10 +81,11 @@ unsafe impl<const PARKS: bool, const COUNTS: bool> Platform for Virtual<PARKS, C
         engine().can_wait()
     }
 
-    fn ring(&self, cpu: u32) {
+    fn ring(&self, cpu: u32) -> Result<(), RingError> {
         assert!(engine().irqs_are_off(), "a ring without the irq guard");
         send(cpu, Fate::Arrives);
         engine().rung(cpu as usize);
+        Ok(())
     }
 
     fn irq_save(&self) {

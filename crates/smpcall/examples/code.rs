@@ -3,7 +3,7 @@
 
 use smpcall::{
     Budget, CallError, Chain, Csd, CsdField, CsdOwner, Event, Flushed, Here, ManyError, PerCpu, Platform,
-    PostError, Posted, Reached, Smp, To, Tracing, csd_field,
+    PostError, Posted, Reached, RingError, Smp, To, Tracing, csd_field,
 };
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -30,9 +30,10 @@ unsafe impl Platform for Port {
         true
     }
 
-    fn ring(&self, cpu: u32) {
+    fn ring(&self, cpu: u32) -> Result<(), RingError> {
         // Relaxed: nobody is woken by it.
         self.rung.store(cpu, Ordering::Relaxed);
+        Ok(())
     }
 
     fn irq_save(&self) {}

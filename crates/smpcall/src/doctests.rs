@@ -6,7 +6,7 @@ struct Architecture;
 /// A detached function fits in three words. That is refused when the call is generated, so there is a port.
 ///
 /// ```compile_fail,E0080
-/// use smpcall::{PerCpu, Platform, Smp};
+/// use smpcall::{PerCpu, Platform, RingError, Smp};
 ///
 /// struct Port;
 ///
@@ -16,7 +16,7 @@ struct Architecture;
 ///     smpcall::no_unwinding!();
 ///     fn current_cpu(&self) -> Option<u32> { None }
 ///     fn can_wait(&self) -> bool { false }
-///     fn ring(&self, _cpu: u32) {}
+///     fn ring(&self, _cpu: u32) -> Result<(), RingError> { Ok(()) }
 ///     fn irq_save(&self) {}
 ///     fn irq_restore(&self, _state: ()) {}
 ///     fn relax(&self) {}

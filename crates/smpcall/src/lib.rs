@@ -65,7 +65,7 @@ pub use message::{
 };
 pub use percpu::{CPUS_MAX, PerCpu, Storage};
 pub use platform::{
-    Backoff, Foreign, Hosting, Pause, Platform, Reporting, Topology, Tracing, Tuning, Waiting,
+    Backoff, Foreign, Hosting, Pause, Platform, Reporting, RingError, Topology, Tracing, Tuning, Waiting,
 };
 pub use posted::Posted;
 pub use smp::{Budget, Chain, Flushed, Pinned, Reached, Serve, Sleep, Smp, To, Watch};

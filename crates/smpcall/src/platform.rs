@@ -32,7 +32,7 @@ pub use self::extensions::{Backoff, Foreign, Hosting, Pause, Reporting, Topology
 /// 2. Between [`irq_save`](Self::irq_save) and the matching [`irq_restore`](Self::irq_restore) nothing on that CPU
 ///    calls [`Smp::flush`](crate::Smp::flush), and the caller is not moved to another CPU. (An NMI may come in between;
 ///    it may post, but it never flushes.)
-/// 3. After [`ring`](Self::ring), the CPU calls [`Smp::flush`](crate::Smp::flush) in finite time, and that flush sees
+/// 3. After a [`ring`](Self::ring) that was answered `Ok`, the CPU calls [`Smp::flush`](crate::Smp::flush) in finite time, and that flush sees
 ///    all that was written before the ring, also when this ring was merged into one that was pending. A latch is
 ///    therefore set by a read-modify-write (Release) at every ring, and cleared by one (Acquire) *before* the flush.
 ///    Late and spurious rings are harmless, also for a CPU that is offline. (A lost ring delays; it corrupts nothing.)
@@ -90,7 +90,12 @@ pub unsafe trait Platform:
     /// may run at a time, or has posted to itself: a port whose doorbell interrupts may let its thread have a turn before.
     ///
     /// Context: any, an NMI included; must not wait for the target, nor post.
-    fn ring(&self, cpu: u32);
+    ///
+    /// # Errors
+    ///
+    /// [`RingError`] if the doorbell cannot be sent. What is queued stays so, and the core rings again: see there. A port that never
+    /// fails answers `Ok(())`, and nothing is left of the question.
+    fn ring(&self, cpu: u32) -> Result<(), RingError>;
 
     /// Switches local interrupts (those that flush) off, and returns what they were. Nests.
     ///
@@ -116,6 +121,25 @@ pub unsafe trait Platform:
     /// Goes on with a panic that `catch` caught on the target, in the waiting caller (P11).
     fn resume(panic: Self::Panic) -> !;
 }
+
+/// The doorbell was not sent: the interrupt controller has no room, the CPU is gone.
+///
+/// Nothing is lost by it. What was queued stays accepted, a post's answer is what it would have been, and the doorbell is *owed*: it
+/// is rung again by the next post to that CPU, by whoever waits for it (now and then, and at each report), by
+/// [`Smp::watchdog`](crate::Smp::watchdog), and by [`Smp::ring_owed`](crate::Smp::ring_owed), which a port calls when it knows that
+/// there is room again. Until then [`Smp::is_unrung_racy`](crate::Smp::is_unrung_racy) says so, reports name it
+/// ([`Phase::Unrung`](crate::Phase::Unrung), [`StallCause::Unrung`](crate::StallCause::Unrung)), and it is traced
+/// ([`EventKind::Unrung`](crate::EventKind::Unrung)). A CPU that looks by itself, or goes offline, runs what is there all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RingError;
+
+impl core::fmt::Display for RingError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("the doorbell was not sent")
+    }
+}
+
+impl core::error::Error for RingError {}
 
 /// Writes, inside `impl Platform for …`, what a panic is where nothing unwinds: the end. (`type Panic`, [`catch`](Platform::catch) and
 /// [`resume`](Platform::resume).)

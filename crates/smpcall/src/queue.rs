@@ -1,7 +1,7 @@
 //! The queue's head word: the other of the two words that the whole protocol is made of.
 //!
-//! One word for each CPU, and it is a list of headers *or* one of three marks. A list carries two bits more: `AWAITED`,
-//! somebody waits for a call in it; and `CALLED`, some CPU multicasts, and the bits of [`crate::multicast`] say who, or somebody
+//! One word for each CPU, and it is a list of headers *or* one of three marks. A list carries three bits more: `AWAITED`,
+//! somebody waits for a call in it; `OWED`, its doorbell failed; and `CALLED`, some CPU multicasts, and the bits of [`crate::multicast`] say who, or somebody
 //! expedites a lazy post. With `CALLED` a list may have no header at all.
 //!
 //! A CPU has a second head, for lazy posts: of it only `push`, `take`, `open` and `close` are used, its marks other than
@@ -12,7 +12,8 @@
 //! | `IDLE` | the CPU runs something else, or sleeps | pushes, and **owes the ring** | owner: `go_idle`, `open` |
 //! | `POLLING` | the CPU is looking: idle loop, event loop, or in a flush | pushes | owner: `take`, `start_polling` |
 //! | `OFFLINE` | the CPU takes nothing | is refused | owner: `close` |
-//! | a list, newest first, and its two bits | somebody rang already, or nobody needed to | pushes | anyone: `push`, `notify` |
+//! | a list, newest first | somebody rang already, or nobody needed to | pushes | anyone: `push`, `notify`, `pay` |
+//! | a list with `OWED` | somebody rang, and the port said that it did not get through | pushes, and **owes the ring** | anyone: `owe` |
 //!
 //! ```text
 //!          push, notify: CAS, AcqRel (rings)
@@ -31,8 +32,10 @@
 //!
 //! - **I7** Only the owner replaces a list by a mark, or a mark by another; everyone else only pushes. So the owner's
 //!   own last write, if no push came since, is what it reads.
-//! - **I8** Whoever replaces `IDLE` rings before its post returns. So a list is never left with nobody to look at it:
-//!   either its first entry's poster rings, or the owner is looking and finds it when it tries to `go_idle`.
+//! - **I8** Whoever takes `OWED` off the head, or replaces `IDLE` (whose word is that bit alone), rings before it returns; if the
+//!   port cannot ring, it puts `OWED` back onto the list. So a list is never left with nobody to look at it: its first entry's poster
+//!   rings, or the owner is looking and finds it when it tries to `go_idle`, or whoever comes next rings: the next push, a waiter, the
+//!   watchdog, or [`Smp::ring_owed`](crate::Smp::ring_owed).
 //!
 //! # Orderings
 //!
@@ -40,6 +43,8 @@
 //! |---|---|---|---|
 //! | `push` | AcqRel | `take`, `close` / `go_idle`, `open` | Release: the target runs garbage. Acquire: the ring reads a doorbell that the target has not prepared yet |
 //! | `notify` | AcqRel, *successful* CAS | `take`, `close` / `go_idle`, `open` | Release: the target takes the list and misses the caller's bit, which nobody looks at again. Acquire: as for `push` |
+//! | `owe` | Relaxed | – | – : a read-modify-write continues the release sequences of those before it |
+//! | `pay` | Acquire | `go_idle`, `open` | as for `push`: the ring that follows is the same |
 //! | `take` | Acquire | `push`, `notify` | the target runs garbage, or misses a bit |
 //! | `go_idle` | Release | `push` | the ringer does not see what the target prepared before it went idle |
 //! | `open` | Release | `push` | as for `go_idle`, of a CPU that comes online |
@@ -49,20 +54,24 @@
 //! P7 as a race, both ways: a push against a flush that leaves. *If the push comes first*, `go_idle` finds a list in
 //! place of `POLLING`, fails, and the flush goes round again. *If `go_idle` comes first*, the push replaces `IDLE` and
 //! owes the ring.
+//!
+//! A ring that failed, both ways: `owe` against a flush. *If `owe` comes first*, the flush takes the list, `OWED` or not. *If the flush
+//! does*, `owe` finds its mark, and nothing is owed; or a newer list, whose first entry has been rung for, and the next one that comes
+//! rings once too often. Against a push: *if `owe` comes first*, the push takes `OWED` off and rings; *if the push does*, its poster is
+//! told that somebody has rung, and the debt stays on the list for whoever comes next.
 
-mod list;
+mod word;
 
-pub(crate) use self::list::{List, Seen};
+pub(crate) use self::word::{List, Seen};
 
 use crate::csd::Header;
 use crate::sync::{AtomicPtr, Ordering, const_unless_loom};
-use core::ptr::without_provenance_mut;
 
 /// What a push came to, and what the poster owes now.
 #[must_use]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Pushed {
-    /// The target was not looking: the poster rings, before it returns (I8).
+    /// The target was not looking, or its doorbell had failed: the poster rings, before it returns (I8).
     Ring,
     /// The target is looking, or was rung already.
     Seen,
@@ -86,7 +95,7 @@ pub(crate) struct Head(AtomicPtr<Header>);
 impl Head {
     const_unless_loom! {
         /// A CPU that never came online.
-        pub(crate) fn new() -> Self { Self(AtomicPtr::new(without_provenance_mut(list::OFFLINE))) }
+        pub(crate) fn new() -> Self { Self(AtomicPtr::new(Seen::OFFLINE_WORD)) }
     }
 
     /// Looks, without promise. Wait-free, and writes nothing: an idle check must not.
@@ -144,7 +153,7 @@ impl Head {
     /// As for [`Self::push`].
     pub(crate) unsafe fn push_unless_idle(&self, header: &Header) -> bool {
         let mut seen = self.look();
-        while !matches!(seen, Seen::Idle | Seen::Offline) {
+        while !(seen.owes_the_ring() || seen == Seen::Offline) {
             // SAFETY: the caller's promise; nothing was pushed yet.
             match unsafe { self.try_push(header, header, false, seen) } {
                 Ok(_) => return true,
@@ -167,18 +176,17 @@ impl Head {
         awaited: bool,
         seen: Seen,
     ) -> Result<Pushed, Seen> {
-        let below = match seen {
-            Seen::Offline => return Ok(Pushed::Refused),
-            Seen::Idle | Seen::Polling => List::EMPTY,
-            Seen::List(list) => list,
-        };
+        if seen == Seen::Offline {
+            return Ok(Pushed::Refused);
+        }
+        let below = List::of(seen.word());
         // SAFETY: the chain is the caller's until the CAS below goes through.
         unsafe { oldest.set_next(below.newest()) };
         let new = Seen::List(below.with_newest(newest, awaited)).word();
         // AcqRel: Release publishes the headers to `take` and `close`; Acquire sees, for the ring that may follow,
         // what the target prepared before `go_idle` or `open`. Failure Relaxed: we try again with the newer value.
         match self.0.compare_exchange(seen.word(), new, Ordering::AcqRel, Ordering::Relaxed) {
-            Ok(_) if seen == Seen::Idle => Ok(Pushed::Ring),
+            Ok(_) if seen.owes_the_ring() => Ok(Pushed::Ring),
             Ok(_) => Ok(Pushed::Seen),
             Err(now) => Err(Seen::of(now)),
         }
@@ -202,11 +210,45 @@ impl Head {
                 Ordering::AcqRel,
                 Ordering::Relaxed,
             ) {
-                Ok(_) if seen == Seen::Idle => return Pushed::Ring,
+                Ok(_) if seen.owes_the_ring() => return Pushed::Ring,
                 Ok(_) => return Pushed::Seen,
                 Err(now) => seen = Seen::of(now),
             }
         }
+    }
+
+    /// After a ring that the port could not send: the next one who comes is to ring, unless the list was taken. Lock-free.
+    #[cold]
+    pub(crate) fn owe(&self) {
+        let mut seen = self.look();
+        while let Seen::List(list) = seen
+            && !list.is_owed()
+        {
+            let owed = Seen::List(list.owed()).word();
+            // Relaxed: publishes nothing; the release sequences that it comes into go on. Failure Relaxed: we try again.
+            match self.0.compare_exchange(seen.word(), owed, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => return,
+                Err(now) => seen = Seen::of(now),
+            }
+        }
+    }
+
+    /// Takes `OWED` off a list. `true`: the caller rings, before it returns (I8). Lock-free.
+    #[cold]
+    pub(crate) fn pay(&self) -> bool {
+        let mut seen = self.look();
+        while let Seen::List(list) = seen
+            && list.is_owed()
+        {
+            let paid = Seen::List(list.paid()).word();
+            // Acquire: sees, for the ring that follows, what the target prepared before `rest` or `open`. Failure Relaxed: we try
+            // again.
+            match self.0.compare_exchange(seen.word(), paid, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => return true,
+                Err(now) => seen = Seen::of(now),
+            }
+        }
+        false
     }
 
     /// Owner: takes the whole list and leaves `POLLING`; `None` if there is none: then nothing is written. `ahead` is given
@@ -219,7 +261,7 @@ impl Head {
         // Acquire: sees the headers that were pushed and the bits that were set; pairs with `push` and `notify`.
         let list = self.0.swap(Seen::Polling.word(), Ordering::Acquire);
         debug_assert!(matches!(Seen::of(list), Seen::List(_)), "I7: only the owner replaces a list");
-        Some(List(list))
+        Some(List::of(list))
     }
 
     /// Owner: says that it is looking, so that posters need not ring. Keeps a list, and `OFFLINE`.

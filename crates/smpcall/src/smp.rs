@@ -22,6 +22,7 @@ mod pinned;
 mod post;
 mod send;
 mod serve;
+mod unrung;
 mod wait;
 mod watchdog;
 
@@ -62,6 +63,8 @@ pub struct Smp<P, S> {
     slots: Slots,
     /// How many waits were reported as stalled and are not over.
     stalled: AtomicUsize,
+    /// How many doorbells the port could not send.
+    unrung: AtomicUsize,
     /// How many threads that are no CPU have looked for the nearest.
     turns: AtomicUsize,
     storage: S,
@@ -86,6 +89,7 @@ impl<P: Platform, const N: usize> Smp<P, [PerCpu; N]> {
                 platform,
                 slots: Slots::new(),
                 stalled: AtomicUsize::new(0),
+                unrung: AtomicUsize::new(0),
                 turns: AtomicUsize::new(0),
                 storage,
                 _pinned: PhantomPinned,
@@ -106,6 +110,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
                 platform,
                 slots: Slots::new(),
                 stalled: AtomicUsize::new(0),
+                unrung: AtomicUsize::new(0),
                 turns: AtomicUsize::new(0),
                 storage,
                 _pinned: PhantomPinned,

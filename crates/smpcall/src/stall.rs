@@ -41,6 +41,8 @@ pub enum Phase {
     BehindBlocking(usize),
     /// It is queued, and its target is in no call: interrupts off, not polling, or not rung.
     Queued,
+    /// It is queued, its target is in no call, and the doorbell could not be sent ([`RingError`](crate::RingError)). It is rung again.
+    Unrung,
     /// It was reported, and is done after all ([`Reporting::unstuck`](crate::Reporting::unstuck)).
     Over,
 }
@@ -65,6 +67,8 @@ pub struct QueueStall {
 pub enum StallCause {
     /// Calls are queued, and the CPU runs none: interrupts off, not polling, or not rung. It was rung again.
     Queued,
+    /// As `Queued`, and the doorbell could not be sent ([`RingError`](crate::RingError)). It is rung again.
+    Unrung,
     /// The function at this address does not return; nothing is queued behind it.
     Running(usize),
     /// The function at this address does not return, and calls are queued behind it.
@@ -82,6 +86,9 @@ impl core::fmt::Display for QueueStall {
         match self.cause {
             StallCause::Queued => {
                 write!(f, "CPU {cpu} has not flushed its queue for {millis} ms, and runs no call")
+            }
+            StallCause::Unrung => {
+                write!(f, "CPU {cpu} has calls queued for {millis} ms, and its doorbell fails")
             }
             StallCause::Running(func) => {
                 write!(f, "CPU {cpu} has run the function at {func:#x} for {millis} ms")
@@ -125,6 +132,7 @@ impl core::fmt::Display for CallStall {
             Phase::BehindBlocking(func) => write!(f, "queued behind the blocking function at {func:#x}"),
             Phase::Dequeued => write!(f, "dequeued, and the CPU's thread has not come to it"),
             Phase::Queued => write!(f, "queued, and the CPU runs no call"),
+            Phase::Unrung => write!(f, "queued, and the CPU's doorbell fails"),
             Phase::Over => write!(f, "done"),
         }
     }

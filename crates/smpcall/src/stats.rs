@@ -34,6 +34,7 @@ struct Posts {
     busy: AtomicUsize,
     refused: AtomicUsize,
     rings: AtomicUsize,
+    unrung: AtomicUsize,
     saved: AtomicUsize,
     stalls: AtomicUsize,
 }
@@ -64,6 +65,7 @@ impl CpuStats {
             EventKind::Busy { .. } => add(&posts.busy, 1),
             EventKind::Refused { .. } => add(&posts.refused, 1),
             EventKind::Ring { cpus, .. } => add(&posts.rings, cpus.count_ones() as usize),
+            EventKind::Unrung { cpus, .. } => add(&posts.unrung, cpus.count_ones() as usize),
             EventKind::Saved { .. } => add(&posts.saved, 1),
             EventKind::Stalled { .. } => add(&posts.stalls, 1),
             EventKind::Batch { len } => {
@@ -89,6 +91,7 @@ impl CpuStats {
             busy: get(&posts.busy),
             refused: get(&posts.refused),
             rings: get(&posts.rings),
+            unrung: get(&posts.unrung),
             saved: get(&posts.saved),
             stalls: get(&posts.stalls),
             ran: get(&flushes.ran),
@@ -120,6 +123,7 @@ impl Posts {
                 busy: AtomicUsize::new(0),
                 refused: AtomicUsize::new(0),
                 rings: AtomicUsize::new(0),
+                unrung: AtomicUsize::new(0),
                 saved: AtomicUsize::new(0),
                 stalls: AtomicUsize::new(0),
             }

@@ -111,6 +111,13 @@ pub enum EventKind {
         /// One bit for each.
         cpus: usize,
     },
+    /// Of the doorbells that were just sent, the port says that these were not ([`RingError`](crate::RingError)): they are owed.
+    Unrung {
+        /// As in `Ring`.
+        first: u32,
+        /// As in `Ring`.
+        cpus: usize,
+    },
     /// A push needed no doorbell: the target is looking, or was rung already (P7).
     Saved {
         /// The target.

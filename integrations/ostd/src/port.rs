@@ -21,7 +21,7 @@ use ostd::arch::{read_tsc, tsc_freq};
 use ostd::cpu::{CpuId, CpuSet};
 use ostd::irq::{self, DisabledLocalIrqGuard, InterruptLevel, IrqLine};
 use ostd::smp::inter_processor_call;
-use smpcall::{Backoff, Budget, CallStall, Event, Pause, PerCpu, Platform, Reporting, Sleep, Smp, Tracing, Waiting};
+use smpcall::{Backoff, Budget, CallStall, Event, Pause, PerCpu, Platform, Reporting, RingError, Sleep, Smp, Tracing, Waiting};
 #[cfg(feature = "stats")]
 use smpcall::{CpuStats, Stats};
 use smpcall_bare::arch;
@@ -201,7 +201,7 @@ unsafe impl Platform for OstdPort {
         arch::irqs_are_on() && InterruptLevel::current().is_task_context()
     }
 
-    fn ring(&self, cpu: u32) {
+    fn ring(&self, cpu: u32) -> Result<(), RingError> {
         let bell = &self.bells[cpu as usize];
         if cfg!(feature = "stats") {
             // Relaxed: a figure.
@@ -212,13 +212,15 @@ unsafe impl Platform for OstdPort {
         bell.rung.swap(true, Ordering::Release);
         publish();
         if cpu != here() {
-            return inter_processor_call(&CpuSet::from(CpuId::new(cpu)), drain);
+            inter_processor_call(&CpuSet::from(CpuId::new(cpu)), drain);
+            return Ok(());
         }
         // Relaxed: stored before the CPU was there.
         let vector = self.own_vector.load(Ordering::Relaxed) as u32;
         // SAFETY: raises an interrupt of a vector that ostd gave us, whose handler notes that it came. `bringup` has seen that
         // there is an x2APIC.
         unsafe { asm!("wrmsr", in("ecx") SELF_IPI, in("eax") vector, in("edx") 0, options(nostack)) };
+        Ok(())
     }
 
     #[inline(always)]
@@ -263,7 +265,8 @@ impl Waiting for OstdPort {
     }
 
     fn wake(&self, waiter: u16) {
-        self.ring(waiter.into());
+        // It never fails.
+        let _ = self.ring(waiter.into());
     }
 }
 

@@ -5,7 +5,7 @@ use crate::{arch, glue};
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::sync::atomic::Ordering;
-use smpcall::{Entry, Foreign, PerCpu, Phase, Platform, Reporting, Smp, Topology, Waiting};
+use smpcall::{Entry, Foreign, PerCpu, Phase, Platform, Reporting, RingError, Smp, Topology, Waiting};
 
 /// The machine.
 pub(crate) type Machine = Smp<Linux, &'static mut [PerCpu]>;
@@ -34,8 +34,9 @@ unsafe impl Platform for Linux {
     }
 
     #[inline(always)]
-    fn ring(&self, cpu: u32) {
+    fn ring(&self, cpu: u32) -> Result<(), RingError> {
         glue::smpcall_glue_ring(cpu);
+        Ok(())
     }
 
     #[inline(always)]
@@ -80,8 +81,8 @@ impl Reporting for Linux {
             Phase::Running => glue::RUNNING,
             Phase::Behind(_) => glue::BEHIND,
             Phase::Over => glue::OVER,
-            Phase::Queued | Phase::Dequeued | Phase::BehindBlocking(_) if stall.pending == 0 => glue::NO_ROOM,
-            Phase::Queued | Phase::Dequeued | Phase::BehindBlocking(_) => glue::QUEUED,
+            Phase::Queued | Phase::Unrung | Phase::Dequeued | Phase::BehindBlocking(_) if stall.pending == 0 => glue::NO_ROOM,
+            Phase::Queued | Phase::Unrung | Phase::Dequeued | Phase::BehindBlocking(_) => glue::QUEUED,
         };
         glue::smpcall_glue_stalled(stall.target, how, stall.pending, stall.waited_ns, stall.reports);
     }
@@ -97,13 +98,14 @@ impl Reporting for Linux {
 
 impl Topology for Linux {
     #[inline(always)]
-    fn ring_many(&self, first: u32, cpus: usize) {
+    fn ring_many(&self, first: u32, cpus: usize) -> usize {
         if cpus & (cpus - 1) == 0 {
             // One: it may poll.
-            self.ring(first + cpus.trailing_zeros());
+            glue::smpcall_glue_ring(first + cpus.trailing_zeros());
         } else {
             glue::smpcall_glue_ring_many(first, cpus);
         }
+        0
     }
 }
 

@@ -173,7 +173,8 @@ impl<'a> Control<'a> {
 
     fn ring_all(&self) {
         let machine = self.soak.rig().machine;
-        (0..machine.cpus_len()).for_each(|cpu| machine.platform().ring(cpu));
+        (0..machine.cpus_len())
+            .for_each(|cpu| machine.platform().ring(cpu).expect("the host's doorbells never fail"));
     }
 
     /// Wants some CPU offline, or back. At least one stays online: one that is, and is to be.
@@ -187,7 +188,7 @@ impl<'a> Control<'a> {
         } else if (0..machine.cpus_len()).any(|other| other != cpu && stays(other)) {
             wanted.set(0);
         }
-        machine.platform().ring(cpu);
+        machine.platform().ring(cpu).expect("the host's doorbells never fail");
     }
 
     /// Ends the threads, which are at rest.

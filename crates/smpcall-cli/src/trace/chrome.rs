@@ -186,9 +186,10 @@ impl Builder {
                 self.instant(track, ns, "refused", vec![("cpu", cpu.into())]);
             }
             EventKind::Busy { cpu, .. } => self.instant(track, ns, "busy", vec![("cpu", cpu.into())]),
-            EventKind::Ring { first, cpus } => {
+            EventKind::Ring { first, cpus } | EventKind::Unrung { first, cpus } => {
                 let details = vec![("cpu", first.into()), ("cpus", format!("{cpus:#b}").into())];
-                self.instant(track, ns, "doorbell", details);
+                let failed = matches!(kind, EventKind::Unrung { .. });
+                self.instant(track, ns, if failed { "doorbell failed" } else { "doorbell" }, details);
             }
             EventKind::Batch { len } => self.instant(track, ns, "batch", vec![("calls", len.into())]),
             EventKind::Stalled { cpu } => self.instant(track, ns, "stalled", vec![("cpu", cpu.into())]),

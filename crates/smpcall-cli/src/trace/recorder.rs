@@ -148,6 +148,7 @@ fn pack(happened: Happened) -> [u64; 3] {
             EventKind::Batch { len } => [head(12, len), 0, 0],
             EventKind::Pushed { cpu, calls } => [head(13, cpu), calls.into(), 0],
             EventKind::Stalled { cpu } => [head(14, cpu), 0, 0],
+            EventKind::Unrung { first, cpus } => [head(15, first), cpus as u64, 0],
             // Newer than this list: a place that is left out.
             _ => [0; 3],
         },
@@ -172,6 +173,7 @@ fn unpack([head, csd, func]: [u64; 3]) -> Option<Happened> {
         12 => EventKind::Batch { len: number },
         13 => EventKind::Pushed { cpu: number, calls: csd as u32 },
         14 => EventKind::Stalled { cpu: number },
+        15 => EventKind::Unrung { first: number, cpus: first },
         _ => return None,
     };
     Some(Happened::Core(what))
@@ -197,6 +199,7 @@ mod tests {
             EventKind::Batch { len: u32::MAX },
             EventKind::Pushed { cpu, calls: 9 },
             EventKind::Stalled { cpu },
+            EventKind::Unrung { first: 64, cpus: usize::MAX },
         ];
         for happened in all.map(Happened::Core).into_iter().chain([Happened::Begin(5), Happened::End]) {
             assert_eq!(unpack(pack(happened)), Some(happened));

@@ -275,7 +275,7 @@ pub(super) fn p7_spurious_doorbells_are_harmless<R: Rig>(ctx: Ctx<R>) -> Done {
     let (me, target) = (ctx.cpu(), ctx.next());
     let ran = ctx.place(Count::new())?;
     let csd = ctx.csd(move || _ = ran.add(1))?;
-    let ring = |cpu| ctx.irqs_off(|| ctx.smp().platform().ring(cpu));
+    let ring = |cpu| _ = ctx.irqs_off(|| ctx.smp().platform().ring(cpu));
     for round in 1..=ctx.rounds().min(20) {
         ring(target);
         ctx.post(target, csd)?;

@@ -84,7 +84,7 @@ pub(super) fn p7_duty3_rings_that_merge_are_not_lost<R: Rig>(ctx: Ctx<R>) -> Don
     let me = ctx.cpu();
     let ran = &rans[(me & !1) as usize];
     let csd = ctx.csd(move || _ = ran.add(1))?;
-    let ring = |cpu| ctx.irqs_off(|| ctx.smp().platform().ring(cpu));
+    let ring = |cpu| _ = ctx.irqs_off(|| ctx.smp().platform().ring(cpu));
     for round in 0..ctx.rounds().min(9) {
         let (before, after) = (round % 3, round / 3);
         ctx.held(Pairs::All, |target| {

@@ -143,7 +143,7 @@ pub(super) fn p10_a_park_ends_with_its_time<R: Rig>(ctx: Ctx<R>) -> Done {
             if ended.is_err() && pair.number.get() != 0 {
                 // So that the run goes on.
                 wake(ctx, pair.waiter());
-                ctx.irqs_off(|| platform.ring(other));
+                let _ = ctx.irqs_off(|| platform.ring(other));
             }
             ended
         },

@@ -2,7 +2,7 @@
 
 use super::port::{Rings, Threads};
 use super::signal;
-use smpcall::{Event, Platform, Reporting, Topology, Tracing, Waiting};
+use smpcall::{Event, Platform, Reporting, RingError, Topology, Tracing, Waiting};
 use std::any::Any;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,6 +14,8 @@ pub(crate) enum Fault {
     Nothing,
     /// Every so-many-th doorbell is lost. 1: all are.
     DropsEvery(u64),
+    /// Every so-many-th cannot be sent, and the port says so. 1: none can.
+    FailsEvery(u64),
     /// Each doorbell rings twice. Harmless, but for P7's figures.
     Twice,
     /// A doorbell goes to the next CPU instead.
@@ -132,18 +134,20 @@ unsafe impl Platform for Faulty {
         }
     }
 
-    fn ring(&self, cpu: u32) {
+    fn ring(&self, cpu: u32) -> Result<(), RingError> {
         self.demand_guarded("ring");
         let nth = self.rung.fetch_add(1, Ordering::Relaxed) + 1;
         match self.fault {
-            Fault::DropsEvery(every) if nth.is_multiple_of(every) => {}
+            Fault::DropsEvery(every) if nth.is_multiple_of(every) => Ok(()),
+            Fault::FailsEvery(every) if nth.is_multiple_of(every) => Err(RingError),
             Fault::WrongCpu => self.port.ring(cpu ^ 1),
             Fault::Twice => {
-                self.port.ring(cpu);
-                self.port.ring(cpu);
+                self.port.ring(cpu)?;
+                self.port.ring(cpu)
             }
             Fault::LosesMerged => {
-                self.port.ring_by(cpu, |rung: &AtomicBool| !rung.fetch_xor(true, Ordering::AcqRel))
+                self.port.ring_by(cpu, |rung: &AtomicBool| !rung.fetch_xor(true, Ordering::AcqRel));
+                Ok(())
             }
             _ => self.port.ring(cpu),
         }
@@ -243,14 +247,15 @@ impl Tracing for Faulty {
 }
 
 impl Topology for Faulty {
-    fn ring_many(&self, first: u32, cpus: usize) {
+    fn ring_many(&self, first: u32, cpus: usize) -> usize {
         let lost = match self.fault {
             Fault::ManyLoseFirst => cpus & cpus.wrapping_neg(),
             Fault::ManyLoseLast => cpus.checked_ilog2().map_or(0, |bit| 1 << bit),
             _ => 0,
         };
         let rung = cpus & !lost;
-        (0..usize::BITS).filter(|bit| rung & 1 << bit != 0).for_each(|bit| self.ring(first + bit));
+        let rung = (0..usize::BITS).filter(|bit| rung & 1 << bit != 0);
+        rung.filter(|bit| self.ring(first + bit).is_err()).fold(0, |failed, bit| failed | 1 << bit)
     }
 
     fn nearest(&self, cpu: u32, _among: &mut dyn Iterator<Item = u32>) -> Option<u32> {

@@ -2,7 +2,7 @@
 //! flushes, as an interrupt's does.
 
 use super::signal;
-use smpcall::{CpuStats, Event, Platform, Reporting, Stats, Tracing, Waiting};
+use smpcall::{CpuStats, Event, Platform, Reporting, RingError, Stats, Tracing, Waiting};
 use smpcall_conformance::Woken;
 use std::any::Any;
 use std::cell::Cell;
@@ -125,12 +125,13 @@ unsafe impl Platform for Threads {
         !signal::irqs_are_off()
     }
 
-    fn ring(&self, cpu: u32) {
+    fn ring(&self, cpu: u32) -> Result<(), RingError> {
         self.ring_by(cpu, |rung| {
             // Release: pairs with `sleep`.
             rung.swap(true, Ordering::Release);
             true
         });
+        Ok(())
     }
 
     fn irq_save(&self) {

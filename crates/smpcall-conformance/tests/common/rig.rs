@@ -119,7 +119,8 @@ impl<const HANDLER: bool> Rig for ThreadRig<HANDLER> {
 fn run_as<const HANDLER: bool>(setup: Setup) -> String {
     let storage = (0..setup.cpus).map(|_| PerCpu::new()).collect::<Vec<_>>().leak();
     let port = Faulty::new(Threads::new(setup.cpus), setup.fault);
-    let smp = Box::leak(Box::new(Smp::with_storage(port, storage).expect("1 to 8192 CPUs")));
+    let smp: &'static Smp<_, _> =
+        Box::leak(Box::new(Smp::with_storage(port, storage).expect("1 to 8192 CPUs")));
     let suite: &'static _ = Box::leak(Box::new(Suite::new(ThreadRig::<HANDLER> { smp, setup })));
     let comes = |cpu: &u32| *cpu != 1 || setup.fault != Fault::OneStaysAway;
     let threads: Vec<_> = (0..setup.cpus)
@@ -140,6 +141,13 @@ fn run_as<const HANDLER: bool>(setup: Setup) -> String {
             })
         })
         .collect();
+    // What a port with doorbells that fail does when there is room again.
+    while matches!(setup.fault, Fault::FailsEvery(2..))
+        && !threads.iter().all(thread::JoinHandle::is_finished)
+    {
+        smp.ring_owed();
+        thread::sleep(Duration::from_millis(1));
+    }
     let logs = threads.into_iter().map(|thread| match thread.join() {
         Ok(log) => log,
         // Of the others; CPU 0 is still there, and says so.

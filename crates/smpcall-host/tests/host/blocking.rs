@@ -85,7 +85,7 @@ fn p7_a_sleeping_cpu_wakes_for_one_however_its_thread_looks() {
             assert_eq!(site.call_blocking(0, || 3), Ok(3));
         }
         end.set();
-        site.platform().ring(0);
+        site.platform().ring(0).unwrap();
     });
 }
 

@@ -71,7 +71,7 @@ fn an_attached_thread_that_was_pinned_by_hand_is_found_too() {
         learns(&site, 0, true);
         drop(here);
         end.set();
-        site.platform().ring(0);
+        site.platform().ring(0).unwrap();
     };
     thread::scope(|scope| {
         scope.spawn(serves);

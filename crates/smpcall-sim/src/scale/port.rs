@@ -2,7 +2,7 @@
 
 use super::cost::ps;
 use super::machine::machine;
-use smpcall_instrumented::{Backoff, Pause, Platform, Reporting, Topology, Tuning, Waiting};
+use smpcall_instrumented::{Backoff, Pause, Platform, Reporting, RingError, Topology, Tuning, Waiting};
 
 /// The port. All that it needs is the calling OS thread's machine.
 pub(super) struct Priced;
@@ -22,8 +22,9 @@ unsafe impl Platform for Priced {
         machine().may_wait()
     }
 
-    fn ring(&self, cpu: u32) {
+    fn ring(&self, cpu: u32) -> Result<(), RingError> {
         machine().interrupt(cpu, 1);
+        Ok(())
     }
 
     fn irq_save(&self) {
@@ -57,8 +58,9 @@ impl Reporting for Priced {
 }
 
 impl Topology for Priced {
-    fn ring_many(&self, first: u32, cpus: usize) {
+    fn ring_many(&self, first: u32, cpus: usize) -> usize {
         machine().interrupt(first, cpus);
+        0
     }
 }
 

@@ -152,16 +152,16 @@ pub trait Topology {
     const RELAYED_MIN: u32 = crate::relay::RELAYED_MIN;
 
     /// Makes several CPUs flush soon: CPU `first + n` for each bit `n` of `cpus`. As [`Platform::ring`] for each, unless the
-    /// machine can do better.
+    /// machine can do better. Returns those whose doorbell could not be sent ([`RingError`](crate::RingError)), a bit for each; 0: all
+    /// were.
     ///
     /// Context: as for [`Platform::ring`].
-    fn ring_many(&self, first: u32, cpus: usize)
+    fn ring_many(&self, first: u32, cpus: usize) -> usize
     where
         Self: Platform,
     {
-        for bit in crate::mask::bits_of(cpus) {
-            self.ring(first + bit);
-        }
+        let failed = |bit: &u32| self.ring(first + bit).is_err();
+        crate::mask::bits_of(cpus).filter(failed).fold(0, |unrung, bit| unrung | 1 << bit)
     }
 
     /// Returns which CPU of `among` is nearest to `cpu`; `None` if the port does not know: then the next number is taken.

@@ -124,7 +124,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
                 own.leave_over(batch);
                 if !own.polling() {
                     // The head stays as it is, POLLING or a list, so nobody else will ring.
-                    self.ring(cpu);
+                    self.ring_oneself(cpu, here);
                 }
                 return false;
             }

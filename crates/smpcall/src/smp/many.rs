@@ -23,6 +23,7 @@ use crate::percpu::{PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
 use crate::queue::Seen;
 use crate::sync::{AtomicU32, Ordering, SharedCell};
+use crate::trace::{EventKind, trace};
 
 /// How often a caller that waits for a slot looks at a few of them, before it looks at all.
 const LOOKS_AT_FEW: u32 = 32;
@@ -205,11 +206,13 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     pub fn wake_idle_cpus(&self) -> u32 {
         let own = self.platform.current_cpu();
         let idle = |cpu: &u32| Some(*cpu) != own && self.head_of(*cpu) == Some(Seen::Idle);
-        let ring = |cpu| {
+        let ring = |cpu: &u32| {
             let _irq = IrqGuard::new(&self.platform);
-            self.ring(cpu);
+            trace!(self, EventKind::Ring { first: *cpu, cpus: 1 });
+            // Nothing is queued, so nothing is owed.
+            self.platform.ring(*cpu).is_ok()
         };
-        (0..self.cpus_len()).filter(idle).map(ring).count() as u32
+        (0..self.cpus_len()).filter(idle).filter(ring).count() as u32
     }
 
     /// Returns whether any CPU of `mask` has calls that it has not looked at yet. Racy: the answer may be old by the time it is

@@ -129,11 +129,13 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         }
     }
 
-    /// Rings, under the irq guard.
+    /// Rings, under the irq guard; a ring that fails is owed (I8).
     #[inline(always)]
     pub(super) fn ring(&self, cpu: u32) {
         trace!(self, EventKind::Ring { first: cpu, cpus: 1 });
-        self.platform.ring(cpu);
+        if self.platform.ring(cpu).is_err() {
+            self.owe_rings(cpu, 1);
+        }
     }
 
     /// As [`Self::answer_lost`], after a look that found the csd free.

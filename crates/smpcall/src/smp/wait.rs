@@ -22,6 +22,9 @@ use crate::state::Park;
 const NAP_NS_MAX: u64 = 1_000_000;
 const NAP_NS_MIN: u64 = 20_000;
 
+/// A waiter looks for doorbells that failed after so many pauses, after twice that, and so on.
+const RINGS_AGAIN: u32 = 16;
+
 /// In place of the slots that are waited for: any.
 const ALL_SLOTS: usize = usize::MAX;
 
@@ -141,6 +144,12 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             if stalls.due(now_ns) {
                 self.report(wait, stalls.waited_ns(now_ns), &mut stalls);
             }
+            if backoff.rounds >= RINGS_AGAIN
+                && backoff.rounds.is_power_of_two()
+                && self.failed_rings_racy() != 0
+            {
+                self.ring_those_owed(wait);
+            }
             if self.platform.pause(&backoff) == Pause::Park {
                 let until_ns = stalls.next_ns.min(stalls.stop_ns).min(wait.deadline_ns.unwrap_or(u64::MAX));
                 let for_ns = until_ns.saturating_sub(now_ns).min(stalls.sleep_ns);
@@ -217,8 +226,17 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let (cpu, target) = wait.target(self);
         let queued = matches!(target.mailbox.head.look(), Seen::List(_));
         if queued && target.running.func_racy().is_none() {
-            let _irq = IrqGuard::new(&self.platform);
-            self.ring(cpu);
+            self.ring_again(cpu, &target.mailbox.head);
+        }
+    }
+
+    /// Rings those who are waited for, and whose doorbell failed.
+    #[cold]
+    fn ring_those_owed(&self, wait: &Wait<'_>) {
+        for (cpu, target) in wait.pending(self) {
+            if self.is_unrung_racy(cpu) {
+                self.ring_again(cpu, &target.mailbox.head);
+            }
         }
     }
 }

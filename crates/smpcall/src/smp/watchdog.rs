@@ -10,8 +10,9 @@
 //! Looks only, all of them racy: it decides nothing but whether to report and to ring once more, which is harmless.
 
 use super::Smp;
+use super::unrung::is_unrung;
 use crate::percpu::{PerCpu, Storage};
-use crate::platform::{IrqGuard, Platform};
+use crate::platform::Platform;
 use crate::queue::Seen;
 use crate::stall::{QueueStall, StallCause};
 
@@ -89,9 +90,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             if let Some((cause, for_ns)) = note.look(cause, ended, now_ns, timeout_ns) {
                 self.platform.queue_stalled(&QueueStall { cpu, cause, for_ns, reports: note.reports });
                 note.reports = if cause == StallCause::Over { 0 } else { note.reports.saturating_add(1) };
-                if matches!(cause, StallCause::Queued | StallCause::BehindBlocking(_)) {
-                    let _irq = IrqGuard::new(&self.platform);
-                    self.ring(cpu);
+                if matches!(cause, StallCause::Queued | StallCause::Unrung | StallCause::BehindBlocking(_)) {
+                    self.ring_again(cpu, &at.mailbox.head);
                 }
             }
             held_up += u32::from(note.reports > 0);
@@ -118,6 +118,7 @@ fn held_up_by(cpu: &PerCpu) -> Option<StallCause> {
         (Some(func), false) => Some(StallCause::Running(func.addr())),
         (None, true) => Some(match cpu.running.blocking_func_racy() {
             Some(func) => StallCause::BehindBlocking(func.addr()),
+            None if is_unrung(cpu) => StallCause::Unrung,
             None => StallCause::Queued,
         }),
         (None, false) => None,

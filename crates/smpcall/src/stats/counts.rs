@@ -14,6 +14,8 @@ pub struct Counts {
     pub refused: u64,
     /// Doorbells sent.
     pub rings: u64,
+    /// Those of them that the port said could not be sent.
+    pub unrung: u64,
     /// Pushes that needed none.
     pub saved: u64,
     /// Stall reports.
@@ -36,6 +38,7 @@ impl Counts {
         self.busy += more.busy;
         self.refused += more.refused;
         self.rings += more.rings;
+        self.unrung += more.unrung;
         self.saved += more.saved;
         self.stalls += more.stalls;
         self.ran += more.ran;
@@ -49,7 +52,7 @@ impl Counts {
 
 impl core::fmt::Display for Counts {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let Self { queued, busy, refused, rings, saved, stalls, ran, batches, .. } = self;
+        let Self { queued, busy, refused, rings, unrung, saved, stalls, ran, batches, .. } = self;
         write!(
             f,
             "{queued} queued, {ran} ran, {busy} busy, {refused} refused, {rings} doorbells, {saved} saved, "
@@ -61,6 +64,9 @@ impl core::fmt::Display for Counts {
             if let (Some(p50), Some(p99)) = (histogram.below(500), histogram.below(990)) {
                 write!(f, ", {name} p50 < {p50} p99 < {p99}")?;
             }
+        }
+        if *unrung > 0 {
+            write!(f, ", {unrung} doorbells failed")?;
         }
         write!(f, ", {stalls} stalls")
     }

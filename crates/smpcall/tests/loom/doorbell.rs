@@ -149,3 +149,40 @@ fn a_budget_that_is_used_up_rings_its_own_cpu() {
         assert!(!m.on(1, || m.has_work()));
     });
 }
+
+/// P1, P7: a ring that fails, against another post, and against somebody who rings what is owed. If the debt comes first, that post
+/// pays it; if the post does, it is told that somebody has rung, and whoever looks after the first post rings. Bounds: one failure.
+#[test]
+fn a_ring_that_fails_is_rung_by_somebody() {
+    model(|m| {
+        let runs = m.tally();
+        let [first, second] = [(); 2].map(|()| m.csd(move || runs.add()));
+        m.platform().rings_to_fail.set(1);
+        let poster = m.thread(None, move || m.post(1, second));
+        assert_eq!(m.post(1, first), Ok(Posted::Queued));
+        let unrung = m.ring_owed();
+        assert_eq!(poster.join().unwrap(), Ok(Posted::Queued));
+        // The failure may have been the other's, after that.
+        assert!(unrung == 0 && m.ring_owed() == 0);
+        assert!(m.finish(1));
+        assert_eq!(runs.get(), 2);
+    });
+}
+
+/// P1, P7: a ring that fails, against a flush that is under way and leaves. Nothing is left without a ring or a debt. Bounds: one
+/// failure, one push.
+#[test]
+fn a_ring_that_fails_against_a_flush_that_leaves() {
+    model(|m| {
+        let runs = m.tally();
+        let [first, second] = [(); 2].map(|()| m.csd(move || runs.add()));
+        m.post(1, first).unwrap();
+        m.platform().rings_to_fail.set(1);
+        let poster = m.thread(None, move || m.post(1, second));
+        let _ = m.answer(1);
+        assert_eq!(poster.join().unwrap(), Ok(Posted::Queued));
+        assert_eq!(m.ring_owed(), 0);
+        m.finish(1);
+        assert_eq!(runs.get(), 2);
+    });
+}

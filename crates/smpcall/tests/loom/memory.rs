@@ -61,6 +61,13 @@ impl Tally {
         self.0.set(self.get() + 1);
     }
 
+    /// Takes one off; `false` if it was 0.
+    pub(crate) fn take_one(&self) -> bool {
+        let before = self.get();
+        self.0.set(before.saturating_sub(1));
+        before > 0
+    }
+
     pub(crate) fn or(&self, bits: u32) {
         self.0.set(self.get() | bits);
     }

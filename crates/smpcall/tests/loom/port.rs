@@ -5,8 +5,8 @@ use loom::sync::Notify;
 use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use loom::thread::{self, JoinHandle};
 use smpcall::{
-    Backoff, Budget, Csd, Flushed, Foreign, Hosting, Pause, PerCpu, Platform, Reporting, Smp, Topology,
-    Tracing, Tuning, Waiting,
+    Backoff, Budget, Csd, Flushed, Foreign, Hosting, Pause, PerCpu, Platform, Reporting, RingError, Smp,
+    Topology, Tracing, Tuning, Waiting,
 };
 use std::any::Any;
 use std::array::from_fn;
@@ -77,6 +77,8 @@ pub(crate) struct Port<const PARKS: bool, const N: usize = CPUS> {
     /// If it is not 0, each wait is reported once: at its second look at the clock.
     pub(crate) reports: Tally,
     looks: Tally,
+    /// So many rings cannot be sent.
+    pub(crate) rings_to_fail: Tally,
 }
 
 impl<const PARKS: bool, const N: usize> Port<PARKS, N> {
@@ -95,6 +97,7 @@ impl<const PARKS: bool, const N: usize> Port<PARKS, N> {
             pauses: Tally::default(),
             reports: Tally::default(),
             looks: Tally::default(),
+            rings_to_fail: Tally::default(),
         }
     }
 
@@ -120,8 +123,11 @@ unsafe impl<const PARKS: bool, const N: usize> Platform for Port<PARKS, N> {
         !is_guarded()
     }
 
-    fn ring(&self, cpu: u32) {
+    fn ring(&self, cpu: u32) -> Result<(), RingError> {
         assert!(is_guarded(), "a ring without the irq guard");
+        if self.rings_to_fail.take_one() {
+            return Err(RingError);
+        }
         self.rings[cpu as usize].add();
         if PARKS {
             self.bells[cpu as usize].notify();
@@ -129,6 +135,7 @@ unsafe impl<const PARKS: bool, const N: usize> Platform for Port<PARKS, N> {
             self.look_what_is_prepared();
             self.latches[cpu as usize].ring();
         }
+        Ok(())
     }
 
     fn irq_save(&self) {
@@ -335,7 +342,7 @@ impl<const PARKS: bool, const N: usize> Machine<PARKS, N> {
     /// Rings the CPU, as something else than a call would.
     pub(crate) fn ring(&self, cpu: u32) {
         self.smp.platform().irq_save();
-        self.smp.platform().ring(cpu);
+        self.smp.platform().ring(cpu).unwrap();
         self.smp.platform().irq_restore(());
     }
 

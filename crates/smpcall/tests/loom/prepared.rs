@@ -20,6 +20,24 @@ fn the_ring_sees_what_was_prepared_before_the_rest() {
     });
 }
 
+/// P7: whoever rings what somebody else owes has read the debt, which came after the rest, and sees the same. Bounds: one push whose
+/// ring fails, and one who pays.
+#[test]
+fn the_ring_that_was_owed_sees_what_was_prepared_before_the_rest() {
+    model(|m| {
+        let (first, second) = (m.csd(|| ()), m.csd(|| ()));
+        m.post(1, first).unwrap();
+        m.platform().watched.add();
+        m.platform().rings_to_fail.set(1);
+        let poster = m.thread(None, move || m.post(1, second));
+        let payer = m.thread(None, move || m.ring_owed());
+        m.platform().prepared.set(1);
+        let _ = m.answer(1);
+        assert_eq!((poster.join().unwrap(), payer.join().unwrap()), (Ok(Posted::Queued), 0));
+        assert_eq!(m.platform().missing.get(), 0, "the debt was of an IDLE that the flush put there");
+    });
+}
+
 /// P7: the same for a CPU that comes online.
 #[test]
 fn the_ring_sees_what_was_prepared_before_coming_online() {

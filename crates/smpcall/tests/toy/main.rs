@@ -39,5 +39,6 @@ mod slots;
 mod stalls;
 mod stats;
 mod trace;
+mod unrung;
 mod wait;
 mod wakes;

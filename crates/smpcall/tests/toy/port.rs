@@ -2,7 +2,8 @@
 
 use smpcall::{
     Backoff, Budget, CallStall, Counts, CpuStats, Csd, Entry, Event, Flushed, Foreign, Hosting, Pause,
-    PerCpu, Platform, QueueStall, Reporting, Serve, Smp, Stats, Topology, Tracing, Tuning, Waiting,
+    PerCpu, Platform, QueueStall, Reporting, RingError, Serve, Smp, Stats, Topology, Tracing, Tuning,
+    Waiting,
 };
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -31,6 +32,8 @@ pub(crate) struct Toy {
     /// How deep interrupts are off on each CPU; the last is for the thread that is none.
     irq_off: [Cell<u32>; CPUS + 1],
     pub(crate) rings: RefCell<Vec<u32>>,
+    /// So many rings cannot be sent.
+    pub(crate) rings_to_fail: Cell<u32>,
     pub(crate) caught: Cell<u32>,
     pub(crate) now_ns: Cell<u64>,
     pub(crate) stall_timeout_ns: Cell<u64>,
@@ -71,6 +74,7 @@ impl Toy {
             cpu: Cell::new(None),
             irq_off: Default::default(),
             rings: RefCell::default(),
+            rings_to_fail: Cell::new(0),
             caught: Cell::new(0),
             now_ns: Cell::new(0),
             stall_timeout_ns: Cell::new(0),
@@ -142,10 +146,15 @@ unsafe impl Platform for Toy {
         self.irq_off().get() == 0
     }
 
-    fn ring(&self, cpu: u32) {
+    fn ring(&self, cpu: u32) -> Result<(), RingError> {
         self.demand_guarded("ring");
-        self.rings.borrow_mut().push(cpu);
+        let left = self.rings_to_fail.get().checked_sub(1);
+        match left {
+            Some(left) => self.rings_to_fail.set(left),
+            None => self.rings.borrow_mut().push(cpu),
+        }
         call_once(&self.on_ring);
+        if left.is_some() { Err(RingError) } else { Ok(()) }
     }
 
     fn irq_save(&self) {

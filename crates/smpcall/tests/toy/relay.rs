@@ -2,7 +2,8 @@
 
 use crate::port::pinned;
 use smpcall::{
-    Backoff, Budget, CallStall, CpuMask, Pause, PerCpu, Phase, Platform, Reached, Reporting, Smp, To, Waiting,
+    Backoff, Budget, CallStall, CpuMask, Pause, PerCpu, Phase, Platform, Reached, Reporting, RingError, Smp,
+    To, Waiting,
 };
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -48,9 +49,10 @@ unsafe impl Platform for Groups {
         self.irq_off.get() == 0
     }
 
-    fn ring(&self, cpu: u32) {
+    fn ring(&self, cpu: u32) -> Result<(), RingError> {
         self.rung.borrow_mut().push(cpu);
         self.all_rings.borrow_mut().push(cpu);
+        Ok(())
     }
 
     fn irq_save(&self) {

@@ -1,6 +1,6 @@
 //! A port whose functions run in interrupts only: a CPU that waits leaves its queue to them.
 
-use smpcall::{Backoff, Budget, Csd, Flushed, Pause, PerCpu, Platform, Posted, Smp, Waiting};
+use smpcall::{Backoff, Budget, Csd, Flushed, Pause, PerCpu, Platform, Posted, RingError, Smp, Waiting};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
@@ -22,8 +22,9 @@ unsafe impl Platform for Interrupts {
     fn can_wait(&self) -> bool {
         true
     }
-    fn ring(&self, cpu: u32) {
+    fn ring(&self, cpu: u32) -> Result<(), RingError> {
         self.rings.borrow_mut().push(cpu);
+        Ok(())
     }
     fn irq_save(&self) {}
     fn irq_restore(&self, (): ()) {}

@@ -1,6 +1,8 @@
 //! A port whose callers sleep: who waits for a csd is woken when its run has ended, and nobody is rung for that.
 
-use smpcall::{Backoff, Budget, Csd, Flushed, Pause, PerCpu, Platform, Smp, Tuning, WaitError, Waiting};
+use smpcall::{
+    Backoff, Budget, Csd, Flushed, Pause, PerCpu, Platform, RingError, Smp, Tuning, WaitError, Waiting,
+};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
@@ -35,8 +37,9 @@ unsafe impl Platform for Sleepy {
     fn can_wait(&self) -> bool {
         true
     }
-    fn ring(&self, cpu: u32) {
+    fn ring(&self, cpu: u32) -> Result<(), RingError> {
         self.rings.borrow_mut().push(cpu);
+        Ok(())
     }
     fn irq_save(&self) {}
     fn irq_restore(&self, (): ()) {}

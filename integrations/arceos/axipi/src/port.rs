@@ -5,7 +5,7 @@ use axhal::irq::{IPI_IRQ, IpiTarget, send_ipi};
 #[cfg(feature = "stats")]
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::{AtomicBool, Ordering};
-use smpcall::{Backoff, Budget, CallStall, Event, Pause, PerCpu, Platform, Reporting, Smp, Tracing, Tuning, Waiting};
+use smpcall::{Backoff, Budget, CallStall, Event, Pause, PerCpu, Platform, Reporting, RingError, Smp, Tracing, Tuning, Waiting};
 #[cfg(feature = "stats")]
 use smpcall::{CpuStats, Stats};
 use smpcall_bare::arch;
@@ -169,11 +169,12 @@ unsafe impl Platform for AxPort {
         arch::irqs_are_on()
     }
 
-    fn ring(&self, cpu: u32) {
+    fn ring(&self, cpu: u32) -> Result<(), RingError> {
         self.latch(cpu);
         fence::publish();
         // Also to itself: `IpiTarget::Current` writes to a register that the xAPIC does not have (x86-64), and is lost.
         send_ipi(IPI_IRQ, IpiTarget::Other { cpu_id: cpu as usize });
+        Ok(())
     }
 
     #[inline(always)]
@@ -216,7 +217,8 @@ impl Waiting for AxPort {
     }
 
     fn wake(&self, waiter: u16) {
-        self.ring(waiter.into());
+        // It never fails.
+        let _ = self.ring(waiter.into());
     }
 }
 

@@ -60,7 +60,10 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         notified.reached = notified.acks;
         if ring != 0 {
             trace!(self, EventKind::Ring { first, cpus: ring });
-            self.platform.ring_many(first, ring);
+            let unrung = self.platform.ring_many(first, ring) & ring;
+            if unrung != 0 {
+                self.owe_rings(first, unrung);
+            }
         }
         notified
     }

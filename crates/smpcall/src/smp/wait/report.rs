@@ -2,7 +2,7 @@
 
 use super::{Serve, Wait};
 use crate::percpu::{Own, PerCpu, Storage};
-use crate::platform::{IrqGuard, Platform};
+use crate::platform::Platform;
 use crate::smp::Smp;
 use crate::smp::context::{InFrame, NoUnwind};
 use crate::stall::{CallStall, NAMED_MAX, Phase};
@@ -31,9 +31,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
                 self.name(wait, &stall, stalls, named);
                 named += 1;
             }
-            if matches!(stall.phase, Phase::Queued | Phase::BehindBlocking(_)) {
-                let _irq = IrqGuard::new(&self.platform);
-                self.ring(stall.target);
+            if matches!(stall.phase, Phase::Queued | Phase::Unrung | Phase::BehindBlocking(_)) {
+                self.ring_again(stall.target, &target.1.mailbox.head);
             }
         }
         if named == 0 && wait.is_for_a_slot() {
@@ -135,10 +134,13 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             {
                 Phase::Dequeued
             }
+            None if self.is_unrung_racy(target_cpu) => Phase::Unrung,
             None => Phase::Queued,
         };
         let phase = match (phase, running.blocking_func_racy()) {
-            (Phase::Queued | Phase::Dequeued, Some(func)) => Phase::BehindBlocking(func.addr()),
+            (Phase::Queued | Phase::Unrung | Phase::Dequeued, Some(func)) => {
+                Phase::BehindBlocking(func.addr())
+            }
             (phase, _) => phase,
         };
         CallStall {

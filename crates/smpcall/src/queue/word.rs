@@ -1,31 +1,39 @@
-//! What a head word holds: a mark, or a list and its two bits.
+//! What the head word holds: a list and its bits, or a mark.
 
 use crate::csd::Header;
 use core::ptr::without_provenance_mut;
 
-/// The marks are addresses that no header has: headers are at least 8-aligned, and a list's word has this bit clear.
-pub(super) const IDLE: usize = 4;
-pub(super) const POLLING: usize = 5;
-pub(super) const OFFLINE: usize = 6;
-/// The bit of a list that says that somebody multicasts; 2 or 3 alone is a list without a header.
-pub(super) const CALLED: usize = 2;
+/// The bit of a list that says that somebody multicasts; alone, or with `OWED`, it is a list without a header.
+const CALLED: usize = 4;
 /// The bit of a list in which there is a call that somebody waits for. Looked at before the list is taken, when its headers
 /// cannot be: nothing has made them visible yet.
-pub(super) const AWAITED: usize = 1;
+const AWAITED: usize = 2;
+/// The bit of a list whose doorbell failed.
+const OWED: usize = 1;
+/// The marks are addresses that no header has: headers are at least 8-aligned, and `AWAITED` comes with one. Two of them are the empty
+/// list: nobody need ring for what comes, or whoever brings it does. So a push treats them as it treats any list.
+const POLLING: usize = 0;
+const IDLE: usize = OWED;
+const OFFLINE: usize = AWAITED;
 
 const _: () = assert!(core::mem::align_of::<Header>() >= 8, "three bits of a header's address are free");
 
 /// What was pushed since the last take: headers, newest first, and whether somebody multicasts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct List(pub(super) *const Header);
+pub(crate) struct List(*const Header);
 
 impl List {
     pub(crate) const EMPTY: Self = Self(core::ptr::null());
 
+    #[inline(always)]
+    pub(super) fn of(word: *const Header) -> Self {
+        Self(word)
+    }
+
     /// The newest header; null if there is none.
     #[inline(always)]
     pub(crate) fn newest(self) -> *const Header {
-        self.0.map_addr(|addr| addr & !(CALLED | AWAITED))
+        self.0.map_addr(|addr| addr & !(CALLED | AWAITED | OWED))
     }
 
     #[inline(always)]
@@ -39,11 +47,28 @@ impl List {
         self.0.addr() & (CALLED | AWAITED) != 0
     }
 
+    /// The list with that bit, and rung for.
     pub(super) fn called(self) -> Self {
-        Self(self.0.map_addr(|addr| addr | CALLED))
+        Self(self.0.map_addr(|addr| addr & !OWED | CALLED))
     }
 
-    /// The list with `newest` for its newest, and with that one's bit.
+    /// The list whose doorbell failed.
+    pub(super) fn owed(self) -> Self {
+        Self(self.0.map_addr(|addr| addr | OWED))
+    }
+
+    /// The list, rung for.
+    pub(super) fn paid(self) -> Self {
+        Self(self.0.map_addr(|addr| addr & !OWED))
+    }
+
+    /// Whether its doorbell failed.
+    #[inline(always)]
+    pub(crate) fn is_owed(self) -> bool {
+        self.0.addr() & OWED != 0
+    }
+
+    /// The list with `newest` for its newest, and with that one's bit; rung for.
     #[inline(always)]
     pub(super) fn with_newest(self, newest: &Header, awaited: bool) -> Self {
         let bits = self.0.addr() & (CALLED | AWAITED) | if awaited { AWAITED } else { 0 };
@@ -54,10 +79,10 @@ impl List {
 /// What the head word held.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Seen {
-    /// Runs something else, or sleeps.
-    Idle,
     /// Is looking at its queue.
     Polling,
+    /// Runs something else, or sleeps.
+    Idle,
     /// Takes nothing.
     Offline,
     /// Has entries.
@@ -65,6 +90,9 @@ pub(crate) enum Seen {
 }
 
 impl Seen {
+    /// The word of a CPU that never came online.
+    pub(super) const OFFLINE_WORD: *mut Header = without_provenance_mut(OFFLINE);
+
     #[inline(always)]
     pub(super) fn of(word: *mut Header) -> Self {
         match word.addr() {
@@ -83,5 +111,11 @@ impl Seen {
             Self::Offline => without_provenance_mut(OFFLINE),
             Self::List(list) => list.0.cast_mut(),
         }
+    }
+
+    /// Whether whoever replaces it owes the ring.
+    #[inline(always)]
+    pub(super) fn owes_the_ring(self) -> bool {
+        self.word().addr() & OWED != 0
     }
 }
