@@ -17,7 +17,9 @@ mod histogram;
 pub use self::counts::Counts;
 pub use self::histogram::Histogram;
 
-use self::histogram::{BUCKETS, Buckets, bucket, get};
+#[cfg(not(loom))]
+use self::histogram::BUCKETS;
+use self::histogram::{Buckets, bucket, get};
 use crate::percpu::Line;
 use crate::sync::{AtomicUsize, Ordering, const_unless_loom};
 use crate::trace::{Event, EventKind};
