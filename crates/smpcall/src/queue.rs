@@ -60,6 +60,7 @@
 //! rings once too often. Against a push: *if `owe` comes first*, the push takes `OWED` off and rings; *if the push does*, its poster is
 //! told that somebody has rung, and the debt stays on the list for whoever comes next.
 
+mod owed;
 mod word;
 
 pub(crate) use self::word::{List, Seen};
@@ -215,40 +216,6 @@ impl Head {
                 Err(now) => seen = Seen::of(now),
             }
         }
-    }
-
-    /// After a ring that the port could not send: the next one who comes is to ring, unless the list was taken. Lock-free.
-    #[cold]
-    pub(crate) fn owe(&self) {
-        let mut seen = self.look();
-        while let Seen::List(list) = seen
-            && !list.is_owed()
-        {
-            let owed = Seen::List(list.owed()).word();
-            // Relaxed: publishes nothing; the release sequences that it comes into go on. Failure Relaxed: we try again.
-            match self.0.compare_exchange(seen.word(), owed, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => return,
-                Err(now) => seen = Seen::of(now),
-            }
-        }
-    }
-
-    /// Takes `OWED` off a list. `true`: the caller rings, before it returns (I8). Lock-free.
-    #[cold]
-    pub(crate) fn pay(&self) -> bool {
-        let mut seen = self.look();
-        while let Seen::List(list) = seen
-            && list.is_owed()
-        {
-            let paid = Seen::List(list.paid()).word();
-            // Acquire: sees, for the ring that follows, what the target prepared before `rest` or `open`. Failure Relaxed: we try
-            // again.
-            match self.0.compare_exchange(seen.word(), paid, Ordering::Acquire, Ordering::Relaxed) {
-                Ok(_) => return true,
-                Err(now) => seen = Seen::of(now),
-            }
-        }
-        false
     }
 
     /// Owner: takes the whole list and leaves `POLLING`; `None` if there is none: then nothing is written. `ahead` is given

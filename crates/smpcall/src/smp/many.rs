@@ -4,6 +4,7 @@
 //! its own part last, and waits until all have acknowledged; or leaves the slot to the last acknowledgement. What keeps it sound is in
 //! [`crate::multicast`].
 
+mod functions;
 mod map;
 mod notify;
 mod relaying;
@@ -12,62 +13,21 @@ mod to;
 
 pub use self::to::{Reached, To};
 
+use self::functions::{Shared, run_kept, run_shared};
 use self::sending::Multicast;
 use super::Smp;
-use super::context::NoUnwind;
 use crate::error::{CallError, ManyError};
 use crate::mask::CpuMask;
-use crate::multicast::{Claimant, Keep, Run, SLOTS, Slot};
+use crate::multicast::{Claimant, Keep, Run, SLOTS};
 use crate::payload::demand_room;
 use crate::percpu::{PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
 use crate::queue::Seen;
-use crate::sync::{AtomicU32, Ordering, SharedCell};
+use crate::sync::{AtomicU32, SharedCell};
 use crate::trace::{EventKind, trace};
 
 /// How often a caller that waits for a slot looks at a few of them, before it looks at all.
 const LOOKS_AT_FEW: u32 = 32;
-
-/// A function that is waited for, in the caller's frame. The targets share it (`F: Sync`).
-struct Shared<'f, P: Platform, F> {
-    platform: &'f P,
-    function: &'f F,
-    panicked: AtomicU32,
-    panic: SharedCell<Option<P::Panic>>,
-}
-
-impl<P: Platform, F: Fn()> Shared<'_, P, F> {
-    /// Runs it once, on a target or on the caller. The first panic is kept for the caller, others are only noted.
-    fn run(&self) {
-        let Err(panic) = P::catch(self.function) else { return };
-        // Relaxed: decides who is first; the panic itself is published by the acknowledgement.
-        if self.panicked.swap(1, Ordering::Relaxed) != 0 {
-            // Those who are called after this one are still to acknowledge.
-            NoUnwind::around(|| self.platform.caught(panic));
-        } else {
-            // SAFETY: only the first comes here, and the caller reads it after all have acknowledged.
-            self.panic.with_mut(|place| unsafe { *place = Some(panic) });
-        }
-    }
-}
-
-/// # Safety
-///
-/// The slot was filled with this and a `Shared<P, F>`, and the caller has to acknowledge it (I10).
-unsafe fn run_shared<P: Platform, F: Fn() + Sync>(slot: &Slot) {
-    // SAFETY: the caller's promise.
-    let shared = unsafe { &*slot.arg().cast::<Shared<'_, P, F>>() };
-    shared.run();
-}
-
-/// # Safety
-///
-/// The slot was filled with this, has an `F` for its payload, and the caller has to acknowledge it (I10).
-unsafe fn run_kept<F: Fn() + Copy + Sync>(slot: &Slot) {
-    // SAFETY: the caller's promise; nobody writes the payload meanwhile.
-    let function = slot.payload().with(|room| unsafe { room.cast::<F>().read() });
-    function();
-}
 
 impl<P: Platform, S: Storage> Smp<P, S> {
     /// Runs `function` on all CPUs that `to` names, at the same time, and waits until all have run it. What they wrote is
