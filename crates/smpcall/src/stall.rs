@@ -120,7 +120,7 @@ impl core::fmt::Display for CallStall {
             0 => {
                 return write!(
                     f,
-                    " has waited {millis} ms for a slot to send `{function}`, and no CPU has still to acknowledge one"
+                    " has waited {millis} ms for a slot to send `{function}`, and no CPU has one to acknowledge"
                 );
             }
             1 => write!(f, " has waited {millis} ms for CPU {target}: `{function}` is ")?,
