@@ -25,6 +25,7 @@ use core::fmt;
 /// }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum PostError {
     /// The CPU is offline, and nothing was queued (P8). Post to another CPU, or again when it is online.
     Offline {
@@ -76,6 +77,7 @@ impl core::error::Error for PostError {}
 /// }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum CallError {
     /// The CPU is offline, and nothing was queued (P8). Call another CPU, or again when it is online.
     Offline,
@@ -106,6 +108,7 @@ impl core::error::Error for CallError {}
 /// | [`Offline`](Self::Offline) | the CPU takes nothing; nothing was queued (P8) | nobody | another CPU, or again when it is online |
 /// | [`NoSuchCpu`](Self::NoSuchCpu) | the machine has no CPU of that number | nobody | mend the caller |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum DetachedError {
     /// As many detached calls to that CPU are on their way as the machine has slots for: there is no room. Unlike
     /// [`Posted::Busy`](crate::Posted::Busy) this promises nothing: no run of this function is to come. Try again when the CPU has flushed, or
@@ -183,6 +186,7 @@ impl<F> core::error::Error for Refused<F> {}
 /// | [`MaskTooSmall`](Self::MaskTooSmall) | the mask for the answer has too little room | nobody | a larger mask |
 /// | [`SliceTooShort`](Self::SliceTooShort) | the slice for the results has too little room | nobody | a longer slice |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ManyError {
     /// The caller waits, and is in a context in which that could deadlock (P10): in call context, in an interrupt, or with
     /// interrupts off. Multicast without waiting ([`Smp::post_many`](crate::Smp::post_many)), or from thread context.
@@ -216,6 +220,7 @@ impl core::error::Error for ManyError {}
 
 /// Why a wait for a csd did not end with its run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum WaitError {
     /// As for [`CallError::WouldDeadlock`].
     WouldDeadlock,
@@ -250,6 +255,7 @@ impl core::error::Error for WaitError {}
 /// | [`Already`](Self::Already) | it is in that state already | nobody | nothing |
 /// | [`InCall`](Self::InCall) | from inside a call, a condition or a handler | nobody | from the CPU's own thread or start-up code |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum HotplugError {
     /// The caller is no CPU of this machine.
     NotACpu,

@@ -28,6 +28,7 @@ pub struct CallStall {
 
 /// How far a call has come that somebody waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Phase {
     /// Its function runs.
     Running,
@@ -64,6 +65,7 @@ pub struct QueueStall {
 
 /// What holds up a CPU whose queue does not move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum StallCause {
     /// Calls are queued, and the CPU runs none: interrupts off, not polling, or not rung. It was rung again.
     Queued,

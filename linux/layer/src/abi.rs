@@ -108,7 +108,7 @@ unsafe extern "C" fn smpcall_call(cpu: u32, func: *const (), info: *const ()) ->
     match machine().call(cpu, move || call.run()) {
         Ok(()) => 0,
         Err(CallError::WouldDeadlock) => EDEADLK,
-        Err(CallError::Offline | CallError::NoSuchCpu) => ENXIO,
+        Err(_) => ENXIO,
     }
 }
 
@@ -125,7 +125,7 @@ unsafe extern "C" fn smpcall_send(cpu: u32, func: *const (), info: *const ()) ->
         match machine().post_detached(cpu, move || call.run()) {
             Ok(()) => return 0,
             Err(DetachedError::Full) => room.wait(),
-            Err(DetachedError::Offline | DetachedError::NoSuchCpu) => return ENXIO,
+            Err(_) => return ENXIO,
         }
     }
 }
@@ -142,8 +142,8 @@ unsafe extern "C" fn smpcall_post(cpu: u32, csd: *const ForeignCsd) -> c_int {
     match unsafe { machine().post_foreign_or_run(cpu, &*csd) } {
         Ok(Posted::Queued) => 0,
         Ok(Posted::Busy { .. }) => EBUSY,
-        Err(PostError::Offline { .. } | PostError::NoSuchCpu) => ENXIO,
         Err(PostError::Cancelled { .. }) => unreachable!("nobody cancels these"),
+        Err(_) => ENXIO,
     }
 }
 

@@ -5,7 +5,7 @@ use crate::{arch, glue};
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::sync::atomic::Ordering;
-use smpcall::{Entry, Foreign, PerCpu, Phase, Platform, Reporting, RingError, Smp, Topology, Waiting};
+use smpcall::{CallStall, Entry, Foreign, PerCpu, Phase, Platform, Reporting, RingError, Smp, Topology, Waiting};
 
 /// The machine.
 pub(crate) type Machine = Smp<Linux, &'static mut [PerCpu]>;
@@ -81,8 +81,8 @@ impl Reporting for Linux {
             Phase::Running => glue::RUNNING,
             Phase::Behind(_) => glue::BEHIND,
             Phase::Over => glue::OVER,
-            Phase::Queued | Phase::Unrung | Phase::Dequeued | Phase::BehindBlocking(_) if stall.pending == 0 => glue::NO_ROOM,
-            Phase::Queued | Phase::Unrung | Phase::Dequeued | Phase::BehindBlocking(_) => glue::QUEUED,
+            _ if stall.pending == 0 => glue::NO_ROOM,
+            _ => glue::QUEUED,
         };
         glue::smpcall_glue_stalled(stall.target, how, stall.pending, stall.waited_ns, stall.reports);
     }

@@ -209,7 +209,7 @@ impl<R: Rig> Entry<R> {
             Err(PostError::Cancelled { cpu }) => {
                 (Outcome::Refused, cpu != target && self.cancelled_on.read() == cpu as usize + 1)
             }
-            Err(PostError::NoSuchCpu) => (Outcome::Refused, false),
+            Err(_) => (Outcome::Refused, false),
         };
         self.judged(self.row, posted, right)
     }
@@ -278,7 +278,7 @@ impl<R: Rig> Entry<R> {
             Err(PostError::Cancelled { cpu }) => {
                 (Outcome::Refused, self.role == Role::Contested && cpu != target)
             }
-            Err(PostError::NoSuchCpu) => (Outcome::Refused, false),
+            Err(_) => (Outcome::Refused, false),
         };
         (self.judged(row, posted, right), value)
     }

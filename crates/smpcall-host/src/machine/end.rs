@@ -215,7 +215,7 @@ impl<T: Trace> Machine<T> {
                     let left = ends.cpus().filter(|&cpu| !ends.has_ended(cpu)).collect();
                     return Err(ShutdownError::TimedOut { left });
                 }
-                Err(WaitError::NoSuchCpu | WaitError::Cancelled) => {
+                Err(_) => {
                     unreachable!("a thread is no csd, and has its CPU")
                 }
             }

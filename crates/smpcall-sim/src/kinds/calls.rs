@@ -53,7 +53,7 @@ pub(super) fn came_of(error: CallError) -> Came {
     match error {
         CallError::Offline => Came::Offline { coalesced: false },
         CallError::WouldDeadlock => Came::WouldDeadlock,
-        CallError::NoSuchCpu => Came::Unexpected,
+        _ => Came::Unexpected,
     }
 }
 
@@ -125,7 +125,7 @@ pub(super) fn wait(ground: &'static Ground, op: &Op) {
             Err(WaitError::TimedOut(_)) => Came::TimedOut,
             Err(WaitError::WouldDeadlock) => Came::WouldDeadlock,
             Err(WaitError::Cancelled) => Came::WasCancelled,
-            Err(WaitError::NoSuchCpu) => Came::Unexpected,
+            Err(_) => Came::Unexpected,
         }
     });
 }

@@ -39,7 +39,7 @@ fn post_one(ground: &'static Ground, target: u32, panics: bool, next: Option<u32
             Ok(()) => Came::Ok,
             Err(DetachedError::Full) => Came::NoRoom,
             Err(DetachedError::Offline) => Came::Offline { coalesced: false },
-            Err(DetachedError::NoSuchCpu) => Came::Unexpected,
+            Err(_) => Came::Unexpected,
         }
     });
 }

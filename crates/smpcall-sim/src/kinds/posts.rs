@@ -91,7 +91,7 @@ pub(crate) fn came_of(error: PostError) -> Came {
     match error {
         PostError::Offline { coalesced } => Came::Offline { coalesced: coalesced == Coalesced::Yes },
         PostError::Cancelled { cpu } => Came::Cancelled(cpu),
-        PostError::NoSuchCpu => Came::Unexpected,
+        _ => Came::Unexpected,
     }
 }
 
