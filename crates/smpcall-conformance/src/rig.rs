@@ -82,7 +82,7 @@ pub trait Rig: Sync + Sized + 'static {
         None
     }
 
-    /// Returns of how many panics the port has taken note so far ([`Reporting::caught`]), if that is counted (P11).
+    /// Returns of how many panics the port has taken note so far ([`Reporting::caught`](smpcall::Reporting::caught)), if that is counted (P11).
     fn caught(&self) -> Option<u64> {
         None
     }

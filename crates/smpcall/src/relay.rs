@@ -8,7 +8,7 @@
 //!
 //! A relay belongs to a slot and a group. Its memory is lent by the group's CPU whose number within the group is the slot's:
 //! a group has as many CPUs as there are slots, so each CPU has room for one relay, and no two calls ever meet in one (P13). The
-//! last group, if it is not full, is not relayed to, nor are machines of fewer than [`Relaying::CPUS`].
+//! last group, if it is not full, is not relayed to, nor are machines of fewer than `Relaying::CPUS` (`smp/many/relaying.rs`).
 //!
 //! Only a sender that waits uses relays: of two calls that it does not wait for, the second, if it went straight, could overtake
 //! the first on its way through a leader (P6).

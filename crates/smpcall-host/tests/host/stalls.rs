@@ -207,7 +207,10 @@ fn p10_a_wait_for_a_slot_that_no_target_holds_up_names_nobody() {
     });
     assert_eq!(reached.map(|reached| reached.ran), Ok(1));
     let text = reports.all()[0].to_string();
-    assert!(text.contains("for a slot to send `") && text.ends_with("and no CPU has one to acknowledge"), "{text}");
+    assert!(
+        text.contains("for a slot to send `") && text.ends_with("and no CPU has one to acknowledge"),
+        "{text}"
+    );
 }
 
 #[test]

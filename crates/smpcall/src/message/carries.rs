@@ -38,7 +38,7 @@ pub unsafe trait HasMessage<Tag = ()>: Sized + 'static {
 )]
 pub trait MessageOwner<Tag = ()>: HasMessage<Tag> {
     /// Runs on the CPU that the message was sent to, in call context. A panic goes to
-    /// [`Platform::caught`](crate::Platform::caught), and who takes the result is told.
+    /// [`Reporting::caught`](crate::Reporting::caught), and who takes the result is told.
     fn run(this: &Self, value: Self::Value, here: Here<'_>) -> Self::Answer;
 }
 

@@ -9,7 +9,7 @@ use core::ops::Deref;
 /// A call object that carries a value to another CPU, and a result back.
 ///
 /// [`Smp::send`](crate::Smp::send) moves the value in, and posts it; the function gets it there, and leaves its result;
-/// [`try_take`](Self::try_take), or [`Smp::receive`](crate::Smp::receive), moves that out, and the message can be sent again.
+/// [`try_take`](crate::MessageField::try_take), or [`Smp::receive`](crate::Smp::receive), moves that out, and the message can be sent again.
 /// Nothing is allocated, and no lock is taken. Between two steps exactly one side has the content, and who comes too early is
 /// told so.
 ///
