@@ -46,7 +46,10 @@ type Edges = BTreeMap<(String, String), usize>;
 
 /// The circles among the core's files.
 pub(super) fn check(sources: &[Source]) -> Vec<Breach> {
-    check_but(sources, ALLOWED)
+    // (Of files that are there: the rules' own tests have few.)
+    let there = |from: &str| sources.iter().any(|source| source.path == format!("{ROOT}{from}"));
+    let allowed: Vec<_> = ALLOWED.iter().copied().filter(|(from, _)| there(from)).collect();
+    check_but(sources, &allowed)
 }
 
 fn check_but(sources: &[Source], allowed: &[(&str, &str)]) -> Vec<Breach> {

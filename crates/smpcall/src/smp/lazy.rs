@@ -90,6 +90,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
 
     /// Notifies the CPU of a csd that was lazy until the caller's claim was lost to it ([`Claim::Expedited`]).
     #[cold]
+    #[inline(never)]
     pub(super) fn expedite_linked(&self, header: &Header, cpu: u32) {
         trace!(self, EventKind::Busy { cpu, csd: header.name() });
         header.state.see_linked();
