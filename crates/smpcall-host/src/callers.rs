@@ -55,33 +55,33 @@ impl<const N: usize> Table<N> {
 
     /// Takes a free slot for a thread that has none; looks for one only if one was given back since it last found none.
     #[cold]
-    fn take_for(&self, lock: &MailboxLock) -> Option<u16> {
+    fn take_for(&self, lease: &Lease) -> Option<u16> {
         // Acquire: before the look, so that what is given back after the look makes a new number; pairs with `give_back`.
         let given_back = self.given_back.load(Ordering::Acquire);
-        if lock.none_at.get() == Some(given_back) {
+        if lease.none_at.get() == Some(given_back) {
             return None;
         }
         let slot = self.take();
-        lock.none_at.set(if slot.is_none() { Some(given_back) } else { None });
-        lock.slot.set(slot);
+        lease.none_at.set(if slot.is_none() { Some(given_back) } else { None });
+        lease.slot.set(slot);
         slot
     }
 }
 
 /// A thread's slot, which it gives back when it ends.
-struct MailboxLock {
+struct Lease {
     slot: Cell<Option<u16>>,
     /// It found none free when so many had been given back.
     none_at: Cell<Option<u32>>,
 }
 
-impl MailboxLock {
+impl Lease {
     const fn new() -> Self {
         Self { slot: Cell::new(None), none_at: Cell::new(None) }
     }
 }
 
-impl Drop for MailboxLock {
+impl Drop for Lease {
     fn drop(&mut self) {
         if let Some(slot) = self.slot.take() {
             TABLE.give_back(slot);
@@ -90,12 +90,12 @@ impl Drop for MailboxLock {
 }
 
 thread_local! {
-    static LEASE: MailboxLock = const { MailboxLock::new() };
+    static LEASE: Lease = const { Lease::new() };
 }
 
 /// Returns the number of the calling thread's doorbell; `None` if all are taken, or the thread is ending.
 pub(crate) fn slot() -> Option<u16> {
-    LEASE.try_with(|lock| lock.slot.get().or_else(|| TABLE.take_for(lock))).ok().flatten()
+    LEASE.try_with(|lease| lease.slot.get().or_else(|| TABLE.take_for(lease))).ok().flatten()
 }
 
 /// Sleeps for that long; the calling thread is a CPU of no machine, or of another than it waits on, whose ring ends it.
@@ -132,16 +132,16 @@ mod tests {
     #[test]
     fn a_thread_that_found_none_looks_again_only_when_one_was_given_back() {
         let table = Table::<2>::new();
-        let locks = [const { MailboxLock::new() }; 3];
-        assert_eq!(locks.each_ref().map(|lock| table.take_for(lock)), [Some(0), Some(1), None]);
+        let leases = [const { Lease::new() }; 3];
+        assert_eq!(leases.each_ref().map(|lease| table.take_for(lease)), [Some(0), Some(1), None]);
         // Free, but nobody said so: whoever looked would find it.
         // Relaxed: this thread's own.
         table.slots[1].taken.store(false, Ordering::Relaxed);
-        assert_eq!(table.take_for(&locks[2]), None, "it does not look");
+        assert_eq!(table.take_for(&leases[2]), None, "it does not look");
         table.give_back(0);
-        assert_eq!(table.take_for(&locks[2]), Some(0), "and one that is freed is found");
+        assert_eq!(table.take_for(&leases[2]), Some(0), "and one that is freed is found");
         // They are of no thread, and of a table of their own.
-        locks.into_iter().for_each(std::mem::forget);
+        leases.into_iter().for_each(std::mem::forget);
     }
 
     #[test]
@@ -151,15 +151,15 @@ mod tests {
             for _ in 0..3 {
                 scope.spawn(|| {
                     for _ in 0..300 {
-                        let lock = MailboxLock::new();
+                        let lease = Lease::new();
                         // A give-back that a look overlooked, and that made no new number, would hang here.
                         let slot = loop {
-                            match table.take_for(&lock) {
+                            match table.take_for(&lease) {
                                 Some(slot) => break slot,
                                 None => thread::yield_now(),
                             }
                         };
-                        std::mem::forget(lock);
+                        std::mem::forget(lease);
                         table.give_back(slot);
                     }
                 });

@@ -312,6 +312,14 @@ mod tests {
     ];
 
     #[test]
+    fn each_import_that_is_let_pass_is_of_a_file_that_is_there() {
+        for (from, to) in ALLOWED {
+            let core = crate::sh::root().join(ROOT);
+            assert!(core.join(from).is_file() && core.join(to).is_file(), "{from} → {to}");
+        }
+    }
+
+    #[test]
     fn a_circle_is_found_and_one_import_less_opens_it() {
         assert_eq!(whats(&PLANTED, &[]), ["imports go in a circle: a.rs → b.rs → c.rs → a.rs"]);
         assert_eq!(whats(&PLANTED, &[("c.rs", "a.rs")]), [""; 0]);

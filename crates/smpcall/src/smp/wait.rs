@@ -10,6 +10,7 @@ use self::report::Stalls;
 
 use super::call::CallSetup;
 use super::serve::Serve;
+use super::unrung::is_unrung;
 use super::{Budget, Sleep, Smp};
 use crate::csd::Header;
 use crate::percpu::{PerCpu, Storage};
@@ -233,10 +234,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// Rings those who are waited for, and whose doorbell failed.
     #[cold]
     fn ring_those_owed(&self, wait: &Wait<'_>) {
-        for (cpu, target) in wait.pending(self) {
-            if self.is_unrung_racy(cpu) {
-                self.ring_again(cpu, &target.mailbox.head);
-            }
+        for (cpu, target) in wait.pending(self).filter(|(_, target)| is_unrung(target)) {
+            self.ring_again(cpu, &target.mailbox.head);
         }
     }
 }

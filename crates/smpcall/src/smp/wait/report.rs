@@ -5,6 +5,7 @@ use crate::percpu::{Own, PerCpu, Storage};
 use crate::platform::Platform;
 use crate::smp::Smp;
 use crate::smp::context::{InFrame, NoUnwind};
+use crate::smp::unrung::is_unrung;
 use crate::stall::{CallStall, NAMED_MAX, Phase};
 use crate::sync::Ordering;
 use crate::trace::{EventKind, trace};
@@ -134,7 +135,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             {
                 Phase::Dequeued
             }
-            None if self.is_unrung_racy(target_cpu) => Phase::Unrung,
+            None if is_unrung(target) => Phase::Unrung,
             None => Phase::Queued,
         };
         let phase = match (phase, running.blocking_func_racy()) {
