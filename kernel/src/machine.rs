@@ -5,7 +5,7 @@ use crate::console::println;
 use crate::cpus::CPUS_MAX;
 use crate::idle;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use smpcall::{CallStall, CpuStats, Event, Flushed, PerCpu, Smp, Stats};
+use smpcall::{CallStall, CpuStats, Event, Flushed, PerCpu, Reporting, Smp, Stats, Tracing};
 use smpcall_bare::{Bare, Kernel, answer};
 
 pub(crate) type Machine<const TRACES: bool> = Smp<Bare<Site<TRACES>, CPUS_MAX>, [PerCpu; CPUS_MAX]>;
@@ -28,7 +28,6 @@ pub(crate) struct Site<const TRACES: bool>;
 // SAFETY: `arch` keeps the number of a CPU in a register of that CPU, written by `cpus::enter` before the CPU joins, and
 // there are no threads that could move. `traps::doorbell`, the handler of the doorbell's vector, calls `answer`.
 unsafe impl<const TRACES: bool> Kernel for Site<TRACES> {
-    const TRACES: bool = TRACES;
     const COUNTS_RINGS: bool = TRACES;
     // Emulated CPUs share few cores: who spins keeps the one who is waited for from running.
     const PAUSES: u32 = 100;
@@ -50,11 +49,17 @@ unsafe impl<const TRACES: bool> Kernel for Site<TRACES> {
     fn set_alarm(&self, after_ns: u64) {
         arch::set_alarm(after_ns);
     }
+}
+
+impl<const TRACES: bool> Tracing for Site<TRACES> {
+    const TRACES: bool = TRACES;
 
     fn trace(&self, event: &Event) {
         STATS.count(event);
     }
+}
 
+impl<const TRACES: bool> Reporting for Site<TRACES> {
     fn stall_timeout_ns(&self) -> u64 {
         // Relaxed: a setting.
         STALL_TIMEOUT_NS.load(Ordering::Relaxed)

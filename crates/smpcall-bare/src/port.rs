@@ -7,17 +7,13 @@ use smpcall::{
     RingError, Smp, Storage, Topology, Tracing, Tuning, Waiting,
 };
 
-/// What only the kernel knows.
+/// What only the kernel knows. What it makes of reports and of traces it says as any port does, in [`Reporting`] and [`Tracing`].
 ///
 /// # Safety
 ///
 /// [`current_cpu`](Self::current_cpu) keeps the first duty of [`Platform`], and the kernel calls [`answer`] from the handler
 /// of the doorbell's interrupt, with interrupts off, on every CPU that has [joined](Bare::join).
-pub unsafe trait Kernel {
-    /// As [`Tracing::TRACES`].
-    const TRACES: bool = false;
-    /// As [`Tracing::STAMPS`].
-    const STAMPS: bool = false;
+pub unsafe trait Kernel: Reporting + Tracing {
     /// Whether rings are counted, for [`Bare::rings`]: a read-modify-write each, of a line that ringing writes anyway.
     const COUNTS_RINGS: bool = false;
     /// How often a waiting caller pauses before it sleeps. Few where one core plays several CPUs, as an emulator's may.
@@ -38,7 +34,7 @@ pub unsafe trait Kernel {
 
     /// Returns a monotonic time in nanoseconds, the same on all CPUs.
     ///
-    /// Context: any where waiting is allowed, and any at all with [`STAMPS`](Self::STAMPS).
+    /// Context: any where waiting is allowed, and any at all with [`STAMPS`](Tracing::STAMPS).
     fn now_ns(&self) -> u64;
 
     /// Has this CPU interrupted once, after about `after_ns`; replaces an alarm that was set before.
@@ -52,37 +48,6 @@ pub unsafe trait Kernel {
     #[inline(always)]
     fn relax(&self) {
         arch::relax();
-    }
-
-    /// As [`Tracing::trace`].
-    #[inline(always)]
-    fn trace(&self, event: &Event) {
-        let _ = event;
-    }
-
-    /// As [`Reporting::stall_timeout_ns`].
-    fn stall_timeout_ns(&self) -> u64 {
-        5_000_000_000
-    }
-
-    /// As [`Reporting::stall_stop_ns`].
-    fn stall_stop_ns(&self) -> u64 {
-        0
-    }
-
-    /// As [`Reporting::call_stalled`].
-    fn call_stalled(&self, stall: &CallStall) {
-        let _ = stall;
-    }
-
-    /// As [`Reporting::unstuck`].
-    fn unstuck(&self, stall: &CallStall) {
-        let _ = stall;
-    }
-
-    /// As [`Reporting::queue_stalled`].
-    fn queue_stalled(&self, stall: &QueueStall) {
-        let _ = stall;
     }
 }
 
@@ -305,6 +270,10 @@ impl<K: Kernel, const CPUS: usize> Reporting for Bare<K, CPUS> {
 
     fn stall_stop_ns(&self) -> u64 {
         self.kernel.stall_stop_ns()
+    }
+
+    fn stop(&self, stall: &CallStall) -> ! {
+        self.kernel.stop(stall)
     }
 
     fn call_stalled(&self, stall: &CallStall) {
