@@ -18,25 +18,25 @@ mod entries;
 mod kinds;
 mod report;
 mod rig;
+mod shared_state;
 mod tally;
 mod words;
 mod worker;
-mod world;
 
 pub use kinds::{Came, Ends, KINDS, KINDS_LEN, Kind};
 pub use rig::{Rig, Source, Thread};
+pub use shared_state::{Cpu, Plan};
 pub use tally::{Check, Event};
 pub use words::Signal;
 pub use worker::Worker;
-pub use world::{Cpu, Plan};
 
 use crate::memory::Arena;
 use crate::once::WriteOnce;
 use core::hint::spin_loop;
+use shared_state::SharedState;
 use smpcall::{Platform, Smp};
 use tally::Row;
 use words::{Count, Plain};
-use world::World;
 
 /// A sender calls its next so many CPUs, itself first. What is kept for each pair of CPUs stays small.
 const PARTNERS_MAX: u32 = 64;
@@ -47,7 +47,7 @@ const DAWDLE_EVERY: usize = 64;
 pub struct Soak<R: Rig> {
     rig: R,
     arena: Arena,
-    world: WriteOnce<World<R>>,
+    shared_state: WriteOnce<SharedState<R>>,
     /// Even ones are rests, odd ones runs.
     turn: Signal,
     /// How many threads are at rest in this turn.
@@ -73,9 +73,9 @@ const STOP: usize = usize::MAX;
 impl<R: Rig> Soak<R> {
     /// Makes it, at rest.
     pub const fn new(rig: R) -> Self {
-        let (arena, world) = (Arena::new(), WriteOnce::new());
+        let (arena, shared_state) = (Arena::new(), WriteOnce::new());
         let (turn, resting, complaints) = (Signal::new(0), Signal::new(0), Count::new());
-        Self { rig, arena, world, turn, resting, complaints }
+        Self { rig, arena, shared_state, turn, resting, complaints }
     }
 
     /// Makes all that the threads share. Called once, by one thread; the others wait until [`Self::is_built`].
@@ -85,13 +85,13 @@ impl<R: Rig> Soak<R> {
     /// If the rig's memory is too small: [`memory_bytes`](crate::memory_bytes) of the machine's CPUs and the callers will do.
     pub fn build(&'static self, plan: Plan) {
         self.arena.fill(self.rig.memory());
-        let world = World::new(self, &self.arena, plan);
-        self.world.set(|| world);
+        let shared_state = SharedState::new(self, &self.arena, plan);
+        self.shared_state.set(|| shared_state);
     }
 
     /// Returns whether it was built, so that workers may be made.
     pub fn is_built(&self) -> bool {
-        self.world.get().is_some()
+        self.shared_state.get().is_some()
     }
 
     /// Returns what the threads are to do.
@@ -146,12 +146,12 @@ impl<R: Rig> Soak<R> {
         self.rig.smp()
     }
 
-    fn world(&self) -> &World<R> {
-        self.world.get().expect("it was built")
+    fn shared_state(&self) -> &SharedState<R> {
+        self.shared_state.get().expect("it was built")
     }
 
     fn rows(&self) -> &'static [Row] {
-        self.world().rows
+        self.shared_state().rows
     }
 
     /// Returns the row in which whoever drives the run counts.
@@ -161,7 +161,7 @@ impl<R: Rig> Soak<R> {
 
     /// Returns how many threads take part.
     pub fn threads(&self) -> usize {
-        self.world().kits.len()
+        self.shared_state().posters.len()
     }
 
     fn cpus_len(&self) -> u32 {
@@ -170,7 +170,7 @@ impl<R: Rig> Soak<R> {
 
     /// Returns what is known of a CPU.
     pub fn cpu(&self, cpu: u32) -> &'static Cpu {
-        &self.world().cpus[cpu as usize]
+        &self.shared_state().cpus[cpu as usize]
     }
 
     /// How many CPUs a thread calls.

@@ -93,7 +93,7 @@ impl<'a> Control<'a> {
     pub(super) fn start(&mut self) -> Result<()> {
         interrupt::install()?;
         let cores = Place::find().cores;
-        let (soak, cpus) = (self.soak, self.soak.rig().stations.len());
+        let (soak, cpus) = (self.soak, self.soak.rig().contexts.len());
         let threads = soak.threads();
         for number in 0..threads {
             // Every other CPU is kept on a core, the others run where the scheduler wants them.
@@ -220,9 +220,9 @@ impl<'a> Control<'a> {
         for thread in 0..self.soak.threads() {
             add(&|text| {
                 self.soak.write_state(thread, text)?;
-                let Some(station) = self.soak.rig().stations.get(thread) else { return Ok(()) };
-                let parked = if station.parked.is_set() { ", parked" } else { "" };
-                write!(text, "{parked}, its thread is {}", rig::sleeps(station))
+                let Some(context) = self.soak.rig().contexts.get(thread) else { return Ok(()) };
+                let parked = if context.parked.is_set() { ", parked" } else { "" };
+                write!(text, "{parked}, its thread is {}", rig::sleeps(context))
             });
         }
         for cpu in self.soak.owing().collect::<BTreeSet<_>>() {

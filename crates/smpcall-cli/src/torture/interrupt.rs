@@ -3,7 +3,7 @@
 //! A handler comes between any two instructions of its thread, also between the claim and the push of a post. It only
 //! posts, what it posts was made before and is never freed, and it counts in atomics: nothing in it allocates or locks.
 //!
-//! One signal at a time is under way to a thread: who wants to send one takes the station's `pending`, and the handler
+//! One signal at a time is under way to a thread: who wants to send one takes the context's `pending`, and the handler
 //! gives it back. So it can be known when none is, and none is sent to a thread that has ended.
 
 use super::asleep;
@@ -16,7 +16,7 @@ use smpcall_conformance::soak::{Came, Signal};
 use std::cell::Cell;
 
 /// A CPU's thread, as the system knows it.
-pub(super) struct Station {
+pub(super) struct SignalContext {
     thread: Signal,
     /// The kernel's number of the thread.
     pub(super) kernel_thread: Signal,
@@ -26,7 +26,7 @@ pub(super) struct Station {
     pending: Signal,
 }
 
-impl Station {
+impl SignalContext {
     pub(super) fn new() -> Self {
         let [thread, kernel_thread, parked] = [const { Signal::new(0) }; 3];
         Self { thread, kernel_thread, parked, pending: Signal::new(1) }
@@ -62,21 +62,21 @@ pub(super) fn install() -> Result<()> {
 /// The calling thread runs the handlers of `cpu` from now on.
 pub(super) fn enlist(soak: &'static Soak, cpu: u32) {
     HERE.set(Some((soak, cpu)));
-    let station = &soak.rig().stations[cpu as usize];
-    station.thread.set(pthread_self() as usize);
-    station.kernel_thread.set(asleep::this_thread() as usize);
-    station.pending.set(0);
+    let context = &soak.rig().contexts[cpu as usize];
+    context.thread.set(pthread_self() as usize);
+    context.kernel_thread.set(asleep::this_thread() as usize);
+    context.pending.set(0);
 }
 
 /// Sends a signal to a CPU's thread, unless one is under way.
-pub(super) fn send(station: &Station) -> Came {
-    if station.pending.swap(1) != 0 {
+pub(super) fn send(context: &SignalContext) -> Came {
+    if context.pending.swap(1) != 0 {
         return Came::Refused;
     }
-    match pthread_kill(station.thread.get() as Pthread, Number::SIGUSR1) {
+    match pthread_kill(context.thread.get() as Pthread, Number::SIGUSR1) {
         Ok(()) => Came::Done,
         Err(_) => {
-            station.pending.set(0);
+            context.pending.set(0);
             Came::Refused
         }
     }
@@ -86,7 +86,7 @@ extern "C" fn on_signal(_number: i32) {
     let errno = Errno::last_raw();
     if let Some((soak, cpu)) = HERE.get() {
         soak.interrupted(cpu);
-        soak.rig().stations[cpu as usize].pending.set(0);
+        soak.rig().contexts[cpu as usize].pending.set(0);
     }
     Errno::set_raw(errno);
 }

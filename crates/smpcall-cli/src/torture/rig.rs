@@ -1,7 +1,7 @@
 //! The engine's rig: threads that attach to a machine and detach from it, signals, and time.
 
 use super::asleep;
-use super::interrupt::{self, Station};
+use super::interrupt::{self, SignalContext};
 use crate::pace::Place;
 use anyhow::Result;
 use fastrand::Rng;
@@ -28,7 +28,7 @@ pub(super) type Soak = soak::Soak<Threads>;
 pub(super) struct Threads {
     pub(super) machine: &'static Machine,
     callers: u32,
-    pub(super) stations: Box<[Station]>,
+    pub(super) contexts: Box<[SignalContext]>,
     complaints: Mutex<Vec<String>>,
     longwait_ns: usize,
     /// When the next long function may begin; the largest number: one is under way.
@@ -40,7 +40,7 @@ impl Threads {
         Self {
             machine,
             callers,
-            stations: (0..machine.cpus_len()).map(|_| Station::new()).collect(),
+            contexts: (0..machine.cpus_len()).map(|_| SignalContext::new()).collect(),
             complaints: Mutex::default(),
             longwait_ns: usize::try_from(longwait.as_nanos()).unwrap_or(usize::MAX),
             next_long_ns: Signal::new(1),
@@ -86,7 +86,7 @@ impl soak::Rig for Threads {
 
     /// A signal comes between any two instructions; one that a thread sends itself, at once.
     fn raise(&self, _soak: &'static Soak, _source: Source, cpu: u32) -> Came {
-        interrupt::send(&self.stations[cpu as usize])
+        interrupt::send(&self.contexts[cpu as usize])
     }
 
     fn dawdle(&self) {
@@ -135,14 +135,14 @@ pub(super) struct Worker {
 impl Worker {
     /// The thread's life.
     pub(super) fn run(soak: &'static Soak, number: usize, rng: Rng, core: Option<usize>) -> Result<()> {
-        let cpu = (number < soak.rig().stations.len()).then_some(number as u32);
+        let cpu = (number < soak.rig().contexts.len()).then_some(number as u32);
         if let Some(cpu) = cpu {
             interrupt::enlist(soak, cpu);
         }
         let thread = Self { soak, number, cpu, core, rng, attached: None };
         let ended = soak::Worker::new(soak, number, thread).run();
         if let Some(cpu) = cpu {
-            soak.rig().stations[cpu as usize].retire();
+            soak.rig().contexts[cpu as usize].retire();
         }
         ended
     }
@@ -214,7 +214,7 @@ impl Thread for Worker {
         while !is_over() {
             match &self.attached {
                 Some(attached) => {
-                    let parked = &self.soak.rig().stations[self.number].parked;
+                    let parked = &self.soak.rig().contexts[self.number].parked;
                     parked.set(1);
                     attached.park(None);
                     parked.set(0);
@@ -226,8 +226,8 @@ impl Thread for Worker {
 }
 
 /// How the CPU's thread is found by the kernel: awake, asleep, or gone.
-pub(super) fn sleeps(station: &Station) -> &'static str {
-    match asleep::look(station.kernel_thread.get() as u64) {
+pub(super) fn sleeps(context: &SignalContext) -> &'static str {
+    match asleep::look(context.kernel_thread.get() as u64) {
         Ok(look) if look.is_asleep => "asleep",
         Ok(_) => "awake",
         Err(_) => "gone",

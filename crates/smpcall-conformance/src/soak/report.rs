@@ -1,6 +1,7 @@
 //! Everything is at rest: do all accounts agree? And what is said of a run.
 
 use super::kinds::KINDS;
+use super::shared_state::Poster;
 use super::tally::{Check, Event};
 use super::{Rig, Soak};
 use crate::report::Report;
@@ -11,7 +12,7 @@ impl<R: Rig> Soak<R> {
     /// is known. Exact at rest.
     pub fn owing(&self) -> impl Iterator<Item = Option<u32>> {
         let is_owing = |(due, ended, is_pending): (usize, usize, bool)| ended < due || is_pending;
-        let entries = self.world().entries();
+        let entries = self.shared_state().entries();
         entries
             .filter(move |entry| is_owing((*entry.runs().0.start(), entry.runs().1, entry.is_pending())))
             .map(|entry| entry.target())
@@ -19,10 +20,10 @@ impl<R: Rig> Soak<R> {
 
     /// Compares all accounts, at rest, and counts the checks; returns whether nothing was lost.
     pub fn compare(&self) -> bool {
-        let (row, world) = (self.drivers_row(), self.world());
+        let (row, shared_state) = (self.drivers_row(), self.shared_state());
         self.event(row, Event::Rest, 1);
         let mut sound = true;
-        for entry in world.entries() {
+        for entry in shared_state.entries() {
             let ((due, ended), is_pending) = (entry.runs(), entry.is_pending());
             let (what, target, owed, seen) =
                 (entry.what, entry.target(), entry.owed.read(), entry.seen.read());
@@ -47,8 +48,8 @@ impl<R: Rig> Soak<R> {
             );
             self.expect(row, Check::Seen, seen >= owed || !once, blind);
         }
-        let sum = |of: fn(&super::world::Kit<R>) -> usize| world.kits.iter().map(of).sum::<usize>();
-        let (made, freed) = (sum(|kit| kit.made.get()), sum(|kit| kit.freed.get()));
+        let sum = |of: fn(&Poster<R>) -> usize| shared_state.posters.iter().map(of).sum::<usize>();
+        let (made, freed) = (sum(|poster| poster.made.get()), sum(|poster| poster.freed.get()));
         let kept = format_args!("{made} counted csds were made, and {freed} freed");
         self.expect(row, Check::Memory, made == freed || !sound, kept);
         sound
@@ -60,8 +61,8 @@ impl<R: Rig> Soak<R> {
     ///
     /// The writer's.
     pub fn write_state(&self, thread: usize, to: &mut dyn fmt::Write) -> fmt::Result {
-        let kit = &self.world().kits[thread];
-        match kit.cpu {
+        let poster = &self.shared_state().posters[thread];
+        match poster.cpu {
             None => to.write_str("a thread that only calls")?,
             Some(cpu) => {
                 let online = if self.smp().is_online_racy(cpu) { "online" } else { "offline" };
@@ -69,9 +70,9 @@ impl<R: Rig> Soak<R> {
                 write!(to, "CPU {cpu}: {online}{inside}")?;
             }
         }
-        let doing = kit.doing.get().checked_sub(1).map_or("nothing", |kind| KINDS[kind].name);
+        let doing = poster.doing.get().checked_sub(1).map_or("nothing", |kind| KINDS[kind].name);
         write!(to, ", doing {doing}")?;
-        kit.with.get().checked_sub(1).map_or(Ok(()), |cpu| write!(to, ", waiting for CPU {cpu}"))
+        poster.with.get().checked_sub(1).map_or(Ok(()), |cpu| write!(to, ", waiting for CPU {cpu}"))
     }
 
     /// Returns how many results [`Self::report`] gives.

@@ -4,8 +4,8 @@
 use super::entries::{Entry, Outcome, Urgency};
 use super::kinds::{Aim, Came, Ends, draw};
 use super::rig::{Rig, Thread};
+use super::shared_state::Poster;
 use super::tally::{Check, Event};
-use super::world::Kit;
 use super::{Soak, Turn};
 use core::fmt::Arguments;
 use core::hint::spin_loop;
@@ -22,7 +22,7 @@ const ACCEPTED: usize = 4;
 /// A thread.
 pub struct Worker<R: Rig> {
     pub(super) soak: &'static Soak<R>,
-    pub(super) kit: &'static Kit<R>,
+    pub(super) poster: &'static Poster<R>,
     pub(super) thread: R::Thread,
     /// The moment of the second post of a race.
     pub(super) aim: Aim,
@@ -34,8 +34,8 @@ pub struct Worker<R: Rig> {
 impl<R: Rig> Worker<R> {
     /// Makes the thread of that number: the CPUs are first. A CPU that was switched off has a new one.
     pub fn new(soak: &'static Soak<R>, number: usize, thread: R::Thread) -> Self {
-        let kit = &soak.world().kits[number];
-        Self { soak, kit, thread, aim: Aim::default(), may_wait: true }
+        let poster = &soak.shared_state().posters[number];
+        Self { soak, poster, thread, aim: Aim::default(), may_wait: true }
     }
 
     /// Runs until the driver stops it.
@@ -44,7 +44,7 @@ impl<R: Rig> Worker<R> {
     ///
     /// What the platform's thread came to.
     pub fn run(&mut self) -> Result<(), <R::Thread as Thread>::Error> {
-        if let Some(cpu) = self.kit.cpu {
+        if let Some(cpu) = self.poster.cpu {
             self.come_online(cpu)?;
         }
         loop {
@@ -62,18 +62,20 @@ impl<R: Rig> Worker<R> {
     ///
     /// As for [`Self::run`].
     pub fn step(&mut self) -> Result<(), <R::Thread as Thread>::Error> {
-        if let Some(cpu) = self.kit.cpu {
+        if let Some(cpu) = self.poster.cpu {
             match (self.is_online(), self.soak.cpu(cpu).wanted.is_set()) {
                 (true, false) => self.go_offline(cpu)?,
                 (false, true) => self.come_online(cpu)?,
                 _ => {}
             }
         }
-        if let Some(kind) = draw(&self.soak.world().plan.weights, |_| true, |end| self.thread.below(end)) {
+        if let Some(kind) =
+            draw(&self.soak.shared_state().plan.weights, |_| true, |end| self.thread.below(end))
+        {
             self.perform(kind);
         }
         self.thread.serve();
-        if let Some(cpu) = self.kit.cpu {
+        if let Some(cpu) = self.poster.cpu {
             let held = &self.soak.cpu(cpu).held;
             let is_held = |_: &u32| held.is_set() && self.soak.cpu(cpu).online.is_set();
             (0..HELD_LOOKS_MAX).take_while(is_held).for_each(|_| _ = self.thread.poll(Budget::DEFAULT));
@@ -82,10 +84,10 @@ impl<R: Rig> Worker<R> {
     }
 
     fn perform(&mut self, kind: usize) {
-        self.kit.doing.set(kind + 1);
+        self.poster.doing.set(kind + 1);
         let came = Self::PERFORM[kind](self);
-        self.soak.kind(self.kit.sender.row, kind, came);
-        self.kit.doing.set(0);
+        self.soak.kind(self.poster.sender.row, kind, came);
+        self.poster.doing.set(0);
     }
 
     /// Comes to rest, and stays there until the next turn.
@@ -94,7 +96,7 @@ impl<R: Rig> Worker<R> {
         if rest > 0 {
             self.may_wait = false;
             for _ in 0..PARTING {
-                let weights = &self.soak.world().plan.weights;
+                let weights = &self.soak.shared_state().plan.weights;
                 let kind = draw(weights, |kind| kind.ends == Ends::AtOnce, |end| self.thread.below(end));
                 kind.into_iter().for_each(|kind| self.perform(kind));
             }
@@ -149,16 +151,16 @@ impl<R: Rig> Worker<R> {
 
     /// Posts one of its own csds, if one is free, to the CPU that it is, or was.
     fn post_to_itself(&self, cpu: u32) -> Option<(&'static Entry<R>, Outcome)> {
-        let own = self.kit.sender.free().next()?;
+        let own = self.poster.sender.free().next()?;
         self.check_seen(own);
-        Some((own, own.post(cpu, self.kit.sender.number(), Urgency::Now)))
+        Some((own, own.post(cpu, self.poster.sender.number(), Urgency::Now)))
     }
 }
 
 /// What a kind uses.
 impl<R: Rig> Worker<R> {
     pub(super) fn is_online(&self) -> bool {
-        self.kit.cpu.is_some_and(|cpu| self.soak.cpu(cpu).online.is_set())
+        self.poster.cpu.is_some_and(|cpu| self.soak.cpu(cpu).online.is_set())
     }
 
     /// Runs what was posted to the thread's CPU; returns how many functions that were.
@@ -177,7 +179,7 @@ impl<R: Rig> Worker<R> {
     /// Draws a CPU to call; now and then it is the thread's own.
     pub(super) fn partner(&mut self) -> u32 {
         let step = self.thread.below(self.soak.partners_len());
-        self.soak.partner(self.kit.sender.home, step)
+        self.soak.partner(self.poster.sender.home, step)
     }
 
     /// Draws a set of CPUs: some half of them.
@@ -188,7 +190,7 @@ impl<R: Rig> Worker<R> {
 
     /// The number of the next waiting call.
     pub(super) fn next_call(&self) -> usize {
-        self.kit.next_call.add(1) + 1
+        self.poster.next_call.add(1) + 1
     }
 
     /// Lets a moment pass.
@@ -199,18 +201,18 @@ impl<R: Rig> Worker<R> {
     /// Publishes whom this thread is calling, for the callee that is calling it (P10), and for reports.
     pub(super) fn says_whom_it_calls(&self, target: Option<u32>) {
         let word = target.map_or(0, |target| target as usize + 1);
-        self.kit.with.set(word);
-        if let (Some(cpu), true) = (self.kit.cpu, self.is_online()) {
+        self.poster.with.set(word);
+        if let (Some(cpu), true) = (self.poster.cpu, self.is_online()) {
             self.soak.cpu(cpu).calling.set(word);
         }
     }
 
     pub(super) fn event(&self, event: Event) {
-        self.soak.event(self.kit.sender.row, event, 1);
+        self.soak.event(self.poster.sender.row, event, 1);
     }
 
     pub(super) fn expect(&self, check: Check, holds: bool, why: Arguments<'_>) -> bool {
-        self.soak.expect(self.kit.sender.row, check, holds, why)
+        self.soak.expect(self.poster.sender.row, check, holds, why)
     }
 
     /// A refusal of what thread context may do.
@@ -260,23 +262,23 @@ impl<R: Rig> Soak<R> {
     ///
     /// Context: any; one at a time on each CPU.
     pub fn interrupted(&'static self, cpu: u32) {
-        let station = &self.world().stations[cpu as usize];
-        self.event(station.row, Event::Interrupt, 1);
-        let partner = |number: usize| self.partner(station.home, number as u32 % self.partners_len());
-        for own in station.free().take(2) {
-            self.check(station.row, Check::Seen, own.is_seen());
-            let number = station.number();
+        let handler = &self.shared_state().handlers[cpu as usize];
+        self.event(handler.row, Event::Interrupt, 1);
+        let partner = |number: usize| self.partner(handler.home, number as u32 % self.partners_len());
+        for own in handler.free().take(2) {
+            self.check(handler.row, Check::Seen, own.is_seen());
+            let number = handler.number();
             // Another one each time, near and far.
             own.post(partner(number.wrapping_mul(0x9e37) >> 4), number, Urgency::Now);
         }
-        let to = partner(station.number());
+        let to = partner(handler.number());
         // A wrong answer is counted as an error by the post; a handler has no place to say more.
-        let _ = self.world().shared[to as usize].post_shared(station.row, to, Urgency::Now);
+        let _ = self.shared_state().shared[to as usize].post_shared(handler.row, to, Urgency::Now);
     }
 }
 
 impl<R: Rig> core::fmt::Debug for Worker<R> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Worker").field("cpu", &self.kit.cpu).finish_non_exhaustive()
+        f.debug_struct("Worker").field("cpu", &self.poster.cpu).finish_non_exhaustive()
     }
 }

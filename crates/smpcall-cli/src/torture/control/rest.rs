@@ -61,12 +61,12 @@ impl Watch {
 impl Control<'_> {
     /// Waits until everything is at rest.
     pub(super) fn come_to_rest(&mut self) -> Result<()> {
-        let (soak, stations) = (self.soak, &self.soak.rig().stations);
+        let (soak, contexts) = (self.soak, &self.soak.rig().contexts);
         let mut watch = Watch::new(self.args.hang_seconds);
         loop {
             let resting = soak.resting();
             if resting == self.threads.len()
-                && stations.iter().all(|station| station.is_quiet())
+                && contexts.iter().all(|context| context.is_quiet())
                 && self.all_sleep()?
             {
                 return Ok(());
@@ -93,17 +93,17 @@ impl Control<'_> {
 
     /// A look at every CPU that is online; `None` if one is awake.
     fn looks(&self) -> Result<Option<Vec<Look>>> {
-        let stations = &self.soak.rig().stations;
-        let mut looks = Vec::with_capacity(stations.len());
-        for (station, number) in stations.iter().zip(0..) {
+        let contexts = &self.soak.rig().contexts;
+        let mut looks = Vec::with_capacity(contexts.len());
+        for (context, number) in contexts.iter().zip(0..) {
             let cpu = self.soak.cpu(number);
             if !cpu.online.is_set() {
                 continue;
             }
-            if !station.parked.is_set() || cpu.is_in_function() {
+            if !context.parked.is_set() || cpu.is_in_function() {
                 return Ok(None);
             }
-            let look = asleep::look(station.kernel_thread.get() as u64)?;
+            let look = asleep::look(context.kernel_thread.get() as u64)?;
             if !look.is_asleep {
                 return Ok(None);
             }

@@ -2,8 +2,8 @@
 
 use super::Came;
 use crate::soak::entries::Urgency;
+use crate::soak::shared_state::Use;
 use crate::soak::tally::{Check, Event};
-use crate::soak::world::Use;
 use crate::soak::{Rig, Worker};
 use smpcall::{CallError, Platform};
 
@@ -22,7 +22,7 @@ pub(super) fn call<R: Rig>(worker: &mut Worker<R>) -> Came {
 }
 
 fn call_to<R: Rig>(worker: &mut Worker<R>, target: u32) -> Came {
-    let (soak, kit, number) = (worker.soak, worker.kit, worker.next_call());
+    let (soak, poster, number) = (worker.soak, worker.poster, worker.next_call());
     // In call context a call to another CPU is refused, whichever CPU that is.
     let nested = worker.partner();
     let tries_nested = worker.one_in(16);
@@ -30,8 +30,8 @@ fn call_to<R: Rig>(worker: &mut Worker<R>, target: u32) -> Came {
     worker.says_whom_it_calls(Some(target));
     let answer = soak.smp().call(target, || {
         let inside = soak.begin(Some(target));
-        kit.calls.ran(soak, target, number);
-        if kit.cpu.is_some_and(|caller| soak.cpu(target).calling.get() == caller as usize + 1) {
+        poster.calls.ran(soak, target, number);
+        if poster.cpu.is_some_and(|caller| soak.cpu(target).calling.get() == caller as usize + 1) {
             soak.event(target as usize, Event::Crossed, 1);
         }
         if tries_nested && inside.here.is_some_and(|here| here != nested) {
@@ -80,9 +80,9 @@ fn judge<R: Rig>(
 
 /// A call to the thread's own CPU, and a post to it, which its next flushes must run.
 pub(super) fn own<R: Rig>(worker: &mut Worker<R>) -> Came {
-    let Some(cpu) = worker.kit.cpu else { return Came::NotHere };
+    let Some(cpu) = worker.poster.cpu else { return Came::NotHere };
     let came = call_to(worker, cpu);
-    let own = worker.kit.own(Use::Waited);
+    let own = worker.poster.own(Use::Waited);
     if !own.is_settled() || !worker.is_online() {
         return came;
     }

@@ -1,9 +1,9 @@
 //! Multicasts.
 
 use super::Came;
+use crate::soak::shared_state::Use;
 use crate::soak::tally::{Check, Event};
 use crate::soak::words::{Count, Plain};
-use crate::soak::world::Use;
 use crate::soak::{Rig, Worker};
 use smpcall::{CPUS_MAX, CallError, CpuSet, ManyError, To};
 
@@ -48,7 +48,7 @@ pub(super) fn many<R: Rig>(worker: &mut Worker<R>) -> Came {
         Ok(reached) => reached,
         Err(error) => return worker.refused(format_args!("a multicast from thread context: {error}")),
     };
-    soak.event(worker.kit.sender.row, Event::Offline, reached.offline as usize);
+    soak.event(worker.poster.sender.row, Event::Offline, reached.offline as usize);
     // A kick runs no function of ours.
     let due = if how == 5 { 0 } else { reached.ran };
     worker.expect(
@@ -91,13 +91,13 @@ pub(super) fn map<R: Rig>(worker: &mut Worker<R>) -> Came {
 
 /// A multicast that does not wait.
 pub(super) fn scatter<R: Rig>(worker: &mut Worker<R>) -> Came {
-    let (soak, kept) = (worker.soak, worker.kit.own(Use::Scatter));
+    let (soak, kept) = (worker.soak, worker.poster.own(Use::Scatter));
     let (chosen, number) = (worker.choice(), kept.next_kept());
     let mut to = |cpu| kept.knows(cpu) && chosen(cpu);
     match soak.smp().post_many(To::If(&mut to), move || kept.run_kept(None, number)) {
         Ok(reached) => {
             kept.add_due(reached.ran as usize);
-            soak.event(worker.kit.sender.row, Event::Offline, reached.offline as usize);
+            soak.event(worker.poster.sender.row, Event::Offline, reached.offline as usize);
             if reached.ran > 0 { Came::Done } else { Came::Refused }
         }
         Err(error) => {

@@ -3,8 +3,8 @@
 use super::Came;
 use crate::soak::entries::{Outcome, Urgency};
 use crate::soak::rig::Source;
+use crate::soak::shared_state::{Poster, Use};
 use crate::soak::tally::{Check, Event};
-use crate::soak::world::{Kit, Use};
 use crate::soak::{Rig, Worker};
 use smpcall::{Cancel, Coalesced, DetachedError, Here, NotSent, PostError, TakeError};
 
@@ -13,7 +13,7 @@ const CHAIN_MAX: u32 = 16;
 
 /// One csd of its own, to any CPU.
 pub(super) fn post<R: Rig>(worker: &mut Worker<R>) -> Came {
-    let (target, sender) = (worker.partner(), &worker.kit.sender);
+    let (target, sender) = (worker.partner(), &worker.poster.sender);
     let Some(own) = sender.free().next() else { return Came::Refused };
     worker.check_seen(own);
     worker.came(own.post(target, sender.number(), Urgency::Now), own)
@@ -21,7 +21,7 @@ pub(super) fn post<R: Rig>(worker: &mut Worker<R>) -> Came {
 
 /// Several in one chain.
 pub(super) fn chain<R: Rig>(worker: &mut Worker<R>) -> Came {
-    let (target, sender) = (worker.partner(), &worker.kit.sender);
+    let (target, sender) = (worker.partner(), &worker.poster.sender);
     let len = 1 + worker.below(CHAIN_MAX);
     // A bit for each that takes part: that it is settled is asked once.
     let (mut chosen, mut links) = (0_usize, 0);
@@ -70,7 +70,7 @@ mod parcel {
     struct Parcel<R: Rig> {
         csd: CsdField,
         soak: &'static Soak<R>,
-        kit: &'static Kit<R>,
+        poster: &'static Poster<R>,
         target: u32,
         data: Plain,
     }
@@ -84,29 +84,29 @@ mod parcel {
             let seen = this.data.read();
             let unseen = format_args!("a counted csd's run did not see what its poster wrote");
             this.soak.expect(here.cpu() as usize, Check::Seen, seen > 0, unseen);
-            this.kit.own(Use::Counted).run_kept(Some(this.target), seen);
+            this.poster.own(Use::Counted).run_kept(Some(this.target), seen);
         }
     }
 
     impl<R: Rig> Drop for Parcel<R> {
         fn drop(&mut self) {
-            self.kit.freed.add(1);
+            self.poster.freed.add(1);
         }
     }
 
     /// A counted owner: dropped here, and freed by its run, or by the refusal.
     pub(in super::super) fn counted<R: Rig>(worker: &mut Worker<R>) -> Came {
-        let (soak, kit, target) = (worker.soak, worker.kit, worker.partner());
-        kit.made.add(1);
+        let (soak, poster, target) = (worker.soak, worker.poster, worker.partner());
+        poster.made.add(1);
         let data = Plain::new(0);
-        let parcel = Arc::new(Parcel { csd: CsdField::new(), soak, kit, target, data });
+        let parcel = Arc::new(Parcel { csd: CsdField::new(), soak, poster, target, data });
         let mut came = Came::Refused;
         // Two posts in a row: the second is told Busy, or the first has been let go of.
         for number in 1..=2 {
             parcel.data.write(number);
             match soak.smp().post(target, &parcel) {
                 Ok(Posted::Queued) => {
-                    kit.own(Use::Counted).add_due(1);
+                    poster.own(Use::Counted).add_due(1);
                     came = Came::Done;
                 }
                 Ok(Posted::Busy { cpu }) => {
@@ -129,20 +129,20 @@ mod parcel {
 /// A csd that everybody posts: that of some CPU, or one that is posted to any.
 pub(super) fn shared<R: Rig>(worker: &mut Worker<R>) -> Came {
     let target = worker.partner();
-    let all = worker.soak.world().shared;
+    let all = worker.soak.shared_state().shared;
     let roaming = &all[worker.soak.cpus_len() as usize..];
     let shared = match worker.one_in(4) {
         true => &roaming[worker.below(roaming.len() as u32) as usize],
         false => &all[target as usize],
     };
-    let (posted, value) = shared.post_shared(worker.kit.sender.row, target, Urgency::Now);
+    let (posted, value) = shared.post_shared(worker.poster.sender.row, target, Urgency::Now);
     let came = worker.came(posted, shared);
     // With hotplug the promised run can be taken away, and whoever owes it may still be about to pay.
-    let waits = came == Came::Done && !worker.soak.world().plan.hotplug && worker.may_wait;
+    let waits = came == Came::Done && !worker.soak.shared_state().plan.hotplug && worker.may_wait;
     if waits && worker.one_in(16) {
-        worker.kit.with.set(target as usize + 1);
+        worker.poster.with.set(target as usize + 1);
         let waited = shared.wait(None);
-        worker.kit.with.set(0);
+        worker.poster.with.set(0);
         let seen = shared.seen.read();
         worker.expect(Check::Deadlock, waited.is_ok(), format_args!("a wait was refused: {waited:?}"));
         worker.expect(
@@ -158,9 +158,9 @@ pub(super) fn shared<R: Rig>(worker: &mut Worker<R>) -> Came {
 
 /// A csd that is posted to any CPU, or cancelled.
 pub(super) fn contested<R: Rig>(worker: &mut Worker<R>) -> Came {
-    let all = worker.soak.world().contested;
+    let all = worker.soak.shared_state().contested;
     let contested = &all[worker.below(all.len() as u32) as usize];
-    let (row, mut came) = (worker.kit.sender.row, Came::Refused);
+    let (row, mut came) = (worker.poster.sender.row, Came::Refused);
     for _ in 0..=worker.below(3) {
         let target = worker.partner();
         if worker.came(contested.post_shared(row, target, Urgency::Now).0, contested) == Came::Done {
@@ -175,7 +175,7 @@ pub(super) fn contested<R: Rig>(worker: &mut Worker<R>) -> Came {
 
 /// A csd of its own, cancelled, and sometimes posted again while it is still linked.
 pub(super) fn cancel<R: Rig>(worker: &mut Worker<R>) -> Came {
-    let (own, target) = (worker.kit.own(Use::Cancelled), worker.partner());
+    let (own, target) = (worker.poster.own(Use::Cancelled), worker.partner());
     if !own.is_settled() {
         return Came::Refused;
     }
@@ -200,10 +200,10 @@ pub(super) fn cancel<R: Rig>(worker: &mut Worker<R>) -> Came {
 /// Lazy posts, of a csd of its own and of one that everybody posts. Each is expedited before the thread goes on: whatever is
 /// lazy may otherwise be left when everything is at rest.
 pub(super) fn lazy<R: Rig>(worker: &mut Worker<R>) -> Came {
-    let (target, row) = (worker.partner(), worker.kit.sender.row);
-    let shared = &worker.soak.world().shared[target as usize];
+    let (target, row) = (worker.partner(), worker.poster.sender.row);
+    let shared = &worker.soak.shared_state().shared[target as usize];
     worker.came(shared.post_shared(row, target, Urgency::Lazy).0, shared);
-    let own = worker.kit.own(Use::Lazy);
+    let own = worker.poster.own(Use::Lazy);
     if own.is_settled() {
         worker.check_seen(own);
         worker.came(own.post_next(target, Urgency::Lazy), own);
@@ -216,7 +216,7 @@ pub(super) fn lazy<R: Rig>(worker: &mut Worker<R>) -> Came {
 
 /// A few detached calls to one CPU, or until there is no room.
 pub(super) fn detached<R: Rig>(worker: &mut Worker<R>) -> Came {
-    let (target, kept) = (worker.partner(), worker.kit.own(Use::Detached));
+    let (target, kept) = (worker.partner(), worker.poster.own(Use::Detached));
     let mut came = Came::Refused;
     for _ in 0..=worker.below(5) {
         let number = kept.next_kept();
@@ -240,7 +240,7 @@ pub(super) fn detached<R: Rig>(worker: &mut Worker<R>) -> Came {
 /// A csd that posts itself a few times from inside.
 pub(super) fn relay<R: Rig>(worker: &mut Worker<R>) -> Came {
     let (target, times) = (worker.partner(), 1 + worker.below(7));
-    match worker.kit.own(Use::Relay).start(target, times as usize) {
+    match worker.poster.own(Use::Relay).start(target, times as usize) {
         Outcome::Due => Came::Done,
         _ => Came::Refused,
     }
@@ -254,7 +254,7 @@ pub(super) fn interrupt<R: Rig>(worker: &mut Worker<R>) -> Came {
 
 /// What cannot be masked, on the thread's own CPU.
 pub(super) fn nmi<R: Rig>(worker: &mut Worker<R>) -> Came {
-    match worker.kit.cpu {
+    match worker.poster.cpu {
         Some(cpu) => worker.soak.rig.raise(worker.soak, Source::Nmi, cpu),
         None => Came::NotHere,
     }
@@ -262,22 +262,22 @@ pub(super) fn nmi<R: Rig>(worker: &mut Worker<R>) -> Came {
 
 /// What a message carries.
 pub(in crate::soak) struct Letter<R: Rig> {
-    kit: &'static Kit<R>,
+    poster: &'static Poster<R>,
     target: u32,
     number: usize,
 }
 
 /// What a message's function makes of it.
 pub(in crate::soak) fn read_letter<R: Rig>(letter: Letter<R>, _here: Here<'_>) -> usize {
-    letter.kit.own(Use::Letters).run_kept(Some(letter.target), letter.number);
+    letter.poster.own(Use::Letters).run_kept(Some(letter.target), letter.number);
     letter.number * 3
 }
 
 /// Takes the result of the last message, which is the sender's own, and sends the next; now and then that is taken back.
 pub(super) fn message<R: Rig>(worker: &mut Worker<R>) -> Came {
-    let (smp, kit, target) = (worker.soak.smp(), worker.kit, worker.partner());
-    let (message, kept) = (&kit.message, kit.own(Use::Letters));
-    let sent = kit.letter.read();
+    let (smp, poster, target) = (worker.soak.smp(), worker.poster, worker.partner());
+    let (message, kept) = (&poster.message, poster.own(Use::Letters));
+    let sent = poster.letter.read();
     let right = match message.try_take() {
         Ok(result) => result == sent * 3,
         Err(TakeError::Cancelled(letter)) => letter.number == sent,
@@ -288,11 +288,11 @@ pub(super) fn message<R: Rig>(worker: &mut Worker<R>) -> Came {
     };
     worker.expect(Check::Done, right, format_args!("message {sent} did not bring back its result"));
     let number = kept.next_kept();
-    kit.letter.write(number);
-    match smp.send(target, message, Letter { kit, target, number }) {
+    poster.letter.write(number);
+    match smp.send(target, message, Letter { poster, target, number }) {
         Ok(()) => kept.add_due(1),
         Err(refused) => {
-            kit.letter.write(0);
+            poster.letter.write(0);
             worker.event(Event::Offline);
             let right = refused.why == NotSent::Offline && refused.value.number == number;
             worker.expect(
@@ -309,7 +309,7 @@ pub(super) fn message<R: Rig>(worker: &mut Worker<R>) -> Came {
     }
     if worker.may_wait && worker.one_in(4) {
         let answer = smp.receive(message);
-        kit.letter.write(0);
+        poster.letter.write(0);
         let right = match &answer {
             Ok(result) => *result == number * 3,
             Err(smpcall::ReceiveError::Take(TakeError::Cancelled(letter))) => letter.number == number,

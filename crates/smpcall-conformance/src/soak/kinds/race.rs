@@ -6,8 +6,7 @@
 
 use super::Came;
 use crate::soak::entries::{Outcome, Urgency};
-use crate::soak::tally::Check;
-use crate::soak::world::Use;
+use crate::soak::shared_state::Use;
 use crate::soak::{Rig, Worker};
 use core::hint::black_box;
 
@@ -38,8 +37,8 @@ impl Aim {
 
 /// Races with one CPU for a while, which it spends looking at its queue.
 pub(super) fn race<R: Rig>(worker: &mut Worker<R>) -> Came {
-    let (own, target) = (worker.kit.own(Use::Raced), worker.partner());
-    if worker.kit.cpu == Some(target) {
+    let (own, target) = (worker.poster.own(Use::Raced), worker.partner());
+    if worker.poster.cpu == Some(target) {
         return Came::NotHere;
     }
     if !own.is_settled() {
@@ -54,7 +53,7 @@ pub(super) fn race<R: Rig>(worker: &mut Worker<R>) -> Came {
 
 /// One race; `false` if the target is not there to race with.
 fn once<R: Rig>(worker: &mut Worker<R>, target: u32, with_post: bool) -> bool {
-    let own = worker.kit.own(Use::Raced);
+    let own = worker.poster.own(Use::Raced);
     if worker.came(own.post_next(target, Urgency::Now), own) != Came::Done {
         return false;
     }
@@ -67,19 +66,14 @@ fn once<R: Rig>(worker: &mut Worker<R>, target: u32, with_post: bool) -> bool {
     worker.aim.learn(if with_post { own.due.get() == due } else { second == Outcome::Refused });
     let settled = settles(worker);
     if settled {
-        let (owed, seen) = (own.owed.read(), own.seen.read());
-        worker.expect(
-            Check::Seen,
-            seen >= owed,
-            format_args!("a post to CPU {target} that was promised a run was not seen: {seen} of {owed}"),
-        );
+        worker.check_seen(own);
     }
     settled
 }
 
 /// Waits until every run that is due has ended, for a while, and serves its own queue meanwhile.
 fn settles<R: Rig>(worker: &mut Worker<R>) -> bool {
-    let own = worker.kit.own(Use::Raced);
+    let own = worker.poster.own(Use::Raced);
     (0..LOOKS_MAX).any(|look| {
         worker.soak.rig.pause();
         if look % 64 == 63 && worker.is_online() {

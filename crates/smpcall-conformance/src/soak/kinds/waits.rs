@@ -2,8 +2,8 @@
 
 use super::Came;
 use crate::soak::entries::Urgency;
+use crate::soak::shared_state::Use;
 use crate::soak::tally::{Check, Event};
-use crate::soak::world::Use;
 use crate::soak::{Rig, Worker};
 use smpcall::{Platform, WaitError};
 
@@ -22,15 +22,15 @@ pub(super) fn deadline<R: Rig>(worker: &mut Worker<R>) -> Came {
 }
 
 fn posted_and_waited<R: Rig>(worker: &mut Worker<R>, after_ns: Option<u64>) -> Came {
-    let (own, target) = (worker.kit.own(Use::Waited), worker.partner());
+    let (own, target) = (worker.poster.own(Use::Waited), worker.partner());
     if !own.is_settled() || worker.came(own.post_next(target, Urgency::Now), own) != Came::Done {
         return Came::Refused;
     }
     let clock = worker.soak.smp().platform();
     let until_ns = after_ns.map(|after_ns| clock.now_ns() + after_ns);
-    worker.kit.with.set(target as usize + 1);
+    worker.poster.with.set(target as usize + 1);
     let answer = own.wait(until_ns);
-    worker.kit.with.set(0);
+    worker.poster.with.set(0);
     match answer {
         // The run has ended, and what it wrote is visible without any other look.
         Ok(()) => {

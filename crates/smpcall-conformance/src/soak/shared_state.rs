@@ -56,14 +56,14 @@ impl fmt::Debug for Count {
     }
 }
 
-pub(super) struct World<R: Rig> {
+pub(super) struct SharedState<R: Rig> {
     pub(super) plan: Plan,
     pub(super) rows: &'static [Row],
     pub(super) cpus: &'static [Cpu],
     /// The threads: CPUs first, then those that only call.
-    pub(super) kits: &'static [Kit<R>],
+    pub(super) posters: &'static [Poster<R>],
     /// Where the handlers of interrupts on each CPU post from.
-    pub(super) stations: &'static [Sender<R>],
+    pub(super) handlers: &'static [Sender<R>],
     /// One for each CPU, then those that are posted to any.
     pub(super) shared: &'static [Entry<R>],
     pub(super) contested: &'static [Entry<R>],
@@ -81,7 +81,7 @@ pub(super) struct Sender<R: Rig> {
 }
 
 /// What a thread posts.
-pub(super) struct Kit<R: Rig> {
+pub(super) struct Poster<R: Rig> {
     /// The CPU that the thread is, when it is online.
     pub(super) cpu: Option<u32>,
     pub(super) sender: Sender<R>,
@@ -129,7 +129,7 @@ const USES: [(Role, &str, bool); 9] = [
     (Role::Kept, "letter", false),
 ];
 
-impl<R: Rig> World<R> {
+impl<R: Rig> SharedState<R> {
     pub(super) fn new(soak: &'static Soak<R>, arena: &Arena, plan: Plan) -> Self {
         let cpus = soak.cpus_len();
         let threads = cpus + plan.callers;
@@ -140,8 +140,8 @@ impl<R: Rig> World<R> {
                 let [wanted, online, held, calling] = [const { Signal::new(0) }; 4];
                 Cpu { wanted, online, depth: Count::new(), held, calling }
             }),
-            kits: row(arena, threads, |number| Kit::new(soak, arena, number)),
-            stations: row(arena, cpus, |cpu| Sender::new(soak, arena, cpu, "interrupt")),
+            posters: row(arena, threads, |number| Poster::new(soak, arena, number)),
+            handlers: row(arena, cpus, |cpu| Sender::new(soak, arena, cpu, "interrupt")),
             shared: row(arena, cpus + ROAMING, |number| {
                 let shared = Entry::new(soak, (Role::Shared, "shared"), 0, None);
                 if number < cpus { shared.on(number) } else { shared }
@@ -154,8 +154,9 @@ impl<R: Rig> World<R> {
 
     /// All accounts.
     pub(super) fn entries(&self) -> impl Iterator<Item = &'static Entry<R>> {
-        let of_threads = self.kits.iter().flat_map(|kit| kit.sender.ordered.iter().chain(kit.own));
-        let of_handlers = self.stations.iter().flat_map(|station| station.ordered);
+        let of_threads =
+            self.posters.iter().flat_map(|poster| poster.sender.ordered.iter().chain(poster.own));
+        let of_handlers = self.handlers.iter().flat_map(|handler| handler.ordered);
         of_threads.chain(of_handlers).chain(self.shared).chain(self.contested)
     }
 }
@@ -190,7 +191,7 @@ impl<R: Rig> Sender<R> {
     }
 }
 
-impl<R: Rig> Kit<R> {
+impl<R: Rig> Poster<R> {
     fn new(soak: &'static Soak<R>, arena: &Arena, number: u32) -> Self {
         let sender = Sender::new(soak, arena, number, "post");
         let own = |at: u32| {
