@@ -1,7 +1,7 @@
 //! A doorbell that the port cannot send: nothing is lost, whoever comes next rings, and reports say so.
 
 use crate::port::{CPUS, PAUSE_NS, budget, counted_in_all, flush, logged, logs, machine, on, rings, start};
-use smpcall::{EventKind, Flushed, Phase, Posted, StallCause, To, Watch};
+use smpcall::{EventKind, Flushed, Phase, PostError, Posted, StallCause, To, Watch};
 use std::rc::Rc;
 
 fn while_waiting(hook: impl Fn() + 'static) {
@@ -80,6 +80,12 @@ fn a_list_that_is_taken_meanwhile_owes_nothing() {
     assert_eq!((logged(), machine.is_unrung_racy(1)), (vec![1], false));
     machine.post(1, logs(2)).unwrap();
     assert_eq!((rings(), flush(1)), (vec![1], Flushed::All(1)));
+    // The marks of a CPU that goes offline meanwhile, or looks by itself, are no lists, either.
+    machine.platform().rings_to_fail.set(1);
+    machine.platform().on_ring.replace(Some(Box::new(|| _ = on(1, || self::machine().offline()).unwrap())));
+    machine.post(1, logs(3)).unwrap();
+    assert_eq!((logged(), machine.is_unrung_racy(1)), (vec![2, 3], false));
+    assert!(matches!(machine.post(1, logs(4)), Err(PostError::Offline { .. })));
 }
 
 #[test]
