@@ -257,7 +257,7 @@ impl core::error::Error for WaitError {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HotplugError {
-    /// The caller is no CPU of this machine.
+    /// The caller is no CPU of this machine; or it may [migrate](crate::Waiting::MIGRATES), and takes no CPU offline.
     NotACpu,
     /// It is online, or offline, already.
     Already,

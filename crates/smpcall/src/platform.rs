@@ -8,7 +8,7 @@
 //!
 //! | extension | implement this when |
 //! |---|---|
-//! | [`Waiting`] | callers may sleep, or pause otherwise than by a spin; or functions have to run in an interrupt's context |
+//! | [`Waiting`] | callers may sleep, pause otherwise than by a spin, or migrate; or functions have to run in an interrupt's context |
 //! | [`Reporting`] | there is a console or a log, or a time-out other than Linux's |
 //! | [`Tracing`] | events are to be counted or recorded |
 //! | [`Topology`] | one doorbell reaches several CPUs at once, or some are nearer than others |
@@ -27,8 +27,12 @@ pub use self::extensions::{Backoff, Foreign, Hosting, Pause, Reporting, Topology
 /// The core's soundness rests on these, each on every CPU of the machine:
 ///
 /// 1. [`current_cpu`](Self::current_cpu) names the CPU that runs the caller, and two callers at the same time that get
-///    the same number are one CPU's thread and its own interrupts. A kernel thread that may migrate is either kept
-///    where it is while it is inside a function of this crate (preemption off), or gets `None`.
+///    the same number are one CPU's thread and its own interrupts. A kernel thread stays where it is while it is inside a
+///    function of this crate (preemption off), or gets `None`. If [`MIGRATES`](Waiting::MIGRATES), it stays there, and nobody but
+///    interrupts comes in between, from [`irq_save`](Self::irq_save) to [`irq_restore`](Self::irq_restore) only; interrupts are
+///    then off for the port's [`can_wait`](Self::can_wait) too. Threads take turns on a CPU, and each sees what was written there,
+///    and what it wrote elsewhere, before its turn. A thread that [`is_bound`](Waiting::is_bound) never moves, and is the only one
+///    of its CPU.
 /// 2. Between [`irq_save`](Self::irq_save) and the matching [`irq_restore`](Self::irq_restore) nothing on that CPU
 ///    calls [`Smp::flush`](crate::Smp::flush), and the caller is not moved to another CPU. (An NMI may come in between;
 ///    it may post, but it never flushes.)

@@ -175,7 +175,25 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         here.own.in_call().then_some(cpu)
     }
 
-    /// The CPU that runs the caller. The port's word is taken for granted, its number is not.
+    /// Keeps the caller on its CPU, until it is dropped; costs nothing where none is moved.
+    #[inline(always)]
+    fn stay(&self) -> Option<IrqGuard<'_, P>> {
+        P::MIGRATES.then(|| IrqGuard::new(&self.platform))
+    }
+
+    /// Returns whether the caller stays on its CPU, so that it may keep something there across a wait (I26).
+    #[inline(always)]
+    fn is_at_home(&self) -> bool {
+        !P::MIGRATES || self.platform.is_bound()
+    }
+
+    /// The CPU on which the caller stays.
+    #[inline(always)]
+    fn home(&self) -> Option<&PerCpu> {
+        if self.is_at_home() { self.here().map(|(_, here)| here) } else { None }
+    }
+
+    /// The CPU that runs the caller, just now if it may migrate. The port's word is taken for granted, its number is not.
     #[inline(always)]
     fn here(&self) -> Option<(u32, &PerCpu)> {
         let cpu = self.platform.current_cpu()?;

@@ -17,7 +17,6 @@ const ALLOWED: &[(&str, &str)] = &[
     ("platform/extensions.rs", "platform.rs"),
     // A listener is called in call context.
     ("smp.rs", "smp/context.rs"),
-    ("smp/wait/report.rs", "smp/wait.rs"),
 ];
 
 /// The path of a module, from the crate's root.

@@ -8,10 +8,10 @@ use crate::smp::Serve;
 use crate::stall::{CallStall, QueueStall};
 use crate::trace::Event;
 
-/// How callers wait. **Implement this when** they may sleep, or pause otherwise than by a spin; or when functions have to run in an
-/// interrupt's context.
+/// How callers wait. **Implement this when** they may sleep, pause otherwise than by a spin, or migrate meanwhile; or when functions
+/// have to run in an interrupt's context.
 ///
-/// Duties: 5 and 6 of [`Platform`].
+/// Duties: 1, 5 and 6 of [`Platform`].
 pub trait Waiting {
     /// Whether waiting callers may sleep. If so, completing a call costs a swap instead of a store.
     const PARKS: bool = false;
@@ -19,6 +19,16 @@ pub trait Waiting {
     /// Whether a CPU that waits looks at its own queue meanwhile, and counts as polling. Where functions must run in an
     /// interrupt's context, as in Linux, it is left to the doorbell's interrupt, which a caller that may wait has on (P10).
     const SERVES_IN_WAITS: bool = true;
+
+    /// Whether a thread may be preempted inside functions of this crate, and go on on another CPU: it is kept on its CPU from
+    /// [`irq_save`](Platform::irq_save) to [`irq_restore`](Platform::irq_restore) only, also while it waits (P15). Costs nothing
+    /// where it is `false`: preemption is off then, or a CPU is a thread.
+    ///
+    /// If it is `true`, doorbells interrupt whatever thread their CPU runs; a CPU does not count as polling while a caller waits
+    /// there, only in its idle loop, which is not preempted between [`Smp::poll_begin`](crate::Smp::poll_begin) and
+    /// [`Smp::poll_end`](crate::Smp::poll_end); and a multicast that means the caller's own CPU reaches that by its queue, with a
+    /// ring.
+    const MIGRATES: bool = false;
 
     /// Decides what a waiting caller does next: look again (after a pause of the port's choice), or sleep.
     ///
@@ -32,8 +42,18 @@ pub trait Waiting {
         Pause::Again
     }
 
+    /// Returns whether the caller is the one thread of its CPU that is bound there, never migrates, and runs what may block
+    /// ([`Smp::run_blocking`](crate::Smp::run_blocking)); only that one takes the CPU offline. Asked only if
+    /// [`MIGRATES`](Self::MIGRATES).
+    ///
+    /// Context: any. The doorbell's handler has that thread come forward, which may sleep, after its flush.
+    fn is_bound(&self) -> bool {
+        false
+    }
+
     /// Returns the number by which a waiting caller can be woken. Called only if [`PARKS`](Self::PARKS); `None` if there
-    /// is none left: then the caller naps instead of sleeping.
+    /// is none left: then the caller naps instead of sleeping. Where threads [migrate](Self::MIGRATES) it is the thread's, and not
+    /// its CPU's.
     fn waiter(&self) -> Option<u16> {
         None
     }
@@ -85,7 +105,7 @@ pub trait Reporting {
     /// the other, of eight at most, before the wait looks again.
     ///
     /// May call the machine. What stalls meanwhile on the same CPU is not reported, so that reports do not nest; for a thread that is
-    /// no CPU, a port whose handlers may call sees to that itself.
+    /// no CPU, or may [migrate](Waiting::MIGRATES), a port whose handlers may call sees to that itself.
     ///
     /// Context: thread, interrupts on, the waiting caller's; must not panic (the process is aborted if it does, since
     /// the call's frame cannot be left).
@@ -258,8 +278,8 @@ pub trait Hosting {
         sleep();
     }
 
-    /// A caller that is no CPU of this machine runs code of its user's, a condition or a handler, above a frame of this crate, until
-    /// [`frame_ends`](Self::frame_ends). Nests. A port by which threads become CPUs refuses that meanwhile: the frame would wait as
+    /// A caller that is no CPU of this machine, or that may [migrate](Waiting::MIGRATES), runs code of its user's, a condition or a
+    /// handler, above a frame of this crate, until [`frame_ends`](Self::frame_ends). Nests. A port by which threads become CPUs refuses that meanwhile: the frame would wait as
     /// the thread that is none, and serve nobody (P10).
     ///
     /// Context: thread, interrupts on.

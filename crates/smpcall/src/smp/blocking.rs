@@ -17,9 +17,9 @@
 
 use super::Budget;
 use super::Smp;
-use super::call::CallSetup;
 use super::context::InFrame;
 use super::serve::Serve;
+use super::wait::CallSetup;
 use crate::csd::{Header, Op};
 use crate::error::CallError;
 use crate::percpu::{PerCpu, Storage};
@@ -69,7 +69,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         if !self.may_wait(here) {
             return Err(CallError::WouldDeadlock);
         }
-        if here.is_some_and(|(number, _)| number == cpu) {
+        if here.is_some_and(|(number, _)| number == cpu) && self.is_at_home() {
             if target.mailbox.head.look() == Seen::Offline {
                 return Err(CallError::Offline);
             }
@@ -77,8 +77,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             let _frame = InFrame::enter(&self.platform, Some(target));
             return Ok(function());
         }
-        let waiter = if P::PARKS { self.platform.waiter() } else { None };
-        let setup = CallSetup { here, cpu, target, waiter, serve: Serve::Blocking };
+        let setup = CallSetup { cpu, target, waiter: self.waiter(), serve: Serve::Blocking };
         match self.call_from_frame(setup, Kind::Blocking, function)? {
             Ok(result) => Ok(result),
             Err(panic) => P::resume(panic),
@@ -101,7 +100,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     #[inline]
     pub fn run_blocking(&self) -> u32 {
         let (cpu, here) = self.here().expect("run_blocking is for a CPU of this machine");
-        if here.own.has_blocking() && self.may_wait(Some((cpu, here))) {
+        if here.own.has_blocking() && self.is_at_home() && self.may_wait(Some((cpu, here))) {
             self.run_all_blocking(here)
         } else {
             0
@@ -113,15 +112,17 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     ///
     /// Context: any code of a CPU; `false` for a thread that is none. Progress: wait-free.
     pub fn is_in_blocking(&self) -> bool {
-        self.here().is_some_and(|(_, here)| here.running.is_in_blocking())
+        self.home().is_some_and(|here| here.running.is_in_blocking())
     }
 
-    /// Thread context of `here`, or its going offline.
+    /// Thread context of `here`, or its going offline; the caller is at home there.
     #[cold]
     pub(super) fn run_all_blocking(&self, here: &PerCpu) -> u32 {
         let own = &*here.own;
         let polled = own.polling();
         if polled && own.has_blocking() {
+            // Nobody is to come in between and find the mark without a waiter that looks.
+            let _stay = self.stay();
             own.set_polling(false);
             // On its way out a flush takes the mark back, or runs what came while the mark kept posters from ringing.
             let _ = self.flush(Budget::DEFAULT);
@@ -164,6 +165,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         drop(frame);
         if own.polling() {
             // The function polled, and left the mark behind: nobody would look, and nobody ring.
+            let _stay = self.stay();
             own.set_polling(false);
             let _ = self.flush(Budget::DEFAULT);
         }

@@ -7,6 +7,7 @@
 use super::Smp;
 use super::context::{InCall, NoUnwind};
 use super::serve::Serve;
+use super::wait::CallSetup;
 use crate::csd::{Header, Op, Work};
 use crate::error::CallError;
 use crate::mailbox::MailboxGuard;
@@ -51,16 +52,6 @@ struct CallFrame<'a, C> {
     payload: &'a SharedCell<C>,
 }
 
-/// Who calls whom, how the caller is woken, and what it serves meanwhile.
-#[derive(Clone, Copy)]
-pub(super) struct CallSetup<'a> {
-    pub(super) here: Option<(u32, &'a PerCpu)>,
-    pub(super) cpu: u32,
-    pub(super) target: &'a PerCpu,
-    pub(super) waiter: Option<u16>,
-    pub(super) serve: Serve,
-}
-
 impl<P: Platform, S: Storage> Smp<P, S> {
     /// Runs `function` on `cpu`, waits until it has returned, and gives back its result. What it wrote is visible then
     /// (P4), and it may borrow from the caller's stack. Called on `cpu` itself it runs inline, with interrupts off.
@@ -96,17 +87,18 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         R: Send,
     {
         let target = self.cpu(cpu).ok_or(CallError::NoSuchCpu)?;
+        let stay = self.stay();
         let here = self.here();
         if let Some((number, here)) = here
             && number == cpu
         {
             return self.call_self(here, function);
         }
+        drop(stay);
         if !self.may_wait(here) {
             return Err(CallError::WouldDeadlock);
         }
-        let waiter = if P::PARKS { self.platform.waiter() } else { None };
-        let setup = CallSetup { here, cpu, target, waiter, serve: Serve::Queue };
+        let setup = CallSetup { cpu, target, waiter: self.waiter(), serve: Serve::Queue };
         let outcome = match self.lock_mailbox::<F, R>(target) {
             Some(slot) => self.call_in_mailbox(&setup, &slot, function)?,
             None => self.call_from_frame(setup, Kind::Sync, function)?,
@@ -224,7 +216,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         unsafe { self.push_one(cpu, target, header, kind == Kind::Sync, expected) }
     }
 
-    /// A call to one's own CPU: in call context like any other, so that what it may do does not depend on where it runs.
+    /// A call to one's own CPU, on which the caller stays: in call context like any other, so that what it may do does not depend on where it runs.
     pub(super) fn call_self<R>(&self, here: &PerCpu, function: impl FnOnce() -> R) -> Result<R, CallError> {
         if here.mailbox.head.look() == Seen::Offline && !here.own.in_call() {
             return Err(CallError::Offline);

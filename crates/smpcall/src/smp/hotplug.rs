@@ -55,7 +55,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// [`HotplugError`].
     pub fn offline(&self) -> Result<u32, HotplugError> {
         let irq = IrqGuard::new(&self.platform);
-        let (cpu, here) = self.here().ok_or(HotplugError::NotACpu)?;
+        let (cpu, here) = self.here().filter(|_| self.is_at_home()).ok_or(HotplugError::NotACpu)?;
         let own = &*here.own;
         demand_no_frame(here)?;
         if here.mailbox.head.look() == Seen::Offline {

@@ -216,7 +216,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             panicked: AtomicU32::new(0),
             panic: SharedCell::new(None),
         };
-        let waiter = if P::PARKS { self.platform.waiter() } else { None };
+        let waiter = self.waiter();
         let at = self.claim_slot(here, core::any::type_name::<F>());
         let run: Run = run_shared::<P, F>;
         let arg = (&raw const shared).cast();
@@ -258,6 +258,6 @@ impl<P: Platform, S: Storage> Smp<P, S> {
                 }
             }
         };
-        claim().unwrap_or_else(|| self.await_slot(here, function, claim))
+        claim().unwrap_or_else(|| self.await_slot(function, claim))
     }
 }

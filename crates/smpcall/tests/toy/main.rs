@@ -28,6 +28,7 @@ mod many;
 mod map;
 mod message;
 mod message_field;
+mod migrates;
 mod nearest;
 mod pinned;
 mod port;

@@ -121,10 +121,11 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             header.state.set_dequeued();
             // SAFETY: the caller's promise; its caller waits until it is completed (I5); a flush holds the guard.
             unsafe { here.own.add_blocking(header) };
-            if P::PARKS
-                && let Some(waiter) = here.own.sleeper()
-            {
-                self.platform.wake(waiter);
+            match here.own.sleeper().filter(|_| P::PARKS) {
+                Some(waiter) => self.platform.wake(waiter),
+                // Any thread may have flushed; the doorbell's handler is who tells the one that is bound here.
+                None if P::MIGRATES => self.ring(cpu),
+                None => {}
             }
         } else if seen.is_no_csd() {
             // SAFETY: the caller's promise.

@@ -14,7 +14,8 @@ use crate::smp::context::{InFrame, NoUnwind};
 /// A multicast under way. Whatever ends it, it does not leave a target with a bit and without a slot.
 pub(super) struct Multicast<'a, P: Platform, S: Storage> {
     smp: &'a Smp<P, S>,
-    here: Option<(u32, &'a PerCpu)>,
+    /// The caller's CPU, on which it began; or the number of none.
+    own: u32,
     at: u32,
     waiter: Option<u16>,
     keep: Keep,
@@ -28,27 +29,29 @@ pub(super) struct Multicast<'a, P: Platform, S: Storage> {
 impl<'a, P: Platform, S: Storage> Multicast<'a, P, S> {
     pub(super) fn new(
         smp: &'a Smp<P, S>,
-        here: Option<(u32, &'a PerCpu)>,
+        here: Option<(u32, &PerCpu)>,
         at: u32,
         waiter: Option<u16>,
         keep: Keep,
         function: &'static str,
     ) -> Self {
-        Self { smp, here, at, waiter, keep, function, acks: 0, last: 0, reached: Reached::default() }
+        let own = here.map_or(u32::MAX, |(cpu, _)| cpu);
+        Self { smp, own, at, waiter, keep, function, acks: 0, last: 0, reached: Reached::default() }
     }
 
-    /// Brings the call to all that are meant. Returns whether the caller's own CPU is one of them.
+    /// Brings the call to all that are meant. Returns whether the caller is to run it too, on its own CPU; one that may migrate
+    /// is not: its CPU gets the call like any other.
     #[inline(always)]
     pub(super) fn send(&mut self, mut to: To<'_>, mut busy: Option<&mut CpuMask>) -> bool {
-        let own = self.here.map_or(u32::MAX, |(cpu, _)| cpu);
+        let others = matches!(to, To::Others);
         let mut own_is_meant = false;
         self.smp.stamp(self.smp.slots.get(self.at).stamp());
         for first in (0..self.smp.cpus_len()).step_by(Relaying::<P>::GROUP as usize) {
             // Before the irq guard: the condition is the user's.
             let mut meant = self.meant(&mut to, first);
-            let bit = own.wrapping_sub(first);
-            if bit < Relaying::<P>::GROUP {
-                own_is_meant |= meant & 1 << bit != 0 && !matches!(to, To::Others);
+            let bit = self.own.wrapping_sub(first);
+            if bit < Relaying::<P>::GROUP && (others || !P::MIGRATES) {
+                own_is_meant |= meant & 1 << bit != 0 && !others;
                 meant &= !(1 << bit);
             }
             let _irq = IrqGuard::new(&self.smp.platform);
@@ -73,7 +76,7 @@ impl<'a, P: Platform, S: Storage> Multicast<'a, P, S> {
             // It names nobody that the machine has not: that was demanded.
             To::Mask(mask) => mask.word(first) & usize::MAX >> (usize::BITS - Relaying::<P>::GROUP),
             To::If(condition) => {
-                let _frame = InFrame::enter(&self.smp.platform, self.here.map(|(_, here)| here));
+                let _frame = InFrame::enter(&self.smp.platform, self.smp.home());
                 (0..len).filter(|bit| condition(first + bit)).fold(0, |word, bit| word | 1 << bit)
             }
         }
@@ -111,7 +114,7 @@ impl<'a, P: Platform, S: Storage> Multicast<'a, P, S> {
         slot.sent(self.acks, self.keep);
         if self.keep == Keep::Yes {
             if !slot.is_acknowledged() {
-                self.smp.await_acks(self.here, self.at, self.last, self.waiter, self.function);
+                self.smp.await_acks(self.at, self.last, self.waiter, self.function);
             }
             let offline = slot.take_offline();
             self.reached.ran -= offline;

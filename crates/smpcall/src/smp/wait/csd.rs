@@ -1,13 +1,13 @@
 //! How the run of an asynchronous csd is waited for. Its completion tells nobody (P5), so that the waiter looks; one
 //! that sleeps is woken by way of the target's queue ([`crate::wake`]), or naps.
 
-use super::{Serve, Wait};
+use super::awaited::Wait;
 use crate::csd::Post;
 use crate::error::WaitError;
 use crate::percpu::Storage;
 use crate::platform::{IrqGuard, Platform};
 use crate::queue::Seen;
-use crate::smp::Smp;
+use crate::smp::{Serve, Smp};
 use crate::state::Park;
 use core::cell::Cell;
 use core::time::Duration;
@@ -126,8 +126,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
                 return Ok(());
             }
         }
-        let here = self.here();
-        if !self.may_wait(here) {
+        if !self.may_wait(self.here()) {
             return Err(WaitError::WouldDeadlock);
         }
         if seen.is_lazy()
@@ -136,12 +135,11 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             self.notify_for_lazy(cpu);
         }
         let wait = Wait {
-            here,
             target,
             target_cpu,
             header,
             function: csd.function_name(),
-            waiter: if P::PARKS { self.platform.waiter() } else { None },
+            waiter: self.waiter(),
             deadline_ns: until.deadline_ns(&self.platform),
             slots: 0,
             serve: Serve::Queue,

@@ -5,11 +5,11 @@
 //! that CPU ([`Hosting::serve_elsewhere`](crate::Hosting::serve_elsewhere)), and to let it rest before it sleeps ([`Hosting::rest_elsewhere`](crate::Hosting::rest_elsewhere)); the port
 //! hands both to A ([`Smp::serve`], [`Smp::rest`]).
 
-use super::{Serve, Wait};
+use super::awaited::Wait;
 use crate::error::WaitError;
 use crate::percpu::Storage;
 use crate::platform::{IrqGuard, Platform};
-use crate::smp::{Budget, Sleep, Smp};
+use crate::smp::{Serve, Smp};
 use crate::state::Park;
 
 impl<P: Platform, S: Storage> Smp<P, S> {
@@ -23,11 +23,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         if here.is_none() || !self.may_wait(here) {
             return;
         }
-        if serve == Serve::Blocking {
-            self.run_blocking();
-        }
-        // `More` needs no answer: whoever waits comes here again.
-        let _ = self.flush(Budget::DEFAULT);
+        // Whoever waits comes here again.
+        let _ = self.serve_once(serve);
     }
 
     /// Calls `sleep` while the CPU that runs the caller counts as one that does not look, so that a post to it rings; not if it
@@ -36,13 +33,10 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// Context: thread, interrupts on. Progress: as `sleep`.
     pub fn rest(&self, serve: Serve, sleep: &mut dyn FnMut()) {
         let Some((_, here)) = self.here() else { return sleep() };
-        let own = &*here.own;
-        let polled = own.polling();
-        {
-            let _irq = IrqGuard::new(&self.platform);
-            if serve == Serve::Blocking && own.has_blocking() || self.stop_polling(here) == Sleep::Work {
-                return;
-            }
+        // Where threads migrate, a wait takes the mark back (I26).
+        let polled = here.own.polling() && !P::MIGRATES;
+        if !self.may_sleep(serve, None) {
+            return;
         }
         sleep();
         if polled {
@@ -78,9 +72,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         if !self.may_wait(here) {
             return Err(WaitError::WouldDeadlock);
         }
-        let waiter = if P::PARKS { self.platform.waiter() } else { None };
+        let waiter = self.waiter();
         let wait = Wait {
-            here,
             target,
             target_cpu: cpu,
             // No run is waited for: no CPU runs a header at this address.

@@ -1,10 +1,10 @@
 //! How a sender of multicasts waits: for acknowledgements, or for a slot.
 
-use super::{ALL_SLOTS, Serve, Wait};
-use crate::percpu::{PerCpu, Storage};
+use super::awaited::{ALL_SLOTS, Wait};
+use crate::percpu::Storage;
 use crate::platform::Platform;
-use crate::smp::Smp;
 use crate::smp::context::NoUnwind;
+use crate::smp::{Serve, Smp};
 use core::cell::Cell;
 
 impl<P: Platform, S: Storage> Smp<P, S> {
@@ -12,7 +12,6 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// for when that is asked: a look at every mailbox would cost as many transfers as the call itself.
     pub(in crate::smp) fn await_acks(
         &self,
-        here: Option<(u32, &PerCpu)>,
         at: u32,
         target_cpu: u32,
         waiter: Option<u16>,
@@ -26,7 +25,6 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             }
         }
         let wait = Wait {
-            here,
             target: &self.cpus()[target_cpu as usize],
             target_cpu,
             header: slot.as_header(),
@@ -45,16 +43,10 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// Waits until `claim` has a slot: as many multicasts are in flight as there are. Names a CPU that owes any of them an
     /// acknowledge. Nobody wakes this caller.
     #[cold]
-    pub(in crate::smp) fn await_slot(
-        &self,
-        here: Option<(u32, &PerCpu)>,
-        function: &'static str,
-        claim: impl Fn() -> Option<u32>,
-    ) -> u32 {
+    pub(in crate::smp) fn await_slot(&self, function: &'static str, claim: impl Fn() -> Option<u32>) -> u32 {
         let owes = |cpu: &u32| self.cpus()[*cpu as usize].has_pending_racy(ALL_SLOTS);
         let target_cpu = (0..self.cpus_len()).find(owes).unwrap_or(0);
         let wait = Wait {
-            here,
             target: &self.cpus()[target_cpu as usize],
             target_cpu,
             // No run is waited for: no CPU runs a header at this address.

@@ -1,11 +1,11 @@
 //! A wait for something that is not the run of one csd.
 
-use super::{Serve, Wait};
+use super::awaited::Wait;
 use crate::csd::Header;
 use crate::error::WaitError;
 use crate::percpu::Storage;
 use crate::platform::Platform;
-use crate::smp::Smp;
+use crate::smp::{Serve, Smp};
 
 impl<P: Platform, S: Storage> Smp<P, S> {
     /// Waits until `done`, which a run of `header` brings about. Nobody wakes the caller: it spins, then naps.
@@ -20,15 +20,14 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         if done() {
             return Ok(());
         }
-        let here = self.here();
-        if !self.may_wait(here) {
+        if !self.may_wait(self.here()) {
             return Err(WaitError::WouldDeadlock);
         }
         // For reports. A csd of another machine can name a CPU that this one has not.
         let target_cpu = header.state.look_racy().cpu().filter(|cpu| *cpu < self.cpus_len()).unwrap_or(0);
         let target = &self.cpus()[target_cpu as usize];
         let (waiter, slots, serve) = (None, 0, Serve::Queue);
-        let wait = Wait { here, target, target_cpu, header, function, waiter, deadline_ns, slots, serve };
+        let wait = Wait { target, target_cpu, header, function, waiter, deadline_ns, slots, serve };
         self.wait_loop(&wait, done, || None).map_err(WaitError::TimedOut)
     }
 }

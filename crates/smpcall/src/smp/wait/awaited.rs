@@ -1,0 +1,50 @@
+//! What is waited for.
+
+use crate::csd::Header;
+use crate::percpu::{PerCpu, Storage};
+use crate::platform::Platform;
+use crate::smp::{Serve, Smp};
+
+/// In place of the slots that are waited for: any.
+pub(super) const ALL_SLOTS: usize = usize::MAX;
+
+/// What is waited for, and how the waiter is woken.
+pub(super) struct Wait<'a> {
+    pub(super) target: &'a PerCpu,
+    pub(super) target_cpu: u32,
+    pub(super) header: *const Header,
+    pub(super) function: &'static str,
+    pub(super) waiter: Option<u16>,
+    pub(super) deadline_ns: Option<u64>,
+    /// Multicasts of which an acknowledgement is waited for, one bit for each slot: its own, or all if it is a slot that is waited for. 0:
+    /// it is `target` that is waited for, and no other.
+    pub(super) slots: usize,
+    pub(super) serve: Serve,
+}
+
+impl<'a> Wait<'a> {
+    /// Who is waited for now, by number.
+    pub(super) fn pending<P: Platform, S: Storage>(
+        &self,
+        smp: &'a Smp<P, S>,
+    ) -> impl Iterator<Item = (u32, &'a PerCpu)> {
+        let slots = self.slots;
+        let one = (slots == 0).then_some((self.target_cpu, self.target));
+        let several = if slots == 0 { &[] } else { smp.cpus() };
+        one.into_iter().chain((0..).zip(several).filter(move |(_, cpu)| cpu.has_pending_racy(slots)))
+    }
+
+    /// One of them, or who was.
+    pub(super) fn target<P: Platform, S: Storage>(&self, smp: &'a Smp<P, S>) -> (u32, &'a PerCpu) {
+        self.pending(smp).next().unwrap_or((self.target_cpu, self.target))
+    }
+
+    pub(super) fn is_for_a_slot(&self) -> bool {
+        self.slots == ALL_SLOTS
+    }
+
+    /// Returns whether it is a csd's run that is waited for, and no slot, nor something of the port's.
+    pub(super) fn is_for_a_run(&self) -> bool {
+        self.header != core::ptr::dangling()
+    }
+}
