@@ -35,6 +35,7 @@ mod memory;
 mod message;
 #[cfg(feature = "alloc")]
 mod message_field;
+mod migrates;
 mod port;
 mod post;
 mod prepared;

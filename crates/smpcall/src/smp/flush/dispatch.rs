@@ -121,7 +121,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             header.state.set_dequeued();
             // SAFETY: the caller's promise; its caller waits until it is completed (I5); a flush holds the guard.
             unsafe { here.own.add_blocking(header) };
-            match here.own.sleeper().filter(|_| P::PARKS) {
+            let sleeper = if P::PARKS { here.own.sleeper() } else { None };
+            match sleeper {
                 Some(waiter) => self.platform.wake(waiter),
                 // Any thread may have flushed; the doorbell's handler is who tells the one that is bound here.
                 None if P::MIGRATES => self.ring(cpu),
