@@ -14,6 +14,7 @@
 mod alone;
 mod events;
 mod interrupt;
+mod migration;
 mod record;
 mod threads;
 
@@ -101,6 +102,8 @@ pub(crate) struct Engine {
     spins: Cell<u32>,
     skips: Cell<u32>,
     alone: Cell<Option<Alone>>,
+    /// How often threads were moved.
+    moves: Cell<u32>,
     agenda: Agenda,
     handlers: RefCell<Option<Rc<dyn Handlers>>>,
     stacks: RefCell<Vec<DefaultStack>>,
@@ -136,7 +139,7 @@ impl Engine {
         for cell in [&self.step, &self.points, &self.now_ns, &self.hash, &self.rings] {
             cell.set(0);
         }
-        for cell in [&self.quiet, &self.spins, &self.skips] {
+        for cell in [&self.quiet, &self.spins, &self.skips, &self.moves] {
             cell.set(0);
         }
         self.gave_up.set(false);
@@ -240,6 +243,7 @@ impl Engine {
             self.switch_to(next);
         }
         self.let_interrupts_in();
+        self.move_on();
     }
 
     /// The clock moves on, and what is due arrives.

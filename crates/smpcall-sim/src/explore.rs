@@ -157,6 +157,26 @@ pub mod here {
         engine().gate();
     }
 
+    /// Goes on on that CPU, as one of its threads: one that is not bound there, and can be moved.
+    pub fn go_to(cpu: usize) {
+        engine().go_to(cpu);
+    }
+
+    /// Goes on on that CPU when a wait pauses next.
+    pub fn goes_at_a_pause(cpu: usize) {
+        engine().goes_at_a_pause(cpu);
+    }
+
+    /// Is moved from now on, at one in so many steps, to any CPU. For a thread that is not a CPU's own.
+    pub fn wander(every: u32) {
+        engine().wander(every);
+    }
+
+    /// How often threads were moved so far.
+    pub fn moves() -> u32 {
+        engine().moves()
+    }
+
     /// Lets a thread go on that waits at its gate.
     pub fn open(thread: usize) {
         engine().open(thread);

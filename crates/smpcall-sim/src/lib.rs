@@ -43,7 +43,7 @@
 
 // | module | what it is |
 // |---|---|
-// | `engine` | virtual CPUs as coroutines; points, interrupts, time; posts that are left alone |
+// | `engine` | virtual CPUs as coroutines; points, interrupts, time; posts that are left alone; threads that migrate |
 // | `strategy` | who runs next: random, priorities (PCT), in turn, exhaustive |
 // | `port`, `faults` | the machine that the core sees, and what goes wrong with it |
 // | `scenario`, `kinds` | what is drawn from a seed; the table of calls |

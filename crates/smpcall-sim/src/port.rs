@@ -60,15 +60,19 @@ impl Default for Manners {
 }
 
 /// A simulated machine, without faults. `PARKS`: completing a call wakes its caller. `COUNTS`: it traces, stamps, and counts.
+/// `MIGRATES`: beside its CPUs' own threads there are others, which a scheduler moves.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Virtual<const PARKS: bool, const COUNTS: bool = false>;
+pub struct Virtual<const PARKS: bool, const COUNTS: bool = false, const MIGRATES: bool = false>;
 
 // SAFETY: 1. The engine runs one virtual CPU at a time, each with a number of its own; interrupts run on the one that they
-// hit. 2. The doorbell's handler is the only one that flushes, and it does not come in while interrupts are off; nobody
-// migrates. 3. `ring` sets the latch and publishes, as a read-modify-write does; it is cleared in the same way before the
+// hit. Threads that migrate take turns on a CPU, with its own thread and its handlers: the engine keeps all others off from `irq_save`
+// to `irq_restore`, and moves nobody in between. 2. The doorbell's handler is the only one that flushes, and it does not come in
+// while interrupts are off. 3. `ring` sets the latch and publishes, as a read-modify-write does; it is cleared in the same way before the
 // handler, or the idle loop, flushes. 4. `catch_unwind`. 5. `wake` sets a latch that `park` looks at, in the engine, which
 // outlives every call.
-unsafe impl<const PARKS: bool, const COUNTS: bool> Platform for Virtual<PARKS, COUNTS> {
+unsafe impl<const PARKS: bool, const COUNTS: bool, const MIGRATES: bool> Platform
+    for Virtual<PARKS, COUNTS, MIGRATES>
+{
     type IrqState = ();
     type Panic = Box<dyn Any + Send>;
 
@@ -113,11 +117,19 @@ unsafe impl<const PARKS: bool, const COUNTS: bool> Platform for Virtual<PARKS, C
     }
 }
 
-impl<const PARKS: bool, const COUNTS: bool> Waiting for Virtual<PARKS, COUNTS> {
+impl<const PARKS: bool, const COUNTS: bool, const MIGRATES: bool> Waiting
+    for Virtual<PARKS, COUNTS, MIGRATES>
+{
     const PARKS: bool = PARKS;
+    const MIGRATES: bool = MIGRATES;
+
+    fn is_bound(&self) -> bool {
+        engine().is_bound()
+    }
 
     fn pause(&self, backoff: &Backoff) -> Pause {
         assert!(engine().can_wait(), "a pause with interrupts off");
+        engine().go_if_asked();
         if backoff.rounds >= MANNERS.get().parks_after {
             return Pause::Park;
         }
@@ -145,7 +157,9 @@ impl<const PARKS: bool, const COUNTS: bool> Waiting for Virtual<PARKS, COUNTS> {
     }
 }
 
-impl<const PARKS: bool, const COUNTS: bool> Reporting for Virtual<PARKS, COUNTS> {
+impl<const PARKS: bool, const COUNTS: bool, const MIGRATES: bool> Reporting
+    for Virtual<PARKS, COUNTS, MIGRATES>
+{
     fn caught(&self, panic: <Self as Platform>::Panic) {
         assert!(engine().irqs_are_off(), "a panic is told of outside of call context");
         drop(panic);
@@ -162,7 +176,9 @@ impl<const PARKS: bool, const COUNTS: bool> Reporting for Virtual<PARKS, COUNTS>
     }
 }
 
-impl<const PARKS: bool, const COUNTS: bool> Tracing for Virtual<PARKS, COUNTS> {
+impl<const PARKS: bool, const COUNTS: bool, const MIGRATES: bool> Tracing
+    for Virtual<PARKS, COUNTS, MIGRATES>
+{
     const TRACES: bool = COUNTS;
     const STAMPS: bool = COUNTS;
 
@@ -176,7 +192,9 @@ impl<const PARKS: bool, const COUNTS: bool> Tracing for Virtual<PARKS, COUNTS> {
     }
 }
 
-impl<const PARKS: bool, const COUNTS: bool> Tuning for Virtual<PARKS, COUNTS> {
+impl<const PARKS: bool, const COUNTS: bool, const MIGRATES: bool> Tuning
+    for Virtual<PARKS, COUNTS, MIGRATES>
+{
     fn gather(&self) {
         assert!(engine().irqs_are_off(), "a poster is given time with interrupts on");
         engine().point(PORT);
@@ -187,9 +205,18 @@ impl<const PARKS: bool, const COUNTS: bool> Tuning for Virtual<PARKS, COUNTS> {
     }
 }
 
-impl<const PARKS: bool, const COUNTS: bool> Topology for Virtual<PARKS, COUNTS> {}
-impl<const PARKS: bool, const COUNTS: bool> Foreign for Virtual<PARKS, COUNTS> {}
-impl<const PARKS: bool, const COUNTS: bool> Hosting for Virtual<PARKS, COUNTS> {}
+impl<const PARKS: bool, const COUNTS: bool, const MIGRATES: bool> Topology
+    for Virtual<PARKS, COUNTS, MIGRATES>
+{
+}
+impl<const PARKS: bool, const COUNTS: bool, const MIGRATES: bool> Foreign
+    for Virtual<PARKS, COUNTS, MIGRATES>
+{
+}
+impl<const PARKS: bool, const COUNTS: bool, const MIGRATES: bool> Hosting
+    for Virtual<PARKS, COUNTS, MIGRATES>
+{
+}
 
 /// The sender's half of a doorbell: what it wrote is visible to the handler.
 pub(crate) fn send(cpu: u32, fate: Fate) {

@@ -8,11 +8,14 @@ impl Engine {
     /// The port's irq guard.
     pub(crate) fn irq_save(&self) {
         self.let_in_if_any();
+        self.move_on();
+        self.hold();
         self.here(|here| here.irq_off.set(here.irq_off.get() + 1));
     }
 
     pub(crate) fn irq_restore(&self) {
         self.here(|here| here.irq_off.set(here.irq_off.get() - 1));
+        self.let_go();
         self.let_in_if_any();
     }
 
@@ -77,14 +80,18 @@ impl Engine {
     /// Runs `f` as an interrupt's handler.
     pub(crate) fn as_irq(&self, f: impl FnOnce()) {
         self.here(|here| here.in_irq.set(true));
+        self.hold();
         f();
+        self.let_go();
         self.here(|here| here.in_irq.set(false));
     }
 
     /// Runs `f` as an NMI's handler.
     pub(crate) fn as_nmi(&self, f: impl FnOnce()) {
         let nested = self.here(|here| here.in_nmi.replace(true));
+        self.hold();
         f();
+        self.let_go();
         self.here(|here| here.in_nmi.set(nested));
     }
 }

@@ -22,8 +22,19 @@ pub(crate) enum Block {
 
 /// A virtual CPU, or a thread that is none.
 pub(crate) struct Thread {
-    number: usize,
+    /// A CPU's own thread, which is bound to it.
     pub(super) is_cpu: bool,
+    /// The CPU that it is on.
+    pub(super) on: Cell<Option<usize>>,
+    /// How deep it keeps others off that CPU.
+    pub(super) holds: Cell<u32>,
+    /// At one in so many steps it is moved; 0: never.
+    pub(super) wanders: Cell<u32>,
+    /// Where it goes on after its next pause in a wait.
+    pub(super) goes_to: Cell<Option<usize>>,
+    /// Of the CPU of this number: who keeps others off it, and who did so last.
+    pub(super) holder: Cell<Option<usize>>,
+    pub(super) last_holder: Cell<usize>,
     pub(super) yielder: Cell<*const Yielder<(), ()>>,
     pub(super) block: Cell<Block>,
     /// The hypervisor has taken it off, or the scenario has stuck it.
@@ -46,8 +57,13 @@ pub(crate) struct Thread {
 impl Thread {
     pub(super) fn new(number: usize, is_cpu: bool) -> Self {
         Self {
-            number,
             is_cpu,
+            on: Cell::new(is_cpu.then_some(number)),
+            holds: Cell::new(0),
+            wanders: Cell::new(0),
+            goes_to: Cell::new(None),
+            holder: Cell::new(None),
+            last_holder: Cell::new(number),
             yielder: Cell::new(std::ptr::null()),
             block: Cell::new(Block::Ready),
             stopped: Cell::new(false),
@@ -96,7 +112,7 @@ impl Engine {
     /// As the port says it: `None` for a thread that is no CPU.
     #[inline]
     pub(crate) fn cpu(&self) -> Option<u32> {
-        self.here(|here| here.is_cpu.then_some(here.number as u32))
+        self.here(|here| here.on.get().map(|cpu| cpu as u32))
     }
 
     pub(crate) fn level(&self) -> Level {
@@ -203,9 +219,11 @@ impl Engine {
     }
 
     fn block_until(&self, me: usize, block: Block, until_ns: u64) {
-        self.agenda.timer(until_ns, me);
-        self.block(me, block);
-        self.go_on_elsewhere(me);
+        self.without_cpu(|| {
+            self.agenda.timer(until_ns, me);
+            self.block(me, block);
+            self.go_on_elsewhere(me);
+        });
     }
 
     /// The running thread waits for [`Self::open`].
