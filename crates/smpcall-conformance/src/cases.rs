@@ -21,6 +21,7 @@ mod layout;
 mod lazy;
 mod many;
 mod many_ends;
+mod migrates;
 mod order;
 mod outside;
 mod panics;
@@ -234,6 +235,9 @@ cases! {
         p10_blocking_calls_in_a_ring
         p10_a_blocking_call_is_refused_where_it_could_deadlock
         p11_a_panic_comes_back_from_a_blocking_call;
+    migrates:
+        p15_a_waiter_that_is_moved_comes_back_with_its_result
+        p15_a_waiter_keeps_no_cpu;
     late:
         p1_nothing_went_wrong_after_its_case;
 }
@@ -248,7 +252,7 @@ mod tests {
         for (at, name) in names.iter().enumerate() {
             let (promise, rest) = name[1..].split_once('_').unwrap();
             assert!(name.starts_with('p') && !rest.is_empty(), "{name}");
-            assert!((1..=13).contains(&promise.parse::<u32>().unwrap()), "{name}");
+            assert!((1..=15).contains(&promise.parse::<u32>().unwrap()), "{name}");
             assert!(!names[..at].contains(name), "{name} is there twice");
         }
         assert!(names.len() >= 40, "{}", names.len());

@@ -123,6 +123,20 @@ pub trait Rig: Sync + Sized + 'static {
         false
     }
 
+    /// Has `f` called soon by a thread that is on CPU `from` now, and not bound there; the first time that it pauses in a wait, it goes
+    /// on on CPU `to`. Returns at once; `false` if no thread [migrates](smpcall::Waiting::MIGRATES).
+    ///
+    /// Context: thread.
+    fn migrates(&self, from: u32, to: u32, f: &'static (dyn Fn() + Sync)) -> bool {
+        let _ = (from, to, f);
+        false
+    }
+
+    /// Returns how often such threads have gone on on another CPU so far.
+    fn moves(&self) -> u32 {
+        0
+    }
+
     /// Returns whether the case of that name is to run; the others are neither announced nor reported. The answer is the
     /// same on every CPU.
     fn selects(&self, name: &str) -> bool {

@@ -33,7 +33,8 @@ fn fails(setup: Setup, expect: &str) {
 
 #[test]
 fn a_sound_port_passes_on_one_two_and_five_cpus() {
-    for (cpus, skipped) in [(1, None), (2, Some(0)), (5, Some(0))] {
+    // No thread of this port's migrates: two cases.
+    for (cpus, skipped) in [(1, None), (2, Some(2)), (5, Some(2))] {
         // Here it must not fail: patience as for any threads.
         let log = run(Setup { cpus, patience: Duration::from_secs(30), ..setup(Fault::Nothing) });
         let summary = check_log(&log).unwrap_or_else(|fault| panic!("{fault}\n{log}"));
@@ -48,8 +49,8 @@ fn a_sound_port_whose_doorbells_interrupt_passes() {
         let patience = Duration::from_secs(30);
         let log = run(Setup { cpus, rounds, patience, interrupts: true, ..setup(Fault::Nothing) });
         let summary = check_log(&log).unwrap_or_else(|fault| panic!("{fault}\n{log}"));
-        // The cases that panic, and the one about a budget that the handler does not have.
-        assert!(cpus == 1 || summary.skipped == 8, "{log}");
+        // The cases that panic, the one about a budget that the handler does not have, and those about threads that migrate.
+        assert!(cpus == 1 || summary.skipped == 10, "{log}");
     }
 }
 

@@ -10,28 +10,32 @@ use std::mem::MaybeUninit;
 use std::rc::Rc;
 use std::sync::Mutex;
 
-type Machine<const PARKS: bool, const COUNTS: bool> = Smp<Virtual<PARKS, COUNTS>, &'static mut [PerCpu]>;
+type Machine<const PARKS: bool, const COUNTS: bool, const MIGRATES: bool> =
+    Smp<Virtual<PARKS, COUNTS, MIGRATES>, &'static mut [PerCpu]>;
 
-/// What threads that are no CPUs are asked to do, and by which of them that is done next.
+/// What a thread that is no CPU's own is asked to do.
 #[derive(Default)]
-struct Outside {
-    jobs: Vec<&'static (dyn Fn() + Sync)>,
+struct Asked {
+    jobs: Vec<Box<dyn FnOnce() + Send>>,
     over: bool,
 }
 
 /// `HANDLER`: doorbells interrupt, and their handler flushes. `COUNTS`: the port counts, in simulated words.
-struct VirtualRig<const PARKS: bool, const HANDLER: bool, const COUNTS: bool> {
-    smp: &'static Machine<PARKS, COUNTS>,
-    outside: Mutex<Outside>,
+struct VirtualRig<const PARKS: bool, const HANDLER: bool, const COUNTS: bool, const MIGRATES: bool> {
+    smp: &'static Machine<PARKS, COUNTS, MIGRATES>,
+    /// What those threads are asked to do that are no CPU's own: the first is on none, a second is moved.
+    asked: Vec<Mutex<Asked>>,
 }
 
-impl<const PARKS: bool, const HANDLER: bool, const COUNTS: bool> Rig for VirtualRig<PARKS, HANDLER, COUNTS> {
-    type Platform = Virtual<PARKS, COUNTS>;
+impl<const PARKS: bool, const HANDLER: bool, const COUNTS: bool, const MIGRATES: bool> Rig
+    for VirtualRig<PARKS, HANDLER, COUNTS, MIGRATES>
+{
+    type Platform = Virtual<PARKS, COUNTS, MIGRATES>;
     type Storage = &'static mut [PerCpu];
 
     const HANDLER_FLUSHES: bool = HANDLER;
 
-    fn smp(&self) -> &'static Machine<PARKS, COUNTS> {
+    fn smp(&self) -> &'static Machine<PARKS, COUNTS, MIGRATES> {
         self.smp
     }
 
@@ -75,9 +79,54 @@ impl<const PARKS: bool, const HANDLER: bool, const COUNTS: bool> Rig for Virtual
     }
 
     fn outside(&self, f: &'static (dyn Fn() + Sync)) -> bool {
-        self.outside.lock().unwrap().jobs.push(f);
-        here::open(self.smp.cpus_len() as usize);
+        self.ask(0, f);
         true
+    }
+
+    fn migrates(&self, from: u32, to: u32, f: &'static (dyn Fn() + Sync)) -> bool {
+        if MIGRATES {
+            self.ask(1, move || {
+                here::go_to(from as usize);
+                here::goes_at_a_pause(to as usize);
+                f();
+            });
+        }
+        MIGRATES
+    }
+
+    fn moves(&self) -> u32 {
+        here::moves()
+    }
+}
+
+impl<const PARKS: bool, const HANDLER: bool, const COUNTS: bool, const MIGRATES: bool>
+    VirtualRig<PARKS, HANDLER, COUNTS, MIGRATES>
+{
+    fn ask(&self, thread: usize, job: impl FnOnce() + Send + 'static) {
+        self.asked[thread].lock().unwrap().jobs.push(Box::new(job));
+        here::open(self.smp.cpus_len() as usize + thread);
+    }
+
+    /// A thread that is no CPU's own: does what it is asked to, until the suite is over.
+    fn does_what_it_is_asked(&self, thread: usize) {
+        loop {
+            let (job, over) = {
+                let mut asked = self.asked[thread].lock().unwrap();
+                (asked.jobs.pop(), asked.over)
+            };
+            match job {
+                Some(job) => job(),
+                None if over => return,
+                None => here::gate(),
+            }
+        }
+    }
+
+    fn is_over(&self) {
+        for (thread, asked) in self.asked.iter().enumerate() {
+            asked.lock().unwrap().over = true;
+            here::open(self.smp.cpus_len() as usize + thread);
+        }
     }
 }
 
@@ -92,19 +141,28 @@ impl std::fmt::Write for Coalesced {
 }
 
 /// Runs the suite once, and hands out CPU 0's log.
-fn run<const PARKS: bool, const HANDLER: bool, const COUNTS: bool>(cpus: u32, seed: u64) -> (Found, String) {
-    let tiny = Tiny { cpus: cpus as usize, callers: 1, interrupts: HANDLER, steps_max: 40_000_000 };
+fn run<const PARKS: bool, const HANDLER: bool, const COUNTS: bool, const MIGRATES: bool>(
+    cpus: u32,
+    seed: u64,
+) -> (Found, String) {
+    // One that is on no CPU, and one that is moved.
+    let others = 1 + usize::from(MIGRATES);
+    let tiny = Tiny { cpus: cpus as usize, callers: others, interrupts: HANDLER, steps_max: 40_000_000 };
     let log = Rc::new(RefCell::new(String::new()));
     let told = Rc::clone(&log);
     let make = move || {
         here::count_for(cpus as usize);
         // Leaked, as the suite asks for: functions of a run that failed may come late.
         let storage = (0..cpus).map(|_| PerCpu::new()).collect::<Vec<_>>().leak();
-        let smp: &'static Machine<PARKS, COUNTS> = Box::leak(Box::new(
-            Smp::with_storage(Virtual::<PARKS, COUNTS>, storage).expect("1 to 8192 CPUs"),
+        let smp: &'static Machine<PARKS, COUNTS, MIGRATES> = Box::leak(Box::new(
+            Smp::with_storage(Virtual::<PARKS, COUNTS, MIGRATES>, storage).expect("1 to 8192 CPUs"),
         ));
-        let rig = VirtualRig::<PARKS, HANDLER, COUNTS> { smp, outside: Mutex::default() };
-        let suite: &'static Suite<VirtualRig<PARKS, HANDLER, COUNTS>> = Box::leak(Box::new(Suite::new(rig)));
+        let rig = VirtualRig::<PARKS, HANDLER, COUNTS, MIGRATES> {
+            smp,
+            asked: (0..others).map(|_| Mutex::default()).collect(),
+        };
+        let suite: &'static Suite<VirtualRig<PARKS, HANDLER, COUNTS, MIGRATES>> =
+            Box::leak(Box::new(Suite::new(rig)));
         let body = |cpu: u32| -> Box<dyn FnOnce()> {
             let told = Rc::clone(&told);
             Box::new(move || {
@@ -112,13 +170,14 @@ fn run<const PARKS: bool, const HANDLER: bool, const COUNTS: bool>(cpus: u32, se
                 // What it comes to is in the log.
                 let _ = suite.run(&mut log);
                 if cpu == 0 {
-                    suite.rig().outside.lock().unwrap().over = true;
-                    here::open(cpus as usize);
+                    suite.rig().is_over();
                 }
             })
         };
         let mut bodies: Vec<Box<dyn FnOnce()>> = (0..cpus).map(body).collect();
-        bodies.push(Box::new(move || outside(&suite.rig().outside)));
+        bodies.extend((0..others).map(|thread| -> Box<dyn FnOnce()> {
+            Box::new(move || suite.rig().does_what_it_is_asked(thread))
+        }));
         Run { bodies, doorbell: Box::new(|| _ = smp.flush(Budget::DEFAULT)), is_bad: Box::new(|| false) }
     };
     // SAFETY: machine, suite and memory are leaked, so that whatever is stored to stays in place.
@@ -126,78 +185,70 @@ fn run<const PARKS: bool, const HANDLER: bool, const COUNTS: bool>(cpus: u32, se
     (found, log.take())
 }
 
-/// A thread that is no CPU: does what it is asked to, until the suite is over.
-fn outside(outside: &Mutex<Outside>) {
-    loop {
-        let (job, over) = {
-            let mut asked = outside.lock().unwrap();
-            (asked.jobs.pop(), asked.over)
-        };
-        match job {
-            Some(job) => job(),
-            None if over => return,
-            None => here::gate(),
-        }
-    }
-}
-
 #[track_caller]
-fn passes<const PARKS: bool, const HANDLER: bool, const COUNTS: bool>(
+fn passes<const PARKS: bool, const HANDLER: bool, const COUNTS: bool, const MIGRATES: bool>(
     cpus: u32,
     seeds: std::ops::Range<u64>,
 ) {
     for seed in seeds {
-        let (found, log) = run::<PARKS, HANDLER, COUNTS>(cpus, seed);
+        let (found, log) = run::<PARKS, HANDLER, COUNTS, MIGRATES>(cpus, seed);
         let summary = check_log(&log)
             .unwrap_or_else(|fault| panic!("{cpus} CPUs, seed {seed}: {fault} ({found:?})\n{log}"));
         assert_eq!(found, Found { runs: 1, bad: 0, endless: 0 }, "{cpus} CPUs, seed {seed}");
         // A budget cannot be had of a handler that flushes with its own; two cases are about what is counted, five about callers
-        // that sleep.
-        let skipped = u32::from(HANDLER) + 2 * u32::from(!COUNTS) + 5 * u32::from(!PARKS);
+        // that sleep, two about threads that migrate.
+        let skipped =
+            u32::from(HANDLER) + 2 * u32::from(!COUNTS) + 5 * u32::from(!PARKS) + 2 * u32::from(!MIGRATES);
         assert!(cpus == 1 || summary.skipped == skipped, "{cpus} CPUs, seed {seed}: {summary}\n{log}");
     }
 }
 
 #[test]
 fn on_one_cpu() {
-    passes::<false, true, true>(1, 0..3);
-    passes::<true, false, true>(1, 0..3);
+    passes::<false, true, true, false>(1, 0..3);
+    passes::<true, false, true, false>(1, 0..3);
 }
 
 #[test]
 fn on_two_cpus_that_doorbells_interrupt() {
-    passes::<false, true, true>(2, 0..12);
-    passes::<true, true, false>(2, 0..12);
+    passes::<false, true, true, false>(2, 0..12);
+    passes::<true, true, false, false>(2, 0..12);
 }
 
 #[test]
 fn on_two_cpus_that_doorbells_wake() {
-    passes::<false, false, true>(2, 0..12);
-    passes::<true, false, true>(2, 0..12);
+    passes::<false, false, true, false>(2, 0..12);
+    passes::<true, false, true, false>(2, 0..12);
+}
+
+#[test]
+fn on_cpus_whose_threads_migrate() {
+    passes::<true, true, false, true>(2, 40..52);
+    passes::<true, true, false, true>(3, 60..63);
 }
 
 #[test]
 fn on_three_cpus() {
-    passes::<false, true, false>(3, 10..13);
-    passes::<true, false, true>(3, 10..13);
+    passes::<false, true, false, false>(3, 10..13);
+    passes::<true, false, true, false>(3, 10..13);
 }
 
 /// Doorbells that interrupt are not counted here: each flush takes the longer, and three that flood one CPU then hold it in its handler
 /// (CAVEATS, O20).
 #[test]
 fn on_four_cpus() {
-    passes::<true, true, false>(4, 20..22);
-    passes::<false, false, true>(4, 20..22);
+    passes::<true, true, false, false>(4, 20..22);
+    passes::<false, false, true, false>(4, 20..22);
 }
 
 /// Not with doorbells that interrupt: seven posters that flood one CPU, which the scheduler lets run no more often than each of
 /// them, then hold it in its handler for as long as they post, and its thread, which would end that, does not come to run.
 #[test]
 fn on_eight_cpus() {
-    passes::<true, false, true>(8, 30..31);
+    passes::<true, false, true, false>(8, 30..31);
 }
 
 #[test]
 fn the_same_seed_gives_the_same_log() {
-    assert_eq!(run::<true, true, false>(3, 7).1, run::<true, true, false>(3, 7).1);
+    assert_eq!(run::<true, true, false, false>(3, 7).1, run::<true, true, false, false>(3, 7).1);
 }

@@ -65,6 +65,10 @@ impl Engine {
         assert!(!self.here(|here| here.is_cpu || here.holds.get() > 0), "it is kept where it is");
         self.publish();
         self.here(|here| here.on.set(Some(cpu)));
+    }
+
+    fn is_moved(&self, cpu: usize) {
+        self.go_to(cpu);
         self.moves.set(self.moves.get() + 1);
     }
 
@@ -81,7 +85,7 @@ impl Engine {
     /// A wait pauses.
     pub(crate) fn go_if_asked(&self) {
         if let Some(cpu) = self.here(|here| here.goes_to.take()) {
-            self.go_to(cpu);
+            self.is_moved(cpu);
         }
     }
 
@@ -98,7 +102,7 @@ impl Engine {
             let cpus = self.setup.borrow().as_ref().map_or(1, |setup| setup.cpus);
             let cpu = self.rng.below(cpus);
             self.mix(0x3000 | cpu as u64);
-            self.go_to(cpu);
+            self.is_moved(cpu);
         }
     }
 
