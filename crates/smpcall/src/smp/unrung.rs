@@ -54,7 +54,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     }
 
     /// Returns whether calls are queued for `cpu` whose doorbell could not be sent, and nobody has rung since. For a poster that
-    /// wants to know; the post's own answer says what becomes of the csd. Racy: the CPU may have looked by itself meanwhile.
+    /// wants to know; the post's own answer says what becomes of the csd. Racy: the CPU may have looked by itself meanwhile. A call that may block does not count once it was
+    /// flushed: it is its caller, which waits, that rings again for the CPU's thread.
     ///
     /// Context: any. Progress: wait-free.
     pub fn is_unrung_racy(&self, cpu: u32) -> bool {

@@ -1,129 +1,11 @@
 //! P15: threads that are moved from CPU to CPU wherever the port does not keep them. One thread is all of them, and a hook moves it.
 
-use smpcall::{
-    Backoff, Budget, CallError, CallStall, Csd, Flushed, Hosting, HotplugError, Pause, PerCpu, Phase,
-    Platform, Posted, Reporting, RingError, Serve, Smp, To, Tuning, Waiting,
-};
+mod port;
+
+use port::{CPUS, Hook, Moving, PAUSE_NS};
+use smpcall::{Budget, CallError, Csd, Flushed, HotplugError, PerCpu, Phase, Posted, Serve, Smp, To};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-
-const CPUS: usize = 3;
-const PAUSE_NS: u64 = 1000;
-
-type Hook = RefCell<Option<Rc<dyn Fn()>>>;
-
-/// CPUs between which the one thread moves: when interrupts are on.
-#[derive(Default)]
-struct Moving {
-    cpu: Cell<u32>,
-    bound: Cell<bool>,
-    irq_off: Cell<u32>,
-    now_ns: Cell<u64>,
-    stall_timeout_ns: Cell<u64>,
-    stalls: RefCell<Vec<CallStall>>,
-    /// How many frames of user code the thread is in.
-    frames: Cell<u32>,
-    rings: RefCell<Vec<u32>>,
-    parks: Cell<bool>,
-    /// Runs once, at the next `irq_save`, when interrupts are still on.
-    on_save: Hook,
-    /// Runs at every pause and at every park of a waiter, and at every report.
-    on_pause: Hook,
-    on_park: Hook,
-    on_stall: Hook,
-}
-
-fn run(hook: &Hook) {
-    let hook = hook.borrow().clone();
-    if let Some(hook) = hook {
-        hook();
-    }
-}
-
-// SAFETY: 1. It is not `Sync`: one thread, which a hook moves when interrupts are on; `bound` is only set while it is not moved.
-// 2. Hooks run when interrupts are on. 3. The tests flush by themselves. 4. Nothing panics in a function. 5. The tests wake by
-// returning from `park`.
-unsafe impl Platform for Moving {
-    type IrqState = ();
-    smpcall::no_unwinding!();
-
-    fn current_cpu(&self) -> Option<u32> {
-        Some(self.cpu.get())
-    }
-    fn can_wait(&self) -> bool {
-        self.irq_off.get() == 0
-    }
-    fn ring(&self, cpu: u32) -> Result<(), RingError> {
-        assert_ne!(self.irq_off.get(), 0, "a ring without the irq guard");
-        self.rings.borrow_mut().push(cpu);
-        Ok(())
-    }
-    fn irq_save(&self) {
-        if self.irq_off.get() == 0 {
-            let hook = self.on_save.borrow_mut().take();
-            if let Some(hook) = hook {
-                hook();
-            }
-        }
-        self.irq_off.set(self.irq_off.get() + 1);
-    }
-    fn irq_restore(&self, (): ()) {
-        self.irq_off.set(self.irq_off.get() - 1);
-    }
-    fn relax(&self) {}
-    fn now_ns(&self) -> u64 {
-        self.now_ns.get()
-    }
-}
-
-impl Waiting for Moving {
-    const MIGRATES: bool = true;
-    const PARKS: bool = true;
-
-    fn is_bound(&self) -> bool {
-        self.bound.get()
-    }
-    fn pause(&self, backoff: &Backoff) -> Pause {
-        assert!(backoff.rounds < 1000, "the waiting caller waits for ever");
-        self.now_ns.set(self.now_ns.get() + PAUSE_NS);
-        run(&self.on_pause);
-        if self.parks.get() { Pause::Park } else { Pause::Again }
-    }
-    fn waiter(&self) -> Option<u16> {
-        Some(77)
-    }
-    fn park(&self, waiter: Option<u16>, _timeout_ns: u64) {
-        assert_eq!(waiter, Some(77), "it is the thread's number, wherever that is");
-        run(&self.on_park);
-    }
-}
-
-impl Tuning for Moving {
-    fn looks_first(&self, _target: u32) -> u32 {
-        1
-    }
-}
-
-impl Hosting for Moving {
-    fn frame_begins(&self) {
-        self.frames.set(self.frames.get() + 1);
-    }
-    fn frame_ends(&self) {
-        self.frames.set(self.frames.get() - 1);
-    }
-}
-
-impl Reporting for Moving {
-    fn stall_timeout_ns(&self) -> u64 {
-        self.stall_timeout_ns.get()
-    }
-    fn call_stalled(&self, stall: &CallStall) {
-        self.stalls.borrow_mut().push(*stall);
-        run(&self.on_stall);
-    }
-}
-
-smpcall::simple_port!(Moving: Tracing, Topology, Foreign);
 
 type Machine = Smp<Moving, [PerCpu; CPUS]>;
 
@@ -455,6 +337,36 @@ fn p10_a_report_rings_once_more_for_the_thread_that_is_bound() {
         },
     ]);
     assert_eq!(machine.call_blocking(1, here), Ok(1));
+}
+
+/// No report is due: the waiter looks now and then whether doorbells have failed, or before it sleeps.
+#[test]
+fn p10_a_ring_for_the_thread_that_is_bound_that_failed_is_sent_again() {
+    for parks in [false, true] {
+        let machine = start();
+        let looks = Cell::new(0);
+        port(|port| port.parks.set(parks));
+        let look = move || {
+            let machine = machine_rc();
+            looks.set(looks.get() + 1);
+            if looks.get() == 1 {
+                rings();
+                machine.platform().fails.set(true);
+                let _ = flush(1);
+                machine.platform().fails.set(false);
+                assert!(!machine.is_unrung_racy(1), "nothing is queued there");
+            } else if rings() == [1] {
+                assert_eq!(on(1, |machine| machine.run_blocking()), 1);
+            } else {
+                assert!(!parks, "it has slept without another ring");
+            }
+        };
+        port(|port| hook(&port.on_pause, look));
+        assert_eq!(machine.call_blocking(1, here), Ok(1));
+        for cpu in 0..CPUS as u32 {
+            assert_eq!(on(cpu, |machine| machine.offline()), Ok(0));
+        }
+    }
 }
 
 #[test]

@@ -120,6 +120,11 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         }
     }
 
+    /// Returns whether it is the target's bound thread that is waited for, and that runs nothing: whoever flushed has rung for it.
+    pub(super) fn is_left_to_who_is_bound(wait: &Wait<'_>) -> bool {
+        P::MIGRATES && is_dequeued(wait) && wait.target.running.blocking_func_racy().is_none()
+    }
+
     /// What is to be said of one target.
     pub(super) fn stall(
         &self,
@@ -133,13 +138,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             _ if running.runs(wait.header) => Phase::Running,
             _ if running.runs_blocking_racy(wait.header) => Phase::Running,
             Some(func) => Phase::Behind(func.addr()),
-            // SAFETY: the header of a blocking call is in its caller's frame, and we are that caller.
-            None if wait.serve == Serve::Blocking
-                && wait.is_for_a_run()
-                && unsafe { &*wait.header }.state.look_racy().is_dequeued() =>
-            {
-                Phase::Dequeued
-            }
+            None if is_dequeued(wait) => Phase::Dequeued,
             None if is_unrung(target) => Phase::Unrung,
             None => Phase::Queued,
         };
@@ -159,4 +158,11 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             reports,
         }
     }
+}
+
+/// Whether a flush has left the blocking call that is waited for to its target's thread.
+fn is_dequeued(wait: &Wait<'_>) -> bool {
+    // SAFETY: the header of a blocking call is in its caller's frame, and we are that caller.
+    let is_dequeued = || unsafe { &*wait.header }.state.look_racy().is_dequeued();
+    wait.serve == Serve::Blocking && wait.is_for_a_run() && is_dequeued()
 }

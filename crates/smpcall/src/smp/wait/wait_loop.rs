@@ -103,6 +103,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let queued = matches!(target.mailbox.head.look(), Seen::List(_));
         if queued && target.running.func_racy().is_none() {
             self.ring_again(cpu, &target.mailbox.head);
+        } else if self.failed_rings_racy() != 0 {
+            self.ring_who_is_bound(wait);
         }
     }
 
@@ -111,6 +113,15 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     fn ring_those_owed(&self, wait: &Wait<'_>) {
         for (cpu, target) in wait.pending(self).filter(|(_, target)| is_unrung(target)) {
             self.ring_again(cpu, &target.mailbox.head);
+        }
+        self.ring_who_is_bound(wait);
+    }
+
+    /// Rings once more for the thread that is bound to the target, and is to run what a flush has left to it: nothing shows that
+    /// the ring for it failed.
+    fn ring_who_is_bound(&self, wait: &Wait<'_>) {
+        if Self::is_left_to_who_is_bound(wait) {
+            self.ring_again(wait.target_cpu, &wait.target.mailbox.head);
         }
     }
 }
