@@ -76,6 +76,8 @@ impl<const PARKS: bool> Shared<PARKS> {
                 }
             }
         }
+        here::wander(0);
+        (0..cpus).for_each(|cpu| self.comes_forward(cpu));
         self.left.set(self.left.get() - 1);
         if self.left.get() == 0 {
             // Whoever is about to sleep does not.
@@ -83,6 +85,18 @@ impl<const PARKS: bool> Shared<PARKS> {
             port.irq_save();
             assert!((0..cpus).all(|cpu| port.ring(cpu).is_ok()));
             port.irq_restore(());
+        }
+    }
+
+    /// No wait has left a mark behind: a CPU is rung, since by the end nobody looks but its own thread, which sleeps.
+    fn comes_forward(&self, cpu: u32) {
+        let ran: &'static AtomicU32 = Box::leak(Box::new(AtomicU32::new(0)));
+        // Relaxed: only the count matters.
+        let csd: &'static Csd<_> = Box::leak(Box::new(Csd::new(move || ran.store(1, Ordering::Relaxed))));
+        assert_eq!(self.smp.post(cpu, csd), Ok(Posted::Queued));
+        // Relaxed: only the count matters.
+        while ran.load(Ordering::Relaxed) == 0 {
+            here::pause();
         }
     }
 
