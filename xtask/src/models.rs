@@ -5,7 +5,7 @@ use anyhow::{Result, bail};
 
 /// Runs all models, or those whose name contains `name`, each named as it ends.
 pub(crate) fn run(name: Option<&str>) -> Result<()> {
-    let mut cmd = with_loom(Cmd::cargo("test --release -p smpcall --features alloc --test loom"))
+    let mut cmd = with_loom(Cmd::cargo("test --release -p smpcall --all-features --test loom"))
         .env("CARGO_TARGET_DIR", sh::target_dir().join("loom"));
     // One model is run to be looked at: with LOOM_LOG=trace its steps are what one wants to see. Of all of them
     // one wants a line each.

@@ -2,7 +2,7 @@
 //! and 2) and in `/sys`. Where a file is missing, or says nothing that makes sense, it is passed over.
 
 use crate::affinity::cores_at_start;
-use crate::topology::{cpu_list, text};
+use crate::sysfs::{cpu_list, text};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -50,7 +50,7 @@ fn list(file: &Path) -> BTreeSet<usize> {
 fn cpus_allowed(task: &Path) -> impl Iterator<Item = usize> + use<> {
     let status = text(&task.join("status"));
     let value = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap_or_default();
-    crate::topology::cpus(value).map(|core| core as usize).collect::<Vec<_>>().into_iter()
+    crate::sysfs::cpus(value).map(|core| core as usize).collect::<Vec<_>>().into_iter()
 }
 
 /// The cores of the process' cpuset: of the innermost group that has one.

@@ -60,6 +60,8 @@ mod machine;
 mod port;
 mod spin;
 mod stalls;
+mod sysfs;
+#[cfg(feature = "topology")]
 mod topology;
 mod trace;
 

@@ -11,6 +11,7 @@ use crate::here::{self, NO_CORE};
 use crate::machine::CpuCounts;
 use crate::spin::{Spin, Waits, short_pause};
 use crate::stalls::{Stalls, nanos};
+#[cfg(feature = "topology")]
 use crate::topology::Topology;
 use crate::trace::Trace;
 use smpcall::{
@@ -47,6 +48,7 @@ pub struct Host<T = ()> {
     cpus: Box<[HostCpu]>,
     started: Instant,
     waits: Waits,
+    #[cfg(feature = "topology")]
     topology: &'static Topology,
     stalls: Stalls,
     trace: T,
@@ -74,6 +76,7 @@ impl<T> Host<T> {
             cpus: std::iter::repeat_with(cpu).take(cpus_len).collect(),
             started: Instant::now(),
             waits,
+            #[cfg(feature = "topology")]
             topology: Topology::of_this_system(),
             stalls,
             trace,
@@ -266,6 +269,7 @@ impl<T: Trace> Tracing for Host<T> {
 
 impl<T: Trace> smpcall::Topology for Host<T> {
     /// By the cores that the threads were last seen on, and what the system says of those.
+    #[cfg(feature = "topology")]
     fn nearest(&self, cpu: u32, among: &mut dyn Iterator<Item = u32>) -> Option<u32> {
         self.topology.nearest(cpu, among, |cpu| self.core_of(cpu))
     }

@@ -5,12 +5,10 @@
 //! Where a file is missing, or says nothing, the rung is empty, and shared with nobody.
 
 use crate::here::NO_CORE;
+use crate::sysfs::{CPUS_MAX, cpu_list, number, text};
 use std::fs;
 use std::path::Path;
 use std::sync::OnceLock;
-
-/// More CPUs than any system has; a larger number is taken for nonsense.
-const CPUS_MAX: u32 = 1 << 16;
 
 /// The closest thing that two CPUs share. (A cluster is a few cores that share a part of a cache, or the way to it.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -141,31 +139,6 @@ fn numbered(dir: &Path, name: &'static str) -> impl Iterator<Item = u32> + use<>
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     let number = move |entry: fs::DirEntry| entry.file_name().to_str()?.strip_prefix(name)?.parse().ok();
     entries.filter_map(number).filter(|number| *number < CPUS_MAX)
-}
-
-/// What a file says; nothing, if it is not there.
-pub(crate) fn text(file: &Path) -> String {
-    fs::read_to_string(file).map(|text| text.trim().to_owned()).unwrap_or_default()
-}
-
-/// The number in a file. Linux writes −1 or 65535 where it knows none.
-fn number(file: &Path) -> Option<u32> {
-    text(file).parse().ok().filter(|number| *number < u16::MAX.into())
-}
-
-/// The CPUs in a file like `0-3,8,10-11`; a part that is none of that is passed over.
-pub(crate) fn cpu_list(file: &Path) -> impl Iterator<Item = u32> + use<> {
-    cpus(&text(file)).collect::<Vec<_>>().into_iter()
-}
-
-/// The CPUs in a text like that.
-pub(crate) fn cpus(list: &str) -> impl Iterator<Item = u32> {
-    let part = |part: &str| {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let (first, last) = (first.parse::<u32>().ok()?, last.parse::<u32>().ok()?);
-        (last < CPUS_MAX).then_some(first..=last)
-    };
-    list.trim().split(',').filter_map(part).flatten()
 }
 
 #[cfg(test)]

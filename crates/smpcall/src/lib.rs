@@ -36,6 +36,7 @@ mod percpu;
 mod platform;
 mod posted;
 mod queue;
+#[cfg(feature = "relays")]
 mod relay;
 mod smp;
 mod stall;

@@ -29,6 +29,7 @@ use crate::csd::Header;
 use crate::multicast::Callers;
 use crate::payload::InlinePayload;
 use crate::queue::Head;
+#[cfg(feature = "relays")]
 use crate::relay::Relay;
 use crate::sync::{AtomicU32, Ordering, SharedCell, const_unless_loom};
 use core::mem::MaybeUninit;
@@ -117,14 +118,21 @@ impl Drop for MailboxGuard<'_> {
     }
 }
 
-/// What others keep here, and the owner does not look at. Two lines.
+/// What others keep here, and the owner does not look at: one line, or two.
 pub(crate) struct CallersLine {
     pub(crate) lock: MailboxLock,
+    #[cfg(feature = "relays")]
     pub(crate) relay: Relay,
 }
 
 impl CallersLine {
     const_unless_loom! {
-        pub(crate) fn new() -> Self { Self { lock: MailboxLock::new(), relay: Relay::new() } }
+        pub(crate) fn new() -> Self {
+            Self {
+                lock: MailboxLock::new(),
+                #[cfg(feature = "relays")]
+                relay: Relay::new(),
+            }
+        }
     }
 }

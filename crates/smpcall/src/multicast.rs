@@ -43,7 +43,9 @@ mod callers;
 mod slot;
 
 pub(crate) use self::callers::{Callers, Collected};
-pub(crate) use self::slot::{FILLING, Keep, Run, Slot};
+#[cfg(feature = "relays")]
+pub(crate) use self::slot::FILLING;
+pub(crate) use self::slot::{Keep, Run, Slot};
 
 use crate::mask::bits_of;
 use crate::sync::{AtomicUsize, Ordering};

@@ -3,7 +3,7 @@
 //! | line | written by | read by |
 //! |---|---|---|
 //! | `mailbox`: the queue's head, and one waiting call | posters and the owner | posters and the owner |
-//! | `callers_line`: whose the mailbox's slot is; apart from it, a [`relay`](crate::relay) | callers; who multicasts to this CPU's group | the same |
+//! | `callers_line`: whose the mailbox's slot is; apart from it, a relay (`relay.rs`) | callers; who multicasts to this CPU's group | the same |
 //! | `own` | the owner; lazy posters their list's head | the owner; what a flush left over, also the watchdog |
 //! | `running` | the owner; its wakes' headers, rarely, whoever waits for a csd | whoever waits for, or reports on, a run or an acknowledgement |
 //! | `detached`: slots for detached calls, two lines | posters, then the owner | the owner |

@@ -1,7 +1,7 @@
 //! Relays: how a multicast to many CPUs is passed on.
 //!
 //! To notify N CPUs one after another costs a sender N cache lines and as many interrupts, and their acknowledgements fight for one
-//! counter. So of a *group* ([`GROUP`] CPUs, neighbours by number) in which [`RELAYED_MIN`] and more are meant, the sender
+//! counter. So of a *group* (as many CPUs as there are slots, neighbours by number) in which [`RELAYED_MIN`] and more are meant, the sender
 //! notifies one, the *leader*, and leaves the others to it; the leader notifies them before it runs its own part. The group's
 //! acknowledges are counted at the group, and the last of them is one acknowledgement at the slot. Two levels are enough: a machine of
 //! [`CPUS_MAX`](crate::CPUS_MAX) CPUs has 128 groups of 64.
@@ -37,10 +37,8 @@
 //! | `sent` | Relaxed | – | –: the leader has still to acknowledge for itself, which publishes it |
 //! | `acknowledge` | AcqRel | `acknowledge` of the last | Release: the sender misses what a function wrote (P4). Acquire: the last one's acknowledgement at the slot does not publish what the others wrote |
 
-use crate::multicast::{FILLING, SLOTS};
+use crate::multicast::FILLING;
 use crate::sync::{AtomicU32, AtomicUsize, Ordering, const_unless_loom};
-
-pub(crate) const GROUP: u32 = SLOTS as u32;
 
 /// With fewer, what is saved is less than the way through one more interrupt takes (`smpcall sim --scale`).
 pub(crate) const RELAYED_MIN: u32 = if cfg!(loom) { 2 } else { 32 };

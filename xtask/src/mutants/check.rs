@@ -87,7 +87,7 @@ impl Check {
     ) -> Result<Option<Vec<Program>>> {
         let cmd = match self {
             Check::Loom(_) => {
-                let args = "test --no-run --release -p smpcall --features alloc --test loom";
+                let args = "test --no-run --release -p smpcall --all-features --test loom";
                 models::with_loom(Cmd::cargo(args)).env("CARGO_TARGET_DIR", target.join("loom"))
             }
             Check::Test { package, .. } => Cmd::cargo("test --no-run --all-features -p")

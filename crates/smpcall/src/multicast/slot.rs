@@ -138,6 +138,7 @@ impl Slot {
     }
 
     /// Leader: so many of those that it was to notify were offline. Before its own acknowledgement.
+    #[cfg(feature = "relays")]
     pub(crate) fn count_offline(&self, offline: u32) {
         if offline != 0 {
             // Relaxed: published by our acknowledgement.

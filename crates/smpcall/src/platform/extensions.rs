@@ -165,10 +165,10 @@ pub trait Tracing {
 pub trait Topology {
     /// How many CPUs are a group that a multicast is relayed to: a power of two, and not more than a word has bits.
     #[cfg(smpcall_sim)]
-    const GROUP: u32 = crate::relay::GROUP;
+    const GROUP: u32 = crate::multicast::SLOTS as u32;
 
     /// How many CPUs of a group must be meant before they are left to one of them.
-    #[cfg(smpcall_sim)]
+    #[cfg(all(feature = "relays", smpcall_sim))]
     const RELAYED_MIN: u32 = crate::relay::RELAYED_MIN;
 
     /// Makes several CPUs flush soon: CPU `first + n` for each bit `n` of `cpus`. As [`Platform::ring`] for each, unless the

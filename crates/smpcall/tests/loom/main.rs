@@ -39,6 +39,7 @@ mod migrates;
 mod port;
 mod post;
 mod prepared;
+#[cfg(feature = "relays")]
 mod relay;
 mod stalls;
 mod wait;

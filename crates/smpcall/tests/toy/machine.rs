@@ -2,7 +2,7 @@
 
 use crate::port::{Toy, logs, on, start};
 use smpcall::{
-    CPUS_MAX, CallError, Cancel, Coalesced, CpuCountError, Csd, HotplugError, PerCpu, PostError, Posted, Smp,
+    CPUS_MAX, CallError, Cancel, Coalesced, CpuCountError, Csd, HotplugError, PerCpu, PostError, Smp,
 };
 use std::cell::UnsafeCell;
 use std::mem::{size_of, size_of_val};
@@ -78,7 +78,11 @@ fn p13_as_many_cpus_as_allowed_and_one_more() {
         machine.as_ref().online().unwrap();
         let csd = crate::port::csd(|| ());
         machine.post(last, csd).unwrap();
-        assert_eq!(machine.post(0, csd), Ok(Posted::Busy { cpu: last }), "the word has room for the number");
+        assert_eq!(
+            machine.post(0, csd),
+            Ok(smpcall::Posted::Busy { cpu: last }),
+            "the word has room for the number"
+        );
         let _ = machine.flush(smpcall::Budget::DEFAULT);
         assert!(!csd.is_pending());
     }

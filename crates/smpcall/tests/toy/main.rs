@@ -33,6 +33,7 @@ mod nearest;
 mod pinned;
 mod port;
 mod post;
+#[cfg(feature = "relays")]
 mod relay;
 mod serves;
 mod sizes;

@@ -5,9 +5,11 @@ use smpcall::{Cancel, Coalesced, Here, Message, NotSent, ReceiveError, SendError
 use std::rc::Rc;
 
 /// Counts as dropped by logging its number.
+#[cfg(feature = "alloc")]
 #[derive(Debug, PartialEq)]
 struct Value(u32);
 
+#[cfg(feature = "alloc")]
 impl Drop for Value {
     fn drop(&mut self) {
         log(self.0);

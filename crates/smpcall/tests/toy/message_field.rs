@@ -2,8 +2,7 @@
 
 use crate::port::{flush, keep, log, logged, machine, on, start};
 use smpcall::{
-    Cancel, CsdField, CsdOwner, Here, Lent, MessageField, MessageOwner, NotSent, SendError, TakeError,
-    csd_field,
+    CsdField, CsdOwner, Here, Lent, MessageField, MessageOwner, NotSent, SendError, TakeError, csd_field,
 };
 
 #[derive(Clone, Copy)]
@@ -112,7 +111,7 @@ mod counted {
         assert_eq!(machine.send(3, &it, Box::new(2)), offline);
         assert_eq!(Arc::strong_count(&it), 1);
         machine.send(0, &it, Box::new(2)).unwrap();
-        assert!(matches!(it.multiply.cancel(), Cancel::Removed { .. }));
+        assert!(matches!(it.multiply.cancel(), smpcall::Cancel::Removed { .. }));
         assert_eq!((it.multiply.try_take(), Arc::strong_count(&it)), (Err(TakeError::Pending), 2));
         let _ = flush(0);
         assert_eq!(Arc::strong_count(&it), 1);

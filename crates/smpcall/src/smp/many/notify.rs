@@ -1,12 +1,9 @@
 //! How a multicast is brought to its targets, by its sender or by a leader, and how they acknowledge it.
 
-use super::relaying::Relaying;
 use crate::mask::{CpuMask, bits_of};
-use crate::multicast::SLOTS;
 use crate::percpu::Storage;
 use crate::platform::Platform;
 use crate::queue::{Pushed, Seen};
-use crate::relay::Relay;
 use crate::smp::Smp;
 use crate::trace::{CallKind, EventKind, trace};
 
@@ -68,33 +65,6 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         notified
     }
 
-    /// As [`Self::notify_all`], by way of one of them, who acknowledges for all. The first that is online leads, from the slot's own
-    /// number on: calls in different slots have different leaders. If none is left for it to notify, it is notified straight.
-    #[inline(never)]
-    pub(super) fn leave_to_a_leader(&self, at: u32, first: u32, mut cpus: usize, relay: &Relay) -> Notified {
-        let mut offline = 0;
-        loop {
-            let later = cpus >> at << at;
-            let from = if later != 0 { later } else { cpus };
-            let leader = from & from.wrapping_neg();
-            cpus &= !leader;
-            if cpus == 0 {
-                relay.call_off();
-            } else {
-                relay.leave(cpus);
-            }
-            let mut notified = self.notify_all(at, first, leader);
-            notified.offline += offline;
-            if notified.acks == 1 {
-                notified.reached += cpus.count_ones();
-            }
-            if notified.acks == 1 || cpus == 0 {
-                return notified;
-            }
-            offline = notified.offline;
-        }
-    }
-
     /// Those of a group that are not busy; the others are put into `busy`.
     #[inline(never)]
     pub(super) fn leave_out_busy(&self, first: u32, mut cpus: usize, busy: &mut CpuMask) -> usize {
@@ -135,35 +105,5 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// What stands for a slot where calls are told apart by their csd.
     fn slot_name(&self, at: u32) -> usize {
         self.slots.get(at).as_header().addr()
-    }
-
-    /// The relay of slot `at` to the group of `cpu`, if that group has one.
-    #[inline]
-    pub(in crate::smp) fn relay(&self, cpu: u32, at: u32) -> Option<&Relay> {
-        // Apart: mostly the machine is too small for relays.
-        if self.cpus_len() < Relaying::<P>::CPUS { None } else { self.relay_of_many(cpu, at) }
-    }
-
-    #[inline(never)]
-    fn relay_of_many(&self, cpu: u32, at: u32) -> Option<&Relay> {
-        let group = Relaying::<P>::GROUP;
-        let first = cpu / group * group;
-        if first + group > self.cpus_len() {
-            return None;
-        }
-        if group < SLOTS as u32 && at >= group {
-            return None;
-        }
-        Some(&self.cpu(first + at)?.callers_line.relay)
-    }
-
-    /// Target, before it runs slot `at`: if it leads its group, notifies those who were left to it. In call context.
-    pub(in crate::smp) fn pass_on(&self, relay: &Relay, cpu: u32, at: u32) {
-        let left = relay.take();
-        if left != 0 {
-            let notified = self.notify_all(at, cpu / Relaying::<P>::GROUP * Relaying::<P>::GROUP, left);
-            self.slots.get(at).count_offline(notified.offline);
-            relay.sent(notified.reached);
-        }
     }
 }

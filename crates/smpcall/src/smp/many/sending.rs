@@ -1,5 +1,6 @@
 //! A multicast under way: the bits are set, the targets notified and rung, the acknowledgements awaited.
 
+use super::notify::Notified;
 use super::relaying::Relaying;
 use super::to::{Reached, To};
 use crate::csd::Header;
@@ -7,7 +8,6 @@ use crate::mask::CpuMask;
 use crate::multicast::{Keep, Slot};
 use crate::percpu::{PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
-use crate::relay::Relay;
 use crate::smp::Smp;
 use crate::smp::context::{InFrame, NoUnwind};
 
@@ -86,17 +86,26 @@ impl<'a, P: Platform, S: Storage> Multicast<'a, P, S> {
     /// ring nobody on this CPU may wait for us.
     #[inline(always)]
     fn send_to_group(&mut self, first: u32, meant: usize) {
-        let many = |_: &&Relay| self.keep == Keep::Yes && meant.count_ones() >= Relaying::<P>::MIN;
-        let notified = match self.smp.relay(first, self.at).filter(many) {
-            Some(relay) => self.smp.leave_to_a_leader(self.at, first, meant, relay),
-            None => self.smp.notify_all(self.at, first, meant),
-        };
+        let notified = self.notify_group(first, meant);
         if notified.acks != 0 {
             self.acks += notified.acks;
             self.last = notified.last;
         }
         self.reached.ran += notified.reached;
         self.reached.offline += notified.offline;
+    }
+
+    /// Notifies them: a few, or on a small machine, one after another; else by way of one of them.
+    #[inline(always)]
+    fn notify_group(&self, first: u32, meant: usize) -> Notified {
+        #[cfg(feature = "relays")]
+        if self.keep == Keep::Yes
+            && meant.count_ones() >= Relaying::<P>::MIN
+            && let Some(relay) = self.smp.relay(first, self.at)
+        {
+            return self.smp.leave_to_a_leader(self.at, first, meant, relay);
+        }
+        self.smp.notify_all(self.at, first, meant)
     }
 
     /// Waits for the acknowledgements, if the caller keeps the slot, and lets go of it.

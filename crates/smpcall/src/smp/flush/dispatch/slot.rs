@@ -3,6 +3,7 @@
 use crate::multicast::Slot;
 use crate::percpu::{PerCpu, Storage};
 use crate::platform::Platform;
+#[cfg(feature = "relays")]
 use crate::relay::Relay;
 use crate::smp::Smp;
 
@@ -14,15 +15,15 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// This CPU has to acknowledge slot `at` (I11).
     #[inline(always)]
     pub(in crate::smp::flush) unsafe fn run_slot(&self, cpu: u32, here: &PerCpu, at: u32) {
-        match self.relay(cpu, at) {
+        #[cfg(feature = "relays")]
+        if let Some(relay) = self.relay(cpu, at) {
             // SAFETY: the caller's promise.
-            Some(relay) => unsafe { self.run_slot_of_a_group(cpu, here, at, relay) },
-            None => {
-                // SAFETY: the caller's promise.
-                let slot = unsafe { self.run_function_of(here, at) };
-                self.retire(here, at, slot.acknowledge());
-            }
+            return unsafe { self.run_slot_of_a_group(cpu, here, at, relay) };
         }
+        let _ = cpu;
+        // SAFETY: the caller's promise.
+        let slot = unsafe { self.run_function_of(here, at) };
+        self.retire(here, at, slot.acknowledge());
     }
 
     /// As [`Self::run_slot`], after passing it on to those who were left to this CPU.
@@ -30,6 +31,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// # Safety
     ///
     /// As for [`Self::run_slot`].
+    #[cfg(feature = "relays")]
     #[inline(never)]
     unsafe fn run_slot_of_a_group(&self, cpu: u32, here: &PerCpu, at: u32, relay: &Relay) {
         self.pass_on(relay, cpu, at);
