@@ -1,5 +1,9 @@
 //! One small error for each operation; each variant says what to do next.
 
+mod call;
+
+pub use self::call::{CallError, CallInError};
+
 use crate::csd::Coalesced;
 use crate::stall::CallStall;
 use core::fmt;
@@ -57,48 +61,6 @@ impl fmt::Display for PostError {
 }
 
 impl core::error::Error for PostError {}
-
-/// Why a waiting call did not run.
-///
-/// | error | what it means | who relies on what | what to do |
-/// |---|---|---|---|
-/// | [`Offline`](Self::Offline) | the CPU takes nothing; nothing was queued (P8) | nobody | call another CPU, or again when it is online |
-/// | [`WouldDeadlock`](Self::WouldDeadlock) | waiting here could deadlock (P10) | nobody | post instead, or call from thread context |
-/// | [`NoSuchCpu`](Self::NoSuchCpu) | the machine has no CPU of that number | nobody | mend the caller |
-///
-/// ```
-/// use smpcall::{CallError, Platform, Smp, Storage};
-///
-/// fn ask<P: Platform, S: Storage>(smp: &Smp<P, S>) -> Result<u32, CallError> {
-///     match smp.call(1, || 1) {
-///         Err(CallError::Offline) => smp.call(0, || 0), // another CPU will do
-///         other => other,
-///     }
-/// }
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum CallError {
-    /// The CPU is offline, and nothing was queued (P8). Call another CPU, or again when it is online.
-    Offline,
-    /// The caller is in a context in which waiting could deadlock (P10): in call context, in an interrupt, or with
-    /// interrupts off. Post an asynchronous csd instead, or call from thread context.
-    WouldDeadlock,
-    /// The machine has no CPU of that number.
-    NoSuchCpu,
-}
-
-impl fmt::Display for CallError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Offline => "the CPU is offline",
-            Self::WouldDeadlock => "waiting here could deadlock",
-            Self::NoSuchCpu => "no such CPU",
-        })
-    }
-}
-
-impl core::error::Error for CallError {}
 
 /// Why a detached call was not queued. Its function was not run.
 ///

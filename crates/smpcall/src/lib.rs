@@ -22,11 +22,13 @@ extern crate alloc;
 #[cfg(doctest)]
 mod doctests;
 
+mod call_slot;
 mod csd;
 mod detached;
 mod error;
 mod foreign;
 mod local;
+mod lock;
 mod mailbox;
 mod mask;
 mod message;
@@ -47,6 +49,7 @@ mod sync;
 mod trace;
 mod wake;
 
+pub use call_slot::CallSlot;
 #[cfg(feature = "alloc")]
 pub use csd::field::FromArc;
 #[doc(hidden)]
@@ -55,8 +58,8 @@ pub use csd::field::{CsdField, CsdOwner, FromStatic, HasCsd, HasCsds, Here, Lent
 pub use csd::{Cancel, Coalesced, Csd, Post};
 pub use detached::DETACHED_MAX;
 pub use error::{
-    CallError, CpuCountError, DetachedError, HotplugError, ManyError, PostError, Refused, WaitError,
-    WhyRefused,
+    CallError, CallInError, CpuCountError, DetachedError, HotplugError, ManyError, PostError, Refused,
+    WaitError, WhyRefused,
 };
 pub use foreign::{Entry, ForeignCsd};
 pub use local::{LocalError, PerCpuCell};

@@ -8,34 +8,24 @@
 //!
 //! | lock | fields | whose |
 //! |---|---|---|
-//! | `FREE` | dead values | nobody's |
-//! | `LOCKED` | being filled, queued, run, or being read out | the holder's; from the push to the completion, the target's |
+//! | free | dead values | nobody's |
+//! | locked | being filled, queued, run, or being read out | the holder's; from the push to the completion, the target's |
 //!
 //! # Invariants
 //!
 //! - **I9** Only the holder fills and pushes the header, once, and it gives the slot back after the call's word says done,
 //!   or after a refused push. So the header is a waiting call's with one owner (I4), and one that is queued is never
 //!   filled anew.
-//!
-//! # Orderings
-//!
-//! | site | order | partner | weaker: what breaks |
-//! |---|---|---|---|
-//! | `take`, look | Relaxed | – | – |
-//! | `take`, CAS | Acquire | `Drop` of [`MailboxGuard`] | the new holder writes over a result that the last one still reads (P4) |
-//! | `Drop` of [`MailboxGuard`] | Release | `take` | the other half of the same |
 
 use crate::csd::Header;
+use crate::lock::{SlotGuard, SlotLock};
 use crate::multicast::Callers;
 use crate::payload::InlinePayload;
 use crate::queue::Head;
 #[cfg(feature = "relays")]
 use crate::relay::Relay;
-use crate::sync::{AtomicU32, Ordering, SharedCell, const_unless_loom};
+use crate::sync::{SharedCell, const_unless_loom};
 use core::mem::MaybeUninit;
-
-const FREE: u32 = 0;
-const LOCKED: u32 = 1;
 
 /// The line: the head, the bits of those who multicast, and the slot for one call.
 #[repr(C, align(64))]
@@ -70,34 +60,10 @@ impl Mailbox {
     }
 }
 
-/// Whose the slot at one mailbox is. In a line of its own, which only callers write: in the mailbox's line, giving back and
-/// taking again would each cost a transfer from the target, which looks at that line all the time.
-pub(crate) struct MailboxLock(AtomicU32);
-
-impl MailboxLock {
-    const_unless_loom! {
-        pub(crate) fn new() -> Self { Self(AtomicU32::new(FREE)) }
-    }
-
-    /// Takes the slot at `mailbox`, whose lock this is, if it is free. Wait-free.
-    #[inline]
-    pub(crate) fn take<'a>(&'a self, mailbox: &'a Mailbox) -> Option<MailboxGuard<'a>> {
-        // Relaxed: a look; one that is locked is not worth a write.
-        if self.0.load(Ordering::Relaxed) != FREE {
-            return None;
-        }
-        // Acquire: the last holder has read its result; pairs with `Drop`. Failure Relaxed: somebody was faster.
-        match self.0.compare_exchange(FREE, LOCKED, Ordering::Acquire, Ordering::Relaxed) {
-            Ok(_) => Some(MailboxGuard { lock: self, mailbox }),
-            Err(_) => None,
-        }
-    }
-}
-
 /// The slot in a mailbox, until it is dropped.
 pub(crate) struct MailboxGuard<'a> {
-    lock: &'a MailboxLock,
     mailbox: &'a Mailbox,
+    _locked: SlotGuard<'a>,
 }
 
 impl<'a> MailboxGuard<'a> {
@@ -110,17 +76,11 @@ impl<'a> MailboxGuard<'a> {
     }
 }
 
-impl Drop for MailboxGuard<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        // Release: the result was read; pairs with `take`.
-        self.lock.0.store(FREE, Ordering::Release);
-    }
-}
-
 /// What others keep here, and the owner does not look at: one line, or two.
 pub(crate) struct CallersLine {
-    pub(crate) lock: MailboxLock,
+    /// Whose the slot in the mailbox is. Not beside it, since only callers write here: in the mailbox's line, giving back and
+    /// taking again would each cost a transfer from the target, which looks at that line all the time.
+    lock: SlotLock,
     #[cfg(feature = "relays")]
     pub(crate) relay: Relay,
 }
@@ -129,10 +89,16 @@ impl CallersLine {
     const_unless_loom! {
         pub(crate) fn new() -> Self {
             Self {
-                lock: MailboxLock::new(),
+                lock: SlotLock::new(),
                 #[cfg(feature = "relays")]
                 relay: Relay::new(),
             }
         }
+    }
+
+    /// Locks the slot in `mailbox`, whose lock is here, if it is free. Wait-free.
+    #[inline]
+    pub(crate) fn try_lock<'a>(&'a self, mailbox: &'a Mailbox) -> Option<MailboxGuard<'a>> {
+        Some(MailboxGuard { _locked: self.lock.try_lock()?, mailbox })
     }
 }

@@ -1,14 +1,106 @@
-//! Closures that the machine keeps for those who do not wait: in a target's slot for a detached call, or in a multicast's slot.
+//! What a call carries: its function until that is run, then its result.
+//!
+//! A waiting call has one [`Payload`], in its frame, in the target's mailbox or in a slot of its owner's; a detached call, and a
+//! multicast that nobody waits for, leave a copy of their function in a slot of the machine's.
 
-use core::mem::MaybeUninit;
+use crate::sync::SharedCell;
+use core::mem::{ManuallyDrop, MaybeUninit};
 
-/// The room for a closure or a result: three words for one that is kept, two in a mailbox.
+/// Room for a function or a result: three words in a slot of the machine's, two in a mailbox.
 pub(crate) type InlinePayload<const WORDS: usize = 3> = MaybeUninit<[usize; WORDS]>;
 
-/// Refuses a closure that does not fit, when the call is compiled.
-pub(crate) const fn demand_room<F>() {
+const fn fits<T, C>() -> bool {
+    size_of::<T>() <= size_of::<C>() && align_of::<T>() <= align_of::<C>()
+}
+
+/// Refuses a function that does not fit, when the call is compiled.
+const fn demand_room<F>() {
     assert!(
-        size_of::<F>() <= size_of::<InlinePayload>() && align_of::<F>() <= align_of::<InlinePayload>(),
+        fits::<F, InlinePayload>(),
         "a function that nobody waits for fits in three words: capture a reference to what is larger"
     );
+}
+
+/// A copy of the function, for a slot of the machine's.
+#[inline(always)]
+pub(crate) fn copied<F: Copy>(function: F) -> InlinePayload {
+    const { demand_room::<F>() };
+    let mut payload = InlinePayload::uninit();
+    // SAFETY: it is ours, and `F` fits.
+    unsafe { payload.as_mut_ptr().cast::<F>().write(function) };
+    payload
+}
+
+/// The function of which a copy is there.
+///
+/// # Safety
+///
+/// `room` holds what [`copied`] made of an `F`.
+#[inline(always)]
+pub(crate) unsafe fn copy_of<F: Copy>(room: *const InlinePayload) -> F {
+    // SAFETY: the caller's promise.
+    unsafe { room.cast::<F>().read() }
+}
+
+/// A waiting call's: the function until it is run, then the result.
+pub(crate) union Payload<F, T> {
+    function: ManuallyDrop<F>,
+    result: ManuallyDrop<T>,
+}
+
+impl<F, T> Payload<F, T> {
+    /// Whether a room of that type has room for it.
+    pub(crate) const fn fits<C>() -> bool {
+        fits::<Self, C>()
+    }
+
+    /// Caller: puts the function there.
+    ///
+    /// # Safety
+    ///
+    /// The room is the caller's alone, and has room.
+    #[inline(always)]
+    pub(crate) unsafe fn load<C>(room: &SharedCell<C>, function: F) {
+        let payload = Self { function: ManuallyDrop::new(function) };
+        // SAFETY: the caller's promise.
+        room.with_mut(|room| unsafe { room.cast::<Self>().write(payload) });
+    }
+
+    /// Target: takes the function out; or the caller, if the call was refused.
+    ///
+    /// # Safety
+    ///
+    /// The room is the caller's alone, and was [loaded](Self::load); once.
+    #[inline(always)]
+    pub(crate) unsafe fn function<C>(room: &SharedCell<C>) -> F {
+        // SAFETY: the caller's promise.
+        let payload = room.with(|room| unsafe { room.cast::<Self>().read() });
+        // SAFETY: as above: it holds the function, which is read once.
+        ManuallyDrop::into_inner(unsafe { payload.function })
+    }
+
+    /// Target: leaves the result there.
+    ///
+    /// # Safety
+    ///
+    /// The room is the caller's alone, and has room; the function was taken out.
+    #[inline(always)]
+    pub(crate) unsafe fn answer<C>(room: &SharedCell<C>, result: T) {
+        let payload = Self { result: ManuallyDrop::new(result) };
+        // SAFETY: the caller's promise.
+        room.with_mut(|room| unsafe { room.cast::<Self>().write(payload) });
+    }
+
+    /// Caller: takes the result out.
+    ///
+    /// # Safety
+    ///
+    /// The room is the caller's alone, and was [answered](Self::answer); once.
+    #[inline(always)]
+    pub(crate) unsafe fn result<C>(room: &SharedCell<C>) -> T {
+        // SAFETY: the caller's promise.
+        let payload = room.with(|room| unsafe { room.cast::<Self>().read() });
+        // SAFETY: as above: it holds the result, which is read once.
+        ManuallyDrop::into_inner(unsafe { payload.result })
+    }
 }

@@ -17,8 +17,11 @@
 //! | [`Hosting`] | a thread may be a CPU of one machine and call another; the whole program may be stopped from outside |
 
 mod extensions;
+mod hosted;
 
-pub use self::extensions::{Backoff, Foreign, Hosting, Pause, Reporting, Topology, Tracing, Tuning, Waiting};
+pub(crate) use self::extensions::demand_shared_stacks;
+pub use self::extensions::{Backoff, Pause, Reporting, Topology, Tracing, Tuning, Waiting};
+pub use self::hosted::{Foreign, Hosting};
 
 /// What a machine has to offer so that calls can run on it.
 ///

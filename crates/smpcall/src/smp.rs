@@ -10,6 +10,7 @@ mod blocking;
 #[cfg(feature = "alloc")]
 mod boxed;
 mod call;
+mod call_in;
 mod context;
 mod detached;
 mod flush;

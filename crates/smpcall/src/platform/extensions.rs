@@ -1,10 +1,9 @@
-//! What a port may do besides: seven traits of which every method and constant has a default.
+//! What a port may do besides: traits of which every method and constant has a default; [`hosted`](super::hosted) has two more.
 //!
 //! A port that leaves one alone writes `impl Tuning for MyPort {}`, or lists it in [`simple_port!`](crate::simple_port). What they must
 //! not do is part of the numbered duties of [`Platform`].
 
 use super::Platform;
-use crate::smp::Serve;
 use crate::stall::{CallStall, QueueStall};
 use crate::trace::Event;
 
@@ -29,6 +28,13 @@ pub trait Waiting {
     /// [`Smp::poll_end`](crate::Smp::poll_end); and a multicast that means the caller's own CPU reaches that by its queue, with a
     /// ring.
     const MIGRATES: bool = false;
+
+    /// Whether other CPUs can read and write the caller's stack, as they can where all memory is shared. Where they cannot (each
+    /// CPU maps its stacks for itself), what would lie there does not compile: [`Smp::call`](crate::Smp::call),
+    /// [`call_blocking`](crate::Smp::call_blocking), [`call_many`](crate::Smp::call_many), [`call_map`](crate::Smp::call_map),
+    /// [`pinned`](crate::Smp::pinned). Left are [`call_in`](crate::Smp::call_in),
+    /// [`call_many_copied`](crate::Smp::call_many_copied), and all that is posted.
+    const SHARED_STACKS: bool = true;
 
     /// Decides what a waiting caller does next: look again (after a pause of the port's choice), or sleep.
     ///
@@ -76,6 +82,14 @@ pub trait Waiting {
     fn wake(&self, waiter: u16) {
         let _ = waiter;
     }
+}
+
+/// Refuses what would lie on a caller's stack, where no other CPU sees it.
+pub(crate) const fn demand_shared_stacks<P: Waiting>() {
+    assert!(
+        P::SHARED_STACKS,
+        "other CPUs cannot see this stack (`Waiting::SHARED_STACKS`): take `call_in`, `call_many_copied`, or post a csd"
+    );
 }
 
 /// Who is told of what went wrong. **Implement this when** there is a console or a log, or a time-out other than Linux's.
@@ -219,74 +233,6 @@ pub trait Tuning {
         let _ = target;
         64
     }
-}
-
-/// What another language posts. **Implement this when** [`Smp::post_foreign`](crate::Smp::post_foreign) or
-/// [`Smp::push_entry`](crate::Smp::push_entry) is used; else neither is called.
-pub trait Foreign {
-    /// Runs the function of a foreign csd ([`Smp::post_foreign`](crate::Smp::post_foreign)). `csd` is its address, a name: it may be
-    /// posted anew, or gone, by now.
-    ///
-    /// Context: call context, local interrupts off; must not unwind.
-    ///
-    /// # Safety
-    ///
-    /// `function` and `argument` are what a csd held that was posted as the safety of `post_foreign` demands; called once for
-    /// each accepted post.
-    unsafe fn run_foreign(&self, function: *const (), argument: *const (), csd: *const ()) {
-        let _ = (function, argument, csd);
-        unreachable!("a port that posts foreign csds says how to run them")
-    }
-
-    /// Takes over something that is no csd ([`Smp::push_entry`](crate::Smp::push_entry)): it is off the queue, and runs now, or
-    /// is kept for the end of the flush.
-    ///
-    /// Context: as for [`Self::run_foreign`].
-    ///
-    /// # Safety
-    ///
-    /// `entry` was pushed as the safety of `push_entry` demands; called once for each push that was accepted.
-    unsafe fn take_entry(&self, entry: *const crate::Entry) {
-        let _ = entry;
-        unreachable!("a port that pushes entries says how to run them")
-    }
-}
-
-/// Programs above an operating system. **Implement this when** a thread may be a CPU of one machine and call another, or become a CPU
-/// while it waits; or when the whole program may be stopped from outside.
-pub trait Hosting {
-    /// Whether everything here may be stopped from outside without its clock, as a process is by SIGSTOP or a debugger. Then a
-    /// waiter sleeps for an eighth of the shorter time-out at a time, to know for how long it was stopped; no other sleep has an end
-    /// before the next report is due.
-    const MAY_BE_STOPPED: bool = false;
-
-    /// Serves, while a caller waits that is no CPU of this machine, the CPU of another machine that its thread is, if any: by
-    /// that machine's [`Smp::serve`](crate::Smp::serve). Without, two CPUs of two machines that call each other's would wait for
-    /// ever (P10). Nothing to do where a thread is a CPU of one machine at most, and of the same one for all.
-    ///
-    /// Context: thread, interrupts on. Called again and again.
-    fn serve_elsewhere(&self, serve: Serve) {
-        let _ = serve;
-    }
-
-    /// Calls `sleep`, which asks to be woken and [`park`](Waiting::park)s, once; for a caller whose thread is a CPU of another
-    /// machine by that machine's [`Smp::rest`](crate::Smp::rest), and in a way in which a ring of that CPU ends the sleep too.
-    ///
-    /// Context: as for [`park`](Waiting::park); the caller is no CPU of this machine.
-    fn rest_elsewhere(&self, serve: Serve, sleep: &mut dyn FnMut()) {
-        let _ = serve;
-        sleep();
-    }
-
-    /// A caller that is no CPU of this machine, or that may [migrate](Waiting::MIGRATES), runs code of its user's, a condition or a
-    /// handler, above a frame of this crate, until [`frame_ends`](Self::frame_ends). Nests. A port by which threads become CPUs refuses that meanwhile: the frame would wait as
-    /// the thread that is none, and serve nobody (P10).
-    ///
-    /// Context: thread, interrupts on.
-    fn frame_begins(&self) {}
-
-    /// As for [`frame_begins`](Self::frame_begins), which this undoes.
-    fn frame_ends(&self) {}
 }
 
 /// How long a wait has gone on, for [`Waiting::pause`].

@@ -23,7 +23,7 @@ use super::wait::CallSetup;
 use crate::csd::{Header, Op};
 use crate::error::CallError;
 use crate::percpu::{PerCpu, Storage};
-use crate::platform::{IrqGuard, Platform};
+use crate::platform::{IrqGuard, Platform, demand_shared_stacks};
 use crate::queue::Seen;
 use crate::state::Kind;
 
@@ -64,6 +64,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         F: FnOnce() -> R + Send,
         R: Send,
     {
+        const { demand_shared_stacks::<P>() };
         let target = self.cpu(cpu).ok_or(CallError::NoSuchCpu)?;
         let here = self.here();
         if !self.may_wait(here) {

@@ -11,20 +11,14 @@ use super::wait::CallSetup;
 use crate::csd::{Header, Op, Work};
 use crate::error::CallError;
 use crate::mailbox::MailboxGuard;
-use crate::payload::InlinePayload;
+use crate::payload::{InlinePayload, Payload};
 use crate::percpu::{PerCpu, Storage};
-use crate::platform::{IrqGuard, Platform};
+use crate::platform::{IrqGuard, Platform, demand_shared_stacks};
 use crate::queue::Seen;
 use crate::state::Kind;
 use crate::sync::SharedCell;
 use crate::trace::{CallKind, queue, trace};
-use core::mem::{ManuallyDrop, MaybeUninit};
-
-/// The closure until it is run, then its result.
-union Payload<F, T> {
-    function: ManuallyDrop<F>,
-    result: ManuallyDrop<T>,
-}
+use core::mem::MaybeUninit;
 
 /// What a function came to: its result, or its panic.
 pub(super) type Outcome<P, R> = Result<R, <P as Platform>::Panic>;
@@ -45,11 +39,11 @@ impl<P: Platform, F, R> Drop for StackFrame<P, F, R> {
     }
 }
 
-/// Where one waiting call is: in the target's mailbox line, or on the caller's stack.
-struct CallFrame<'a, C> {
-    kind: Kind,
-    header: &'a Header,
-    payload: &'a SharedCell<C>,
+/// Where one waiting call is: in the target's mailbox line, on the caller's stack, or in a slot of the caller's.
+pub(super) struct CallFrame<'a, C> {
+    pub(super) kind: Kind,
+    pub(super) header: &'a Header,
+    pub(super) payload: &'a SharedCell<C>,
 }
 
 impl<P: Platform, S: Storage> Smp<P, S> {
@@ -86,6 +80,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         F: FnOnce() -> R + Send,
         R: Send,
     {
+        const { demand_shared_stacks::<P>() };
         let target = self.cpu(cpu).ok_or(CallError::NoSuchCpu)?;
         let stay = self.stay();
         let here = self.here();
@@ -112,11 +107,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// The slot at the target's mailbox, if the call fits there and nobody has it.
     #[inline(always)]
     fn lock_mailbox<'a, F, R>(&self, target: &'a PerCpu) -> Option<MailboxGuard<'a>> {
-        let fits = const {
-            size_of::<Payload<F, Outcome<P, R>>>() <= size_of::<InlinePayload<2>>()
-                && align_of::<Payload<F, Outcome<P, R>>>() <= align_of::<InlinePayload<2>>()
-        };
-        if fits { target.callers_line.lock.take(&target.mailbox) } else { None }
+        let fits = const { Payload::<F, Outcome<P, R>>::fits::<InlinePayload<2>>() };
+        if fits { target.callers_line.try_lock(&target.mailbox) } else { None }
     }
 
     #[inline(always)]
@@ -167,7 +159,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// The frame is the caller's alone and in no queue, its header that of a new waiting call; its payload has room for a
     /// `Payload<F, Outcome<P, R>>`; it stays alive and in place until this returns (I5).
     #[inline(always)]
-    unsafe fn send_and_wait<F, R, C>(
+    pub(super) unsafe fn send_and_wait<F, R, C>(
         &self,
         setup: &CallSetup<'_>,
         frame: &CallFrame<'_, C>,
@@ -179,9 +171,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         R: Send,
     {
         let CallFrame { kind, header, payload } = *frame;
-        let function = Payload::<F, Outcome<P, R>> { function: ManuallyDrop::new(function) };
         // SAFETY: not pushed yet, so the room is ours.
-        payload.with_mut(|room| unsafe { room.cast::<Payload<F, Outcome<P, R>>>().write(function) });
+        unsafe { Payload::<F, Outcome<P, R>>::load(payload, function) };
         let work = Work { func: run_payload::<P, F, R, C>, arg: core::ptr::from_ref(payload).cast() };
         trace!(self, queue(setup.cpu, header.name(), work.func as usize, CallKind::Waiting));
         // SAFETY: not pushed yet.
@@ -194,17 +185,13 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         if !pushed {
             core::mem::forget(guard);
             // SAFETY: it was not queued, so the closure is still there, and still ours.
-            payload.with_mut(|room| unsafe {
-                ManuallyDrop::drop(&mut (*room.cast::<Payload<F, Outcome<P, R>>>()).function);
-            });
+            drop(unsafe { Payload::<F, Outcome<P, R>>::function(payload) });
             return Err(CallError::Offline);
         }
         self.await_call(setup, header, core::any::type_name::<F>());
         core::mem::forget(guard);
-        // SAFETY: the word says done, so `run_payload` has written the outcome, and the room is ours again (I4).
-        let payload = payload.with(|room| unsafe { room.cast::<Payload<F, Outcome<P, R>>>().read() });
-        // SAFETY: as above; read once.
-        Ok(ManuallyDrop::into_inner(unsafe { payload.result }))
+        // SAFETY: the word says done, so `run_payload` has left the outcome, and the room is ours again (I4).
+        Ok(unsafe { Payload::<F, Outcome<P, R>>::result(payload) })
     }
 
     /// Queues a waiting call, under the irq guard; `false` if the CPU is offline.
@@ -237,11 +224,9 @@ unsafe fn run_payload<P: Platform, F: FnOnce() -> R, R, C>(arg: *const (), op: O
     debug_assert!(!op.is_discard(), "a waiting call is not cancelled");
     // SAFETY: by I5 it is there until the word says done, which is after this function.
     let cell = unsafe { &*arg.cast::<SharedCell<C>>() };
-    // SAFETY: the closure is the target's now, and this is the one call.
-    let payload = cell.with(|room| unsafe { room.cast::<Payload<F, Outcome<P, R>>>().read() });
-    // SAFETY: as above: it holds the function, which is read once.
-    let function = ManuallyDrop::into_inner(unsafe { payload.function });
-    let result = Payload::<F, Outcome<P, R>> { result: ManuallyDrop::new(P::catch(function)) };
+    // SAFETY: the room is the target's now, and this is the one call.
+    let function = unsafe { Payload::<F, Outcome<P, R>>::function(cell) };
+    let result = P::catch(function);
     // SAFETY: the room is the target's until the word says done.
-    cell.with_mut(|room| unsafe { room.cast::<Payload<F, Outcome<P, R>>>().write(result) });
+    unsafe { Payload::<F, Outcome<P, R>>::answer(cell, result) };
 }

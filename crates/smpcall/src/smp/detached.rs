@@ -5,12 +5,11 @@
 use super::Smp;
 use crate::csd::Op;
 use crate::error::DetachedError;
-use crate::payload::{InlinePayload, demand_room};
+use crate::payload::{copied, copy_of};
 use crate::percpu::Storage;
 use crate::platform::{IrqGuard, Platform};
 use crate::queue::Seen;
 use crate::trace::{CallKind, EventKind, trace};
-use core::mem::MaybeUninit;
 
 impl<P: Platform, S: Storage> Smp<P, S> {
     /// Has `function` run once on `cpu`, in call context, and returns at once. No csd is needed: the function, three words at
@@ -39,7 +38,6 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     where
         F: FnOnce() + Copy + Send + 'static,
     {
-        const { demand_room::<F>() };
         let target = self.cpu(cpu).ok_or(DetachedError::NoSuchCpu)?;
         let expected = target.mailbox.head.look();
         if expected == Seen::Offline {
@@ -49,11 +47,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         // From the claim to the ring nobody on this CPU may wait for us.
         let _irq = IrqGuard::new(&self.platform);
         let slot = target.detached.claim(cpu).ok_or(DetachedError::Full)?;
-        let mut payload = InlinePayload::uninit();
-        // SAFETY: it is ours, and `F` fits.
-        unsafe { payload.as_mut_ptr().cast::<F>().write(function) };
         // SAFETY: claimed, and not pushed yet; `run_unpacked` takes the copy for the `F` that it is.
-        unsafe { slot.fill(payload, run_unpacked::<F>) };
+        unsafe { slot.fill(copied(function), run_unpacked::<F>) };
         let header = slot.header();
         trace!(
             self,
@@ -81,6 +76,6 @@ impl<P: Platform, S: Storage> Smp<P, S> {
 unsafe fn run_unpacked<F: FnOnce() + Copy>(arg: *const (), op: Op) {
     debug_assert!(!op.is_discard(), "a detached call is not cancelled");
     // SAFETY: the caller's promise.
-    let function = unsafe { arg.cast::<MaybeUninit<F>>().read().assume_init() };
+    let function: F = unsafe { copy_of(arg.cast()) };
     function();
 }

@@ -4,6 +4,7 @@
 //! its own part last, and waits until all have acknowledged; or leaves the slot to the last acknowledgement. What keeps it sound is in
 //! [`crate::multicast`].
 
+mod copied;
 mod functions;
 mod map;
 mod notify;
@@ -13,15 +14,14 @@ mod to;
 
 pub use self::to::{Reached, To};
 
-use self::functions::{Shared, run_kept, run_shared};
+use self::functions::{Shared, run_shared};
 use self::sending::Multicast;
 use super::Smp;
 use crate::error::{CallError, ManyError};
 use crate::mask::CpuMask;
 use crate::multicast::{Claimant, Keep, Run, SLOTS};
-use crate::payload::demand_room;
 use crate::percpu::{PerCpu, Storage};
-use crate::platform::{IrqGuard, Platform};
+use crate::platform::{IrqGuard, Platform, demand_shared_stacks};
 use crate::queue::Seen;
 use crate::sync::{AtomicU32, SharedCell};
 use crate::trace::{EventKind, trace};
@@ -105,58 +105,12 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         self.call_and_wait(to, &function, Some(busy))
     }
 
-    /// Has `function` run on all CPUs that `to` names, and does not wait. It is kept in the machine until all have run it:
-    /// three words at most. The caller's own part is run inline, last.
-    ///
-    /// Two of one sender run in the order in which they were posted, on each CPU (P6).
-    ///
-    /// Context: any; interrupts off, call context and NMI included. Progress: lock-free in each step; as many steps as there
-    /// are CPUs.
-    ///
-    /// # Errors
-    ///
-    /// [`ManyError::Full`], which promises nothing, and [`ManyError::NoSuchCpu`].
-    ///
-    /// ```
-    /// use smpcall::{ManyError, Platform, Smp, Storage, To};
-    ///
-    /// fn tell<P: Platform, S: Storage>(smp: &Smp<P, S>, epoch: u64) -> Result<u32, ManyError> {
-    ///     let reached = smp.post_many(To::Others, move || println!("epoch {epoch}"))?;
-    ///     Ok(reached.ran)
-    /// }
-    /// ```
-    pub fn post_many<F>(&self, to: To<'_>, function: F) -> Result<Reached, ManyError>
-    where
-        F: Fn() + Copy + Send + Sync + 'static,
-    {
-        const { demand_room::<F>() };
-        self.demand_known(&to)?;
-        let here = self.here();
-        let first = self.first_slot(here);
-        let at = self.slots.claim(first, Claimant::Unawaited).ok_or(ManyError::Full)?;
-        let slot = self.slots.get(at);
-        // SAFETY: claimed, and no bit is set yet; `F` fits.
-        slot.payload().with_mut(|room| unsafe { room.cast::<F>().write(function) });
-        // SAFETY: as above; the payload stays where it is until the last acknowledgement.
-        unsafe { slot.fill(run_kept::<F>, core::ptr::null(), 0, self.slots.ticket()) };
-        let mut sending = Multicast::new(self, here, at, None, Keep::No, core::any::type_name::<F>());
-        let own = sending.send(to, None);
-        let mut reached = sending.finish();
-        if own && let Some((_, here)) = here {
-            match self.call_self(here, function) {
-                Ok(()) => reached.ran += 1,
-                Err(_) => reached.offline += 1,
-            }
-        }
-        Ok(reached)
-    }
-
     /// Returns when every other online CPU has been in call context, or offline, since the call: whatever it ran before with
     /// interrupts off has ended, and it sees what the caller wrote before.
     ///
     /// Context, progress, errors: as for [`Smp::call_many`].
     pub fn kick_all_cpus_sync(&self) -> Result<Reached, ManyError> {
-        self.call_many(To::Others, || ())
+        self.call_many_copied(To::Others, || ())
     }
 
     /// Rings every online CPU but the caller's that is not looking at its queue, so that it leaves its sleep and passes
@@ -205,6 +159,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         function: &F,
         busy: Option<&mut CpuMask>,
     ) -> Result<Reached, ManyError> {
+        const { demand_shared_stacks::<P>() };
         self.demand_known(&to)?;
         let here = self.here();
         if !self.may_wait(here) {

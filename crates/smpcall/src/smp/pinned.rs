@@ -21,7 +21,7 @@ use super::context::NoUnwind;
 use crate::csd::field::{CsdOwner, HasCsd, Here, Lent};
 use crate::csd::{Cancel, Header, Op, Post, Work, sealed};
 use crate::percpu::Storage;
-use crate::platform::Platform;
+use crate::platform::{Platform, demand_shared_stacks};
 use crate::sync::{AtomicUsize, Ordering};
 use core::fmt;
 use core::marker::{PhantomData, PhantomPinned};
@@ -70,6 +70,7 @@ pub struct Pinned<'m, P: Platform, S: Storage, O: HasCsd<Tag>, Tag: 'static = ()
 impl<P: Platform, S: Storage> Smp<P, S> {
     /// Makes an owner that can be posted where it is pinned, by its csd with the tag `Tag`: `pin!(smp.pinned(owner))`.
     pub fn pinned<O: HasCsd<Tag>, Tag: 'static>(&self, owner: O) -> Pinned<'_, P, S, O, Tag> {
+        const { demand_shared_stacks::<P>() };
         Pinned { smp: self, runs: AtomicUsize::new(0), owner, tag: PhantomData, _pinned: PhantomPinned }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::port::{Machine, Tally, model_parking_within};
 use loom::thread::JoinHandle;
-use smpcall::CallError;
+use smpcall::{CallError, CallInError, CallSlot};
 
 /// P4, P11: two callers of one CPU. If the second finds the place free, the first has read its answer; if not, it takes a
 /// frame. Bounds: one call each, callers that park, at most 1 preemption.
@@ -71,6 +71,32 @@ fn two_callers_while_the_cpu_comes() {
         m.on(1, || m.as_pin().online()).unwrap();
         m.answer_until(1, || ended.get() == 2);
         let accepted: u32 = callers.into_iter().map(|caller| caller.join().unwrap()).sum();
+        assert_eq!(runs.get(), accepted);
+    });
+}
+
+/// P4, P11: two callers of one CPU by way of one slot of theirs. If the second finds it free, the first has read its result; if not,
+/// it is told so. Bounds: one call each, callers that park, at most 1 preemption.
+#[test]
+fn a_slot_of_ones_own_changes_hands() {
+    model_parking_within(1, |m| {
+        let (runs, ended) = (m.tally(), m.tally());
+        let slot = m.keep(CallSlot::<4>::new());
+        let call = move |number: u64| {
+            let answer = m.call_in(slot, 1, move || {
+                runs.add();
+                number + 10
+            });
+            ended.add();
+            // So that the target looks whether both have ended.
+            m.ring(1);
+            assert!(answer == Ok(number + 10) || answer == Err(CallInError::SlotInUse), "{answer:?}");
+            u32::from(answer.is_ok())
+        };
+        let callers = [m.thread(None, move || call(1)), m.thread(0, move || call(2))];
+        m.answer_until(1, || ended.get() == 2);
+        let accepted: u32 = callers.into_iter().map(|caller| caller.join().unwrap()).sum();
+        assert!(accepted >= 1);
         assert_eq!(runs.get(), accepted);
     });
 }

@@ -6,6 +6,7 @@
 mod blocking;
 #[cfg(feature = "alloc")]
 mod boxed;
+mod call_in;
 mod cancel;
 mod chain;
 mod context;

@@ -1,6 +1,7 @@
 //! What a target of a multicast runs.
 
 use crate::multicast::Slot;
+use crate::payload::copy_of;
 use crate::platform::Platform;
 use crate::smp::context::NoUnwind;
 use crate::sync::{AtomicU32, Ordering, SharedCell};
@@ -40,8 +41,8 @@ pub(super) unsafe fn run_shared<P: Platform, F: Fn() + Sync>(slot: &Slot) {
 /// # Safety
 ///
 /// The slot was filled with this, has an `F` for its payload, and the caller has to acknowledge it (I10).
-pub(super) unsafe fn run_kept<F: Fn() + Copy + Sync>(slot: &Slot) {
+pub(super) unsafe fn run_copied<F: Fn() + Copy + Sync>(slot: &Slot) {
     // SAFETY: the caller's promise; nobody writes the payload meanwhile.
-    let function = slot.payload().with(|room| unsafe { room.cast::<F>().read() });
+    let function = slot.payload().with(|room| unsafe { copy_of::<F>(room) });
     function();
 }
