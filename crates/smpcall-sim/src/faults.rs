@@ -74,6 +74,8 @@ faults! {
     long,
     /// Of the CPUs: get interrupts and NMIs that post.
     interrupts,
+    /// Of the doorbells: cannot be sent, and the port says so. (Whoever comes next rings; who waits, by himself.)
+    unsent,
 }
 
 impl Faults {
@@ -86,9 +88,9 @@ impl Faults {
     pub(crate) fn draw(rng: &Rng) -> Self {
         let mut faults = Self::off();
         for name in Self::NAMES {
-            // Doorbells that are lost end P7's strict check, so they are in a quarter of the runs only.
+            // Doorbells that are lost end P7's strict check, so they are in a quarter of the runs only; so are those that are not sent.
             let share = match *name {
-                "lost" | "stuck" => 0.25,
+                "lost" | "stuck" | "unsent" => 0.25,
                 "interrupts" => 0.6,
                 _ => 0.4,
             };
@@ -158,6 +160,8 @@ pub(crate) struct Faulty<const PARKS: bool, const COUNTS: bool> {
     on: Cell<bool>,
     /// Doorbells that never arrived.
     lost: Cell<u32>,
+    /// Doorbells that could not be sent.
+    unsent: Cell<u32>,
     /// How far the clock is ahead of the steps'.
     ahead_ns: Cell<u64>,
     /// It stands still until the steps' clock says so.
@@ -173,6 +177,7 @@ impl<const PARKS: bool, const COUNTS: bool> Faulty<PARKS, COUNTS> {
             rng: Rng::new(seed, 2),
             on: Cell::new(true),
             lost: Cell::new(0),
+            unsent: Cell::new(0),
             ahead_ns: Cell::new(0),
             still_until_ns: Cell::new(0),
             shown_ns: Cell::new(0),
@@ -185,14 +190,19 @@ impl<const PARKS: bool, const COUNTS: bool> Faulty<PARKS, COUNTS> {
         self.still_until_ns.set(0);
     }
 
+    pub(crate) fn unsent(&self) -> u32 {
+        self.unsent.get()
+    }
+
     pub(crate) fn lost(&self) -> u32 {
         self.lost.get()
     }
 
     fn fate(&self) -> Fate {
-        let Faults { lost, late, doubled, .. } = self.faults;
+        let Faults { unsent, lost, late, doubled, .. } = self.faults;
         match () {
             () if !self.on.get() => Fate::Arrives,
+            () if self.rng.chance(unsent) => Fate::Unsent,
             () if self.rng.chance(lost) => Fate::Lost,
             () if self.rng.chance(late) => Fate::Late(self.rng.between(1, 600) as u64),
             () if self.rng.chance(doubled) => Fate::Doubled,
@@ -223,6 +233,10 @@ unsafe impl<const PARKS: bool, const COUNTS: bool> Platform for Faulty<PARKS, CO
         match fate {
             Fate::Arrives => engine.rung(to),
             Fate::Lost => self.lost.set(self.lost.get() + 1),
+            Fate::Unsent => {
+                self.unsent.set(self.unsent.get() + 1);
+                return Err(RingError);
+            }
             Fate::Late(steps) => engine.later(steps, Due::Ring(to)),
             Fate::Doubled => {
                 engine.rung(to);

@@ -55,9 +55,20 @@ pub(crate) struct Ground {
     pub(crate) judged: Cell<bool>,
     /// How often the judgement was put off.
     pub(crate) warnings: Cell<u32>,
-    /// The recoverer was let go.
-    pub(crate) recovers: Cell<bool>,
+    /// What the recoverer is to do when it is let go next; nothing: to end.
+    pub(crate) errand: Cell<Option<Errand>>,
+    pub(crate) has_rung_owed: Cell<bool>,
+    pub(crate) has_visited: Cell<bool>,
     pub(crate) stop: Cell<bool>,
+}
+
+/// What the recoverer does when everything is at rest.
+#[derive(Clone, Copy)]
+pub(crate) enum Errand {
+    /// Rings those whose doorbell could not be sent.
+    RingOwed,
+    /// Visits all CPUs, for what doorbells that never arrived were for.
+    Visit,
 }
 
 impl Ground {
@@ -81,7 +92,9 @@ impl Ground {
             healed: Cell::new(false),
             judged: Cell::new(false),
             warnings: Cell::new(0),
-            recovers: Cell::new(false),
+            errand: Cell::new(None),
+            has_rung_owed: Cell::new(false),
+            has_visited: Cell::new(false),
             stop: Cell::new(false),
         }
     }

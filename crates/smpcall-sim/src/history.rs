@@ -128,6 +128,8 @@ pub enum Fate {
     Late(u64),
     /// Twice.
     Doubled,
+    /// Not at all: the port says that it could not send it.
+    Unsent,
 }
 
 /// Something that happened. `op`: its number; `seen`: what a function saw, sender and value.

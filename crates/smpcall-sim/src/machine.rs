@@ -173,6 +173,15 @@ impl Machine {
         on!(self, smp => smp.platform().heal());
     }
 
+    /// How many doorbells could not be sent.
+    pub(crate) fn unsent(&self) -> u32 {
+        on!(self, smp => smp.platform().unsent())
+    }
+
+    pub(crate) fn ring_owed(&self) -> u32 {
+        on!(self, smp => smp.ring_owed())
+    }
+
     /// How many doorbells never arrived.
     pub(crate) fn lost(&self) -> u32 {
         on!(self, smp => smp.platform().lost())

@@ -5,12 +5,12 @@
 //! | faults | programs run; nothing unsafe may happen |
 //! | healed | doorbells arrive, clocks go, CPUs that were off are back; who is stuck for ever stays so. All others must end their programs, or have been told by name of the CPU that they wait for (P10) |
 //! | judged | who was stuck goes on, so that the run can be counted up: all programs end |
-//! | settled | everybody sleeps. If doorbells were lost, a thread that is no CPU has visited all CPUs before, and its stall path has found what was overlooked; if none was, nobody has looked, and nothing may be left (P7) |
+//! | settled | everybody sleeps. If doorbells could not be sent, the port has had those rung again that are owed, as soon as nobody could go on; if some were lost, a thread that is no CPU has visited all CPUs, and its stall path has found what was overlooked; if none was, nobody has looked, and nothing may be left (P7) |
 //! | end | all CPUs go offline |
 
 use crate::check::{self, Violation};
 use crate::engine::{Block, Body, Due, End, Engine, Handlers, Setup, engine};
-use crate::ground::{Ground, ground, set_ground};
+use crate::ground::{Errand, Ground, ground, set_ground};
 use crate::history::{Act, Event, EventKind, History};
 use crate::kinds::{KINDS, many, own};
 use crate::port::count_into;
@@ -139,13 +139,23 @@ fn program(ground: &'static Ground) {
     }
 }
 
-/// Waits until everything is at rest; then, if doorbells were lost, visits all CPUs.
+/// A thread that is no CPU, and has an errand when everything is at rest.
 fn recoverer_main() {
-    engine().gate();
     let ground = ground();
-    if !ground.stop.get() {
-        many::recover(ground);
+    loop {
         engine().gate();
+        match ground.errand.take() {
+            // The port knows that there is room again.
+            Some(Errand::RingOwed) => {
+                assert_eq!(
+                    ground.machine.ring_owed(),
+                    0,
+                    "faults have ended, so that every doorbell is sent"
+                );
+            }
+            Some(Errand::Visit) => many::recover(ground),
+            None => return,
+        }
     }
 }
 
@@ -243,10 +253,17 @@ fn at_quiet(ground: &'static Ground) -> bool {
         judge(ground, engine);
         return true;
     }
+    let unsent = ground.machine.unsent() > 0 && !ground.has_rung_owed.replace(true);
+    if unsent {
+        ground.errand.set(Some(Errand::RingOwed));
+        engine.open(recoverer);
+        return true;
+    }
     if ground.stop.get() || !ground.ended.borrow().iter().all(|ended| *ended) {
         return false;
     }
-    if ground.machine.lost() > 0 && !ground.recovers.replace(true) {
+    if ground.machine.lost() > 0 && !ground.has_visited.replace(true) {
+        ground.errand.set(Some(Errand::Visit));
         engine.open(recoverer);
         return true;
     }

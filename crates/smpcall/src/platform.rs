@@ -132,9 +132,9 @@ pub unsafe trait Platform:
 /// The doorbell was not sent: the interrupt controller has no room, the CPU is gone.
 ///
 /// Nothing is lost by it. What was queued stays accepted, a post's answer is what it would have been, and the doorbell is *owed*: it
-/// is rung again by the next post to that CPU, by whoever waits for it (now and then, and at each report), by
+/// is rung again by the next post to that CPU, by whoever waits for it (now and then, before it sleeps, and at each report), by
 /// [`Smp::watchdog`](crate::Smp::watchdog), and by [`Smp::ring_owed`](crate::Smp::ring_owed), which a port calls when it knows that
-/// there is room again. Until then [`Smp::is_unrung_racy`](crate::Smp::is_unrung_racy) says so, reports name it
+/// there is room again. (One that reports no stalls has to: who sleeps already when somebody else's ring fails learns of it by a report.) Until then [`Smp::is_unrung_racy`](crate::Smp::is_unrung_racy) says so, reports name it
 /// ([`Phase::Unrung`](crate::Phase::Unrung), [`StallCause::Unrung`](crate::StallCause::Unrung)), and it is traced
 /// ([`EventKind::Unrung`](crate::EventKind::Unrung)). A CPU that looks by itself, or goes offline, runs what is there all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use super::Smp;
 use crate::csd::{Coalesced, Header, Op, Post};
 use crate::error::PostError;
 use crate::percpu::{PerCpu, Storage};
-use crate::platform::{IrqGuard, Platform};
+use crate::platform::{IrqGuard, Platform, RingError};
 use crate::posted::Posted;
 use crate::queue::{Pushed, Seen};
 use crate::state::{Claim, Urgency};
@@ -123,10 +123,14 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// Rings, under the irq guard; a ring that fails is owed (I8).
     #[inline(always)]
     pub(super) fn ring(&self, cpu: u32) {
+        let _ = self.try_ring(cpu);
+    }
+
+    /// As [`Self::ring`], and says whether the doorbell was sent.
+    #[inline(always)]
+    pub(super) fn try_ring(&self, cpu: u32) -> Result<(), RingError> {
         trace!(self, EventKind::Ring { first: cpu, cpus: 1 });
-        if self.platform.ring(cpu).is_err() {
-            self.owe_rings(cpu, 1);
-        }
+        self.platform.ring(cpu).inspect_err(|_| self.owe_rings(cpu, 1))
     }
 
     /// As [`Self::answer_lost`], after a look that found the csd free.

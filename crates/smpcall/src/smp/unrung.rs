@@ -71,11 +71,12 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             return 0;
         }
         let unrung = |cpu: &(u32, &PerCpu)| is_unrung(cpu.1);
-        let fails = |(cpu, target): (u32, &PerCpu)| {
-            self.ring_again(cpu, &target.mailbox.head);
-            u32::from(is_unrung(target))
+        let fails = |(cpu, target): &(u32, &PerCpu)| {
+            let _irq = IrqGuard::new(&self.platform);
+            target.mailbox.head.pay();
+            self.try_ring(*cpu).is_err()
         };
-        (0..).zip(self.cpus()).filter(unrung).map(fails).sum()
+        (0..).zip(self.cpus()).filter(unrung).filter(fails).count() as u32
     }
 }
 

@@ -21,6 +21,9 @@ struct Sleepy {
     rings: RefCell<Vec<u32>>,
     wakes: RefCell<Vec<u16>>,
     slept: RefCell<Vec<Slept>>,
+    /// How long the last sleep was to take.
+    asleep_ns: Cell<u64>,
+    rings_fail: Cell<bool>,
     /// What the others do while a caller sleeps.
     on_park: RefCell<Option<Rc<dyn Fn()>>>,
 }
@@ -38,6 +41,9 @@ unsafe impl Platform for Sleepy {
         true
     }
     fn ring(&self, cpu: u32) -> Result<(), RingError> {
+        if self.rings_fail.get() {
+            return Err(RingError);
+        }
         self.rings.borrow_mut().push(cpu);
         Ok(())
     }
@@ -59,6 +65,7 @@ impl Waiting for Sleepy {
     }
     fn park(&self, waiter: Option<u16>, timeout_ns: u64) {
         self.now_ns.set(self.now_ns.get() + timeout_ns.min(1_000));
+        self.asleep_ns.set(timeout_ns);
         let slept = waiter.map_or(Slept::Napped, Slept::Woken);
         assert!(self.slept.borrow().len() < 1_000, "the caller waits for ever");
         self.slept.borrow_mut().push(slept);
@@ -104,6 +111,8 @@ fn start() -> Rc<Machine> {
         rings: RefCell::default(),
         wakes: RefCell::default(),
         slept: RefCell::default(),
+        asleep_ns: Cell::new(0),
+        rings_fail: Cell::new(false),
         on_park: RefCell::default(),
     };
     let machine = Rc::new(Smp::new(port, [const { PerCpu::new() }; 3]));
@@ -258,4 +267,33 @@ fn p4_lazy_and_cancelled_runs_wake_too() {
     });
     assert_eq!(machine.wait(runs), Err(WaitError::Cancelled), "at the next look");
     assert_eq!((flush(1), RAN.get()), (Flushed::All(2), 1));
+}
+
+/// Nobody is going to wake a caller whose target was not rung. No report is due, and the caller sees to it all the same.
+#[test]
+fn p10_a_caller_whose_ring_fails_does_not_sleep_for_long() {
+    let (machine, runs) = (start(), runs());
+    let tried = Cell::new(0);
+    machine.platform().rings_fail.set(true);
+    while_asleep(move || {
+        let machine = self::machine();
+        tried.set(tried.get() + 1);
+        if machine.platform().rings.take().is_empty() {
+            assert!(machine.platform().asleep_ns.get() <= 1_000_000, "it is to be tried again before long");
+            // From the third time on there is room.
+            machine.platform().rings_fail.set(tried.get() < 3);
+        } else {
+            assert!(tried.get() >= 4);
+            let _ = flush(1);
+        }
+    });
+    assert_eq!(on(0, |machine| machine.call(1, || 7)), Ok(7));
+    assert!(machine.failed_rings_racy() >= 4, "{}", machine.failed_rings_racy());
+    // One that is rung sleeps until it is woken.
+    while_asleep(|| {
+        assert!(self::machine().platform().asleep_ns.get() > 1_000_000_000, "until its report");
+        let _ = flush(1);
+    });
+    machine.post(1, runs).unwrap();
+    assert_eq!((machine.wait(runs), RAN.get()), (Ok(()), 1));
 }

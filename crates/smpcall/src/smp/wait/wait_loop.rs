@@ -74,7 +74,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         if P::SERVES_IN_WAITS && !self.may_sleep(wait.serve, wait.waiter) {
             return 0;
         }
-        self.ring_if_overlooked(wait);
+        // Who is not rung does not wake us: so it is tried again before long.
+        let for_ns = if self.ring_if_overlooked(wait) { for_ns.min(NAP_NS_MAX) } else { for_ns };
         let mut slept_ns = 0;
         let mut park = || match ask() {
             Some(Park::Sleep) => {
@@ -97,15 +98,21 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         slept_ns
     }
 
-    /// Rings a target that has entries and runs none: the poster that owes the ring may be off its CPU (P7 allows it).
-    fn ring_if_overlooked(&self, wait: &Wait<'_>) {
+    /// Rings a target that has entries and runs none: the poster that owes the ring may be off its CPU (P7 allows it). Returns whether
+    /// the doorbell of any that is waited for still fails.
+    fn ring_if_overlooked(&self, wait: &Wait<'_>) -> bool {
         let (cpu, target) = wait.target(self);
         let queued = matches!(target.mailbox.head.look(), Seen::List(_));
         if queued && target.running.func_racy().is_none() {
             self.ring_again(cpu, &target.mailbox.head);
-        } else if self.failed_rings_racy() != 0 {
-            self.ring_who_is_bound(wait);
         }
+        self.failed_rings_racy() != 0 && self.rings_still_fail(wait)
+    }
+
+    #[cold]
+    fn rings_still_fail(&self, wait: &Wait<'_>) -> bool {
+        self.ring_those_owed(wait);
+        Self::is_left_to_who_is_bound(wait) || wait.pending(self).any(|(_, target)| is_unrung(target))
     }
 
     /// Rings those who are waited for, and whose doorbell failed.
