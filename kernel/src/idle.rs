@@ -1,9 +1,9 @@
 //! A CPU that waits: it polls for a while, then sleeps.
 
 use crate::arch;
-use crate::machine::Machine;
+use crate::machine::{Cpu, Machine};
 use core::sync::atomic::{AtomicBool, Ordering};
-use smpcall::{Budget, Sleep};
+use smpcall::{Budget, SleepGuard};
 
 /// How often a CPU looks before it sleeps.
 const LOOKS: u32 = 50;
@@ -34,31 +34,30 @@ pub(crate) fn relax() {
 
 // guide: idle-loop
 /// Serves the CPU's queue until `done`.
-pub(crate) fn until<const TRACES: bool>(smp: &Machine<TRACES>, mut done: impl FnMut() -> bool) {
+pub(crate) fn until<const TRACES: bool>(smp: &'static Machine<TRACES>, mut done: impl FnMut() -> bool) {
+    // None: the CPU is offline, and is rung for nothing.
+    let mut cpu = smp.as_pin().this_cpu().ok();
     while !done() {
-        smp.run_blocking();
-        smp.poll_begin();
-        let found = (0..LOOKS).any(|_| {
-            relax();
-            smp.has_work() || done()
-        });
-        if found {
-            let _ = smp.flush(Budget::DEFAULT);
-        }
-        rest(smp);
+        let found = cpu.as_mut().is_some_and(|cpu| look(cpu, &mut done));
         if !found {
             smp.platform().sleep(NAP_NS);
         }
     }
 }
 
-/// Ends the polling: the queue is at rest, and whoever posts from now on rings.
-fn rest<const TRACES: bool>(smp: &Machine<TRACES>) {
-    while smp.poll_end() == Sleep::Work {
-        let _ = smp.flush(Budget::DEFAULT);
-        // Work is also what a flush has left for the thread.
-        smp.run_blocking();
+/// Polls for a while, and runs what it finds; leaves the CPU as one that sleeps, so that whoever posts from now on rings. Returns
+/// whether there was something.
+fn look<const TRACES: bool>(cpu: &mut Cpu<TRACES>, done: &mut dyn FnMut() -> bool) -> bool {
+    cpu.run_blocking();
+    cpu.poll_begin();
+    let found = (0..LOOKS).any(|_| {
+        relax();
+        cpu.has_work() || done()
+    });
+    while cpu.begin_sleep().map(SleepGuard::commit).is_err() {
+        let _ = cpu.flush(Budget::DEFAULT);
     }
+    found
 }
 // guide: end
 

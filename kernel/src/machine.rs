@@ -5,10 +5,14 @@ use crate::console::println;
 use crate::cpus::CPUS_MAX;
 use crate::idle;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use smpcall::{CallStall, CpuStats, Event, Flushed, PerCpu, Reporting, Smp, Stats, Tracing};
+use smpcall::{CallStall, CpuStats, Event, Flushed, PerCpu, Reporting, Stats, Tracing};
 use smpcall_bare::{Bare, Kernel, answer};
 
-pub(crate) type Machine<const TRACES: bool> = Smp<Bare<Site<TRACES>, CPUS_MAX>, [PerCpu; CPUS_MAX]>;
+pub(crate) type Machine<const TRACES: bool> = smpcall::Machine<Bare<Site<TRACES>, CPUS_MAX>, [PerCpu; CPUS_MAX]>;
+
+/// The handle of one of its CPUs.
+pub(crate) type Cpu<const TRACES: bool> =
+    smpcall::Cpu<'static, Bare<Site<TRACES>, CPUS_MAX>, [PerCpu; CPUS_MAX]>;
 
 /// The machine that everything but the bench uses: its events are counted.
 pub(crate) static SMP: Machine<true> = machine();
@@ -19,7 +23,7 @@ pub(crate) static QUIET: Machine<false> = machine();
 pub(crate) static STATS: Stats<[CpuStats; CPUS_MAX]> = Stats::new([const { CpuStats::new() }; CPUS_MAX]);
 
 const fn machine<const TRACES: bool>() -> Machine<TRACES> {
-    Smp::new(Bare::new(Site, arch::DOORBELL), [const { PerCpu::new() }; CPUS_MAX])
+    smpcall::Machine::new(Bare::new(Site, arch::DOORBELL), [const { PerCpu::new() }; CPUS_MAX])
 }
 
 /// This kernel's half of the port.

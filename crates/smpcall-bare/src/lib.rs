@@ -20,7 +20,7 @@
 //!
 //! # Your kernel in an afternoon
 //!
-//! 1. Implement [`Kernel`] (`smpcall::simple_port!(MyKernel: Reporting, Tracing)` leaves its reports and traces as they are), put an `Smp<Bare<MyKernel, CPUS>, [PerCpu; CPUS]>` into a `static`.
+//! 1. Implement [`Kernel`] (`smpcall::simple_port!(MyKernel: Reporting, Tracing)` leaves its reports and traces as they are), put a `Machine<Bare<MyKernel, CPUS>, [PerCpu; CPUS]>` into a `static`.
 //! 2. On each CPU, when it can take interrupts: [`Bare::join`], then `smp.as_pin().online()`.
 //! 3. In the doorbell's interrupt handler: [`answer`].
 //! 4. In the idle loop: `run_blocking`, `poll_begin`, a few looks, `poll_end`, [`Bare::sleep`].

@@ -3,8 +3,8 @@
 use crate::arch;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use smpcall::{
-    Backoff, Budget, CallStall, Event, Flushed, Foreign, Hosting, Pause, Platform, QueueStall, Reporting,
-    RingError, Smp, Storage, Topology, Tracing, Tuning, Waiting,
+    Backoff, Budget, CallStall, Event, Flushed, Foreign, Hosting, Machine, Pause, Platform, QueueStall,
+    Reporting, RingError, Storage, Topology, Tracing, Tuning, Waiting,
 };
 
 /// What only the kernel knows. What it makes of reports and of traces it says as any port does, in [`Reporting`] and [`Tracing`].
@@ -179,7 +179,7 @@ impl<K: Kernel, const CPUS: usize> Bare<K, CPUS> {
 /// Answers the doorbell: the handler of its interrupt does nothing else. What is left over at the budget has rung again.
 ///
 /// Context: that handler, interrupts off.
-pub fn answer<K, const CPUS: usize, S>(smp: &Smp<Bare<K, CPUS>, S>) -> Flushed
+pub fn answer<K, const CPUS: usize, S>(smp: &Machine<Bare<K, CPUS>, S>) -> Flushed
 where
     K: Kernel,
     S: Storage,

@@ -5,7 +5,7 @@ use crate::memory::Full;
 use crate::rig::Rig;
 use crate::suite::{Suite, Verdict, fail};
 use core::fmt::{Debug, Display};
-use smpcall::{Csd, Platform, Post, Posted, Smp, WaitError};
+use smpcall::{Csd, Machine, Platform, Post, Posted, WaitError};
 
 /// The case is over for this CPU: it failed, here or elsewhere, or it is skipped. What and why is on record.
 #[must_use]
@@ -45,7 +45,7 @@ impl<R: Rig> Ctx<R> {
     }
 
     /// The machine under test.
-    pub(crate) fn smp(self) -> &'static Smp<R::Platform, R::Storage> {
+    pub(crate) fn smp(self) -> &'static Machine<R::Platform, R::Storage> {
         self.suite.rig.smp()
     }
 

@@ -4,7 +4,7 @@ use crate::ctx::{Ctx, Done, Pairs};
 use crate::idle::{Idle, Idled};
 use crate::rig::Rig;
 use crate::words::Count;
-use smpcall::{Budget, Platform, Sleep};
+use smpcall::{Budget, Platform};
 
 /// CPUs that do not look at their queues.
 impl<R: Rig> Ctx<R> {
@@ -69,13 +69,14 @@ impl<R: Rig> Ctx<R> {
     /// Ends the polling that `poll_begin` began.
     #[track_caller]
     pub(crate) fn stop_polling(self) -> Done {
+        let mut cpu = self.handle()?;
         let stop = || {
-            let ready = self.smp().poll_end() == Sleep::Ready;
-            if !ready {
+            let sleeps = cpu.begin_sleep().map(|guard| _ = guard.commit()).is_ok();
+            if !sleeps {
                 // What is left over is seen at the next look.
-                let _ = self.smp().flush(Budget::DEFAULT);
+                let _ = cpu.flush(Budget::DEFAULT);
             }
-            ready
+            sleeps
         };
         self.spin(stop, "a CPU that polls has work without end")
     }

@@ -3,7 +3,7 @@
 
 use crate::rig::{Rig, Woken};
 use crate::sync::{AtomicU32, Ordering};
-use smpcall::{Budget, Flushed, Platform, Sleep};
+use smpcall::{Budget, Cpu, Flushed, Platform};
 
 /// How often a CPU that waits only yields before it begins to sleep.
 const YIELDS: u32 = 24;
@@ -79,23 +79,28 @@ impl Idle {
         let began_ns = rig.smp().platform().now_ns();
         self.sleep(rig, rig.patience_ns());
         let slept_ns = rig.smp().platform().now_ns().saturating_sub(began_ns);
-        if slept_ns >= rig.patience_ns() && rig.smp().has_work() { Idled::DoorbellLost } else { idled }
+        if slept_ns >= rig.patience_ns() && handle(rig).is_some_and(|cpu| cpu.has_work()) {
+            Idled::DoorbellLost
+        } else {
+            idled
+        }
     }
 
     fn serve<R: Rig>(&mut self, rig: &R) -> Idled {
         let smp = rig.smp();
+        let Some(mut cpu) = handle(rig) else { return self.serve_without(rig) };
         // What a flush, or a handler's, has left for the thread.
-        if smp.run_blocking() > 0 {
+        if cpu.run_blocking() > 0 {
             return Idled::Ran;
         }
         if self.may_flush && !R::HANDLER_FLUSHES {
             // What is left over rang for itself, and is seen at the next step.
             return match smp.flush(Budget::DEFAULT) {
-                Flushed::All(0) | Flushed::Nested => Idled::Well,
-                Flushed::All(_) | Flushed::More(_) => Idled::Ran,
+                Flushed::All(0) => Idled::Well,
+                _ => Idled::Ran,
             };
         }
-        if !smp.has_work() {
+        if !cpu.has_work() {
             self.overdue_since_ns = None;
             return Idled::Well;
         }
@@ -111,11 +116,28 @@ impl Idle {
     }
 
     fn sleep<R: Rig>(&mut self, rig: &R, limit_ns: u64) {
-        let smp = rig.smp();
-        if R::HANDLER_FLUSHES || !self.may_flush || smp.poll_end() == Sleep::Ready {
+        let sleeps = R::HANDLER_FLUSHES
+            || !self.may_flush
+            || handle(rig).is_none_or(|mut cpu| cpu.begin_sleep().map(|guard| _ = guard.commit()).is_ok());
+        if sleeps {
             self.may_flush = rig.sleep(limit_ns) != Woken::TimedOut;
         }
     }
+
+    /// For one who has no handle: its CPU is offline, or this is inside of a function that may block.
+    fn serve_without<R: Rig>(&self, rig: &R) -> Idled {
+        if !self.may_flush || R::HANDLER_FLUSHES {
+            return Idled::Well;
+        }
+        match rig.smp().flush(Budget::DEFAULT) {
+            Flushed::All(0) | Flushed::Nested => Idled::Well,
+            _ => Idled::Ran,
+        }
+    }
+}
+
+fn handle<R: Rig>(rig: &R) -> Option<Cpu<'static, R::Platform, R::Storage>> {
+    rig.smp().as_pin().this_cpu().ok()
 }
 
 /// A place where CPUs wait for one another, again and again.

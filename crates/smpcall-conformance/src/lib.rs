@@ -36,7 +36,7 @@
 //! # const MY_PORT: MyPort = MyPort(std::sync::OnceLock::new());
 //!
 //! const CPUS: usize = 1;
-//! static SMP: Smp<MyPort, [PerCpu; CPUS]> = Smp::new(MY_PORT, [const { PerCpu::new() }; CPUS]);
+//! static SMP: smpcall::Machine<MyPort, [PerCpu; CPUS]> = smpcall::Machine::new(MY_PORT, [const { PerCpu::new() }; CPUS]);
 //! static MEMORY: Memory<{ memory_bytes(CPUS as u32) }> = Memory::new();
 //! static SUITE: Suite<MyRig> = Suite::new(MyRig);
 //!
@@ -46,7 +46,7 @@
 //!     type Platform = MyPort;
 //!     type Storage = [PerCpu; CPUS];
 //!
-//!     fn smp(&self) -> &'static Smp<MyPort, [PerCpu; CPUS]> { &SMP }
+//!     fn smp(&self) -> &'static smpcall::Machine<MyPort, [PerCpu; CPUS]> { &SMP }
 //!     fn memory(&self) -> &'static mut [MaybeUninit<u8>] { MEMORY.take().expect("one run") }
 //!     fn rounds(&self) -> u32 { 10 }
 //!     // How long a case waits in vain, and every case does that a lost doorbell holds up: 10 s unless you say otherwise.
@@ -113,6 +113,7 @@ mod cases;
 mod check;
 mod ctx;
 mod errands;
+mod handle;
 mod held;
 mod holder;
 mod idle;

@@ -1,7 +1,7 @@
 //! What a platform gives the suite beside its port.
 
 use core::mem::MaybeUninit;
-use smpcall::{Counts, Platform, Smp, Storage};
+use smpcall::{Counts, Machine, Platform, Storage};
 
 /// How a sleep ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub trait Rig: Sync + Sized + 'static {
     const HANDLER_FLUSHES: bool = false;
 
     /// Returns the machine under test.
-    fn smp(&self) -> &'static Smp<Self::Platform, Self::Storage>;
+    fn smp(&self) -> &'static Machine<Self::Platform, Self::Storage>;
 
     /// Returns how many CPUs take part: those from 0 up. The others must stay offline throughout.
     fn cpus(&self) -> u32 {

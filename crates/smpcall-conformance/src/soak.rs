@@ -34,7 +34,7 @@ use crate::memory::Arena;
 use crate::once::WriteOnce;
 use core::hint::spin_loop;
 use shared_state::SharedState;
-use smpcall::{Platform, Smp};
+use smpcall::{Machine, Platform};
 use tally::Row;
 use words::{Count, Plain};
 
@@ -142,7 +142,7 @@ impl<R: Rig> Soak<R> {
         &self.rig
     }
 
-    fn smp(&self) -> &'static Smp<R::Platform, R::Storage> {
+    fn smp(&self) -> &'static Machine<R::Platform, R::Storage> {
         self.rig.smp()
     }
 

@@ -11,7 +11,7 @@ use crate::text::Text;
 use crate::words::Count;
 use core::fmt;
 use core::panic::Location;
-use smpcall::{Budget, Platform, Sleep};
+use smpcall::{Budget, Cpu, Platform};
 
 /// How many times its patience a CPU waits for the others at the end of a case: each of their waits may take one.
 const PATIENCES_AT_THE_END: u64 = 4;
@@ -197,8 +197,14 @@ impl<R: Rig> Suite<R> {
     /// Undoes what a case that ended early has left of this CPU: it neither polls nor is offline.
     fn tidy_up(&self) {
         const LOOKS_MAX: u32 = 100;
-        let looks = (0..LOOKS_MAX).take_while(|_| self.rig.smp().poll_end() == Sleep::Work);
-        looks.for_each(|_| _ = self.rig.smp().flush(Budget::DEFAULT));
+        if let Ok(mut cpu) = self.rig.smp().as_pin().this_cpu() {
+            for _ in 0..LOOKS_MAX {
+                if cpu.begin_sleep().map(|guard| _ = guard.commit()).is_ok() {
+                    break;
+                }
+                let _ = cpu.flush(Budget::DEFAULT);
+            }
+        }
         self.come_online();
     }
 
@@ -211,7 +217,7 @@ impl<R: Rig> Suite<R> {
     fn unless_aborted(&self, ran: Result<(), Aborted>) -> Result<(), Aborted> {
         if ran.is_err() {
             // An error is that it is offline already.
-            let _ = self.rig.smp().offline();
+            let _ = self.rig.smp().as_pin().this_cpu().map(Cpu::offline);
         }
         ran
     }

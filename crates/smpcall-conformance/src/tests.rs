@@ -2,7 +2,7 @@
 
 use crate::rig::Rig;
 use core::mem::MaybeUninit;
-use smpcall::{PerCpu, Platform, RingError, Smp};
+use smpcall::{Machine, PerCpu, Platform, RingError};
 
 /// A rig of nothing, for what is only looked at.
 pub(crate) struct NoRig;
@@ -44,8 +44,8 @@ impl Rig for NoRig {
     type Platform = NoPort;
     type Storage = [PerCpu; 1];
 
-    fn smp(&self) -> &'static Smp<NoPort, [PerCpu; 1]> {
-        static SMP: Smp<NoPort, [PerCpu; 1]> = Smp::new(NoPort, [PerCpu::new()]);
+    fn smp(&self) -> &'static Machine<NoPort, [PerCpu; 1]> {
+        static SMP: Machine<NoPort, [PerCpu; 1]> = Machine::new(NoPort, [PerCpu::new()]);
         &SMP
     }
 

@@ -5,7 +5,7 @@
 mod signal;
 
 use smpcall_conformance::{Lines, Rig, Suite, Summary, Woken, check_log, memory_bytes};
-use smpcall_host::smpcall::{Counts, PerCpu, Smp, Waiting};
+use smpcall_host::smpcall::{Counts, PerCpu, Waiting};
 use smpcall_host::{Host, Latencies, Machine, Trace};
 use std::mem::MaybeUninit;
 use std::thread;
@@ -20,8 +20,8 @@ impl<T: Trace> Rig for HostRig<T> {
     type Platform = Host<T>;
     type Storage = Box<[PerCpu]>;
 
-    fn smp(&self) -> &'static Smp<Host<T>, Box<[PerCpu]>> {
-        self.machine
+    fn smp(&self) -> &'static smpcall_host::smpcall::Machine<Host<T>, Box<[PerCpu]>> {
+        self.machine.whole()
     }
 
     fn memory(&self) -> &'static mut [MaybeUninit<u8>] {

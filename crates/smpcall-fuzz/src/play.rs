@@ -6,7 +6,7 @@ use crate::plant::Plant;
 use crate::program::{Leave, Program, Serve, Tap, ThreadSpec};
 use crate::steps;
 use crate::world::{HeldCsd, World};
-use smpcall_host::smpcall::{Budget, DetachedError, Platform};
+use smpcall_host::smpcall::{DetachedError, Platform};
 use std::sync::{Arc, Barrier, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -84,8 +84,7 @@ fn serve_once(world: &'static World, serve: Serve) -> bool {
             std::thread::sleep(MOMENT);
         }
         _ => {
-            let _ = world.machines[at].flush(Budget::DEFAULT);
-            world.machines[at].run_blocking();
+            steps::serve_own(world.machines[at]);
             std::thread::sleep(MOMENT);
         }
     }

@@ -7,7 +7,7 @@ mod messages;
 mod owned;
 mod posts;
 
-pub(crate) use self::cpu::{is_held, leave, park_held, poll_held};
+pub(crate) use self::cpu::{is_held, leave, park_held, poll_held, serve_own};
 
 use crate::doing::Inside;
 use crate::judge::discard;

@@ -1,11 +1,11 @@
 //! An existing thread as a CPU: it looks at its queue from its own event loop.
 
 use crate::here::{self, Here};
-use crate::machine::Machine;
+use crate::machine::{Machine, Own};
 use crate::pin_this_thread;
+use crate::port::Host;
 use crate::trace::Trace;
-use smpcall::{Budget, Flushed, HotplugError, Platform, Sleep};
-use std::marker::PhantomData;
+use smpcall::{Budget, Cpu, Flushed, HotplugError, PerCpu, Platform, SleepGuard};
 use std::time::Duration;
 
 /// Why a thread could not become a CPU.
@@ -57,8 +57,7 @@ impl std::error::Error for AttachError {}
 #[derive(Debug)]
 pub struct Attached<'m, T: Trace = ()> {
     machine: &'m Machine<T>,
-    cpu: u32,
-    not_send: PhantomData<*const ()>,
+    own: Own<'m, T>,
 }
 
 impl<'m, T: Trace> Attached<'m, T> {
@@ -80,7 +79,7 @@ impl<'m, T: Trace> Attached<'m, T> {
         here::set(Here { machine: machine.platform().id(), cpu, core });
         here::serve(Some(machine.served()));
         match machine.pinned().online() {
-            Ok(()) => Ok(Self { machine, cpu, not_send: PhantomData }),
+            Ok(own) => Ok(Self { machine, own }),
             Err(error) => {
                 here::clear();
                 machine.seats().give_back(cpu);
@@ -91,25 +90,30 @@ impl<'m, T: Trace> Attached<'m, T> {
 
     /// Returns the CPU's number.
     pub fn cpu(&self) -> u32 {
-        self.cpu
+        self.own.number()
+    }
+
+    /// Returns the core's handle of the CPU, for a loop that does by itself, in steps, what [`poll`](Self::poll) and
+    /// [`park`](Self::park) do.
+    pub fn handle(&mut self) -> &mut Cpu<'m, Host<T>, Box<[PerCpu]>> {
+        &mut self.own
     }
 
     /// Runs what was posted, as far as `budget` goes, and then the calls that may block; so hold no lock here that such a
     /// function could want. On an empty queue it costs a few loads.
-    pub fn poll(&self, budget: Budget) -> Flushed {
-        let flushed = self.machine.flush(budget);
-        self.machine.run_blocking();
+    pub fn poll(&mut self, budget: Budget) -> Flushed {
+        let flushed = self.own.flush(budget);
         if flushed == Flushed::All(0) && here::polled_in_vain() {
             // It may have been moved: who calls it is to know, or would sleep for it where spinning is right.
-            self.machine.platform().show_core(self.cpu);
+            self.machine.platform().show_core(self.cpu());
         }
         flushed
     }
 
     /// Says that this thread polls from now on, so that posts to it need not ring; until [`park`](Self::park).
-    pub fn poll_begin(&self) {
-        self.machine.poll_begin();
-        self.machine.platform().show_core(self.cpu);
+    pub fn poll_begin(&mut self) {
+        self.own.poll_begin();
+        self.machine.platform().show_core(self.cpu());
     }
 
     /// Runs what was posted, calls that may block included; if there is nothing, sleeps until a post rings or `timeout` has
@@ -123,22 +127,25 @@ impl<'m, T: Trace> Attached<'m, T> {
     /// # Panics
     ///
     /// From inside a function, or with soft interrupts off: who sleeps there may sleep for ever.
-    pub fn park(&self, timeout: Option<Duration>) -> u32 {
+    pub fn park(&mut self, timeout: Option<Duration>) -> u32 {
         assert!(self.machine.platform().can_wait(), "park is for thread context");
         // The ring that told of the end may have been taken note of long ago, by another park or a wait; which then shows this.
         let timeout = if self.machine.is_shut_down() { Some(Duration::ZERO) } else { timeout };
-        if self.machine.poll_end() == Sleep::Ready {
-            self.machine.platform().cpu(self.cpu).doorbell.sleep(timeout);
-            self.machine.platform().show_core(self.cpu);
-        }
-        let ran = match self.machine.flush(Budget::DEFAULT) {
-            Flushed::All(ran) | Flushed::More(ran) => ran,
-            Flushed::Nested => unreachable!("thread context is in no flush"),
+        let (host, cpu) = (self.machine.platform(), self.cpu());
+        let flushed = if let Ok(guard) = self.own.begin_sleep() {
+            let asleep = guard.commit();
+            host.cpu(cpu).doorbell.sleep(timeout);
+            host.show_core(cpu);
+            asleep.woken(Budget::DEFAULT)
+        } else {
+            self.own.flush(Budget::DEFAULT)
         };
-        self.machine.run_blocking();
-        // A thread that polled and had work polls no longer. `Work`: more has come, and the next park looks first.
-        let _ = self.machine.poll_end();
-        ran
+        // A thread that polled and had work polls no longer. An error: more has come, and the next park looks first.
+        let _ = self.own.begin_sleep().map(SleepGuard::commit);
+        match flushed {
+            Flushed::All(ran) | Flushed::More(ran) => ran,
+            Flushed::Nested | Flushed::NotACpu => unreachable!("thread context of a CPU is in no flush"),
+        }
     }
 }
 
@@ -149,16 +156,21 @@ impl<T: Trace> Drop for Attached<'_, T> {
     ///
     /// From inside a function of this CPU. The thread then stays the CPU, as if this had been leaked.
     fn drop(&mut self) {
-        match self.machine.offline() {
-            // Already: the thread did it by hand.
-            Ok(_) | Err(HotplugError::Already) => {
+        let left = match self.machine.pinned().this_cpu() {
+            Ok(own) => own.offline().map(|_| ()).map_err(|(_, error)| error),
+            // By another handle of its, that of a machine that lives for ever.
+            Err(HotplugError::Offline) => Ok(()),
+            Err(error) => Err(error),
+        };
+        match left {
+            Ok(()) => {
                 here::clear();
-                self.machine.seats().give_back(self.cpu);
+                self.machine.seats().give_back(self.cpu());
             }
             // A flush is under way on this very stack. With the seat given back, another thread could be this CPU at the
             // same time, which the port's first promise rules out.
             Err(_) if std::thread::panicking() => {}
-            Err(error) => panic!("CPU {} cannot detach: {error}", self.cpu),
+            Err(error) => panic!("CPU {} cannot detach: {error}", self.cpu()),
         }
     }
 }

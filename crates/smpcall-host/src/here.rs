@@ -21,9 +21,9 @@ const NOWHERE: Here = Here { machine: 0, cpu: 0, core: NO_CORE };
 
 /// The machine that a thread is a CPU of, whatever listens to it.
 pub(crate) trait Served: Send + Sync {
-    /// [`smpcall::Smp::serve`], for the CPU that the calling thread is.
+    /// [`smpcall::Machine::serve_elsewhere`], for the CPU that the calling thread is.
     fn serve(&self, serve: Serve);
-    /// [`smpcall::Smp::rest`], likewise; a ring ends the sleep of a [`crate::callers`] doorbell.
+    /// [`smpcall::Machine::rest_elsewhere`], likewise; a ring ends the sleep of a [`crate::callers`] doorbell.
     fn rest(&self, serve: Serve, sleep: &mut dyn FnMut());
     /// [`smpcall::Smp::is_in_blocking`], likewise.
     fn is_in_blocking(&self) -> bool;

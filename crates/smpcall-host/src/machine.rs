@@ -16,7 +16,7 @@ use crate::here::{self, Here, Served};
 use crate::port::Host;
 use crate::spin::short_pause;
 use crate::trace::Trace;
-use smpcall::{Budget, Flushed, HotplugError, PerCpu, Sleep, Smp};
+use smpcall::{Budget, Cpu, Flushed, PerCpu, Smp};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -24,7 +24,8 @@ use std::sync::{Arc, Mutex, Weak};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-/// A machine whose CPUs are threads. Everything of [`Smp`] can be asked of it.
+/// A machine whose CPUs are threads. What any thread may ask of a machine can be asked of it: all of [`Smp`]. What only a CPU's own
+/// thread may do is done by the machine's own threads, and by the handle of one that [attaches](Machine::attach).
 ///
 /// Dropping it [shuts it down](Machine::shutdown), and waits for that where waiting is allowed: not in call context.
 ///
@@ -70,7 +71,7 @@ pub struct Machine<T: Trace = ()> {
 /// What the machine's own threads hold on to.
 #[derive(Debug)]
 pub(crate) struct Shared<T> {
-    smp: Smp<Host<T>, Box<[PerCpu]>>,
+    smp: smpcall::Machine<Host<T>, Box<[PerCpu]>>,
     idle: Idle,
     /// Set once: its own threads go offline and end.
     stop: AtomicBool,
@@ -78,6 +79,9 @@ pub(crate) struct Shared<T> {
     forked: AtomicBool,
     ends: Ends,
 }
+
+/// The handle of one of its CPUs.
+pub(crate) type Own<'m, T> = Cpu<'m, Host<T>, Box<[PerCpu]>>;
 
 /// Counted on paths that cost a system call or a stall anyway, or that should not happen.
 #[derive(Default)]
@@ -183,11 +187,18 @@ impl<T: Trace> Machine<T> {
         }
     }
 
+    /// Returns the machine as its port has it, for programs that test just that: they bring CPUs up and down by themselves, and
+    /// what they break is theirs.
+    #[cfg(feature = "conformance")]
+    pub fn whole(&self) -> &smpcall::Machine<Host<T>, Box<[PerCpu]>> {
+        &self.shared.smp
+    }
+
     pub(crate) fn seats(&self) -> &Seats {
         &self.seats
     }
 
-    pub(crate) fn pinned(&self) -> Pin<&Smp<Host<T>, Box<[PerCpu]>>> {
+    pub(crate) fn pinned(&self) -> Pin<&smpcall::Machine<Host<T>, Box<[PerCpu]>>> {
         self.shared.pinned()
     }
 
@@ -228,7 +239,7 @@ impl Seats {
 
 impl<T: Trace> Shared<T> {
     /// The core's machine, which stays where it is.
-    fn pinned(&self) -> Pin<&Smp<Host<T>, Box<[PerCpu]>>> {
+    fn pinned(&self) -> Pin<&smpcall::Machine<Host<T>, Box<[PerCpu]>>> {
         // SAFETY: a `Shared` is made inside its `Arc` (`build`), from which nothing takes it, so that it is not moved before it is
         // dropped.
         unsafe { Pin::new_unchecked(&self.smp) }
@@ -254,39 +265,36 @@ impl<T: Trace> Shared<T> {
     /// What one of the machine's own threads does, from its coming online to its end.
     fn run_cpu(&self, cpu: u32, started: impl FnOnce()) {
         let host = self.smp.platform();
-        self.pinned().online().expect("a new machine's CPUs are offline");
+        let mut own = self.pinned().online().expect("a new machine's CPUs are offline");
         started();
         while !self.stopping() {
             if self.idle != Idle::Sleep {
-                self.poll(cpu);
+                self.poll(&mut own);
             }
             // The doorbell was acknowledged when we woke, before this flush. If it leaves something over, it rings us.
-            let _ = self.smp.flush(Budget::DEFAULT);
-            self.smp.run_blocking();
+            let _: Flushed = own.flush(Budget::DEFAULT);
             if self.idle != Idle::Poll && !self.stopping() {
                 host.cpu(cpu).doorbell.sleep(None);
                 host.show_core(cpu);
             }
         }
-        match self.smp.offline() {
-            // Already: a function that may block has done it.
-            Ok(_) | Err(HotplugError::Already) => {}
-            Err(error) => panic!("CPU {cpu} cannot end: {error}"),
+        if let Err((_, error)) = own.offline() {
+            panic!("CPU {cpu} cannot end: {error}");
         }
         // It stays this CPU to its very end: destructors of its thread may hold the machine, and must not wait for it.
     }
 
     /// Looks at the queue until nothing has come for a while, or for ever. Leaves with the mark at rest, or to stop.
-    fn poll(&self, cpu: u32) {
-        self.smp.poll_begin();
+    fn poll(&self, own: &mut Own<'_, T>) {
+        let cpu = own.number();
+        own.poll_begin();
         let mut idle_since = None;
         let mut looks = 0_u32;
         while !self.stopping() {
-            if self.smp.has_work() {
+            if own.has_work() {
                 idle_since = None;
                 // `More` needs no answer: we look again.
-                let _: Flushed = self.smp.flush(Budget::DEFAULT);
-                self.smp.run_blocking();
+                let _: Flushed = own.flush(Budget::DEFAULT);
                 continue;
             }
             if looks & 0x3ff == 0 {
@@ -302,7 +310,7 @@ impl<T: Trace> Shared<T> {
                 // Not at every look: the clock costs more than a look.
                 for _ in 0..32 {
                     short_pause();
-                    if self.smp.has_work() {
+                    if own.has_work() {
                         break;
                     }
                 }
@@ -316,9 +324,13 @@ impl<T: Trace> Shared<T> {
             }
         }
         // Not if it is to stop: a function that posts itself would keep it here for ever. Going offline ends that.
-        while !self.stopping() && self.smp.poll_end() == Sleep::Work {
-            let _: Flushed = self.smp.flush(Budget::DEFAULT);
-            self.smp.run_blocking();
+        while !self.stopping() {
+            if let Ok(guard) = own.begin_sleep() {
+                // The one who sleeps is `run_cpu`, after a flush.
+                let _ = guard.commit();
+                return;
+            }
+            let _: Flushed = own.flush(Budget::DEFAULT);
         }
     }
 

@@ -113,7 +113,7 @@ fn call_and_post(machine: &Machine, counted: &Arc<Csd<impl Fn() + Send + Sync + 
 }
 
 /// Everything that an attached CPU does with its queue.
-fn poll_and_park(machine: &Machine, here: &smpcall_host::Attached<'_>) {
+fn poll_and_park(machine: &Machine, here: &mut smpcall_host::Attached<'_>) {
     let two = Budget::calls(NonZeroU32::new(2).unwrap());
     assert_eq!(machine.post_all(1, &CHAIN).map(|chain| chain.queued), Ok(4));
     assert_eq!(here.poll(two), Flushed::More(2));
@@ -140,11 +140,11 @@ fn p9_nothing_allocates() {
         calls(20);
         assert_eq!(ALLOCATIONS.load(Ordering::SeqCst) - before, 0, "a thread that only calls, {idle:?}");
 
-        let here = machine.attach(1).unwrap();
-        let serves = |rounds| {
+        let mut here = machine.attach(1).unwrap();
+        let mut serves = |rounds| {
             (0..rounds).for_each(|_| {
                 call_and_post(&machine, &counted);
-                poll_and_park(&machine, &here);
+                poll_and_park(&machine, &mut here);
             });
         };
         serves(1);

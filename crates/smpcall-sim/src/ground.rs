@@ -9,7 +9,7 @@ use crate::kinds::posts::{came_of, came_of_posted};
 use crate::machine::{Function, Machine};
 use crate::port::{Counters, counters_for};
 use crate::scenario::{Plan, Scenario};
-use smpcall_instrumented::{Budget, Csd, Sleep};
+use smpcall_instrumented::{Budget, Csd};
 use smpcall_sim_atomics::{AtomicU32, Ordering};
 use std::cell::{Cell, RefCell};
 use std::num::NonZeroU32;
@@ -299,7 +299,7 @@ impl Ground {
         }
         self.run_blocking();
         engine.irq_save();
-        let ready = self.machine.poll_end() == Sleep::Ready;
+        let ready = self.machine.poll_end().is_ok();
         let rung = ready && {
             engine.log(EventKind::Sleeps);
             engine.sleep(until_ns.unwrap_or(u64::MAX))

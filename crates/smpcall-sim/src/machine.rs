@@ -3,8 +3,8 @@
 use crate::faults::Faulty;
 use crate::scenario::Scenario;
 use smpcall_instrumented::{
-    Budget, CallError, Chain, CpuMask, Csd, DetachedError, Flushed, HotplugError, ManyError, PerCpu,
-    Platform, PostError, Posted, Reached, Sleep, Smp, To, WaitError,
+    Budget, CallError, Chain, CpuMask, Csd, DetachedError, Flushed, HotplugError, ManyError, NoSleep, PerCpu,
+    Platform, PostError, Posted, Reached, To, WaitError,
 };
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,7 +12,8 @@ use std::sync::Arc;
 /// What a csd of the simulator runs.
 pub(crate) type Function = Box<dyn Fn() + Send + Sync>;
 
-type Of<const PARKS: bool, const COUNTS: bool> = Smp<Faulty<PARKS, COUNTS>, Box<[PerCpu]>>;
+type Of<const PARKS: bool, const COUNTS: bool> =
+    smpcall_instrumented::Machine<Faulty<PARKS, COUNTS>, Box<[PerCpu]>>;
 
 /// A machine whose callers park, or one whose callers spin; with a port that counts, or one that does not.
 pub(crate) enum Machine {
@@ -33,12 +34,22 @@ macro_rules! on {
     };
 }
 
+/// The handle of the CPU that runs the caller, which is online and outside of a function.
+macro_rules! own {
+    ($smp:ident) => {
+        $smp.as_ref().this_cpu().expect("a CPU that is online, outside of a function")
+    };
+}
+
 impl Machine {
     pub(crate) fn new(scenario: &Scenario) -> Self {
         fn made<const PARKS: bool, const COUNTS: bool>(scenario: &Scenario) -> Pin<Box<Of<PARKS, COUNTS>>> {
             let storage: Box<[PerCpu]> = (0..scenario.cpus).map(|_| PerCpu::new()).collect();
             let port = Faulty::new(scenario.faults.clone(), scenario.seed);
-            Box::pin(Smp::with_storage(port, storage).expect("a scenario has 1 to 8192 CPUs"))
+            Box::pin(
+                smpcall_instrumented::Machine::with_storage(port, storage)
+                    .expect("a scenario has 1 to 8192 CPUs"),
+            )
         }
         match (scenario.parks, scenario.counts) {
             (true, false) => Self::Parks(made(scenario)),
@@ -93,7 +104,7 @@ impl Machine {
     }
 
     pub(crate) fn run_blocking(&self) -> u32 {
-        on!(self, smp => smp.run_blocking())
+        on!(self, smp => own!(smp).run_blocking())
     }
 
     pub(crate) fn call_nearest<R: Send>(
@@ -141,23 +152,24 @@ impl Machine {
     }
 
     pub(crate) fn online(&self) -> Result<(), HotplugError> {
-        on!(self, smp => smp.as_ref().online())
+        on!(self, smp => smp.as_ref().online().map(|_| ()))
     }
 
     pub(crate) fn offline(&self) -> Result<u32, HotplugError> {
-        on!(self, smp => smp.offline())
+        on!(self, smp => smp.as_ref().this_cpu()?.offline().map_err(|(_, why)| why))
     }
 
     pub(crate) fn poll_begin(&self) {
-        on!(self, smp => smp.poll_begin());
+        on!(self, smp => own!(smp).poll_begin());
     }
 
-    pub(crate) fn poll_end(&self) -> Sleep {
-        on!(self, smp => smp.poll_end())
+    /// Begins to sleep, unless there is work.
+    pub(crate) fn poll_end(&self) -> Result<(), NoSleep> {
+        on!(self, smp => own!(smp).begin_sleep().map(|guard| _ = guard.commit()))
     }
 
     pub(crate) fn has_work(&self) -> bool {
-        on!(self, smp => smp.has_work())
+        on!(self, smp => own!(smp).has_work())
     }
 
     pub(crate) fn wake_idle_cpus(&self) -> u32 {

@@ -2,7 +2,7 @@
 //! step, NMIs, and threads that are no CPUs. Each run's log is checked as a kernel's would be.
 
 use smpcall_conformance_sim::{Lines, Rig, Suite, check_log, memory_bytes};
-use smpcall_instrumented::{Budget, Counts, PerCpu, Smp};
+use smpcall_instrumented::{Budget, Counts, PerCpu};
 use smpcall_sim::Virtual;
 use smpcall_sim::explore::{Found, Run, Search, Tiny, here};
 use std::cell::RefCell;
@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::sync::Mutex;
 
 type Machine<const PARKS: bool, const COUNTS: bool, const MIGRATES: bool> =
-    Smp<Virtual<PARKS, COUNTS, MIGRATES>, &'static mut [PerCpu]>;
+    smpcall_instrumented::Machine<Virtual<PARKS, COUNTS, MIGRATES>, &'static mut [PerCpu]>;
 
 /// What a thread that is no CPU's own is asked to do.
 #[derive(Default)]
@@ -155,7 +155,8 @@ fn run<const PARKS: bool, const HANDLER: bool, const COUNTS: bool, const MIGRATE
         // Leaked, as the suite asks for: functions of a run that failed may come late.
         let storage = (0..cpus).map(|_| PerCpu::new()).collect::<Vec<_>>().leak();
         let smp: &'static Machine<PARKS, COUNTS, MIGRATES> = Box::leak(Box::new(
-            Smp::with_storage(Virtual::<PARKS, COUNTS, MIGRATES>, storage).expect("1 to 8192 CPUs"),
+            smpcall_instrumented::Machine::with_storage(Virtual::<PARKS, COUNTS, MIGRATES>, storage)
+                .expect("1 to 8192 CPUs"),
         ));
         let rig = VirtualRig::<PARKS, HANDLER, COUNTS, MIGRATES> {
             smp,

@@ -1,7 +1,7 @@
 //! P15: threads that a scheduler moves at any step, beside those that are bound to their CPUs. They call, multicast, post and wait,
 //! and call what may block; whoever waits serves the CPU that it finds itself on, and keeps none.
 
-use smpcall_instrumented::{Budget, Csd, PerCpu, Platform, Posted, Sleep, Smp, To};
+use smpcall_instrumented::{Budget, Csd, PerCpu, Platform, Posted, SleepGuard, To};
 use smpcall_sim::Virtual;
 use smpcall_sim::explore::{Found, Run, Search, Tiny, here};
 use smpcall_sim_atomics::{AtomicU32, Ordering};
@@ -10,7 +10,8 @@ use std::rc::Rc;
 
 const ROUNDS: u32 = 12;
 
-type Machine<const PARKS: bool> = Smp<Virtual<PARKS, false, true>, &'static mut [PerCpu]>;
+type Machine<const PARKS: bool> =
+    smpcall_instrumented::Machine<Virtual<PARKS, false, true>, &'static mut [PerCpu]>;
 
 /// What the threads of one run share. All of it is leaked.
 struct Shared<const PARKS: bool> {
@@ -30,14 +31,14 @@ impl<const PARKS: bool> Shared<PARKS> {
     /// A CPU's own thread: its idle loop. From the last look to the sleep interrupts are off, as a kernel has them.
     fn idle(&self) {
         let port = self.smp.platform();
-        assert_eq!(self.smp.as_pin().online(), Ok(()));
+        let mut cpu = self.smp.as_pin().online().unwrap();
         while self.left.get() > 0 {
-            self.smp.run_blocking();
+            cpu.run_blocking();
             port.irq_save();
-            match self.smp.poll_end() {
-                Sleep::Ready if self.left.get() > 0 => _ = here::sleep(u64::MAX),
-                Sleep::Work => _ = self.smp.flush(Budget::DEFAULT),
-                _ => {}
+            match cpu.begin_sleep().map(SleepGuard::commit) {
+                Ok(_asleep) if self.left.get() > 0 => _ = here::sleep(u64::MAX),
+                Ok(_asleep) => {}
+                Err(_work) => _ = cpu.flush(Budget::DEFAULT),
             }
             port.irq_restore(());
         }
@@ -131,8 +132,9 @@ fn all_come_back<const PARKS: bool>(cpus: usize, movers: usize, seeds: std::ops:
         let total = Rc::clone(&moves);
         let make = || {
             let storage = (0..cpus).map(|_| PerCpu::new()).collect::<Vec<_>>().leak();
-            let smp: &'static Machine<PARKS> =
-                Box::leak(Box::new(Smp::with_storage(Virtual, storage).expect("1 to 8192 CPUs")));
+            let smp: &'static Machine<PARKS> = Box::leak(Box::new(
+                smpcall_instrumented::Machine::with_storage(Virtual, storage).expect("1 to 8192 CPUs"),
+            ));
             let words = (0..movers).map(|_| [AtomicU32::new(0), AtomicU32::new(0)]).collect();
             let left = Cell::new(movers as u32);
             let shared: &'static Shared<PARKS> =

@@ -1,7 +1,7 @@
 //! Store buffers make a difference: Linux's protocol loses a poster's write here, on every kind of search, and smpcall's does
 //! not. The protocol is that of kernel/smp.c and of its asynchronous call, in a few lines.
 
-use smpcall_instrumented::{Budget, Csd, PerCpu, Posted, Smp};
+use smpcall_instrumented::{Budget, Csd, Machine, PerCpu, Posted};
 use smpcall_sim::Virtual;
 use smpcall_sim::explore::{Found, Run, Search, Tiny, here};
 use smpcall_sim_atomics::{AtomicU32, Ordering, fence};
@@ -95,7 +95,7 @@ fn race_ours(search: &Search) -> Found {
     // SAFETY: `is_bad` keeps the machine and the data.
     unsafe {
         TWO.explore(search, || {
-            let machine = Rc::pin(Smp::new(Virtual::<false>, [const { PerCpu::new() }; 2]));
+            let machine = Rc::pin(Machine::new(Virtual::<false>, [const { PerCpu::new() }; 2]));
             let (data, seen) = (Arc::new(AtomicU32::new(0)), Arc::new(Plain::new(0)));
             let (busy, queued) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(false)));
             let csd = {
@@ -118,11 +118,11 @@ fn race_ours(search: &Search) -> Found {
                 }
             };
             let target = move || {
-                machine.as_ref().online().unwrap();
+                let mut cpu = machine.as_ref().online().unwrap();
                 machine.post(1, &csd).unwrap();
                 queued.set(true);
-                let _ = machine.flush(Budget::DEFAULT);
-                machine.offline().unwrap();
+                let _ = cpu.flush(Budget::DEFAULT);
+                cpu.offline().unwrap();
             };
             Run {
                 bodies: vec![Box::new(poster), Box::new(target)],

@@ -2,8 +2,8 @@
 //! the core's sources, and compares. Not meant to be run for its own sake; it runs all the same.
 
 use smpcall::{
-    Budget, CallError, Chain, Csd, CsdField, CsdOwner, Event, Flushed, Here, ManyError, PerCpu, Platform,
-    PostError, Posted, Reached, RingError, Smp, To, Tracing, csd_field,
+    Budget, CallError, Chain, Csd, CsdField, CsdOwner, Event, Flushed, Here, Machine, ManyError, PerCpu,
+    Platform, PostError, Posted, Reached, RingError, To, Tracing, csd_field,
 };
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -61,7 +61,7 @@ impl Tracing for Port {
 
 smpcall::simple_port!(Port: Waiting, Reporting, Topology, Tuning, Foreign, Hosting);
 
-static SMP: Smp<Port, [PerCpu; 2]> = Smp::new(
+static SMP: Machine<Port, [PerCpu; 2]> = Machine::new(
     Port { me: AtomicU32::new(0), rung: AtomicU32::new(0), told: AtomicU32::new(0) },
     [const { PerCpu::new() }; 2],
 );
@@ -141,7 +141,7 @@ pub fn flush() -> Flushed {
 pub fn main() {
     assert_eq!(call(1, 1), Err(CallError::Offline));
     assert_eq!(call_large(1, [1; 4]), Err(CallError::Offline));
-    SMP.as_pin().online().expect("it was offline");
+    let _handle = SMP.as_pin().online().expect("it was offline");
     post(0).expect("a free csd");
     assert_eq!(post_all(0).map(|chain| chain.busy), Ok(1));
     assert!(OWNER.number == 7 && post_embedded(0).is_ok());

@@ -24,7 +24,7 @@ struct Architecture;
 /// }
 /// smpcall::simple_port!(Port);
 ///
-/// let smp = Smp::new(Port, [PerCpu::new()]);
+/// let smp = Machine::new(Port, [PerCpu::new()]);
 /// let words = [1_usize; 4];
 /// let _ = smp.post_detached(0, move || assert_eq!(words[0], 1));
 /// ```
@@ -33,7 +33,7 @@ pub struct DetachedTooLarge;
 /// Where other CPUs cannot see a stack, nothing lies there: a waiting call has its frame in a slot.
 ///
 /// ```no_run
-/// use smpcall::{PerCpu, Platform, RingError, Smp, Waiting};
+/// use smpcall::{Machine, PerCpu, Platform, RingError, Waiting};
 ///
 /// struct Port;
 ///
@@ -55,7 +55,7 @@ pub struct DetachedTooLarge;
 ///     fn now_ns(&self) -> u64 { 0 }
 /// }
 ///
-/// let smp = Smp::new(Port, [PerCpu::new()]);
+/// let smp = Machine::new(Port, [PerCpu::new()]);
 /// static SLOT: smpcall::CallSlot = smpcall::CallSlot::new();
 /// let _ = smp.call_in(&SLOT, 0, || 1);
 /// let _ = smp.call_many_copied(smpcall::To::All, || ());
@@ -66,7 +66,7 @@ pub struct UnsharedStacks;
 /// A frame on the stack is refused there,
 ///
 /// ```compile_fail,E0080
-/// use smpcall::{PerCpu, Platform, RingError, Smp, Waiting};
+/// use smpcall::{Machine, PerCpu, Platform, RingError, Waiting};
 ///
 /// struct Port;
 ///
@@ -88,7 +88,7 @@ pub struct UnsharedStacks;
 ///     fn now_ns(&self) -> u64 { 0 }
 /// }
 ///
-/// let smp = Smp::new(Port, [PerCpu::new()]);
+/// let smp = Machine::new(Port, [PerCpu::new()]);
 /// let _ = smp.call(0, || 1);
 /// ```
 pub struct UnsharedStackCall;
@@ -96,7 +96,7 @@ pub struct UnsharedStackCall;
 /// one of a call that may block,
 ///
 /// ```compile_fail,E0080
-/// use smpcall::{PerCpu, Platform, RingError, Smp, Waiting};
+/// use smpcall::{Machine, PerCpu, Platform, RingError, Waiting};
 ///
 /// struct Port;
 ///
@@ -118,7 +118,7 @@ pub struct UnsharedStackCall;
 ///     fn now_ns(&self) -> u64 { 0 }
 /// }
 ///
-/// let smp = Smp::new(Port, [PerCpu::new()]);
+/// let smp = Machine::new(Port, [PerCpu::new()]);
 /// let _ = smp.call_blocking(0, || 1);
 /// ```
 pub struct UnsharedStackBlocking;
@@ -126,7 +126,7 @@ pub struct UnsharedStackBlocking;
 /// a function that a multicast borrows,
 ///
 /// ```compile_fail,E0080
-/// use smpcall::{PerCpu, Platform, RingError, Smp, Waiting};
+/// use smpcall::{Machine, PerCpu, Platform, RingError, Waiting};
 ///
 /// struct Port;
 ///
@@ -148,7 +148,7 @@ pub struct UnsharedStackBlocking;
 ///     fn now_ns(&self) -> u64 { 0 }
 /// }
 ///
-/// let smp = Smp::new(Port, [PerCpu::new()]);
+/// let smp = Machine::new(Port, [PerCpu::new()]);
 /// let _ = smp.call_many(smpcall::To::All, || ());
 /// ```
 pub struct UnsharedStackMany;
@@ -156,7 +156,7 @@ pub struct UnsharedStackMany;
 /// the results of a map,
 ///
 /// ```compile_fail,E0080
-/// use smpcall::{PerCpu, Platform, RingError, Smp, Waiting};
+/// use smpcall::{Machine, PerCpu, Platform, RingError, Waiting};
 ///
 /// struct Port;
 ///
@@ -178,7 +178,7 @@ pub struct UnsharedStackMany;
 ///     fn now_ns(&self) -> u64 { 0 }
 /// }
 ///
-/// let smp = Smp::new(Port, [PerCpu::new()]);
+/// let smp = Machine::new(Port, [PerCpu::new()]);
 /// let _ = smp.call_map(smpcall::To::All, &mut [None], |cpu| cpu);
 /// ```
 pub struct UnsharedStackMap;
@@ -186,7 +186,7 @@ pub struct UnsharedStackMap;
 /// and an owner that is pinned there.
 ///
 /// ```compile_fail,E0080
-/// use smpcall::{PerCpu, Platform, RingError, Smp, Waiting};
+/// use smpcall::{Machine, PerCpu, Platform, RingError, Waiting};
 ///
 /// struct Port;
 ///
@@ -208,7 +208,7 @@ pub struct UnsharedStackMap;
 ///     fn now_ns(&self) -> u64 { 0 }
 /// }
 ///
-/// let smp = Smp::new(Port, [PerCpu::new()]);
+/// let smp = Machine::new(Port, [PerCpu::new()]);
 /// struct Visit { csd: smpcall::CsdField }
 /// smpcall::csd_field! { impl Visit { csd } }
 /// let _ = smp.pinned::<Visit, ()>(Visit { csd: smpcall::CsdField::new() });
@@ -218,7 +218,7 @@ pub struct UnsharedStackPinned;
 /// A slot has room, or the call is refused.
 ///
 /// ```compile_fail,E0080
-/// use smpcall::{PerCpu, Platform, RingError, Smp, Waiting};
+/// use smpcall::{Machine, PerCpu, Platform, RingError, Waiting};
 ///
 /// struct Port;
 ///
@@ -240,7 +240,7 @@ pub struct UnsharedStackPinned;
 ///     fn now_ns(&self) -> u64 { 0 }
 /// }
 ///
-/// let smp = Smp::new(Port, [PerCpu::new()]);
+/// let smp = Machine::new(Port, [PerCpu::new()]);
 /// static SLOT: smpcall::CallSlot<1> = smpcall::CallSlot::new();
 /// let _ = smp.call_in(&SLOT, 0, || [1_usize; 2]);
 /// ```

@@ -223,6 +223,8 @@ pub enum HotplugError {
     NotACpu,
     /// It is online, or offline, already.
     Already,
+    /// It is offline: a handle is for one that [came online](crate::Machine::online).
+    Offline,
     /// The caller runs in call context, or under a frame of this crate that uses the CPU: in a function of
     /// [`Smp::call_blocking`](crate::Smp::call_blocking), a condition, a handler of reports. The CPU changes its state from its own
     /// thread's, or start-up, code.
@@ -234,6 +236,7 @@ impl fmt::Display for HotplugError {
         f.write_str(match self {
             Self::NotACpu => "the caller is no CPU of this machine",
             Self::Already => "the CPU is in that state already",
+            Self::Offline => "the CPU is offline",
             Self::InCall => "not from inside a call, a condition or a handler",
         })
     }

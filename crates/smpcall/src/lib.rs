@@ -8,7 +8,7 @@
 //! [`Smp::post_detached`] needs no csd, and [`Smp::post_lazy`] rings nobody.
 //!
 //! The promises have ids, P1 to P15, by which the documentation cites them; the README has the table, and says which of them
-//! hold today. A machine is an [`Smp`]: a port (a [`Platform`]) and memory for its CPUs (a [`Storage`]). How it is built is in
+//! hold today. A machine is a [`Machine`]: a port (a [`Platform`]) and memory for its CPUs (a [`Storage`]); what any thread may ask of it is [`Smp`]. How it is built is in
 //! ARCHITECTURE.md, beside the README: two atomic words, the csd's state and the queue's head, are the whole protocol.
 //!
 //! The crate is `no_std`, allocates nothing and depends on nothing. The feature `alloc` adds shared csds
@@ -72,7 +72,9 @@ pub use platform::{
     Backoff, Foreign, Hosting, Pause, Platform, Reporting, RingError, Topology, Tracing, Tuning, Waiting,
 };
 pub use posted::Posted;
-pub use smp::{Budget, Chain, Flushed, Pinned, Reached, Serve, Sleep, Smp, To, Watch};
+pub use smp::{
+    Asleep, Budget, Chain, Cpu, Flushed, Machine, NoSleep, Pinned, Reached, Serve, SleepGuard, Smp, To, Watch,
+};
 pub use stall::{CallStall, Phase, QueueStall, StallCause};
 pub use stats::{Counts, CpuStats, Histogram, Stats};
 pub use trace::{CallKind, Event, EventKind};

@@ -14,7 +14,7 @@
 //! # Invariants
 //!
 //! - **I13** What is linked in a CPU's queue may lie in the CPU's own memory here (a detached call's slot). So a CPU comes online
-//!   only in a machine that is pinned: [`Smp::online`](crate::Smp::online) takes a `Pin`, and a machine is `!Unpin`. Neither an
+//!   only in a machine that is pinned: [`Machine::online`](crate::Machine::online) takes a `Pin`, and a machine is `!Unpin`. Neither an
 //!   array nor a box of [`PerCpu`] is moved from then on.
 //! - **I20** While a frame of this crate that uses a CPU's memory as its owner lies on that CPU's stack below code of the user's,
 //!   that CPU neither comes online nor goes offline: the code runs in call context, or is counted in [`Own::frames`]

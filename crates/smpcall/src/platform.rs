@@ -37,9 +37,9 @@ pub use self::hosted::{Foreign, Hosting};
 ///    and what it wrote elsewhere, before its turn. A thread that [`is_bound`](Waiting::is_bound) never moves, and is the only one
 ///    of its CPU.
 /// 2. Between [`irq_save`](Self::irq_save) and the matching [`irq_restore`](Self::irq_restore) nothing on that CPU
-///    calls [`Smp::flush`](crate::Smp::flush), and the caller is not moved to another CPU. (An NMI may come in between;
+///    calls [`Machine::flush`](crate::Machine::flush), and the caller is not moved to another CPU. (An NMI may come in between;
 ///    it may post, but it never flushes.)
-/// 3. After a [`ring`](Self::ring) that was answered `Ok`, the CPU calls [`Smp::flush`](crate::Smp::flush) in finite time, and that flush sees
+/// 3. After a [`ring`](Self::ring) that was answered `Ok`, the CPU calls [`Machine::flush`](crate::Machine::flush) in finite time, and that flush sees
 ///    all that was written before the ring, also when this ring was merged into one that was pending. A latch is
 ///    therefore set by a read-modify-write (Release) at every ring, and cleared by one (Acquire) *before* the flush.
 ///    Late and spurious rings are harmless, also for a CPU that is offline. (A lost ring delays; it corrupts nothing.)
@@ -92,7 +92,7 @@ pub unsafe trait Platform:
     fn can_wait(&self) -> bool;
 
     /// Makes `cpu` flush soon. Sent with the irq guard held, at most once for each sleep (P7). Sees what that CPU wrote
-    /// before it came online, and before the flush or [`Smp::poll_end`](crate::Smp::poll_end) with which it began to
+    /// before it came online, and before the flush or [`Cpu::begin_sleep`](crate::Cpu::begin_sleep) with which it began to
     /// rest; what it wrote when it rested already is for the port to publish. A CPU that rings itself has more to do than a flush
     /// may run at a time, or has posted to itself: a port whose doorbell interrupts may let its thread have a turn before.
     ///

@@ -1,8 +1,8 @@
-//! The machine: its CPUs, and what one can ask of them.
+//! A machine: its CPUs, and what one can ask of them.
 //!
 //! The way of a call: [`post`] or [`call`] puts a header into the target's queue and rings; [`flush`], on the target,
 //! takes the list and runs it; [`many`] calls several at once; [`wait`] is how a caller passes the time until then. [`hotplug`] opens and closes
-//! queues, and says who polls; [`watchdog`] looks for CPUs that do not come forward. [`context`] says what code of the user's may
+//! queues, and says who polls, for [`cpu`], a CPU's own handle; [`machine`] is what its port has; [`watchdog`] looks for CPUs that do not come forward. [`context`] says what code of the user's may
 //! do in between.
 
 mod abandon;
@@ -12,11 +12,13 @@ mod boxed;
 mod call;
 mod call_in;
 mod context;
+mod cpu;
 mod detached;
 mod flush;
 mod foreign;
 mod hotplug;
 mod lazy;
+mod machine;
 mod many;
 mod nearest;
 mod pinned;
@@ -27,8 +29,9 @@ mod unrung;
 mod wait;
 mod watchdog;
 
+pub use self::cpu::{Asleep, Cpu, NoSleep, SleepGuard};
 pub use self::flush::{Budget, Flushed};
-pub use self::hotplug::Sleep;
+pub use self::machine::Machine;
 pub use self::many::{Reached, To};
 pub use self::pinned::Pinned;
 pub use self::post::Chain;
@@ -36,25 +39,19 @@ pub use self::serve::Serve;
 pub use self::watchdog::Watch;
 
 use self::context::{InCall, NoUnwind};
-use crate::error::CpuCountError;
 use crate::multicast::Slots;
-use crate::percpu::{CPUS_MAX, PerCpu, Storage};
+use crate::percpu::{PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
 use crate::stamp::Stamp;
 use crate::sync::AtomicUsize;
 use crate::trace::{Event, EventKind};
 use core::marker::PhantomPinned;
 use core::panic::{RefUnwindSafe, UnwindSafe};
-use core::pin::Pin;
 
-/// A machine: up to [`CPUS_MAX`] CPUs that run functions for one another.
+/// What any thread may ask of a machine: to post, to call, to wait, to cancel; who is online, what is pending, what stalls.
 ///
-/// `P` is the port, `S` the memory that the user hands in. All functions take `&self` and may be called by any number
+/// Behind it is a [`Machine`], which has the rest. All functions take `&self` and may be called by any number
 /// of threads, interrupts and CPUs at once; each says from which context.
-///
-/// Its CPUs come online once it is pinned, since what is queued points into it: in a `static` ([`Smp::as_pin`]), or by `Box::pin`, `Arc::pin`, `pin!`.
-///
-/// A machine that is dropped while CPUs are online takes with it what is queued: such a csd stays locked for ever.
 ///
 /// It is `UnwindSafe` and `RefUnwindSafe`, so that the panic of a call can be caught, as P11 says that it comes back: it does
 /// when the call is over, and the machine is as after any other call. What a closure borrows besides is judged by itself.
@@ -77,15 +74,9 @@ pub struct Smp<P, S> {
 impl<P, S> UnwindSafe for Smp<P, S> {}
 impl<P, S> RefUnwindSafe for Smp<P, S> {}
 
-impl<P: Platform, const N: usize> Smp<P, [PerCpu; N]> {
+impl<P: Platform, S: Storage> Smp<P, S> {
     crate::sync::const_unless_loom! {
-        /// Makes a machine of `N` CPUs, all offline, in a `static` if one likes.
-        ///
-        /// # Panics
-        ///
-        /// If `N` is 0 or more than [`CPUS_MAX`]; for a `static`, when it is compiled.
-        pub fn new(platform: P, storage: [PerCpu; N]) -> Self {
-            assert!(N >= 1 && N <= CPUS_MAX, "a machine has 1 to 8192 CPUs");
+        fn new(platform: P, storage: S) -> Self {
             Self {
                 platform,
                 slots: Slots::new(),
@@ -96,40 +87,6 @@ impl<P: Platform, const N: usize> Smp<P, [PerCpu; N]> {
                 _pinned: PhantomPinned,
             }
         }
-    }
-}
-
-impl<P: Platform, S: Storage> Smp<P, S> {
-    /// Makes a machine of as many CPUs as `storage` has, all offline.
-    ///
-    /// # Errors
-    ///
-    /// [`CpuCountError`] if that is 0 or more than [`CPUS_MAX`].
-    pub fn with_storage(platform: P, storage: S) -> Result<Self, CpuCountError> {
-        match storage.cpus().len() {
-            1..=CPUS_MAX => Ok(Self {
-                platform,
-                slots: Slots::new(),
-                stalled: AtomicUsize::new(0),
-                unrung: AtomicUsize::new(0),
-                turns: AtomicUsize::new(0),
-                storage,
-                _pinned: PhantomPinned,
-            }),
-            asked => Err(CpuCountError { asked }),
-        }
-    }
-
-    /// Returns the machine as pinned, which one in a `static` is.
-    ///
-    /// ```
-    /// # use smpcall::{PerCpu, Platform, Smp};
-    /// fn come_online<P: Platform>(smp: &'static Smp<P, [PerCpu; 4]>) {
-    ///     smp.as_pin().online().expect("this CPU was offline");
-    /// }
-    /// ```
-    pub fn as_pin(&'static self) -> Pin<&'static Self> {
-        Pin::static_ref(self)
     }
 
     /// Returns how many CPUs the machine has, online or not.

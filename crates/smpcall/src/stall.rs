@@ -35,7 +35,7 @@ pub enum Phase {
     /// It is queued, and its target runs the function at this address.
     Behind(usize),
     /// A call that may block: its target has dequeued it, and its thread has not come to it yet. It runs another,
-    /// or code of its own, or never calls [`Smp::run_blocking`](crate::Smp::run_blocking).
+    /// or code of its own, or never calls [`Cpu::flush`](crate::Cpu::flush).
     Dequeued,
     /// It is queued, or dequeued as above, and its target's thread runs the function at this address, of a
     /// [`call_blocking`](crate::Smp::call_blocking): it does not look meanwhile, unless an interrupt makes it.

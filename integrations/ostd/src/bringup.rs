@@ -21,7 +21,7 @@ pub(crate) fn first_cpu(what: &str) -> Result<(), String> {
         return Err(format!("the machine has {cpus} CPUs, and this kernel is built for {CPUS}"));
     }
     port::prepare(what != "deaf");
-    SMP.as_pin().online().map_err(|why| format!("CPU 0: {why}"))?;
+    let _handle = SMP.as_pin().online().map_err(|why| format!("CPU 0: {why}"))?;
     ostd::boot::smp::register_ap_entry(crate::other_cpu);
     // Acquire: pairs with `other_cpu`.
     if !within_patience(|| JOINED.load(Ordering::Acquire) as usize == cpus - 1) {
@@ -33,7 +33,7 @@ pub(crate) fn first_cpu(what: &str) -> Result<(), String> {
 
 /// Takes this CPU's calls from now on.
 pub(crate) fn other_cpu() {
-    SMP.as_pin().online().expect("each CPU comes online once");
+    let _handle = SMP.as_pin().online().expect("each CPU comes online once");
     // Release: pairs with `first_cpu`.
     JOINED.fetch_add(1, Ordering::Release);
 }

@@ -21,7 +21,7 @@ use ostd::arch::{read_tsc, tsc_freq};
 use ostd::cpu::{CpuId, CpuSet};
 use ostd::irq::{self, DisabledLocalIrqGuard, InterruptLevel, IrqLine};
 use ostd::smp::inter_processor_call;
-use smpcall::{Backoff, Budget, CallStall, Event, Pause, PerCpu, Platform, Reporting, RingError, Sleep, Smp, Tracing, Waiting};
+use smpcall::{Backoff, Budget, CallStall, Event, Pause, PerCpu, Platform, Reporting, RingError, SleepGuard, Tracing, Waiting};
 #[cfg(feature = "stats")]
 use smpcall::{CpuStats, Stats};
 use smpcall_bare::arch;
@@ -29,9 +29,9 @@ use smpcall_bare::arch;
 /// How many CPUs the kernel can use.
 pub(crate) const CPUS: usize = 8;
 
-pub(crate) type Machine = Smp<OstdPort, [PerCpu; CPUS]>;
+pub(crate) type Machine = smpcall::Machine<OstdPort, [PerCpu; CPUS]>;
 
-pub(crate) static SMP: Machine = Smp::new(OstdPort::new(), [const { PerCpu::new() }; CPUS]);
+pub(crate) static SMP: Machine = smpcall::Machine::new(OstdPort::new(), [const { PerCpu::new() }; CPUS]);
 
 /// What was counted of the machine.
 #[cfg(feature = "stats")]
@@ -149,7 +149,7 @@ fn answer() {
 /// Sleeps until an interrupt, the timer's at the latest. Returns whether the doorbell was answered since the last sleep: then
 /// at once.
 ///
-/// Context: thread of a CPU, interrupts on; its queue is at rest (`poll_end` said so), or it is offline.
+/// Context: thread of a CPU, interrupts on; its queue is at rest (`begin_sleep` said so), or it is offline.
 pub(crate) fn sleep() -> bool {
     let guard = irq::disable_local();
     let heard = &SMP.platform().here().heard;
@@ -164,10 +164,13 @@ pub(crate) fn sleep() -> bool {
 
 /// Serves this CPU until `done`: what may block runs here, between two sleeps; the rest in the interrupt.
 pub(crate) fn serve_until(mut done: impl FnMut() -> bool) {
+    // None: the CPU is offline, and has nothing to serve.
+    let mut cpu = SMP.as_pin().this_cpu().ok();
     while !done() {
-        SMP.run_blocking();
-        if SMP.poll_end() == Sleep::Work {
-            let _ = SMP.flush(Budget::DEFAULT);
+        if let Some(cpu) = &mut cpu
+            && cpu.begin_sleep().map(SleepGuard::commit).is_err()
+        {
+            let _ = cpu.flush(Budget::DEFAULT);
         } else {
             sleep();
         }

@@ -6,9 +6,9 @@ use crate::arch;
 use crate::console::Console;
 use crate::cpus;
 use crate::idle;
-use crate::machine::QUIET;
+use crate::machine::{Cpu, QUIET};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use smpcall::{Budget, Csd, Posted, Sleep, To};
+use smpcall::{Budget, Csd, Posted, SleepGuard, To};
 use smpcall_conformance::Report;
 
 const SAMPLES: usize = 101;
@@ -51,9 +51,9 @@ const ROWS: [Row; 8] = [
 
 /// The bench on the first CPU; the others serve it.
 pub(crate) fn run(cpu: u32) -> bool {
-    QUIET.as_pin().online().expect("a CPU comes online when it comes up");
+    let handle = QUIET.as_pin().online().expect("a CPU comes online when it comes up");
     if cpu != 0 {
-        serve(cpu);
+        serve(cpu, handle);
     }
     idle::until(&QUIET, || (0..cpus::count()).all(|cpu| QUIET.is_online_racy(cpu)));
     let mut report = Report::announce(Console, ROWS.len() as u32);
@@ -85,7 +85,7 @@ fn turn(duty: Duty) {
     }
 }
 
-fn serve(cpu: u32) -> ! {
+fn serve(cpu: u32, mut handle: Cpu<false>) -> ! {
     // Acquire: pairs with `turn`.
     let duty = || if cpu == 1 { DUTY.load(Ordering::Acquire) } else { Duty::Sleeps as u32 };
     loop {
@@ -97,15 +97,15 @@ fn serve(cpu: u32) -> ! {
         if now == Duty::Works as u32 {
             idle::relax();
         } else if now == Duty::Polls as u32 {
-            QUIET.poll_begin();
+            handle.poll_begin();
             while duty() == now {
-                if QUIET.has_work() {
-                    let _ = QUIET.flush(Budget::DEFAULT);
+                if handle.has_work() {
+                    let _ = handle.flush(Budget::DEFAULT);
                 }
                 idle::relax();
             }
-            while QUIET.poll_end() == Sleep::Work {
-                let _ = QUIET.flush(Budget::DEFAULT);
+            while handle.begin_sleep().map(SleepGuard::commit).is_err() {
+                let _ = handle.flush(Budget::DEFAULT);
             }
         } else {
             // Until it is rung; a limit that is longer than the bench.

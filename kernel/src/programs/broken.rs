@@ -54,7 +54,7 @@ pub(crate) fn loses_a_cpu() -> bool {
         // Before it is online: it must not answer a call in between.
         crate::arch::mask_interrupts();
     }
-    SMP.as_pin().online().expect("it comes online here");
+    let _handle = SMP.as_pin().online().expect("it comes online here");
     if is_last {
         hold_still();
     }

@@ -95,7 +95,7 @@ pub(crate) fn demo(cpu: u32) -> bool {
 }
 
 fn run_each(cpu: u32, checks: &[Check]) -> bool {
-    SMP.as_pin().online().expect("a CPU comes online when it comes up");
+    let _handle = SMP.as_pin().online().expect("a CPU comes online when it comes up");
     if cpu != 0 {
         stand_by(cpu);
     }
@@ -126,7 +126,7 @@ fn stand_by(cpu: u32) -> ! {
             idle::relax();
         }
     }
-    SMP.offline().expect("it was online");
+    SMP.as_pin().this_cpu().and_then(|cpu| cpu.offline().map_err(|(_, why)| why)).expect("it was online");
     // Release: it is offline when that is seen; pairs with `hotplug`.
     LEAVES[cpu as usize].store(false, Ordering::Release);
     cpus::stop()

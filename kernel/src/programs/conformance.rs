@@ -6,7 +6,7 @@ use crate::cpus::{self, CPUS_MAX};
 use crate::machine::{SMP, STATS, Site};
 use crate::traps;
 use core::mem::MaybeUninit;
-use smpcall::{Counts, PerCpu, Smp};
+use smpcall::{Counts, PerCpu, Machine};
 use smpcall_bare::Bare;
 use smpcall_conformance::{Lines, Memory, Rig, Suite, Woken, memory_bytes};
 
@@ -21,7 +21,7 @@ impl Rig for KernelRig {
 
     const HANDLER_FLUSHES: bool = true;
 
-    fn smp(&self) -> &'static Smp<Self::Platform, Self::Storage> {
+    fn smp(&self) -> &'static Machine<Self::Platform, Self::Storage> {
         &SMP
     }
 

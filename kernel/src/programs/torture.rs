@@ -66,12 +66,12 @@ impl Thread for Cpu {
     }
 
     fn online(&mut self) -> Result<(), Infallible> {
-        SMP.as_pin().online().expect("a CPU comes online when it comes up");
+        let _handle = SMP.as_pin().online().expect("a CPU comes online when it comes up");
         Ok(())
     }
 
     fn offline(&mut self) -> Result<(), Infallible> {
-        SMP.offline().expect("it is online");
+        SMP.as_pin().this_cpu().and_then(|cpu| cpu.offline().map_err(|(_, why)| why)).expect("it is online");
         Ok(())
     }
 
@@ -80,17 +80,19 @@ impl Thread for Cpu {
     }
 
     fn poll(&mut self, budget: Budget) -> usize {
-        let ran = match SMP.flush(budget) {
-            Flushed::All(ran) | Flushed::More(ran) => ran,
-            Flushed::Nested => panic!("a flush in thread context says that it is in a call"),
-        };
-        SMP.run_blocking();
-        ran as usize
+        // Offline there is no handle, and nothing to run.
+        let Ok(mut cpu) = SMP.as_pin().this_cpu() else { return 0 };
+        match cpu.flush(budget) {
+            Flushed::All(ran) | Flushed::More(ran) => ran as usize,
+            Flushed::Nested | Flushed::NotACpu => {
+                panic!("a flush in thread context says that it is in a call")
+            }
+        }
     }
 
     /// Now and then it sleeps for a moment, so that somebody has to ring.
     fn serve(&mut self) {
-        SMP.run_blocking();
+        let _ = SMP.as_pin().this_cpu().map(|mut cpu| cpu.run_blocking());
         if self.0.u8(..12) == 0 {
             let until_ns = arch::now_ns() + u64::from(self.0.u32(..100_000));
             idle::until(&SMP, || arch::now_ns() >= until_ns);

@@ -8,7 +8,7 @@ use core::num::NonZeroU32;
 use core::sync::atomic::Ordering;
 use smpcall::{
     Budget, CallError, CpuMask, DetachedError, Entry, ForeignCsd, ManyError, PerCpu, Platform, PostError,
-    Posted, Smp, To,
+    Posted, Machine, To,
 };
 
 /// Linux's errno of what we say in our own words.
@@ -67,7 +67,7 @@ unsafe extern "C" fn smpcall_init(memory: *mut c_void, cpus: u32) {
     }
     // SAFETY: just written; nobody else has it.
     let storage = unsafe { core::slice::from_raw_parts_mut(first, cpus as usize) };
-    let machine = Smp::with_storage(Linux, storage).expect("Linux has 1 to 8192 CPUs");
+    let machine = Machine::with_storage(Linux, storage).expect("Linux has 1 to 8192 CPUs");
     // SAFETY: the caller's promise.
     unsafe { put(machine) };
 }
@@ -75,13 +75,14 @@ unsafe extern "C" fn smpcall_init(memory: *mut c_void, cpus: u32) {
 /// The CPU takes calls from now on.
 #[unsafe(no_mangle)]
 extern "C" fn smpcall_online() {
-    machine().as_pin().online().expect("a CPU comes online once");
+    let _handle = machine().as_pin().online().expect("a CPU comes online once");
 }
 
 /// The CPU takes no more calls, and has run those that it took (P8).
 #[unsafe(no_mangle)]
 extern "C" fn smpcall_offline() {
-    machine().offline().expect("a CPU that was online, and is in no call");
+    let handle = machine().as_pin().this_cpu().expect("a CPU that was online, and is in no call");
+    let _ran = handle.offline().expect("as above");
 }
 
 /// Runs what is queued, with irqs off.
@@ -94,7 +95,7 @@ extern "C" fn smpcall_flush() {
 /// Whether there is anything to flush: for the idle loop, which writes nothing if not.
 #[unsafe(no_mangle)]
 extern "C" fn smpcall_has_work() -> bool {
-    machine().has_work()
+    machine().as_pin().this_cpu().is_ok_and(|cpu| cpu.has_work())
 }
 
 /// Waits until `func` has run on another CPU.

@@ -5,10 +5,10 @@ use crate::{arch, glue};
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::sync::atomic::Ordering;
-use smpcall::{CallStall, Entry, Foreign, PerCpu, Phase, Platform, Reporting, RingError, Smp, Topology, Waiting};
+use smpcall::{CallStall, Entry, Foreign, PerCpu, Phase, Platform, Reporting, RingError, Topology, Waiting};
 
 /// The machine.
-pub(crate) type Machine = Smp<Linux, &'static mut [PerCpu]>;
+pub(crate) type Machine = smpcall::Machine<Linux, &'static mut [PerCpu]>;
 
 /// Linux, as the core sees it.
 pub(crate) struct Linux;

@@ -15,6 +15,7 @@ use crate::pace::{Pace, Place};
 use anyhow::Result;
 use smpcall_host::smpcall::{Budget, Csd, Platform, Posted};
 use smpcall_host::{Attached, Idle, Machine};
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,7 +30,7 @@ const LOST_AFTER_NS: u64 = 20_000_000_000;
 /// A machine, and this thread as its last CPU.
 struct Site<'m> {
     machine: &'m Arc<Machine>,
-    here: &'m Attached<'m>,
+    here: RefCell<Attached<'m>>,
 }
 
 /// Starts a machine of `cpus` CPUs and tries everything once.
@@ -44,11 +45,11 @@ pub(super) fn check(place: &Place, cpus: u32, round: u32, checks: &mut Checks) -
     };
     let builder = Machine::builder().owned(owned as usize).attachable(1);
     let machine = Arc::new(builder.cores(place.owned()).idle(idle).build()?);
-    let here = Place::attach(&machine, owned, place.caller())?;
-    let site = Site { machine: &machine, here: &here };
+    let here = RefCell::new(Place::attach(&machine, owned, place.caller())?);
+    let site = Site { machine: &machine, here };
     calls::check(&site, checks)?;
     posts::check(&site, checks);
-    ends::goes_offline(&machine, here, checks);
+    ends::goes_offline(&machine, site.here.into_inner(), checks);
     ends::doorbells(place, checks)
 }
 
@@ -65,7 +66,7 @@ fn counted(function: impl Fn() + Send + Sync + 'static) -> Counted {
 impl Site<'_> {
     /// This thread's CPU.
     fn own(&self) -> u32 {
-        self.here.cpu()
+        self.here.borrow().cpu()
     }
 
     /// A CPU to call: another, if there is one.
@@ -93,7 +94,7 @@ impl Site<'_> {
     fn serve_until(&self, done: impl Fn() -> bool) -> bool {
         Pace::Shared.wait_until(|| {
             // `More` needs no answer: we look again.
-            let _ = self.here.poll(Budget::DEFAULT);
+            let _ = self.here.borrow_mut().poll(Budget::DEFAULT);
             done()
         })
     }

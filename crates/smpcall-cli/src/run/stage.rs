@@ -10,7 +10,8 @@ use super::rows::{Alone, Caller, Measure, Plan, ROWS, Rings, State};
 use super::samples::{Sample, Samples};
 use crate::pace::{Pace, Place};
 use anyhow::Result;
-use smpcall_host::{Idle, Machine};
+use smpcall_host::{Attached, Idle, Machine};
+use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 /// The CPU that is called.
@@ -24,6 +25,8 @@ const SAMPLES_PER_VISIT: u32 = 3;
 /// What a row needs to take a sample.
 pub(super) struct Stage<'m> {
     pub(super) machine: &'m Machine,
+    /// What makes the thread a CPU, where it is one.
+    pub(super) here: RefCell<Option<Attached<'m>>>,
     pub(super) pace: Pace,
 }
 
@@ -83,14 +86,14 @@ impl Bench {
         };
         let machine =
             Machine::builder().owned(1).attachable(1).cores(self.place.owned()).idle(idle).build()?;
-        let stage = Stage { machine: &machine, pace: self.place.pace() };
+        let stage = Stage { machine: &machine, here: RefCell::new(None), pace: self.place.pace() };
         let since = Instant::now();
         // Where each call costs a change of threads, there is no time to waste on warming up, nor need.
         let mut visit = if stage.pace == Pace::Apart { Visit::WarmUp } else { Visit::Counts };
         loop {
-            let here = Place::attach(&machine, CALLER, self.place.caller())?;
+            stage.here.replace(Some(Place::attach(&machine, CALLER, self.place.caller())?));
             self.visit(&stage, (state, Caller::Cpu), visit, checks)?;
-            drop(here);
+            drop(stage.here.take());
             self.visit(&stage, (state, Caller::Thread), visit, checks)?;
             if visit == Visit::Counts && since.elapsed() >= time {
                 return Ok(());

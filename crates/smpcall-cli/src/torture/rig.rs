@@ -7,7 +7,7 @@ use anyhow::Result;
 use fastrand::Rng;
 use smpcall_conformance::soak::{self, Came, Check, Signal, Source, Thread};
 use smpcall_conformance::{Rig, memory_bytes};
-use smpcall_host::smpcall::{Budget, Flushed, PerCpu, Platform, Smp};
+use smpcall_host::smpcall::{Budget, Flushed, PerCpu, Platform};
 use smpcall_host::{Attached, Host, Machine};
 use std::any::Any;
 use std::fmt::Arguments;
@@ -61,8 +61,8 @@ impl Rig for Threads {
     type Platform = Host;
     type Storage = Box<[PerCpu]>;
 
-    fn smp(&self) -> &'static Smp<Host, Box<[PerCpu]>> {
-        self.machine
+    fn smp(&self) -> &'static smpcall_host::smpcall::Machine<Host, Box<[PerCpu]>> {
+        self.machine.whole()
     }
 
     fn memory(&self) -> &'static mut [MaybeUninit<u8>] {
@@ -168,9 +168,9 @@ impl Thread for Worker {
     }
 
     fn poll(&mut self, budget: Budget) -> usize {
-        match self.attached.as_ref().map(|attached| attached.poll(budget)) {
+        match self.attached.as_mut().map(|attached| attached.poll(budget)) {
             Some(Flushed::All(ran) | Flushed::More(ran)) => ran as usize,
-            Some(Flushed::Nested) => {
+            Some(Flushed::Nested | Flushed::NotACpu) => {
                 let nested = format_args!("a flush from thread context says that it is in a call");
                 self.soak.expect(self.number, Check::Answer, false, nested);
                 0
@@ -180,7 +180,7 @@ impl Thread for Worker {
     }
 
     fn serve(&mut self) {
-        let Some(attached) = &self.attached else {
+        let Some(attached) = &mut self.attached else {
             match self.rng.u8(..) {
                 0..16 => thread::sleep(Duration::from_micros(self.rng.u64(50..500))),
                 16..64 => thread::yield_now(),
@@ -212,7 +212,7 @@ impl Thread for Worker {
     /// CPUs wait in `park` without an end, so that what is still in their queues, and only that, wakes them.
     fn rest(&mut self, is_over: &dyn Fn() -> bool) {
         while !is_over() {
-            match &self.attached {
+            match &mut self.attached {
                 Some(attached) => {
                     let parked = &self.soak.rig().contexts[self.number].parked;
                     parked.set(1);

@@ -121,7 +121,7 @@ fn posts(machine: &Machine<Arc<Recorder>>, cpus: u32, until: &Until) -> Result<(
 fn comes_and_goes(machine: &Machine<Arc<Recorder>>, cpus: u32, until: &Until) -> Result<()> {
     let recorder = machine.tracer();
     rounds(until, |round| {
-        let here = machine.attach(cpus)?;
+        let mut here = machine.attach(cpus)?;
         let me = Some(cpus);
         for step in 0..8 {
             recorder.step(me, "call", || machine.call((round + step) % cpus, toil))?;

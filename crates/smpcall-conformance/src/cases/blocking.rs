@@ -6,7 +6,7 @@ use super::panics::unwind;
 use crate::ctx::{Ctx, Done, Over};
 use crate::rig::Rig;
 use crate::words::Count;
-use smpcall::{CallError, Platform};
+use smpcall::{CallError, HotplugError, Platform};
 
 const WOULD_DEADLOCK: CallError = CallError::WouldDeadlock;
 
@@ -82,9 +82,14 @@ pub(super) fn p10_a_blocking_call_is_refused_where_it_could_deadlock<R: Rig>(ctx
     };
     let inside = ctx.call(ctx.next(), || {
         let me = ctx.cpu();
-        (refused(me), refused((me + 1) % cpus), ctx.smp().run_blocking())
+        let handle = ctx.smp().as_pin().this_cpu().map(|_| ());
+        (refused(me), refused((me + 1) % cpus), handle)
     })?;
-    ctx.same(inside, (Err(WOULD_DEADLOCK), Err(WOULD_DEADLOCK), 0), "from a function")?;
+    ctx.same(
+        inside,
+        (Err(WOULD_DEADLOCK), Err(WOULD_DEADLOCK), Err(HotplugError::InCall)),
+        "from a function",
+    )?;
     let off = ctx.irqs_off(|| (refused(ctx.cpu()), refused(ctx.next())));
     ctx.same(off, (Err(WOULD_DEADLOCK), Err(WOULD_DEADLOCK)), "with interrupts off")?;
     let nowhere = refused(ctx.smp().cpus_len());

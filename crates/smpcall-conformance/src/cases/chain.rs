@@ -85,7 +85,7 @@ fn refused<R: Rig>(ctx: Ctx<R>, meanwhile: Meanwhile, coalesced: Coalesced) -> D
                 let removed = Cancel::Removed { coalesced: Coalesced::Yes };
                 ctx.same(csd.cancel(), removed, "cancel of a run that was relied on")?;
             }
-            ctx.same(ctx.smp().offline(), Ok(0), "what ran as it went offline")?;
+            ctx.same(ctx.go_offline(), Ok(0), "what ran as it went offline")?;
             stage.set(2);
             // It comes online again when the case is over.
             ctx.until(|| ran.get() == 1, "CPU 0 did not make good")
@@ -110,7 +110,7 @@ pub(super) fn p8_an_offline_cpu_refuses_a_whole_chain<R: Rig>(ctx: Ctx<R>) -> Do
     let me = ctx.cpu();
     let csd = || ctx.csd(|| ());
     let all = [csd()?, csd()?];
-    ctx.check(ctx.smp().offline().is_ok(), "an online CPU goes offline")?;
+    ctx.check(ctx.go_offline().is_ok(), "an online CPU goes offline")?;
     let walked = all.iter().map(|csd| {
         ctx.note(false, "the iterator of a chain to an offline CPU is not walked");
         *csd

@@ -4,7 +4,7 @@ use crate::ctx::{Ctx, Done};
 use crate::rig::Rig;
 use crate::words::Count;
 use core::num::NonZeroU32;
-use smpcall::{Budget, CallError, Cancel, Coalesced, Flushed, Posted, Sleep, WaitError};
+use smpcall::{Budget, CallError, Cancel, Coalesced, Flushed, Posted, WaitError};
 
 const WOULD_DEADLOCK: CallError = CallError::WouldDeadlock;
 
@@ -137,7 +137,7 @@ pub(super) fn p9_a_function_that_posts_itself_for_ever_is_held_by_the_budget<R: 
     })?;
     let other = ctx.csd(move || _ = other_ran.add(1))?;
     // Polling, so that no doorbell's handler comes in between.
-    ctx.smp().poll_begin();
+    ctx.handle()?.poll_begin();
     ctx.post(me, csd)?;
     let rounds = (1..=5).try_for_each(|round| {
         let flushed = ctx.smp().flush(Budget::calls(CALLS));
@@ -150,5 +150,5 @@ pub(super) fn p9_a_function_that_posts_itself_for_ever_is_held_by_the_budget<R: 
     ctx.stop_polling()?;
     rounds?;
     ctx.same(other_ran.get(), 1, "the other post had its turn")?;
-    ctx.check(ctx.smp().poll_end() == Sleep::Ready, "there is nothing left")
+    ctx.check(ctx.sleeps()? == Ok(()), "there is nothing left")
 }

@@ -69,12 +69,12 @@ pub(super) fn p12_busy_and_refused_posts_are_counted<R: Rig>(ctx: Ctx<R>) -> Don
     }
     ctx.until(|| ran.get() == 1, "a post was not answered")?;
     let before = counted(ctx)?;
-    ctx.check(ctx.smp().offline().is_ok(), "an online CPU goes offline")?;
+    ctx.check(ctx.go_offline().is_ok(), "an online CPU goes offline")?;
     for _ in 0..times {
         let refused = matches!(ctx.smp().post(0, csd), Err(PostError::Offline { .. }));
         ctx.check(refused, "an offline CPU refuses")?;
     }
-    ctx.same(ctx.smp().as_pin().online(), Ok(()), "an offline CPU comes online")?;
+    ctx.same(ctx.come_online(), Ok(()), "an offline CPU comes online")?;
     let after = counted(ctx)?;
     ctx.same(after.refused - before.refused, times.into(), "posts that were refused")?;
     ctx.same(after.queued - before.queued, 0, "posts that were queued")

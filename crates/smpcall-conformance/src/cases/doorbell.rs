@@ -6,7 +6,7 @@ use crate::ctx::{Ctx, Done, Over, Pairs};
 use crate::rig::Rig;
 use crate::words::Count;
 use core::num::NonZeroU32;
-use smpcall::{Budget, Flushed, Platform, PostError, Posted, Sleep};
+use smpcall::{Budget, Flushed, NoSleep, Platform, PostError, Posted};
 
 const ONE: Budget = Budget::calls(NonZeroU32::MIN);
 
@@ -128,12 +128,13 @@ pub(super) fn p7_a_polling_cpu_is_not_rung<R: Rig>(ctx: Ctx<R>) -> Done {
             outcome
         }
         1 => {
-            ctx.smp().poll_begin();
+            let mut cpu = ctx.handle()?;
+            cpu.poll_begin();
             stage.set(1);
             let looked = ctx.spin(
                 || {
-                    if ctx.smp().has_work() {
-                        let _ = ctx.smp().flush(Budget::DEFAULT);
+                    if cpu.has_work() {
+                        let _ = cpu.flush(Budget::DEFAULT);
                     }
                     stage.get() == 2
                 },
@@ -220,14 +221,14 @@ pub(super) fn p7_a_polling_flush_that_stops_rings_nobody<R: Rig>(ctx: Ctx<R>) ->
     let csd = || ctx.csd(move || _ = ran.add(1));
     let all = [csd()?, csd()?, csd()?];
     rings(ctx, 0, || {
-        ctx.smp().poll_begin();
+        ctx.handle()?.poll_begin();
         let chain = ctx.smp().post_all(0, all).map(|chain| chain.queued);
         ctx.same(chain, Ok(3), "what a chain queued")?;
         ctx.same(ctx.smp().flush(ONE), Flushed::More(1), "a flush that stops")?;
-        ctx.check(ctx.smp().has_work(), "there is more")?;
-        ctx.check(ctx.smp().poll_end() == Sleep::Work, "who has work must not sleep")?;
+        ctx.check(ctx.handle()?.has_work(), "there is more")?;
+        ctx.check(ctx.sleeps()? == Err(NoSleep::Work), "who has work must not sleep")?;
         ctx.same(ctx.smp().flush(Budget::DEFAULT), Flushed::All(2), "the rest")?;
-        ctx.check(ctx.smp().poll_end() == Sleep::Ready, "there is nothing left")
+        ctx.check(ctx.sleeps()? == Ok(()), "there is nothing left")
     })?;
     ctx.same(ran.get(), 3, "runs")
 }
@@ -238,9 +239,9 @@ pub(super) fn p7_going_offline_ends_the_polling<R: Rig>(ctx: Ctx<R>) -> Done {
         return Ok(());
     }
     rings(ctx, 0, || {
-        ctx.smp().poll_begin();
-        ctx.same(ctx.smp().offline(), Ok(0), "what ran as it went offline")?;
-        ctx.same(ctx.smp().as_pin().online(), Ok(()), "an offline CPU comes online")
+        ctx.handle()?.poll_begin();
+        ctx.same(ctx.go_offline(), Ok(0), "what ran as it went offline")?;
+        ctx.same(ctx.come_online(), Ok(()), "an offline CPU comes online")
     })?;
     let ran = ctx.place(Count::new())?;
     let csd = ctx.csd(move || _ = ran.add(1))?;
@@ -257,18 +258,26 @@ pub(super) fn p7_who_means_to_sleep_is_told_of_work<R: Rig>(ctx: Ctx<R>) -> Done
     let ran = ctx.place(Count::new())?;
     let csd = || ctx.csd(move || _ = ran.add(1));
     let all = [csd()?, csd()?];
-    ctx.smp().poll_begin();
-    ctx.check(!ctx.smp().has_work(), "nothing was posted yet")?;
+    ctx.handle()?.poll_begin();
+    ctx.check(!ctx.handle()?.has_work(), "nothing was posted yet")?;
     ctx.post(me, all[0])?;
-    ctx.check(ctx.smp().has_work(), "there is work")?;
-    ctx.check(ctx.smp().poll_end() == Sleep::Work, "who has work must not sleep")?;
+    ctx.check(ctx.handle()?.has_work(), "there is work")?;
+    ctx.check(ctx.sleeps()? == Err(NoSleep::Work), "who has work must not sleep")?;
     // It still counts as polling, so no doorbell's handler comes in between.
     ctx.post(me, all[1])?;
     ctx.same(ctx.smp().flush(Budget::DEFAULT), Flushed::All(2), "what a flush came to")?;
-    ctx.check(!ctx.smp().has_work(), "there is no work any more")?;
-    ctx.check(ctx.smp().poll_end() == Sleep::Ready, "it may sleep")?;
-    ctx.check(ctx.smp().poll_end() == Sleep::Ready, "asked twice, it still may")?;
-    ctx.same(ran.get(), 2, "runs")
+    ctx.check(!ctx.handle()?.has_work(), "there is no work any more")?;
+    let mut cpu = ctx.handle()?;
+    let guard = cpu.begin_sleep().map_err(|_| ctx.fail("it may sleep", &"there is work"))?;
+    ctx.check(!guard.look_again(), "nothing has come since")?;
+    guard.abort();
+    // As before: it polls, so no doorbell's handler takes this.
+    ctx.post(me, all[0])?;
+    ctx.check(ctx.sleeps()? == Err(NoSleep::Work), "who did not sleep is told of work")?;
+    ctx.same(cpu.flush(Budget::DEFAULT), Flushed::All(1), "what came after a sleep that was not")?;
+    ctx.check(ctx.sleeps()? == Ok(()), "it may sleep")?;
+    ctx.check(ctx.sleeps()? == Ok(()), "asked twice, it still may")?;
+    ctx.same(ran.get(), 3, "runs")
 }
 
 pub(super) fn p7_spurious_doorbells_are_harmless<R: Rig>(ctx: Ctx<R>) -> Done {
@@ -285,7 +294,7 @@ pub(super) fn p7_spurious_doorbells_are_harmless<R: Rig>(ctx: Ctx<R>) -> Done {
     }
     // Also for a CPU that is offline, whose queue it does not open. Not before all have been answered.
     ctx.barrier()?;
-    ctx.check(ctx.smp().offline().is_ok(), "an online CPU goes offline")?;
+    ctx.check(ctx.go_offline().is_ok(), "an online CPU goes offline")?;
     ring(me);
     ctx.pause(20);
     if !R::HANDLER_FLUSHES {

@@ -9,11 +9,11 @@ use smpcall::{CallError, Coalesced, HotplugError, PostError, Posted};
 const OFFLINE: PostError = PostError::Offline { coalesced: Coalesced::No };
 
 pub(super) fn go_offline<R: Rig>(ctx: Ctx<R>) -> Done {
-    ctx.check(ctx.smp().offline().is_ok(), "an online CPU goes offline")
+    ctx.check(ctx.go_offline().is_ok(), "an online CPU goes offline")
 }
 
 pub(super) fn come_online<R: Rig>(ctx: Ctx<R>) -> Done {
-    ctx.same(ctx.smp().as_pin().online(), Ok(()), "an offline CPU comes online")
+    ctx.same(ctx.come_online(), Ok(()), "an offline CPU comes online")
 }
 
 pub(super) fn p8_offline_refuses_and_queues_nothing<R: Rig>(ctx: Ctx<R>) -> Done {
@@ -56,7 +56,7 @@ pub(super) fn p8_going_offline_runs_what_it_accepted<R: Rig>(ctx: Ctx<R>) -> Don
         })
     };
     ctx.held_then(Pairs::All, posts, || {
-        ctx.same(ctx.smp().offline(), Ok(CSDS), "what ran as it went offline")?;
+        ctx.same(ctx.go_offline(), Ok(CSDS), "what ran as it went offline")?;
         ctx.same(ran.get(), CSDS, "runs by the time it was offline")
     })?;
     ctx.until(|| ran.get() == CSDS, "a CPU that went offline did not run what it had accepted")
@@ -83,7 +83,7 @@ pub(super) fn p8_posts_of_the_last_functions_are_refused<R: Rig>(ctx: Ctx<R>) ->
         want = (1, u32::from(target != poster));
         ctx.post(target, last)
     };
-    let leaves = || ctx.same(ctx.smp().offline(), Ok(1), "what ran as it went offline");
+    let leaves = || ctx.same(ctx.go_offline(), Ok(1), "what ran as it went offline");
     ctx.held_then(Pairs::All, posts, leaves)?;
     ctx.until(|| (last_ran.get(), late_ran.get()) == want, "a post was not answered")
 }
@@ -94,16 +94,16 @@ pub(super) fn p8_twice_is_an_error<R: Rig>(ctx: Ctx<R>) -> Done {
     let csd = ctx.csd(move || _ = ran.add(1))?;
     ctx.irqs_off(|| {
         ctx.post(me, csd)?;
-        ctx.same(ctx.smp().as_pin().online(), Err(HotplugError::Already), "online, once more")?;
-        ctx.same(ctx.smp().offline(), Ok(1), "the queue was kept, and ran")?;
-        ctx.same(ctx.smp().offline(), Err(HotplugError::Already), "offline, once more")
+        ctx.same(ctx.come_online(), Err(HotplugError::Already), "online, once more")?;
+        ctx.same(ctx.go_offline(), Ok(1), "the queue was kept, and ran")?;
+        ctx.same(ctx.go_offline(), Err(HotplugError::Offline), "offline, once more")
     })?;
     ctx.same(ran.get(), 1, "runs")?;
     come_online(ctx)
 }
 
 pub(super) fn p8_not_from_inside_a_call<R: Rig>(ctx: Ctx<R>) -> Done {
-    let refused = ctx.call(ctx.next(), || (ctx.smp().offline(), ctx.smp().as_pin().online()))?;
+    let refused = ctx.call(ctx.next(), || (ctx.go_offline(), ctx.come_online()))?;
     let in_call = Err(HotplugError::InCall);
     ctx.same(refused.0, Err(HotplugError::InCall), "offline, from a function")?;
     ctx.same(refused.1, in_call, "online, from a function")?;

@@ -3,7 +3,7 @@
 use crate::ctx::{Ctx, Done};
 use crate::rig::Rig;
 use core::mem::{size_of, size_of_val};
-use smpcall::{CPUS_MAX, Csd, PerCpu, Smp};
+use smpcall::{CPUS_MAX, Csd, Machine, PerCpu};
 
 pub(super) fn p13_a_csd_fits_a_cache_line<R: Rig>(ctx: Ctx<R>) -> Done {
     let (a, b) = (1_usize, 2_usize);
@@ -16,7 +16,7 @@ pub(super) fn p13_a_csd_fits_a_cache_line<R: Rig>(ctx: Ctx<R>) -> Done {
 /// What a machine of so many CPUs takes, all of it: the CPUs, the slots of its multicasts, and what else it has. (The port's
 /// own memory is not the core's.)
 const fn machine_bytes<const CPUS: usize>() -> usize {
-    size_of::<Smp<(), [PerCpu; CPUS]>>()
+    size_of::<Machine<(), [PerCpu; CPUS]>>()
 }
 
 pub(super) fn p13_memory_is_linear_in_the_cpus<R: Rig>(ctx: Ctx<R>) -> Done {

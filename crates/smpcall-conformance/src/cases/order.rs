@@ -134,7 +134,7 @@ pub(super) fn p6_what_a_budget_leaves_over_runs_first<R: Rig>(ctx: Ctx<R>) -> Do
     let csd = |at| ctx.csd(move || places.take(at));
     let all = [csd(0)?, csd(1)?, csd(2)?, csd(3)?, csd(4)?, csd(5)?];
     // Polling, so that no doorbell's handler comes in between.
-    ctx.smp().poll_begin();
+    ctx.handle()?.poll_begin();
     let queued = ctx.smp().post_all(me, [all[0], all[1], all[2]]).map(|chain| chain.queued);
     ctx.same(queued, Ok(3), "what the chain queued")?;
     ctx.same(ctx.smp().flush(ONE), Flushed::More(1), "a flush that stops")?;

@@ -79,9 +79,9 @@ pub(super) fn p2_posters_of_a_cpu_that_comes_and_goes_are_seen<R: Rig>(ctx: Ctx<
     if ctx.cpu() == goer {
         for round in 0..ctx.rounds() {
             ctx.pause(round % 7);
-            ctx.check(ctx.smp().offline().is_ok(), "an online CPU goes offline")?;
+            ctx.check(ctx.go_offline().is_ok(), "an online CPU goes offline")?;
             ctx.pause(round % 3);
-            ctx.check(ctx.smp().as_pin().online().is_ok(), "an offline CPU comes online")?;
+            ctx.check(ctx.come_online().is_ok(), "an offline CPU comes online")?;
             ctx.idle_once();
         }
         stop.set(1);

@@ -3,7 +3,7 @@
 use super::faulty::{self, Fault, Faulty};
 use super::port::Threads;
 use super::signal;
-use smpcall::{Budget, Counts, PerCpu, Smp};
+use smpcall::{Budget, Counts, Machine, PerCpu};
 use smpcall_conformance::{Lines, Rig, Suite, Woken, memory_bytes};
 use std::mem::MaybeUninit;
 use std::panic::resume_unwind;
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// The rig of such a machine. `HANDLER`: the suite is told that the doorbell's handler flushes.
 struct ThreadRig<const HANDLER: bool> {
-    smp: &'static Smp<Faulty, &'static mut [PerCpu]>,
+    smp: &'static Machine<Faulty, &'static mut [PerCpu]>,
     setup: Setup,
 }
 
@@ -35,7 +35,7 @@ impl<const HANDLER: bool> Rig for ThreadRig<HANDLER> {
 
     const HANDLER_FLUSHES: bool = HANDLER;
 
-    fn smp(&self) -> &'static Smp<Self::Platform, Self::Storage> {
+    fn smp(&self) -> &'static Machine<Self::Platform, Self::Storage> {
         self.smp
     }
 
@@ -119,8 +119,8 @@ impl<const HANDLER: bool> Rig for ThreadRig<HANDLER> {
 fn run_as<const HANDLER: bool>(setup: Setup) -> String {
     let storage = (0..setup.cpus).map(|_| PerCpu::new()).collect::<Vec<_>>().leak();
     let port = Faulty::new(Threads::new(setup.cpus), setup.fault);
-    let smp: &'static Smp<_, _> =
-        Box::leak(Box::new(Smp::with_storage(port, storage).expect("1 to 8192 CPUs")));
+    let smp: &'static Machine<_, _> =
+        Box::leak(Box::new(Machine::with_storage(port, storage).expect("1 to 8192 CPUs")));
     let suite: &'static _ = Box::leak(Box::new(Suite::new(ThreadRig::<HANDLER> { smp, setup })));
     let comes = |cpu: &u32| *cpu != 1 || setup.fault != Fault::OneStaysAway;
     let threads: Vec<_> = (0..setup.cpus)

@@ -5,9 +5,10 @@ use crate::listen::Listener;
 use crate::payload::Frame;
 use crate::plant::Plant;
 use crate::program::Step;
+use crate::world::Host;
 use crate::world::World;
-use smpcall_host::smpcall::Budget;
-use smpcall_host::{AttachError, Attached};
+use smpcall_host::smpcall::{Budget, Cpu, PerCpu};
+use smpcall_host::{AttachError, Attached, Host as Port};
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
@@ -30,17 +31,17 @@ pub(super) fn perform(world: &'static World, step: &'static Step) {
         Kind::Poll => poll_held(),
         Kind::LoopBegin => with_held(|held| held.poll_begin()),
         Kind::Offline => {
-            let _ = machine.offline();
+            let _ = own(machine).map(Own::offline);
         }
         Kind::Flush => {
-            let _ = machine.flush(Budget::DEFAULT);
+            let _ = machine.whole().flush(Budget::DEFAULT);
         }
         Kind::RunBlocking => {
-            machine.run_blocking();
+            let _ = own(machine).map(|mut own| own.run_blocking());
         }
-        Kind::PollBegin => machine.poll_begin(),
+        Kind::PollBegin => _ = own(machine).map(|mut own| own.poll_begin()),
         Kind::PollEnd => {
-            let _ = machine.poll_end();
+            let _ = own(machine).map(|mut own| own.begin_sleep().map(|guard| _ = guard.commit()));
         }
         _ => nap(world, step),
     }
@@ -79,15 +80,28 @@ fn take() -> Option<Attached<'static, Listener>> {
     HELD.try_with(|held| held.try_borrow_mut().ok().and_then(|mut held| held.take())).ok().flatten()
 }
 
-fn with_held(f: impl FnOnce(&Attached<'static, Listener>)) {
+fn with_held(f: impl FnOnce(&mut Attached<'static, Listener>)) {
     // It is borrowed meanwhile, as any program's would be: nothing that runs in there can drop it.
     let _ = HELD.try_with(|held| {
-        if let Ok(held) = held.try_borrow()
-            && let Some(held) = &*held
+        if let Ok(mut held) = held.try_borrow_mut()
+            && let Some(held) = &mut *held
         {
             f(held);
         }
     });
+}
+
+type Own = Cpu<'static, Port<Listener>, Box<[PerCpu]>>;
+
+/// The handle of the CPU that the thread is, where it may have one now.
+fn own(machine: &'static Host) -> Option<Own> {
+    machine.whole().as_pin().this_cpu().ok()
+}
+
+/// Serves the CPU that the thread is, also where what makes it one was leaked.
+pub(crate) fn serve_own(machine: &'static Host) {
+    let _ = machine.whole().flush(Budget::DEFAULT);
+    let _ = own(machine).map(|mut own| own.run_blocking());
 }
 
 fn detach(world: &'static World) {
@@ -137,6 +151,6 @@ pub(crate) fn leave(world: &'static World) {
     detach(world);
     if let Some((at, _)) = world.here() {
         // It was leaked: the thread is the CPU for good, and takes nothing any more.
-        let _ = world.machines[at].offline();
+        let _ = own(world.machines[at]).map(Own::offline);
     }
 }

@@ -10,7 +10,7 @@ use crate::port::Host;
 use crate::spin::Waits;
 use crate::stalls::{Stalls, nanos};
 use crate::trace::Trace;
-use smpcall::{CallStall, CpuCountError, PerCpu, QueueStall, Smp};
+use smpcall::{CallStall, CpuCountError, PerCpu, QueueStall};
 use std::any::Any;
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
@@ -295,7 +295,7 @@ impl<T: Trace> Builder<T> {
         let waits = if allowance.is_one_core() { Waits::Sleep } else { Waits::Spin };
         let host = Host::new(cpus_len, waits, self.stalls, trace);
         let storage: Box<[PerCpu]> = std::iter::repeat_with(PerCpu::new).take(cpus_len).collect();
-        let smp = Smp::with_storage(host, storage).map_err(BuildError::CpuCount)?;
+        let smp = smpcall::Machine::with_storage(host, storage).map_err(BuildError::CpuCount)?;
         let idle = idle(self.idle, &places, &allowance);
         let cores = vec![None; self.owned];
         let mut placement = Placement { cores, allowance, builders: allowed_cores(), refused: Vec::new() };

@@ -94,19 +94,19 @@ impl Ends {
 
 impl<T: Trace> Served for Shared<T> {
     fn serve(&self, serve: Serve) {
-        self.smp.serve(serve);
+        self.pinned().serve_elsewhere(serve);
     }
 
     fn rest(&self, serve: Serve, sleep: &mut dyn FnMut()) {
         let host = self.smp.platform();
         // Without a doorbell as a caller it naps, and looks here again when it has napped.
         let (Some(cpu), Some(caller)) = (host.current_cpu(), callers::slot()) else {
-            return self.smp.rest(serve, sleep);
+            return self.pinned().rest_elsewhere(serve, sleep);
         };
         let doorbell = &host.cpu(cpu).doorbell;
         // Before the CPU rests: from then on it is rung.
         if doorbell.divert(caller) {
-            self.smp.rest(serve, sleep);
+            self.pinned().rest_elsewhere(serve, sleep);
             doorbell.acknowledge();
         }
     }

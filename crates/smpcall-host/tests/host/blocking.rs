@@ -43,7 +43,7 @@ fn p10_attached_threads_call_each_other() {
     let site = Site::new(Machine::builder().attachable(2));
     let done = [Flag::default(), Flag::default()];
     let thread_of = |cpu: u32| {
-        let here = site.attach(cpu).unwrap();
+        let mut here = site.attach(cpu).unwrap();
         eventually(|| site.is_online_racy(1 - cpu));
         for round in 0..rounds(300) {
             assert_eq!(
@@ -59,6 +59,13 @@ fn p10_attached_threads_call_each_other() {
     beside(|| thread_of(1), || thread_of(0));
 }
 
+/// Runs what is queued for the calling CPU, 0, and leaves what may block: a wait for a csd does.
+fn flush_alone(machine: &Machine) {
+    let csd = counted(|| ());
+    machine.post(0, &csd).unwrap();
+    machine.wait(&csd).unwrap();
+}
+
 #[test]
 fn p7_a_sleeping_cpu_wakes_for_one_however_its_thread_looks() {
     let _bounded = bounded();
@@ -72,10 +79,10 @@ fn p7_a_sleeping_cpu_wakes_for_one_however_its_thread_looks() {
     let site = Site::new(Machine::builder().attachable(1));
     let end = Flag::default();
     let cpu = || {
-        let here = site.attach(0).unwrap();
+        let mut here = site.attach(0).unwrap();
         while !end.is_set() {
-            // Flushed by the thread's own hand; the park must not sleep over what that leaves.
-            let _ = site.flush(Budget::DEFAULT);
+            // Flushed by a wait; the park must not sleep over what that leaves.
+            flush_alone(&site);
             here.park(None);
         }
     };
@@ -119,10 +126,14 @@ fn p8_a_shutdown_answers_everybody() {
 fn p8_a_thread_that_detaches_runs_what_it_has_taken() {
     let _bounded = bounded();
     let site = Site::new(Machine::builder().attachable(1));
-    let here = site.attach(0).unwrap();
+    let mut here = site.attach(0).unwrap();
     thread::scope(|scope| {
         let caller = scope.spawn(|| site.call_blocking(0, || thread::current().id()));
-        eventually(|| site.flush(Budget::DEFAULT) == Flushed::All(1));
+        // It is in no queue, and yet there is work: it was taken.
+        eventually(|| {
+            flush_alone(&site);
+            here.handle().begin_sleep().is_err() && !here.handle().has_work()
+        });
         assert!(!caller.is_finished());
         drop(here);
         assert_eq!(caller.join().unwrap(), Ok(thread::current().id()));
@@ -139,12 +150,12 @@ fn p10_a_thread_that_does_not_come_to_it_is_named() {
     let site = Site::new(
         Machine::builder().attachable(1).stall_timeout(Duration::from_millis(5)).on_call_stall(on_call_stall),
     );
-    let here = site.attach(0).unwrap();
+    let mut here = site.attach(0).unwrap();
     let seen = |phase| eventually(|| phases.lock().unwrap().contains(&phase));
     thread::scope(|scope| {
         let caller = scope.spawn(|| site.call_blocking(0, || seen(Phase::Running)));
         seen(Phase::Queued);
-        assert_eq!(site.flush(Budget::DEFAULT), Flushed::All(1));
+        flush_alone(&site);
         seen(Phase::Dequeued);
         assert_eq!(here.poll(Budget::DEFAULT), Flushed::All(0));
         assert_eq!(caller.join().unwrap(), Ok(()));
@@ -233,17 +244,15 @@ thread_local! {
 fn p11_a_thread_does_not_stop_being_a_cpu_inside_a_function_that_may_block() {
     let _bounded = bounded();
     // The machine outlives its handle in the thread's storage.
-    let machine: &'static Machine = Box::leak(Box::new(Machine::builder().attachable(1).build().unwrap()));
-    let (out, go) = (&*Box::leak(Box::new(Flag::default())), &*Box::leak(Box::new(Flag::default())));
+    let machine: &'static Machine =
+        Box::leak(Box::new(Machine::builder().owned(1).attachable(1).build().unwrap()));
+    let [out, go, end] = [(); 3].map(|()| &*Box::leak(Box::new(Flag::default())));
     let cpu = thread::spawn(move || {
-        HERE.set(Some(machine.attach(0).unwrap()));
-        while !go.is_set() {
-            let _ = machine.flush(Budget::DEFAULT);
-            machine.run_blocking();
-        }
-        machine.offline()
+        HERE.set(Some(machine.attach(1).unwrap()));
+        // Who waits serves, and needs no handle for it.
+        machine.call_blocking(0, || end.wait())
     });
-    eventually(|| machine.is_online_racy(0));
+    eventually(|| machine.is_online_racy(1));
     let inside = thread::spawn(move || {
         let leaves = move || {
             let dropped = catch_unwind(AssertUnwindSafe(|| drop(HERE.take())));
@@ -251,18 +260,16 @@ fn p11_a_thread_does_not_stop_being_a_cpu_inside_a_function_that_may_block() {
             go.wait();
             dropped.is_err()
         };
-        machine.call_blocking(0, leaves)
+        machine.call_blocking(1, leaves)
     });
     out.wait();
-    // A second thread that were CPU 0 would run what is queued for the first.
-    assert!(matches!(machine.attach(0), Err(AttachError::Taken)));
-    let ran = thread::spawn(move || machine.call_blocking(0, || thread::current().id()));
+    // A second thread that were CPU 1 would run what is queued for the first.
+    assert!(matches!(machine.attach(1), Err(AttachError::Taken)));
+    let ran = thread::spawn(move || machine.call_blocking(1, || thread::current().id()));
     go.set();
     let thread = cpu.thread().id();
     assert_eq!(inside.join().unwrap(), Ok(true), "it is refused");
-    match ran.join().unwrap() {
-        Ok(id) => assert_eq!(id, thread, "accepted, it runs in the thread that is the CPU"),
-        Err(error) => assert_eq!(error, CallError::Offline),
-    }
-    assert!(cpu.join().unwrap().is_ok());
+    assert_eq!(ran.join().unwrap(), Ok(thread), "it runs in the thread that is the CPU");
+    end.set();
+    assert_eq!(cpu.join().unwrap(), Ok(()));
 }

@@ -27,7 +27,7 @@ fn p13_as_many_as_there_may_be() {
     let site = Site::new(Machine::builder().owned(1).attachable(CPUS_MAX - 1));
     let last = CPUS_MAX as u32 - 1;
     assert_eq!(site.cpus_len(), last + 1);
-    let here = site.attach(last).unwrap();
+    let mut here = site.attach(last).unwrap();
     let csd = counted(|| ());
     site.post(last, &csd).unwrap();
     assert_eq!(here.poll(Budget::DEFAULT), Flushed::All(1));

@@ -162,7 +162,7 @@ fn call_each_other(site: &Machine, calls: u32) {
         for cpu in 0..2 {
             let (online, through) = (&online, &through);
             scope.spawn(move || {
-                let here = site.attach(cpu).unwrap();
+                let mut here = site.attach(cpu).unwrap();
                 online.wait();
                 for call in 0..calls {
                     assert_eq!(
@@ -191,7 +191,7 @@ fn p10_two_cpus_that_call_each_other_both_finish() {
 fn p10_an_attached_cpu_serves_its_queue_while_it_waits() {
     let _bounded = bounded();
     let site = Site::new(Machine::builder().owned(1).attachable(1));
-    let here = site.attach(1).unwrap();
+    let mut here = site.attach(1).unwrap();
     for _ in 0..rounds(500) {
         // The owned CPU's function is over only when ours has run, which only this waiting thread can do.
         let (sender, ran) = mpsc::channel();

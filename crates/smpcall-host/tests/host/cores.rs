@@ -58,7 +58,7 @@ fn an_attached_thread_that_was_pinned_by_hand_is_found_too() {
     let (online, end) = (Flag::default(), Flag::default());
     let serves = || {
         pin_this_thread(core).unwrap();
-        let here = site.attach(0).unwrap();
+        let mut here = site.attach(0).unwrap();
         online.set();
         while !end.is_set() {
             here.park(None);
@@ -88,10 +88,10 @@ fn an_attached_thread_that_polls_says_now_and_then_where_it_is() {
     thread::scope(|scope| {
         scope.spawn(|| {
             pin_this_thread(last).unwrap();
-            let here = site.attach(1).unwrap();
+            let mut here = site.attach(1).unwrap();
             here.poll_begin();
             // From a thread on the first core: does it take it that CPU 1 is there?
-            let is_beside = || {
+            let mut is_beside = || {
                 let calls = || {
                     assert_eq!(site.call(1, || 1), Ok(1));
                     site.platform().looks_first(1) == 0

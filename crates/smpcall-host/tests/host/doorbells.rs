@@ -25,7 +25,7 @@ fn budget(calls: u32) -> Budget {
 fn p7_the_first_entry_rings_and_the_others_do_not() {
     let _bounded = bounded();
     let site = Site::new(Machine::builder().attachable(1));
-    let here = site.attach(0).unwrap();
+    let mut here = site.attach(0).unwrap();
     let (csds, runs) = csds(8);
     for batch in 1..=20 {
         // From another thread, which is no CPU, and from the CPU itself, in turn.
@@ -49,7 +49,7 @@ fn p7_the_first_entry_rings_and_the_others_do_not() {
 fn p7_a_cpu_that_polls_is_not_rung_until_it_parks() {
     let _bounded = bounded();
     let site = Site::new(Machine::builder().attachable(1));
-    let here = site.attach(0).unwrap();
+    let mut here = site.attach(0).unwrap();
     let (csds, _) = csds(8);
     here.poll_begin();
     for _ in 0..10 {
@@ -84,7 +84,7 @@ fn p7_a_cpu_in_a_flush_is_not_rung() {
 fn p7_a_flush_that_stops_at_its_budget_rings_itself_once() {
     let _bounded = bounded();
     let site = Site::new(Machine::builder().attachable(1));
-    let here = site.attach(0).unwrap();
+    let mut here = site.attach(0).unwrap();
     let (csds, runs) = csds(10);
     csds.iter().for_each(|csd| _ = site.post(0, csd).unwrap());
     assert_eq!(site.counts().rings, 1);
@@ -138,7 +138,7 @@ fn p7_no_more_rings_than_parks_and_no_entry_without_one() {
     let (csds, runs) = csds(6);
     let (online, stop, parks) = (Flag::default(), Flag::default(), Count::default());
     let park = || {
-        let here = site.attach(0).unwrap();
+        let mut here = site.attach(0).unwrap();
         online.set();
         while !stop.is_set() {
             // None has a time-out: an entry without a ring would hang here.

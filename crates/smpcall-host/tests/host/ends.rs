@@ -88,7 +88,7 @@ fn p8_a_machine_that_is_dropped_has_run_everything_and_ended_its_threads() {
 fn p8_an_attached_thread_shuts_the_machine_down_and_stays_a_cpu() {
     let _bounded = bounded();
     let site = Site::new(Machine::builder().owned(2).attachable(1));
-    let here = site.attach(2).unwrap();
+    let mut here = site.attach(2).unwrap();
     assert_eq!(site.shutdown(), Ok(()));
     assert_eq!(site.call(0, || ()), Err(CallError::Offline));
     let csd = counted(|| ());

@@ -75,7 +75,7 @@ fn p8_a_cpu_that_forks_is_none_in_the_child() {
     let mut here = Some(machine.attach(1).unwrap());
     let child = in_a_child(|| {
         refuses(&machine);
-        let here = here.take().unwrap();
+        let mut here = here.take().unwrap();
         assert_eq!(
             (here.park(None), here.poll(Default::default())),
             (0, smpcall_host::smpcall::Flushed::All(0))

@@ -63,7 +63,7 @@ fn p10_cpus_that_multicast_to_each_other_all_finish() {
         for cpu in 0..4 {
             let (machine, start, ended) = (&machine, &start, &ended);
             scope.spawn(move || {
-                let attached = machine.attach(cpu).unwrap();
+                let mut attached = machine.attach(cpu).unwrap();
                 start.wait();
                 for _ in 0..rounds(300) {
                     let ran = Count::new();
@@ -136,7 +136,7 @@ fn large_machines_are_reached_past_the_first_word() {
         for cpu in [3, 130, 199] {
             let machine = &machine;
             scope.spawn(move || {
-                let attached = machine.attach(cpu).unwrap();
+                let mut attached = machine.attach(cpu).unwrap();
                 let far: CpuSet<4> = [130, 199].into_iter().collect();
                 while !far.iter().all(|cpu| machine.is_online_racy(cpu)) {
                     thread::yield_now();

@@ -44,7 +44,7 @@ fn one_owned_cpu_and_callers_from_outside() {
 fn one_attached_cpu_posts_to_itself_and_calls_itself() {
     let _bounded = bounded();
     let site = Site::new(Machine::builder().attachable(1));
-    let here = site.attach(0).unwrap();
+    let mut here = site.attach(0).unwrap();
     let runs = Arc::new(Count::default());
     let csd = {
         let runs = Arc::clone(&runs);

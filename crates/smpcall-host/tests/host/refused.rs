@@ -1,7 +1,7 @@
 //! What is refused, and that nothing is left of it.
 
 use crate::site::{Count, Site, bounded, counted, eventually};
-use smpcall_host::smpcall::{CallError, Coalesced, HotplugError, PostError};
+use smpcall_host::smpcall::{CallError, Coalesced, PostError};
 use smpcall_host::{Idle, Machine};
 use std::sync::Arc;
 
@@ -73,18 +73,6 @@ fn p8_after_the_end_everything_is_refused() {
         assert_eq!(site.wait(&csd), Ok(()), "there is nothing to wait for");
         assert_eq!((runs.get(), csd.is_pending()), (1, false));
     }
-}
-
-#[test]
-fn p8_a_function_cannot_change_the_state_of_its_cpu_nor_a_thread_that_is_none() {
-    let _bounded = bounded();
-    let site = Site::owned(1, Idle::Sleep);
-    for _ in 0..3 {
-        assert_eq!(site.call(0, || site.offline()), Ok(Err(HotplugError::InCall)));
-        assert_eq!(site.call_blocking(0, || site.offline()), Ok(Err(HotplugError::InCall)));
-        assert_eq!(site.offline(), Err(HotplugError::NotACpu));
-    }
-    assert_eq!(site.call(0, || 1), Ok(1));
 }
 
 #[test]

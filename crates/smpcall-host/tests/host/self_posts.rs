@@ -69,7 +69,7 @@ fn p9_the_shutdown_ends_while_cpus_post_to_each_other_for_ever() {
 fn p9_an_attached_thread_comes_back_from_it() {
     let _bounded = bounded();
     let site = Site::new(Machine::builder().owned(1).attachable(1));
-    let here = site.attach(1).unwrap();
+    let mut here = site.attach(1).unwrap();
     let (csd, runs) = for_ever(&site, 1);
     site.post(1, &csd).unwrap();
     assert_eq!(here.poll(Budget::DEFAULT), Flushed::More(256));

@@ -1,27 +1,54 @@
 //! P10: the end of a machine is a wait like any other: served, reported, bounded where that is asked for.
 
 use crate::site::{Flag, IDLES, Site, beside, bounded, counted, eventually, hold};
-use smpcall_host::smpcall::{Budget, CallError, CallStall, Phase};
+use smpcall_host::smpcall::{Budget, CallError, CallStall, Coalesced, Flushed, Phase, PostError};
 use smpcall_host::{Idle, Machine, ShutdownError};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 #[test]
-fn p8_a_cpu_that_its_own_function_took_offline_ends() {
+fn p8_a_handle_outlives_the_end_of_its_machine_and_is_of_use_until_it_is_dropped() {
     let _bounded = bounded();
-    for idle in IDLES {
-        let site = Site::owned(2, idle);
-        let handle = site.handle();
-        // Whether it may or not: the end is the same.
-        let _ = site.call_blocking(0, move || handle.offline());
-        assert_eq!(site.shutdown(), Ok(()));
-        let machine = Arc::new(Machine::builder().owned(1).idle(idle).build().unwrap());
-        let weak = Arc::downgrade(&machine);
-        let _ = machine.call_blocking(0, move || weak.upgrade().unwrap().offline());
-        eventually(|| Arc::strong_count(&machine) == 1);
-        drop(machine);
+    let site = Site::new(Machine::builder().owned(1).attachable(1));
+    let mut here = site.attach(1).unwrap();
+    here.poll_begin();
+    assert_eq!(site.shutdown(), Ok(()), "its own threads end; it waits for no other");
+    // Its thread is a CPU still: posts are accepted, and run.
+    let csd = counted(|| ());
+    site.post(1, &csd).unwrap();
+    assert!(here.handle().has_work());
+    assert_eq!((here.poll(Budget::DEFAULT), csd.is_pending()), (Flushed::All(1), false));
+    site.post(1, &csd).unwrap();
+    assert_eq!(here.park(None), 1);
+    let guard = here.handle().begin_sleep().unwrap();
+    assert!(!guard.look_again());
+    guard.abort();
+    site.post(1, &csd).unwrap();
+    drop(here);
+    assert_eq!((csd.is_pending(), site.is_online_racy(1)), (false, false), "what was accepted has run");
+}
+
+#[test]
+fn p8_a_handle_that_its_thread_leaves_behind_takes_its_cpu_offline() {
+    let _bounded = bounded();
+    let site = Site::new(Machine::builder().attachable(1));
+    for _ in 0..3 {
+        let csd = counted(|| ());
+        let ended = thread::scope(|scope| {
+            let cpu = scope.spawn(|| {
+                let mut here = site.attach(0).unwrap();
+                here.poll_begin();
+                site.post(0, &csd).unwrap();
+                std::panic::resume_unwind(Box::new("meant"));
+            });
+            cpu.join()
+        });
+        assert_eq!(ended.unwrap_err().downcast_ref(), Some(&"meant"));
+        assert_eq!((csd.is_pending(), site.is_online_racy(0)), (false, false), "accepted, so it has run");
+        assert_eq!(site.post(0, &csd).unwrap_err(), PostError::Offline { coalesced: Coalesced::No });
     }
+    drop(site.attach(0).unwrap());
 }
 
 #[test]
@@ -77,7 +104,7 @@ fn p10_in_a_function_that_may_block_nobody_waits_for_an_end_that_may_wait_for_it
             done.set();
         };
         beside(calls, || {
-            let here = near.attach(1).unwrap();
+            let mut here = near.attach(1).unwrap();
             while !done.is_set() {
                 here.park(Some(Duration::from_millis(1)));
             }
@@ -132,7 +159,7 @@ fn p10_a_drop_that_waits_for_a_function_is_reported() {
 fn p10_who_parks_after_the_end_comes_back() {
     let _bounded = bounded();
     let site = Site::new(Machine::builder().owned(1).attachable(1));
-    let here = site.attach(1).unwrap();
+    let mut here = site.attach(1).unwrap();
     assert!(!site.is_shut_down());
     site.shutdown().unwrap();
     assert!(site.is_shut_down());
@@ -150,15 +177,15 @@ fn p10_a_wait_that_was_under_way_does_not_swallow_the_end() {
     let _bounded = bounded();
     let site = Site::new(Machine::builder().attachable(2));
     let other = || {
-        let here = site.attach(1).unwrap();
-        eventually(|| site.has_work());
+        let mut here = site.attach(1).unwrap();
+        eventually(|| here.handle().has_work());
         site.shutdown().unwrap();
         // The other CPU is woken, and waits on; whether it has taken note of its doorbell by now or not.
         thread::sleep(Duration::from_millis(20));
         let _ = here.poll(Budget::DEFAULT);
     };
     beside(other, || {
-        let here = site.attach(0).unwrap();
+        let mut here = site.attach(0).unwrap();
         eventually(|| site.is_online_racy(1));
         // It may have gone again only when it has answered.
         assert_eq!(site.call(1, || 3), Ok::<_, CallError>(3));
@@ -178,7 +205,7 @@ fn blocked() -> u64 {
 fn p7_to_park_for_no_time_is_no_system_call() {
     let _bounded = bounded();
     let site = Site::new(Machine::builder().attachable(1));
-    let here = site.attach(0).unwrap();
+    let mut here = site.attach(0).unwrap();
     let before = blocked();
     for _ in 0..1_000 {
         assert_eq!(here.park(Some(Duration::ZERO)), 0);

@@ -143,7 +143,7 @@ fn p8_an_attached_cpu_that_comes_and_goes_loses_nothing() {
             }
         });
         for _ in 0..rounds(500) {
-            let here = site.attach(0).unwrap();
+            let mut here = site.attach(0).unwrap();
             // Two looks; what comes in between and after them is the detaching's.
             for _ in 0..2 {
                 let _ = here.poll(smpcall_host::smpcall::Budget::DEFAULT);

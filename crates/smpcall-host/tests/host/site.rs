@@ -111,7 +111,7 @@ where
 }
 
 /// Waits until something has come about that somebody else brings about.
-pub(crate) fn eventually(done: impl Fn() -> bool) {
+pub(crate) fn eventually(mut done: impl FnMut() -> bool) {
     for round in 0_u32.. {
         if done() {
             return;

@@ -92,7 +92,7 @@ fn p10_a_cpu_that_does_not_look_is_named_and_rung() {
     let site = reports.of(Machine::builder().attachable(2));
     let (online, through) = (Flag::default(), Flag::default());
     let does_not_look = || {
-        let here = site.attach(1).unwrap();
+        let mut here = site.attach(1).unwrap();
         online.set();
         reports.wait_for(|stall| stall.reports == 1);
         while !through.is_set() {

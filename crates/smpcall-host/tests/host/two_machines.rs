@@ -40,7 +40,7 @@ fn p10_a_call_that_comes_back_through_another_machine_is_served() {
 }
 
 /// Runs what comes to an attached thread until the other one has had its answers.
-fn serve_until(here: &Attached<'_>, done: &Flag) {
+fn serve_until(here: &mut Attached<'_>, done: &Flag) {
     while !done.is_set() {
         let _ = here.poll(Budget::DEFAULT);
         std::thread::yield_now();
@@ -49,7 +49,7 @@ fn serve_until(here: &Attached<'_>, done: &Flag) {
 
 /// One of two threads, each a CPU of its own machine, that call each other's.
 fn calls_the_other(mine: &Site, other: &Site, start: &Barrier, done: (&Flag, &Flag), polls: Polls) {
-    let here = mine.attach(0).unwrap();
+    let mut here = mine.attach(0).unwrap();
     start.wait();
     for round in 0..rounds(500) {
         if polls == Polls::Yes {
@@ -63,7 +63,7 @@ fn calls_the_other(mine: &Site, other: &Site, start: &Barrier, done: (&Flag, &Fl
         assert_eq!(answer, Ok(round));
     }
     done.0.set();
-    serve_until(&here, done.1);
+    serve_until(&mut here, done.1);
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -102,7 +102,7 @@ fn p7_who_sleeps_on_another_machine_is_rung_for_its_own() {
             key.set();
         };
         let waits = || {
-            let here = a.attach(0).unwrap();
+            let mut here = a.attach(0).unwrap();
             if polls == Polls::Yes {
                 here.poll_begin();
             }

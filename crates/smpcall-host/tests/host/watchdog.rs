@@ -103,7 +103,7 @@ fn p11_reports_that_panic_are_counted_and_the_wait_goes_on() {
     };
     let builder = builder.on_call_stall(panics(&stalled)).on_unstuck(panics(&unstuck));
     let site = Site::new(builder);
-    let here = site.attach(0).unwrap();
+    let mut here = site.attach(0).unwrap();
     std::thread::scope(|scope| {
         let many = scope.spawn(|| site.call_many(To::All, || ()).map(|reached| reached.ran));
         let one = scope.spawn(|| site.call(0, || 7));

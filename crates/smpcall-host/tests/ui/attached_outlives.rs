@@ -3,7 +3,7 @@ use smpcall_host::Machine;
 
 fn main() {
     let machine = Machine::builder().attachable(1).build().unwrap();
-    let attached = machine.attach(0).unwrap();
+    let mut attached = machine.attach(0).unwrap();
     drop(machine);
     attached.park(None);
 }

@@ -4,7 +4,6 @@ use crate::engine::{PORT, engine};
 use crate::ground::Ground;
 use crate::history::{Act, Came, EventKind};
 use crate::scenario::{Draw, Op};
-use smpcall_instrumented::Sleep;
 
 pub(super) fn draw_steps(draw: &mut Draw, _thread: usize) -> Op {
     Op { amount: draw.rng.between(1, 40) as u32, flag: draw.rng.chance(0.5), ..Op::default() }
@@ -31,7 +30,7 @@ pub(super) fn poll(ground: &'static Ground, op: &Op) {
             engine().step_aside();
         }
         engine().log(EventKind::StopsPolling);
-        while machine.poll_end() == Sleep::Work {
+        while machine.poll_end().is_err() {
             ground.flush();
             ground.run_blocking();
         }

@@ -4,17 +4,17 @@ use super::cost::Ps;
 use super::machine::machine;
 use super::port::Priced;
 use super::workload::Calls;
-use smpcall_instrumented::{Budget, CpuMask, Csd, PerCpu, Smp, To};
+use smpcall_instrumented::{Budget, CpuMask, Csd, PerCpu, To};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
-pub(super) type Machine = Smp<Priced, Box<[PerCpu]>>;
+pub(super) type Machine = smpcall_instrumented::Machine<Priced, Box<[PerCpu]>>;
 
 /// The core, with `cpus` CPUs, all offline.
 pub(super) fn core(cpus: u32) -> Pin<Rc<Machine>> {
     let storage = (0..cpus).map(|_| PerCpu::new()).collect();
-    Rc::pin(Smp::with_storage(Priced, storage).expect("1 to 8192 CPUs"))
+    Rc::pin(smpcall_instrumented::Machine::with_storage(Priced, storage).expect("1 to 8192 CPUs"))
 }
 
 /// The machine's calls.
@@ -43,7 +43,7 @@ unsafe impl Sync for Local {}
 
 impl Calls for Ours {
     fn online(&self) {
-        self.smp.as_ref().online().expect("each CPU comes online once");
+        let _handle = self.smp.as_ref().online().expect("each CPU comes online once");
     }
 
     fn call(&self, cpu: u32, time: Ps) {

@@ -3,7 +3,7 @@
 use super::cost::{Cost, Ps, ps};
 use super::machine::{Body, machine};
 use super::ours::{Machine as Core, core};
-use smpcall_instrumented::{Budget, Csd, Flushed, Posted, Sleep, To};
+use smpcall_instrumented::{Budget, Csd, Flushed, Posted, SleepGuard, To};
 use smpcall_sim_atomics::{self as memory, AtomicU32, Kind, Ordering};
 use std::cell::Cell;
 use std::pin::Pin;
@@ -136,8 +136,8 @@ pub fn oneself(cost: &Cost) -> f64 {
     let body = move || {
         let runs = Arc::new(Line(AtomicU32::new(0)));
         let csd = Arc::new(Csd::new(move || count(&runs)));
-        smp.as_ref().online().expect("once");
-        smp.poll_begin();
+        let mut cpu = smp.as_ref().online().expect("once");
+        cpu.poll_begin();
         trips(&time, || {
             assert_eq!(smp.post(0, &csd), Ok(Posted::Queued));
             assert_eq!(smp.flush(Budget::DEFAULT), Flushed::All(1));
@@ -200,26 +200,25 @@ fn count(runs: &Line<AtomicU32>) {
 /// A CPU that looks at its queue all the time.
 fn polling(smp: Pin<Rc<Core>>, stop: Rc<Cell<bool>>) -> Body {
     Box::new(move || {
-        smp.as_ref().online().expect("once");
-        smp.poll_begin();
+        let mut cpu = smp.as_ref().online().expect("once");
+        cpu.poll_begin();
         // As a host's thread does.
         while !stop.get() {
-            if smp.has_work() {
-                let _all = smp.flush(Budget::DEFAULT);
-                smp.run_blocking();
+            if cpu.has_work() {
+                let _all = cpu.flush(Budget::DEFAULT);
             } else {
                 machine().pause(POLLER_PAUSES_SHORTER);
             }
         }
-        while smp.poll_end() == Sleep::Work {
-            let _all = smp.flush(Budget::DEFAULT);
+        while cpu.begin_sleep().map(SleepGuard::commit).is_err() {
+            let _all = cpu.flush(Budget::DEFAULT);
         }
     })
 }
 
 fn caller(pair: Pair, smp: Pin<Rc<Core>>, took: Rc<Cell<u64>>, stop: Rc<Cell<bool>>) -> Body {
     Box::new(move || {
-        smp.as_ref().online().expect("once");
+        let _handle = smp.as_ref().online().expect("once");
         machine().idle_until(super::workload::START);
         match pair {
             Pair::Call => trips(&took, || assert_eq!(smp.call(1, || 42), Ok(42))),

@@ -24,8 +24,8 @@ pub trait Waiting {
     /// where it is `false`: preemption is off then, or a CPU is a thread.
     ///
     /// If it is `true`, doorbells interrupt whatever thread their CPU runs; a CPU does not count as polling while a caller waits
-    /// there, only in its idle loop, which is not preempted between [`Smp::poll_begin`](crate::Smp::poll_begin) and
-    /// [`Smp::poll_end`](crate::Smp::poll_end); and a multicast that means the caller's own CPU reaches that by its queue, with a
+    /// there, only in its idle loop, which is not preempted between [`Cpu::poll_begin`](crate::Cpu::poll_begin) and
+    /// [`Cpu::begin_sleep`](crate::Cpu::begin_sleep); and a multicast that means the caller's own CPU reaches that by its queue, with a
     /// ring.
     const MIGRATES: bool = false;
 
@@ -49,7 +49,7 @@ pub trait Waiting {
     }
 
     /// Returns whether the caller is the one thread of its CPU that is bound there, never migrates, and runs what may block
-    /// ([`Smp::run_blocking`](crate::Smp::run_blocking)); only that one takes the CPU offline. Asked only if
+    /// ([`Cpu::run_blocking`](crate::Cpu::run_blocking)); only that one takes the CPU offline. Asked only if
     /// [`MIGRATES`](Self::MIGRATES).
     ///
     /// Context: any. The doorbell's handler has that thread come forward, which may sleep, after its flush.

@@ -42,7 +42,7 @@ pub trait Hosting {
     const MAY_BE_STOPPED: bool = false;
 
     /// Serves, while a caller waits that is no CPU of this machine, the CPU of another machine that its thread is, if any: by
-    /// that machine's [`Smp::serve`](crate::Smp::serve). Without, two CPUs of two machines that call each other's would wait for
+    /// that machine's [`Machine::serve_elsewhere`](crate::Machine::serve_elsewhere). Without, two CPUs of two machines that call each other's would wait for
     /// ever (P10). Nothing to do where a thread is a CPU of one machine at most, and of the same one for all.
     ///
     /// Context: thread, interrupts on. Called again and again.
@@ -51,7 +51,7 @@ pub trait Hosting {
     }
 
     /// Calls `sleep`, which asks to be woken and [`park`](Waiting::park)s, once; for a caller whose thread is a CPU of another
-    /// machine by that machine's [`Smp::rest`](crate::Smp::rest), and in a way in which a ring of that CPU ends the sleep too.
+    /// machine by that machine's [`Machine::rest_elsewhere`](crate::Machine::rest_elsewhere), and in a way in which a ring of that CPU ends the sleep too.
     ///
     /// Context: as for [`park`](Waiting::park); the caller is no CPU of this machine.
     fn rest_elsewhere(&self, serve: Serve, sleep: &mut dyn FnMut()) {

@@ -2,7 +2,7 @@
 //!
 //! Such a call travels like a waiting one, in a frame on its caller's stack and by the target's queue, which decides
 //! acceptance, doorbell and refusal (P7, P8). The flush does not run it: it moves it to a list that only the owner reaches, and the
-//! CPU's thread runs what is in the list between two flushes ([`Smp::run_blocking`]).
+//! CPU's thread runs what is in the list between two flushes ([`Cpu::flush`](super::Cpu::flush)).
 //!
 //! P10: a CPU that waits here serves its own list too. So if two CPUs make blocking calls to each other, each runs the other's
 //! inside its own wait. A CPU that waits in another way serves its queue only; it comes back to its list when that wait is over,
@@ -32,7 +32,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// back its result. So the function may itself wait: call, multicast, sleep, take a lock. It may borrow from the caller's
     /// stack. This is Linux's `smp_call_on_cpu`. Called on `cpu` itself it runs inline.
     ///
-    /// It runs when that CPU's thread comes to [`Smp::run_blocking`], in the order of the calls that came in. While the caller
+    /// It runs when that CPU's thread comes to [`Cpu::flush`](crate::Cpu::flush), in the order of the calls that came in. While the caller
     /// waits, a CPU serves its own queue *and its own blocking calls*: two that call each other in this way both finish (P10).
     /// So hold no lock here that such a function could want.
     ///
@@ -85,21 +85,9 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         }
     }
 
-    /// Runs the blocking calls that flushes have taken off the queue of the CPU that runs the caller, oldest first, until none
-    /// is left. Returns how many ran. To be called from the CPU's idle or event loop, after each flush there; a loop that does not
-    /// will not sleep by [`Smp::poll_end`] once there is such a call.
-    ///
-    /// While a function runs, the CPU does not count as polling, so posts to it ring. Since the function may sleep, a kernel
-    /// keeps the thread on its CPU by binding it there, not by switching preemption off.
-    ///
-    /// Context: thread of a CPU of this machine, interrupts on; from call context, or with interrupts off, it does nothing. May be
-    /// called from inside such a function. Progress: as long as the functions take; if there is none, one load.
-    ///
-    /// # Panics
-    ///
-    /// If the caller is no CPU of this machine.
+    /// [`Cpu::run_blocking`](super::Cpu::run_blocking), for the CPU that runs the caller.
     #[inline]
-    pub fn run_blocking(&self) -> u32 {
+    pub(super) fn run_blocking(&self) -> u32 {
         let (cpu, here) = self.here().expect("run_blocking is for a CPU of this machine");
         if here.own.has_blocking() && self.is_at_home() && self.may_wait(Some((cpu, here))) {
             self.run_all_blocking(here)
@@ -158,18 +146,12 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let work = unsafe { header.work() };
         let entered = self.enter(at.addr(), work.func as usize, &header.stamp);
         let outer = here.running.begin_blocking((at, work.func as *const ()));
-        let own = &*here.own;
         drop(irq);
         let frame = InFrame::enter(&self.platform, Some(here));
         // SAFETY: by I6. A waiting call's function catches its own panics.
         unsafe { (work.func)(work.arg, Op::RUN) };
         drop(frame);
-        if own.polling() {
-            // The function polled, and left the mark behind: nobody would look, and nobody ring.
-            let _stay = self.stay();
-            own.set_polling(false);
-            let _ = self.flush(Budget::DEFAULT);
-        }
+        debug_assert!(!here.own.polling(), "under a frame nobody polls, but in a wait");
         let _irq = IrqGuard::new(&self.platform);
         here.running.begin_blocking(outer);
         self.exit(at.addr(), work.func as usize, entered);

@@ -4,8 +4,8 @@
 //! |---|---|---|
 //! | functions of posts, calls, multicasts; a call to one's own CPU | [`InCall`] | flush, waits, coming online, going offline, polling |
 //! | tracers; the iterator of [`Smp::post_all`] | [`InCall`] | the same |
-//! | functions of blocking calls ([`Smp::run_blocking`]); one of a CPU to itself | [`InFrame`] | coming online, going offline; a thread becoming a CPU |
-//! | conditions of [`To::If`](super::To::If); handlers of reports on stalls | [`InFrame`] | the same |
+//! | functions of blocking calls ([`Cpu::run_blocking`](super::Cpu::run_blocking)); one of a CPU to itself | [`InFrame`] | coming online, going offline, polling, sleeping; a handle; a thread becoming a CPU |
+//! | conditions of [`Cpu::serve`](super::Cpu::serve), of [`To::If`](super::To::If); handlers of reports on stalls | [`InFrame`] | the same |
 //! | the drop of a function that was refused; the iterator of [`Topology::nearest`](crate::Topology::nearest) | none: no frame below uses the CPU any more, or yet | nothing |
 //!
 //! What unwinds out of them (P11): functions are called by [`Platform::catch`]; an iterator's, a condition's and a drop's panic goes
@@ -13,6 +13,7 @@
 //! port promises, and [`NoUnwind`] aborts where a frame could not be left.
 
 use super::Smp;
+use crate::error::HotplugError;
 use crate::percpu::{PerCpu, Storage};
 use crate::platform::Platform;
 
@@ -89,4 +90,10 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         // In the middle of a batch: those behind it are still to be run.
         NoUnwind::around(|| self.platform.caught(panic));
     }
+}
+
+/// Refuses where a flush is under way, or a frame below uses the CPU (I20).
+pub(super) fn demand_no_frame(here: &PerCpu) -> Result<(), HotplugError> {
+    let own = &*here.own;
+    if own.in_call() || own.frames() != 0 { Err(HotplugError::InCall) } else { Ok(()) }
 }

@@ -24,7 +24,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// # Errors
     ///
     /// [`DetachedError`]. Its `Full` says that there is no room; it promises no run.
-    /// Two CPUs that try again and again to post to each other flush between two tries ([`Smp::flush`]): each may wait for the
+    /// Two CPUs that try again and again to post to each other flush between two tries ([`Machine::flush`](crate::Machine::flush)): each may wait for the
     /// room that only the other's flush makes.
     ///
     /// ```compile_fail,E0277

@@ -15,11 +15,11 @@ use core::num::NonZeroU32;
 ///
 /// ```
 /// use core::num::NonZeroU32;
-/// use smpcall::{Budget, Flushed, Platform, Smp, Storage};
+/// use smpcall::{Budget, Cpu, Flushed, Platform, Storage};
 ///
-/// fn some<P: Platform, S: Storage>(smp: &Smp<P, S>) -> bool {
+/// fn some<P: Platform, S: Storage>(cpu: &mut Cpu<'_, P, S>) -> bool {
 ///     // At most 16; what is left rings again.
-///     smp.flush(Budget::calls(NonZeroU32::new(16).unwrap())) == Flushed::All(16)
+///     cpu.flush(Budget::calls(NonZeroU32::new(16).unwrap())) == Flushed::All(16)
 /// }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,28 +52,21 @@ pub enum Flushed {
     More(u32),
     /// The CPU is in call context already: the flush that is under way will see to it.
     Nested,
+    /// Nothing: the caller is no CPU of this machine.
+    NotACpu,
 }
 
 impl<P: Platform, S: Storage> Smp<P, S> {
-    /// Runs what was posted to the CPU that runs the caller, oldest first, and calls that somebody waits for before the
-    /// others (P6).
-    ///
-    /// To be called from the doorbell's interrupt handler, after it was acknowledged, and from the idle or event loop.
-    /// Looks first: on an empty queue it costs two loads and writes nothing. Takes lazy posts along, once; calls that may block
-    /// it hands to the CPU's thread, for [`Smp::run_blocking`], and counts them as run.
-    ///
-    /// Context: thread or interrupt of a CPU of this machine, not an NMI; from call context it returns at once. The
-    /// functions run with the irq guard held. Progress: at most `budget` functions.
-    ///
-    /// # Panics
-    ///
-    /// If the caller is no CPU of this machine.
+    /// Not for everybody: a CPU's thread has it by its handle ([`Cpu::flush`](super::Cpu::flush)), the handler of a doorbell by the
+    /// port's machine ([`Machine::flush`](super::Machine::flush)).
     #[inline]
-    pub fn flush(&self, budget: Budget) -> Flushed {
+    pub(super) fn flush(&self, budget: Budget) -> Flushed {
         let irq = IrqGuard::new(&self.platform);
         let cpu = self.platform.current_cpu().unwrap_or(u32::MAX);
         // (As an index: for an option LLVM computes the place twice.)
-        assert!((cpu as usize) < self.cpus().len(), "flush is for a CPU of this machine");
+        if cpu as usize >= self.cpus().len() {
+            return Flushed::NotACpu;
+        }
         let here = &self.cpus()[cpu as usize];
         if here.own.in_call() {
             return Flushed::Nested;

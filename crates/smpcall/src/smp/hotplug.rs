@@ -1,28 +1,20 @@
-//! A CPU's own affairs: coming online, going offline, and saying whether it looks at its queue by itself.
+//! Coming online, going offline, and the mark that says whether a CPU looks at its queue by itself. What its thread has for it is
+//! its handle, [`Cpu`].
 
 use super::Smp;
+use super::context::demand_no_frame;
+use super::cpu::Cpu;
+use super::machine::Machine;
 use crate::error::HotplugError;
 use crate::percpu::{Batch, PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
 use crate::queue::{GoIdle, List, Seen};
 use core::pin::Pin;
 
-/// What a CPU that means to sleep is told.
-#[must_use = "a CPU that has work must not sleep"]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sleep {
-    /// It may: from now on the next post rings.
-    Ready,
-    /// There is work: flush, and run what may block, first.
-    Work,
-    /// Not from call context: nothing has changed, and who sleeps there may sleep for ever.
-    InCall,
-}
-
-impl<P: Platform, S: Storage> Smp<P, S> {
+impl<P: Platform, S: Storage> Machine<P, S> {
     /// Opens the queue of the CPU that runs the caller: from now on posts to it are accepted.
     ///
-    /// The machine is pinned, since what is queued may lie in it: one in a `static` by [`Smp::as_pin`].
+    /// The machine is pinned, since what is queued may lie in it: one in a `static` by [`Machine::as_pin`].
     ///
     /// Context: thread or start-up code of the CPU, outside call context, and not under a frame of this crate: not in a function of
     /// [`Smp::call_blocking`], a condition, or a handler of reports. Progress: wait-free.
@@ -30,30 +22,59 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// # Errors
     ///
     /// [`HotplugError`].
-    pub fn online(self: Pin<&Self>) -> Result<(), HotplugError> {
+    ///
+    /// ```
+    /// # use smpcall::{Budget, HotplugError, Machine, PerCpu, Platform};
+    /// fn cpu_main<P: Platform>(machine: &'static Machine<P, [PerCpu; 4]>) -> Result<(), HotplugError> {
+    ///     let mut cpu = machine.as_pin().online()?;
+    ///     let _ = cpu.flush(Budget::DEFAULT); // what was posted since
+    ///     cpu.offline().map(|_| ()).map_err(|(_, why)| why)
+    /// }
+    /// ```
+    pub fn online(self: Pin<&Self>) -> Result<Cpu<'_, P, S>, HotplugError> {
         let _irq = IrqGuard::new(&self.platform);
-        let (_, here) = self.here().ok_or(HotplugError::NotACpu)?;
+        let (cpu, here) = self.here().ok_or(HotplugError::NotACpu)?;
         demand_no_frame(here)?;
         if !here.mailbox.head.open() {
             return Err(HotplugError::Already);
         }
         // Last: whoever expedites a lazy post that was accepted finds the mailbox open, and notifies.
         here.own.lazy.open();
-        Ok(())
+        Ok(Cpu::new(self.get_ref(), cpu))
     }
 
-    /// Closes the queue of the CPU that runs the caller, and runs all that it had accepted (P8). From the moment of
-    /// closing every post is refused with `Offline`; also those of the functions that run here last. Returns how many ran.
+    /// Gives back the handle of the CPU that runs the caller, which is online: to the code that the CPU's thread runs, if that could
+    /// not keep the one of [`Machine::online`]. One at a time is enough; two of one CPU are harmless, as far as each is used where the
+    /// other could be.
     ///
-    /// Blocking calls run last, outside call context, with interrupts as the caller has them; their functions may still wait
-    /// for others.
-    ///
-    /// Context: as for [`Smp::online`]. Progress: runs every accepted call, without a budget.
+    /// Context: as for [`Machine::online`]. Progress: wait-free.
     ///
     /// # Errors
     ///
     /// [`HotplugError`].
-    pub fn offline(&self) -> Result<u32, HotplugError> {
+    ///
+    /// ```
+    /// # use smpcall::{Budget, Machine, PerCpu, Platform};
+    /// fn idle_once<P: Platform>(machine: &'static Machine<P, [PerCpu; 4]>) {
+    ///     if let Ok(mut cpu) = machine.as_pin().this_cpu() {
+    ///         let _ = cpu.flush(Budget::DEFAULT);
+    ///     }
+    /// }
+    /// ```
+    pub fn this_cpu(self: Pin<&Self>) -> Result<Cpu<'_, P, S>, HotplugError> {
+        let _stay = self.stay();
+        let (cpu, here) = self.here().ok_or(HotplugError::NotACpu)?;
+        demand_no_frame(here)?;
+        match here.mailbox.head.look() {
+            Seen::Offline => Err(HotplugError::Offline),
+            _ => Ok(Cpu::new(self.get_ref(), cpu)),
+        }
+    }
+}
+
+impl<P: Platform, S: Storage> Smp<P, S> {
+    /// [`Cpu::offline`].
+    pub(super) fn leave(&self) -> Result<u32, HotplugError> {
         let irq = IrqGuard::new(&self.platform);
         let (cpu, here) = self.here().filter(|_| self.is_at_home()).ok_or(HotplugError::NotACpu)?;
         let own = &*here.own;
@@ -83,57 +104,6 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         self.cpu(cpu).is_some_and(|cpu| cpu.mailbox.head.look() != Seen::Offline)
     }
 
-    /// Says that the CPU that runs the caller looks at its queue by itself from now on, so that posts to it need not
-    /// ring (P7). It must then call [`Smp::flush`] again and again, until [`Smp::poll_end`].
-    ///
-    /// Context: idle or event loop of a CPU; in call context it does nothing. A function of [`Smp::call_blocking`] may poll for as
-    /// long as it runs; what it leaves behind is taken back. Progress: wait-free.
-    ///
-    /// # Panics
-    ///
-    /// If the caller is no CPU of this machine.
-    pub fn poll_begin(&self) {
-        let _irq = IrqGuard::new(&self.platform);
-        let (_, here) = self.here().expect("poll_begin is for a CPU of this machine");
-        if !here.own.in_call() {
-            self.start_polling(here);
-        }
-    }
-
-    /// Says that the CPU that runs the caller no longer looks by itself. If that is [`Sleep::Ready`] it may sleep, and the
-    /// next post to it rings; if it is [`Sleep::Work`] it still counts as polling, and must flush, and [run what may
-    /// block](Smp::run_blocking), first. Lazy posts do not keep it awake.
-    ///
-    /// Context: idle or event loop of a CPU. A kernel calls it with interrupts off, and sleeps by the instruction that
-    /// switches them on and halts in one. Progress: wait-free.
-    ///
-    /// # Panics
-    ///
-    /// If the caller is no CPU of this machine.
-    pub fn poll_end(&self) -> Sleep {
-        let _irq = IrqGuard::new(&self.platform);
-        let (_, here) = self.here().expect("poll_end is for a CPU of this machine");
-        match () {
-            () if here.own.in_call() => Sleep::InCall,
-            () if here.own.has_blocking() => Sleep::Work,
-            () => self.stop_polling(here),
-        }
-    }
-
-    /// Returns whether there is something to flush on the CPU that runs the caller. Two loads; writes nothing. Lazy posts do
-    /// not count, nor do blocking calls that were flushed and wait for the CPU's thread.
-    ///
-    /// Context: any code of a CPU. Progress: wait-free.
-    ///
-    /// # Panics
-    ///
-    /// If the caller is no CPU of this machine.
-    #[inline]
-    pub fn has_work(&self) -> bool {
-        let (_, here) = self.here().expect("has_work is for a CPU of this machine");
-        matches!(here.mailbox.head.look(), Seen::List(_)) || here.own.has_left_over()
-    }
-
     /// Going offline: refuses lazy posts from now on, and runs those that were accepted (P8).
     fn close_lazy(&self, cpu: u32, here: &PerCpu, left: &mut u32) {
         let list = here.own.lazy.close();
@@ -150,19 +120,14 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         here.mailbox.head.start_polling();
     }
 
-    pub(super) fn stop_polling(&self, here: &PerCpu) -> Sleep {
+    /// Takes the mark back, so that the next post rings; `false` if there is work.
+    pub(super) fn stop_polling(&self, here: &PerCpu) -> bool {
         let own = &*here.own;
         if own.has_left_over() || here.mailbox.head.go_idle() == GoIdle::Work {
             // Still looking: an interrupt that flushed in between left POLLING in place.
-            return Sleep::Work;
+            return false;
         }
         own.set_polling(false);
-        Sleep::Ready
+        true
     }
-}
-
-/// Refuses where a flush is under way, or a frame below uses the CPU (I20).
-fn demand_no_frame(here: &PerCpu) -> Result<(), HotplugError> {
-    let own = &*here.own;
-    if own.in_call() || own.frames() != 0 { Err(HotplugError::InCall) } else { Ok(()) }
 }

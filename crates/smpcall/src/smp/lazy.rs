@@ -23,8 +23,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// Posts `csd` to `cpu` without ringing: its function runs with that CPU's next flush that is for another reason. For work
     /// that may wait as long as the CPU has nothing else to do, such as statistics: Linux's lazy `irq_work`.
     ///
-    /// A CPU that sleeps is not woken for it, one that polls does not see it in [`Smp::has_work`], and
-    /// [`Smp::poll_end`] lets a CPU sleep over it. A flush takes the lazy ones once, so one that posts itself lazily runs once in
+    /// A CPU that sleeps is not woken for it, one that polls does not see it in [`Cpu::has_work`](crate::Cpu::has_work), and
+    /// [`Cpu::begin_sleep`](crate::Cpu::begin_sleep) lets a CPU sleep over it. A flush takes the lazy ones once, so one that posts itself lazily runs once in
     /// each. In all else it is a post like any other (P1 to P6, P8), for which [`cancel`](crate::Csd::cancel) and
     /// [`Smp::wait`] work too.
     ///

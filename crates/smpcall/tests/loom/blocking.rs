@@ -6,7 +6,7 @@ use smpcall::CallError;
 /// A CPU's thread: answers its doorbell, and runs what may block, until `done`.
 fn serve_until<const PARKS: bool>(m: &'static Machine<PARKS>, cpu: u32, done: impl Fn() -> bool) {
     m.answer_until(cpu, || {
-        m.on(cpu, || m.run_blocking());
+        m.on(cpu, || m.own().run_blocking());
         done()
     });
 }

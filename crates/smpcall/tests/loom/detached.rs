@@ -92,7 +92,7 @@ fn accepted_runs_and_refused_gives_the_place_back() {
             }
         };
         assert_eq!((ran, runs.get()), (accepted, accepted));
-        m.on(1, || m.as_pin().online()).unwrap();
+        m.on(1, || m.come_online()).unwrap();
         for _ in 0..DETACHED_MAX {
             assert_eq!(post(), Ok(()));
         }

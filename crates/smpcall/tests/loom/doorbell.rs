@@ -1,7 +1,7 @@
 //! P7: a post against a target that looks, rests, polls, or stops at its budget.
 
 use crate::port::{budget, model, model_within};
-use smpcall::{Budget, Flushed, Posted, Sleep};
+use smpcall::{Budget, Flushed, NoSleep, Posted, SleepGuard};
 
 /// P7: a push against a flush that leaves. If the push comes first, the flush finds a list in place of its mark, goes
 /// round again, and nobody rings. If the mark is back at `IDLE` first, the push owes the ring. Bounds: one push.
@@ -52,25 +52,75 @@ fn of_two_pushes_one_rings() {
     });
 }
 
-/// P7: a push against a CPU that polls, and then means to sleep. Either the last flush runs it, or `poll_end` is refused,
+/// P7: a push against a CPU that polls, and then means to sleep. Either the last flush runs it, or the sleep is refused,
 /// or it replaces `IDLE` and rings. Bounds: one push, two tries to sleep.
 #[test]
 fn a_polling_cpu_is_not_rung_and_sleeps_over_nothing() {
     model(|m| {
         let runs = m.tally();
         let csd = m.csd(move || runs.add());
-        m.on(1, || m.poll_begin());
+        m.on(1, || m.own().poll_begin());
         let poster = m.thread(None, move || m.post(1, csd));
         m.on(1, || {
             let _ = m.flush(Budget::DEFAULT);
-            if m.poll_end() == Sleep::Work {
+            if m.own().begin_sleep().map(|guard| _ = guard.commit()) == Err(NoSleep::Work) {
                 assert_eq!(m.flush(Budget::DEFAULT), Flushed::All(1));
-                assert_eq!(m.poll_end(), Sleep::Ready);
+                assert_eq!(m.own().begin_sleep().map(|guard| _ = guard.commit()), Ok(()));
             }
         });
         assert_eq!(poster.join().unwrap(), Ok(Posted::Queued));
         let rings = m.rings(1);
         assert_eq!(rings, u32::from(m.finish(1)), "P7: rung if and only if it slept");
+        assert_eq!(runs.get(), 1);
+    });
+}
+
+/// P7: a push against a CPU that begins to sleep in steps. If the push comes before the mark, the CPU is told of work; if it comes
+/// between the mark and the second look, that sees it, and it has rung; if it comes later, it has rung. Bounds: one push.
+#[test]
+fn a_push_against_a_sleep_in_steps() {
+    model(|m| {
+        let runs = m.tally();
+        let csd = m.csd(move || runs.add());
+        m.on(1, || m.own().poll_begin());
+        let poster = m.thread(None, move || m.post(1, csd));
+        let slept = m.on(1, || {
+            let mut cpu = m.own();
+            let mut seen = true;
+            if let Ok(guard) = cpu.begin_sleep() {
+                seen = guard.look_again();
+                let _ = guard.commit();
+            }
+            if seen {
+                assert_eq!(cpu.flush(Budget::DEFAULT), Flushed::All(1));
+            }
+            !seen
+        });
+        assert_eq!(poster.join().unwrap(), Ok(Posted::Queued));
+        assert_eq!(m.finish(1), slept, "P7: who slept was rung for it");
+        assert_eq!(runs.get(), 1);
+    });
+}
+
+/// P7: a push against a sleep that is given up: the CPU polls again, so that the push is seen by its next look, or rings. Bounds:
+/// one push.
+#[test]
+fn a_push_against_a_sleep_that_is_given_up() {
+    model(|m| {
+        let runs = m.tally();
+        let csd = m.csd(move || runs.add());
+        m.on(1, || m.own().poll_begin());
+        let poster = m.thread(None, move || m.post(1, csd));
+        m.on(1, || {
+            let mut cpu = m.own();
+            let _ = cpu.begin_sleep().map(SleepGuard::abort);
+            let _ = cpu.flush(Budget::DEFAULT);
+            while cpu.begin_sleep().map(SleepGuard::commit).is_err() {
+                let _ = cpu.flush(Budget::DEFAULT);
+            }
+        });
+        assert_eq!(poster.join().unwrap(), Ok(Posted::Queued));
+        m.finish(1);
         assert_eq!(runs.get(), 1);
     });
 }
@@ -83,13 +133,15 @@ fn a_push_against_poll_begin() {
         let csd = m.csd(move || runs.add());
         let poster = m.thread(None, move || m.post(1, csd));
         m.on(1, || {
-            m.poll_begin();
+            m.own().poll_begin();
             let _ = m.flush(Budget::DEFAULT);
         });
         assert_eq!(poster.join().unwrap(), Ok(Posted::Queued));
         let _ = m.on(1, || m.flush(Budget::DEFAULT));
         assert_eq!(runs.get(), 1);
-        assert!(m.rings(1) <= 1 && m.on(1, || m.poll_end()) == Sleep::Ready);
+        assert!(
+            m.rings(1) <= 1 && m.on(1, || m.own().begin_sleep().map(|guard| _ = guard.commit())) == Ok(())
+        );
     });
 }
 
@@ -146,7 +198,7 @@ fn a_budget_that_is_used_up_rings_its_own_cpu() {
             let _ = m.on(1, || m.flush(budget(1)));
         }
         assert_eq!(log.get(), 123, "P6, P7: what is left over is older, and is run");
-        assert!(!m.on(1, || m.has_work()));
+        assert!(!m.on(1, || m.own().has_work()));
     });
 }
 

@@ -33,7 +33,7 @@ fn off_and_on_again() {
         let csd = m.csd(move || runs.add());
         let poster = m.thread(None, move || m.post(1, csd));
         let mut ran = m.on(1, || m.offline()).unwrap();
-        m.on(1, || m.as_pin().online()).unwrap();
+        m.on(1, || m.come_online()).unwrap();
         let accepted = poster.join().unwrap().is_ok();
         ran += u32::from(m.finish(1));
         assert_eq!((ran, runs.get()), (u32::from(accepted), u32::from(accepted)));

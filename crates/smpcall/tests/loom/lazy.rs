@@ -144,7 +144,7 @@ fn expedited_while_its_cpu_comes_online() {
         let csd = m.csd(move || runs.add());
         m.on(1, || m.offline()).unwrap();
         let poster = m.thread(None, move || (m.post_lazy(1, csd), m.post(1, csd)));
-        m.on(1, || m.as_pin().online()).unwrap();
+        m.on(1, || m.come_online()).unwrap();
         let both = poster.join().unwrap();
         if m.acknowledge(1) {
             let _ = m.answer(1);

@@ -68,7 +68,7 @@ fn two_callers_while_the_cpu_comes() {
             // So that the target looks whether both have ended, also if nobody was accepted.
             m.ring(1);
         });
-        m.on(1, || m.as_pin().online()).unwrap();
+        m.on(1, || m.come_online()).unwrap();
         m.answer_until(1, || ended.get() == 2);
         let accepted: u32 = callers.into_iter().map(|caller| caller.join().unwrap()).sum();
         assert_eq!(runs.get(), accepted);

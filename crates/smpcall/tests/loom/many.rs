@@ -161,7 +161,7 @@ fn two_senders_while_a_cpu_goes_and_comes() {
             m.thread(cpu, move || post(m, written, runs))
         });
         let _ = m.on(1, || m.offline()).unwrap();
-        m.on(1, || m.as_pin().online()).unwrap();
+        m.on(1, || m.come_online()).unwrap();
         let accepted: u32 = senders.map(|sender| sender.join().unwrap()).iter().sum();
         m.finish(1);
         assert_eq!(runs.get(), accepted);
@@ -229,7 +229,7 @@ fn the_ring_of_a_notification_sees_what_was_prepared() {
         m.platform().watched.add();
         let sender = m.thread(None, move || post(m, written, runs));
         m.platform().prepared.set(1);
-        m.on(1, || m.as_pin().online()).unwrap();
+        m.on(1, || m.come_online()).unwrap();
         let accepted = sender.join().unwrap();
         assert_eq!((m.rings(1), m.platform().missing.get()), (accepted, 0));
     });
@@ -246,7 +246,7 @@ fn two_senders_while_a_cpu_comes() {
             let written = m.place();
             m.thread(cpu, move || post(m, written, runs))
         });
-        m.on(1, || m.as_pin().online()).unwrap();
+        m.on(1, || m.come_online()).unwrap();
         let accepted: u32 = senders.map(|sender| sender.join().unwrap()).iter().sum();
         m.finish(1);
         assert_eq!(runs.get(), accepted);

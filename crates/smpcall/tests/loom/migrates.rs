@@ -6,7 +6,7 @@ use crate::memory::Tally;
 use loom::sync::{Mutex, MutexGuard, Notify};
 use loom::thread;
 use smpcall::{
-    Backoff, Budget, Csd, Foreign, Hosting, Pause, PerCpu, Platform, Posted, Reporting, RingError, Smp,
+    Backoff, Budget, Csd, Foreign, Hosting, Machine, Pause, PerCpu, Platform, Posted, Reporting, RingError,
     Topology, Tracing, Tuning, Waiting,
 };
 use std::array::from_fn;
@@ -22,7 +22,7 @@ loom::thread_local! {
 }
 
 loom::lazy_static! {
-    static ref SMP: Smp<Port, [PerCpu; CPUS]> = Smp::new(Port, from_fn(|_| PerCpu::new()));
+    static ref SMP: Machine<Port, [PerCpu; CPUS]> = Machine::new(Port, from_fn(|_| PerCpu::new()));
     static ref TAKEN: [Mutex<()>; CPUS] = from_fn(|_| Mutex::new(()));
     static ref BELLS: [Notify; CPUS] = from_fn(|_| Notify::new());
     static ref RUNS: Tally = Tally::default();
@@ -103,7 +103,7 @@ impl Hosting for Port {}
 fn model(body: impl Fn() + Send + Sync + 'static) {
     loom::model(move || {
         for cpu in 0..CPUS as u32 {
-            on(cpu, || SMP.as_pin().online()).unwrap();
+            let _ = on(cpu, || SMP.as_pin().online()).unwrap();
         }
         body();
     });

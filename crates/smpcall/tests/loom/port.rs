@@ -5,14 +5,15 @@ use loom::sync::Notify;
 use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use loom::thread::{self, JoinHandle};
 use smpcall::{
-    Backoff, Budget, Csd, Flushed, Foreign, Hosting, Pause, PerCpu, Platform, Reporting, RingError, Smp,
-    Topology, Tracing, Tuning, Waiting,
+    Backoff, Budget, Cpu, Csd, Flushed, Foreign, Hosting, HotplugError, Pause, PerCpu, Platform, Reporting,
+    RingError, Topology, Tracing, Tuning, Waiting,
 };
 use std::any::Any;
 use std::array::from_fn;
 use std::cell::{Cell, RefCell};
 use std::num::NonZeroU32;
 use std::ops::Deref;
+use std::pin::Pin;
 use std::sync::Mutex;
 
 /// How many CPUs a model's machine has, unless it says otherwise.
@@ -223,12 +224,12 @@ pub(crate) type Run = Box<dyn Fn() + Sync>;
 
 /// A machine of `N` CPUs, all online, and what the threads of one execution share.
 pub(crate) struct Machine<const PARKS: bool, const N: usize = CPUS> {
-    smp: Smp<Port<PARKS, N>, [PerCpu; N]>,
+    smp: smpcall::Machine<Port<PARKS, N>, [PerCpu; N]>,
     kept: RefCell<Vec<Box<dyn Any>>>,
 }
 
 impl<const PARKS: bool, const N: usize> Deref for Machine<PARKS, N> {
-    type Target = Smp<Port<PARKS, N>, [PerCpu; N]>;
+    type Target = smpcall::Machine<Port<PARKS, N>, [PerCpu; N]>;
 
     fn deref(&self) -> &Self::Target {
         &self.smp
@@ -240,14 +241,14 @@ unsafe impl<const PARKS: bool, const N: usize> Sync for Machine<PARKS, N> {}
 
 impl<const PARKS: bool, const N: usize> Machine<PARKS, N> {
     fn new() -> Self {
-        let smp = Smp::new(Port::new(), from_fn(|_| PerCpu::new()));
+        let smp = smpcall::Machine::new(Port::new(), from_fn(|_| PerCpu::new()));
         Self { smp, kept: RefCell::default() }
     }
 
     /// Another machine, all of whose CPUs are online.
     pub(crate) fn another(&self) -> &'static Self {
         let other: &'static Self = self.keep(Self::new());
-        (0..N as u32).for_each(|cpu| other.on(cpu, || other.as_pin().online()).unwrap());
+        (0..N as u32).for_each(|cpu| other.on(cpu, || other.come_online()).unwrap());
         other
     }
 
@@ -296,6 +297,26 @@ impl<const PARKS: bool, const N: usize> Machine<PARKS, N> {
             post(csd)
         });
         (csd, runs, poster)
+    }
+
+    fn as_pinned(&self) -> Pin<&smpcall::Machine<Port<PARKS, N>, [PerCpu; N]>> {
+        // SAFETY: it lies in a box of the shelf or of another machine's, from which nothing takes it.
+        unsafe { Pin::new_unchecked(&self.smp) }
+    }
+
+    /// The handle of the CPU that runs the caller.
+    pub(crate) fn own(&self) -> Cpu<'_, Port<PARKS, N>, [PerCpu; N]> {
+        self.as_pinned().this_cpu().expect("a CPU that is online, and outside of a function")
+    }
+
+    /// The CPU that runs the caller comes online, and lets its handle go.
+    pub(crate) fn come_online(&self) -> Result<(), HotplugError> {
+        self.as_pinned().online().map(|_| ())
+    }
+
+    /// The CPU that runs the caller goes offline.
+    pub(crate) fn offline(&self) -> Result<u32, HotplugError> {
+        self.as_pinned().this_cpu()?.offline().map_err(|(_, why)| why)
     }
 
     /// Starts a thread as that CPU, or as none.
@@ -359,11 +380,11 @@ impl<const PARKS: bool, const N: usize> Machine<PARKS, N> {
     /// At the end, when all other threads have: P7 as it must be then. What is left in the CPU's queue has rung, and is
     /// run now; says whether there was anything.
     pub(crate) fn finish(&self, cpu: u32) -> bool {
-        let left = self.on(cpu, || self.smp.has_work());
+        let left = self.on(cpu, || self.own().has_work());
         let rung = self.acknowledge(cpu);
         assert!(rung || !left, "P7: entries are left, and the doorbell is silent");
         let _ = self.on(cpu, || self.smp.flush(Budget::DEFAULT));
-        assert!(!self.on(cpu, || self.smp.has_work()));
+        assert!(!self.on(cpu, || self.own().has_work()));
         left
     }
 }
@@ -460,7 +481,7 @@ fn check<const PARKS: bool, const N: usize>(
         count.fetch_add(1, Ordering::Relaxed);
         let machine = shelf.renew();
         for cpu in 0..N as u32 {
-            machine.on(cpu, || machine.as_pin().online()).unwrap();
+            machine.on(cpu, || machine.come_online()).unwrap();
         }
         body(machine);
     });

@@ -47,7 +47,7 @@ fn the_ring_sees_what_was_prepared_before_coming_online() {
         m.platform().watched.add();
         let poster = m.thread(None, move || m.post(1, csd));
         m.platform().prepared.set(1);
-        m.on(1, || m.as_pin().online()).unwrap();
+        m.on(1, || m.come_online()).unwrap();
         let accepted = poster.join().unwrap().is_ok();
         assert_eq!((m.rings(1), m.platform().missing.get()), (u32::from(accepted), 0));
     });

@@ -1,8 +1,8 @@
 //! Calls that may block: in the target's thread, outside call context.
 
-use crate::port::{as_cpu, csd, flush, log, logged, logs, machine, on, pinned, start};
+use crate::port::{OwnCpu, as_cpu, csd, flush, log, logged, logs, machine, on, pinned, start};
 use smpcall::{
-    Budget, CallError, Flushed, HotplugError, Phase, Platform, Sleep, StallCause, WaitError, Watch,
+    Budget, CallError, Flushed, HotplugError, NoSleep, Phase, Platform, StallCause, WaitError, Watch,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -166,7 +166,11 @@ fn p8_what_runs_last_may_still_wait() {
     let result = machine.call_blocking(1, || {
         let machine = crate::port::machine();
         assert_eq!(machine.offline(), Err(HotplugError::InCall));
-        assert_eq!(pinned(&machine).online(), Err(HotplugError::InCall), "nobody would look at its queue");
+        assert_eq!(
+            pinned(&machine).come_online(),
+            Err(HotplugError::InCall),
+            "nobody would look at its queue"
+        );
         (machine.call(0, || 7), machine.post(1, logs(1)).is_err())
     });
     assert_eq!(result, Ok((Ok(7), true)));
@@ -231,9 +235,9 @@ fn p7_a_cpu_does_not_sleep_over_one() {
             machine.poll_begin();
             let _ = machine.flush(Budget::DEFAULT);
             assert!(!machine.has_work(), "there is nothing to flush");
-            assert_eq!(machine.poll_end(), Sleep::Work);
+            assert_eq!(machine.poll_end(), Err(NoSleep::Work));
             assert_eq!(machine.run_blocking(), 1);
-            assert_eq!(machine.poll_end(), Sleep::Ready);
+            assert_eq!(machine.poll_end(), Ok(()));
         });
     });
     assert_eq!(on(0, || machine.call_blocking(1, || 3)), Ok(3));

@@ -1,6 +1,6 @@
 //! Owned closures, posted and forgotten.
 
-use crate::port::{flush, log, logged, on, start};
+use crate::port::{OwnCpu, flush, log, logged, on, start};
 use smpcall::{Refused, WhyRefused};
 
 /// Logs 100 when it is dropped.

@@ -1,6 +1,6 @@
 //! Calls and multicasts that need nothing of the caller's stack.
 
-use crate::port::{as_cpu, budget, flush, log, logged, machine, on, rings, start};
+use crate::port::{OwnCpu, as_cpu, budget, flush, log, logged, machine, on, rings, start};
 use smpcall::{CallError, CallInError, CallSlot, ManyError, To};
 use std::rc::Rc;
 

@@ -1,6 +1,6 @@
 //! P1 and P2: taking a run away, giving it back, and who owes what then.
 
-use crate::port::{csd, flush, log, logged, logs, machine, on, start};
+use crate::port::{OwnCpu, csd, flush, log, logged, logs, machine, on, start};
 use smpcall::{Cancel, Coalesced, Csd, PostError, Posted};
 
 #[test]

@@ -1,6 +1,6 @@
 //! P1, P2, P6, P7: `post_all`, and order in general.
 
-use crate::port::{flush, log, logged, logs, machine, on, rings, start};
+use crate::port::{OwnCpu, flush, log, logged, logs, machine, on, rings, start};
 use smpcall::{Cancel, Chain, Coalesced, Csd, Flushed, PostError, Posted};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -1,6 +1,6 @@
 //! P11: counted csds. The queue holds a count, and gives it back when it has let go of the csd.
 
-use crate::port::{flush, log, logged, machine, on, start};
+use crate::port::{OwnCpu, flush, log, logged, machine, on, start};
 use smpcall::{Cancel, Coalesced, Csd, PostError, Posted};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,6 +1,6 @@
 //! Detached calls: no csd, nobody waits, and the place is free before the function starts.
 
-use crate::port::{as_cpu, csd, flush, log, logged, logs, machine, on, pinned, rings, start};
+use crate::port::{OwnCpu, as_cpu, csd, flush, log, logged, logs, machine, on, pinned, rings, start};
 use smpcall::{CallError, DETACHED_MAX, DetachedError, Flushed, HotplugError, Platform};
 
 /// Fills the places of a CPU, with functions that log 0 and so on.
@@ -106,7 +106,7 @@ fn p8_offline_refuses_and_gives_the_place_back() {
             assert_eq!(on(1, || crate::port::machine().offline()), Ok(0));
         }));
         assert_eq!(on(0, || machine.post_detached(1, || log(1))), Err(DetachedError::Offline));
-        on(1, || pinned(&machine).online()).unwrap();
+        on(1, || pinned(&machine).come_online()).unwrap();
     }
     fill(1);
     assert_eq!(on(1, || machine.offline()), Ok(DETACHED_MAX as u32), "what was accepted runs");

@@ -1,7 +1,7 @@
 //! P7: exactly one ring when a target that is not looking gets its first entry, and none otherwise.
 
-use crate::port::{budget, csd, flush, log, logged, logs, on, pinned, rings, start};
-use smpcall::{Budget, Flushed, Posted, Sleep};
+use crate::port::{OwnCpu, budget, csd, flush, log, logged, logs, on, pinned, rings, start};
+use smpcall::{Budget, Flushed, NoSleep, Posted};
 
 #[test]
 fn p7_the_first_entry_rings_and_the_others_do_not() {
@@ -49,7 +49,7 @@ fn p7_a_polling_cpu_is_not_rung() {
         assert_eq!(flush(1), Flushed::All(1));
     }
     assert_eq!(rings(), [], "a flush that came in between leaves the mark in place");
-    assert_eq!(on(1, || machine.poll_end()), Sleep::Ready);
+    assert_eq!(on(1, || machine.poll_end()), Ok(()));
     machine.post(1, csd).unwrap();
     assert_eq!(rings(), [1]);
     let _ = flush(1);
@@ -60,7 +60,7 @@ fn p7_who_means_to_sleep_is_told_of_work() {
     let machine = start(2);
     on(1, || machine.poll_begin());
     machine.post(1, logs(1)).unwrap();
-    assert_eq!(on(1, || machine.poll_end()), Sleep::Work);
+    assert_eq!(on(1, || machine.poll_end()), Err(NoSleep::Work));
     let again = logs(2);
     machine.post(1, again).unwrap();
     assert_eq!(rings(), [], "it still counts as polling");
@@ -68,8 +68,8 @@ fn p7_who_means_to_sleep_is_told_of_work() {
     machine.post(1, again).unwrap();
     assert_eq!(rings(), [], "and after the flush too");
     let _ = flush(1);
-    assert_eq!(on(1, || machine.poll_end()), Sleep::Ready);
-    assert_eq!(on(1, || machine.poll_end()), Sleep::Ready, "asked twice");
+    assert_eq!(on(1, || machine.poll_end()), Ok(()));
+    assert_eq!(on(1, || machine.poll_end()), Ok(()), "asked twice");
 }
 
 #[test]
@@ -134,24 +134,24 @@ fn p7_a_polling_cpu_that_stops_at_its_budget_rings_nobody() {
     machine.post_all(1, [logs(0), logs(1), logs(2)]).unwrap();
     assert_eq!(on(1, || machine.flush(budget(2))), Flushed::More(2));
     assert!(on(1, || machine.has_work()), "what is left over is work");
-    assert_eq!(on(1, || machine.poll_end()), Sleep::Work);
+    assert_eq!(on(1, || machine.poll_end()), Err(NoSleep::Work));
     assert_eq!(on(1, || machine.flush(Budget::DEFAULT)), Flushed::All(1));
     assert!(!on(1, || machine.has_work()));
-    assert_eq!(on(1, || machine.poll_end()), Sleep::Ready);
+    assert_eq!(on(1, || machine.poll_end()), Ok(()));
     assert_eq!((rings(), logged()), (vec![], vec![0, 1, 2]));
 }
 
 #[test]
 fn p7_coming_online_polling_or_not() {
     let machine = start(1);
-    on(1, || pinned(&machine).online()).unwrap();
+    on(1, || pinned(&machine).come_online()).unwrap();
     machine.post(1, logs(1)).unwrap();
     assert_eq!(rings(), [1], "not before it says that it polls");
     on(1, || machine.offline()).unwrap();
-    on(1, || pinned(&machine).online()).unwrap();
+    on(1, || pinned(&machine).come_online()).unwrap();
     on(1, || machine.poll_begin());
     on(1, || machine.offline()).unwrap();
-    on(1, || pinned(&machine).online()).unwrap();
+    on(1, || pinned(&machine).come_online()).unwrap();
     machine.post(1, logs(2)).unwrap();
     assert_eq!(rings(), [1], "going offline ends the polling");
     let _ = flush(1);
@@ -163,7 +163,7 @@ fn p7_going_offline_ends_the_polling_for_good() {
     let machine = start(1);
     on(0, || machine.poll_begin());
     on(0, || machine.offline()).unwrap();
-    on(0, || pinned(&machine).online()).unwrap();
+    on(0, || pinned(&machine).come_online()).unwrap();
     let csd = logs(1);
     for _ in 0..2 {
         machine.post(0, csd).unwrap();
@@ -176,7 +176,7 @@ fn p7_going_offline_ends_the_polling_for_good() {
 fn p7_polling_that_has_ended_does_not_come_back() {
     let machine = start(1);
     on(0, || machine.poll_begin());
-    assert_eq!(on(0, || machine.poll_end()), Sleep::Ready);
+    assert_eq!(on(0, || machine.poll_end()), Ok(()));
     let csd = logs(1);
     for _ in 0..2 {
         machine.post(0, csd).unwrap();

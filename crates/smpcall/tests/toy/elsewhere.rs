@@ -1,7 +1,8 @@
 //! P10: CPUs that wait on another machine, or for something of the port's own.
 
 use crate::port::{
-    CPUS, Machine, PAUSE_NS, Toy, as_cpu, flush, keep, log, logged, logs, machine, on, pinned, rings, start,
+    CPUS, Machine, OwnCpu, PAUSE_NS, Toy, as_cpu, flush, keep, log, logged, logs, machine, on, pinned, rings,
+    start,
 };
 use smpcall::{
     Budget, CsdField, CsdOwner, Flushed, Here, Lent, Pause, PerCpu, Phase, Posted, Serve, WaitError,
@@ -18,7 +19,7 @@ fn other(answers: impl Fn() -> bool + 'static) -> Rc<Machine> {
         f(other);
         other.platform().cpu.set(before);
     };
-    as_cpu_0(&other, &|_| pinned(&other).online().unwrap());
+    as_cpu_0(&other, &|_| pinned(&other).come_online().unwrap());
     let weak = Rc::downgrade(&other);
     *other.platform().on_pause.borrow_mut() = Some(Rc::new(move || {
         if answers() {
@@ -29,7 +30,8 @@ fn other(answers: impl Fn() -> bool + 'static) -> Rc<Machine> {
         }
     }));
     // The thread is CPU 0 of the test's machine.
-    *other.platform().on_elsewhere.borrow_mut() = Some(Rc::new(|serve| on(0, || machine().serve(serve))));
+    *other.platform().on_elsewhere.borrow_mut() =
+        Some(Rc::new(|serve| on(0, || pinned(&machine()).serve_elsewhere(serve))));
     other
 }
 
@@ -50,7 +52,7 @@ fn p10_a_cpu_that_waits_on_another_machine_serves_its_own() {
             let ran = Rc::clone(&ran);
             move |serve| {
                 assert_eq!(serve, Serve::Queue);
-                on(0, || crate::port::machine().serve(serve));
+                on(0, || pinned(&crate::port::machine()).serve_elsewhere(serve));
                 ran.set(1);
             }
         }));
@@ -74,7 +76,7 @@ fn p10_a_blocking_wait_on_another_machine_serves_what_may_block() {
         *machine().platform().on_pause.borrow_mut() = Some(Rc::new(move || {
             // A wait that serves only the queue takes it, and does not run it.
             let serve = if waited.replace(waited.get() + 1) < 3 { Serve::Queue } else { Serve::Blocking };
-            on(0, || machine().serve(serve));
+            on(0, || pinned(&crate::port::machine()).serve_elsewhere(serve));
             assert_eq!(logged().is_empty(), serve == Serve::Queue);
         }));
         on(1, || machine().call_blocking(0, || log(1)))
@@ -93,7 +95,7 @@ fn p7_who_rests_for_another_machine_is_rung_and_polls_again_afterwards() {
             on(0, || machine.poll_begin());
         }
         on(0, || {
-            machine.rest(Serve::Blocking, &mut || {
+            pinned(&machine).rest_elsewhere(Serve::Blocking, &mut || {
                 slept.set(slept.get() + 1);
                 assert_eq!(rings(), []);
                 post();
@@ -104,8 +106,8 @@ fn p7_who_rests_for_another_machine_is_rung_and_polls_again_afterwards() {
         post();
         assert_eq!(rings(), rung, "as before");
         // With work there it does not sleep.
-        on(0, || machine.rest(Serve::Queue, &mut || unreachable!("there is work")));
-        on(0, || machine.serve(Serve::Queue));
+        on(0, || pinned(&machine).rest_elsewhere(Serve::Queue, &mut || unreachable!("there is work")));
+        on(0, || pinned(&machine).serve_elsewhere(Serve::Queue));
     }
     assert_eq!((slept.get(), logged().len()), (2, 4));
     // What may block keeps awake who would run it, and nobody else.
@@ -115,18 +117,18 @@ fn p7_who_rests_for_another_machine_is_rung_and_polls_again_afterwards() {
             on(0, || {
                 let _ = machine.flush(Budget::DEFAULT);
                 let slept = Cell::new(false);
-                machine.rest(Serve::Blocking, &mut || unreachable!("there is work"));
-                machine.rest(Serve::Queue, &mut || slept.set(true));
+                pinned(&machine).rest_elsewhere(Serve::Blocking, &mut || unreachable!("there is work"));
+                pinned(&machine).rest_elsewhere(Serve::Queue, &mut || slept.set(true));
                 assert!(slept.get());
-                machine.serve(Serve::Blocking);
+                pinned(&machine).serve_elsewhere(Serve::Blocking);
             });
         }));
         machine.call_blocking(0, || log(2)).unwrap();
     });
     assert_eq!(logged(), [2]);
     // Who is no CPU of it, or in call context, has nothing to serve.
-    as_cpu(None, || machine.serve(Serve::Blocking));
-    as_cpu(None, || machine.rest(Serve::Blocking, &mut || slept.set(9)));
+    as_cpu(None, || pinned(&machine).serve_elsewhere(Serve::Blocking));
+    as_cpu(None, || pinned(&machine).rest_elsewhere(Serve::Blocking, &mut || slept.set(9)));
     assert_eq!(slept.get(), 9);
 }
 

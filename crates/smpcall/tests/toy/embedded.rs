@@ -1,6 +1,6 @@
 //! Embedded csds: what a function is given, and what holds of them as of any csd.
 
-use crate::port::{flush, keep, log, logged, machine, on, rings, start};
+use crate::port::{OwnCpu, flush, keep, log, logged, machine, on, rings, start};
 use smpcall::{Cancel, Coalesced, CsdField, CsdOwner, Here, Lent, PostError, Posted, csd_field};
 use std::mem::{offset_of, size_of};
 use std::sync::atomic::{AtomicU32, Ordering};

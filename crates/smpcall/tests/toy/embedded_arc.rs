@@ -1,6 +1,6 @@
 //! P11: owners behind an `Arc`. The queue holds a count, which the run is given.
 
-use crate::port::{flush, log, logged, machine, on, start};
+use crate::port::{OwnCpu, flush, log, logged, machine, on, start};
 use smpcall::{Cancel, Coalesced, CsdField, CsdOwner, Here, Lent, PostError, Posted, csd_field};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};

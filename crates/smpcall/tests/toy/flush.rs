@@ -1,6 +1,6 @@
 //! P6, P8: budgets, what they leave over, and flushes inside flushes.
 
-use crate::port::{budget, csd, flush, log, logged, logs, machine, on, pinned, rings, start};
+use crate::port::{OwnCpu, budget, csd, flush, log, logged, logs, machine, on, pinned, rings, start};
 use smpcall::{Budget, Csd, Flushed, HotplugError, PostError, Posted};
 use std::rc::Rc;
 
@@ -100,7 +100,7 @@ fn p8_a_cpu_does_not_come_and_go_inside_its_own_call() {
     let tries = csd(|| {
         let machine = crate::port::machine();
         assert_eq!(machine.offline(), Err(HotplugError::InCall));
-        assert_eq!(pinned(&machine).online(), Err(HotplugError::InCall));
+        assert_eq!(pinned(&machine).come_online(), Err(HotplugError::InCall));
         log(1);
     });
     machine.post(0, tries).unwrap();
@@ -122,7 +122,14 @@ fn p8_a_spurious_flush_of_an_offline_cpu_is_harmless() {
 }
 
 #[test]
-#[should_panic(expected = "flush is for a CPU of this machine")]
-fn flush_by_a_thread_that_is_no_cpu() {
-    let _ = start(1).flush(Budget::DEFAULT);
+fn a_thread_that_is_no_cpu_has_nothing_to_flush() {
+    let machine = start(1);
+    machine.post(0, logs(1)).unwrap();
+    assert_eq!(machine.flush(Budget::DEFAULT), Flushed::NotACpu);
+    assert_eq!(
+        on(4, || machine.flush(Budget::DEFAULT)),
+        Flushed::NotACpu,
+        "nor one that the machine does not have"
+    );
+    assert_eq!((logged(), flush(0), logged()), (vec![], Flushed::All(1), vec![1]));
 }

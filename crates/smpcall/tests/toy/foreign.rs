@@ -1,6 +1,6 @@
 //! Csds of another language, and entries that are no csds: what is promised of a csd holds of these.
 
-use crate::port::{budget, counted_in_all, flush, log, logged, logs, machine, on, rings, start};
+use crate::port::{OwnCpu, budget, counted_in_all, flush, log, logged, logs, machine, on, rings, start};
 use smpcall::{Coalesced, Entry, EventKind, Flushed, ForeignCsd, PostError, Posted};
 use std::mem::{align_of, offset_of, size_of};
 use std::rc::Rc;

@@ -1,9 +1,11 @@
 //! P11: what code of the user's may do while a frame of the core that uses its CPU lies below it.
 
-use crate::port::{PAUSE_NS, as_cpu, csd, flush, log, logged, logs, machine, on, pinned, rings, start};
+use crate::port::{
+    OwnCpu, PAUSE_NS, as_cpu, csd, flush, log, logged, logs, machine, on, pinned, rings, start,
+};
 use smpcall::{
-    Budget, CallError, CallStall, EventKind, Flushed, HotplugError, ManyError, Platform, Posted, Sleep, To,
-    WaitError,
+    Budget, CallError, CallStall, EventKind, Flushed, HotplugError, ManyError, NoSleep, Platform, Posted,
+    Serve, To, WaitError,
 };
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -15,7 +17,7 @@ use std::rc::Rc;
 fn keeps_its_cpu() {
     let machine = machine();
     assert_eq!(machine.offline(), Err(HotplugError::InCall));
-    assert_eq!(pinned(&machine).online(), Err(HotplugError::InCall));
+    assert_eq!(pinned(&machine).come_online(), Err(HotplugError::InCall));
 }
 
 /// Demands that and that nothing flushes, waits or sleeps here.
@@ -25,7 +27,7 @@ fn is_in_call_context() {
     assert_eq!(machine.flush(Budget::DEFAULT), Flushed::Nested);
     assert_eq!(machine.run_blocking(), 0);
     machine.poll_begin();
-    assert_eq!(machine.poll_end(), Sleep::InCall);
+    assert_eq!(machine.poll_end(), Err(NoSleep::InCall));
     let other = u32::from(machine.platform().cpu.get() == Some(0));
     assert_eq!(machine.call(other, || ()), Err(CallError::WouldDeadlock));
     assert_eq!(machine.call_blocking(other, || ()), Err(CallError::WouldDeadlock));
@@ -35,8 +37,8 @@ fn is_in_call_context() {
 /// CPU 1's thread flushes, and runs what may block, while somebody waits.
 fn cpu_1_serves() {
     *machine().platform().on_pause.borrow_mut() = Some(Rc::new(|| {
-        let _ = flush(1);
-        on(1, || machine().run_blocking());
+        // As a CPU that waits, which it may also do in a function that may block.
+        on(1, || pinned(&machine()).serve_elsewhere(Serve::Blocking));
     }));
 }
 
@@ -45,7 +47,7 @@ fn cpu_1_serves() {
 fn is_left_alone(cpu: u32) {
     on(cpu, || {
         assert!(machine().offline().is_ok());
-        assert_eq!(pinned(&machine()).online(), Ok(()));
+        assert_eq!(pinned(&machine()).come_online(), Ok(()));
     });
 }
 
@@ -91,32 +93,21 @@ fn p11_a_cpu_that_leaves_does_not_come_back_from_the_function_that_runs_last() {
     assert_eq!(machine.call_blocking(1, keeps_its_cpu), Ok(()));
     assert!(!machine.is_online_racy(1));
     machine.post(1, logs(1)).unwrap_err();
-    on(1, || pinned(&machine).online()).unwrap();
-}
-
-fn polls() {
-    machine().poll_begin();
-}
-
-fn polls_and_is_posted_to() {
-    machine().poll_begin();
-    // While it polls nobody rings.
-    as_cpu(None, || machine().post(1, logs(1))).unwrap();
+    on(1, || pinned(&machine).come_online()).unwrap();
 }
 
 #[test]
-fn p1_a_blocking_function_that_begins_to_poll_does_not_leave_the_mark_behind() {
+fn p1_a_blocking_function_has_no_handle_and_its_cpu_is_rung_afterwards() {
     let machine = start(2);
     cpu_1_serves();
-    for function in [polls as fn(), polls_and_is_posted_to] {
-        assert_eq!(on(0, || machine.call_blocking(1, function)), Ok(()));
-        rings();
-        // The CPU sleeps now, for all that its loop knows.
-        as_cpu(None, || machine.post(1, logs(2))).unwrap();
-        assert_eq!(rings(), [1]);
-        let _ = flush(1);
-    }
-    assert_eq!(logged(), [2, 1, 2]);
+    let asks = || {
+        let machine = crate::port::machine();
+        assert_eq!(pinned(&machine).this_cpu().unwrap_err(), HotplugError::InCall);
+    };
+    assert_eq!(on(0, || machine.call_blocking(1, asks)), Ok(()));
+    rings();
+    as_cpu(None, || machine.post(1, logs(2))).unwrap();
+    assert_eq!((rings(), flush(1), logged()), (vec![1], Flushed::All(1), vec![2]));
 }
 
 #[test]
@@ -124,7 +115,7 @@ fn p1_a_function_in_call_context_cannot_make_its_cpu_poll() {
     let machine = start(2);
     machine.post(1, csd(|| crate::port::machine().poll_begin())).unwrap();
     assert_eq!(flush(1), Flushed::All(1));
-    machine.post(1, csd(|| assert_eq!(crate::port::machine().poll_end(), Sleep::InCall))).unwrap();
+    machine.post(1, csd(|| assert_eq!(crate::port::machine().poll_end(), Err(NoSleep::InCall)))).unwrap();
     assert_eq!((flush(1), machine.platform().caught.get()), (Flushed::All(1), 0));
     // Nor is there a mark that the flush has left.
     machine.post(1, csd(|| ())).unwrap();
@@ -357,8 +348,8 @@ fn p11_the_drop_of_a_function_that_is_refused_may_do_anything() {
     let bomb = Bomb;
     let refused = || on(0, || machine.call(1, move || drop(bomb)));
     catch_unwind(AssertUnwindSafe(refused)).unwrap_err();
-    on(0, || pinned(&machine).online()).unwrap();
-    on(1, || pinned(&machine).online()).unwrap();
+    on(0, || pinned(&machine).come_online()).unwrap();
+    on(1, || pinned(&machine).come_online()).unwrap();
     cpu_1_serves();
     assert_eq!(on(0, || machine.call(1, || 5)), Ok(5), "the mailbox was given back");
 }

@@ -1,6 +1,6 @@
 //! P8: coming and going.
 
-use crate::port::{csd, flush, log, logged, logs, on, pinned, rings, start};
+use crate::port::{OwnCpu, csd, flush, log, logged, logs, on, pinned, rings, start};
 use smpcall::{CallError, Coalesced, Flushed, HotplugError, PostError, Posted};
 
 const OFFLINE: PostError = PostError::Offline { coalesced: Coalesced::No };
@@ -12,7 +12,7 @@ fn p8_a_cpu_is_offline_until_it_comes_online() {
         assert!(!machine.is_online_racy(cpu));
         assert_eq!(machine.post(cpu, logs(1)), Err(OFFLINE));
         assert_eq!(machine.call(cpu, || ()), Err(CallError::Offline));
-        on(cpu, || pinned(&machine).online()).unwrap();
+        on(cpu, || pinned(&machine).come_online()).unwrap();
         assert!(machine.is_online_racy(cpu));
         assert_eq!(machine.post(cpu, logs(1)), Ok(Posted::Queued));
         assert_eq!(flush(cpu), Flushed::All(1));
@@ -24,19 +24,19 @@ fn p8_a_cpu_is_offline_until_it_comes_online() {
 fn p8_twice_is_an_error_and_changes_nothing() {
     let machine = start(1);
     machine.post(0, logs(1)).unwrap();
-    assert_eq!(on(0, || pinned(&machine).online()), Err(HotplugError::Already));
+    assert_eq!(on(0, || pinned(&machine).come_online()), Err(HotplugError::Already));
     assert_eq!(flush(0), Flushed::All(1), "the queue was kept");
     assert_eq!(on(0, || machine.offline()), Ok(0));
-    assert_eq!(on(0, || machine.offline()), Err(HotplugError::Already));
+    assert_eq!(on(0, || machine.offline()), Err(HotplugError::Offline), "who went has no handle");
 }
 
 #[test]
 fn p8_only_a_cpu_comes_and_goes() {
     let machine = start(1);
-    assert_eq!(pinned(&machine).online(), Err(HotplugError::NotACpu));
+    assert_eq!(pinned(&machine).come_online(), Err(HotplugError::NotACpu));
     assert_eq!(machine.offline(), Err(HotplugError::NotACpu));
     // A number that the machine does not have is not taken on trust.
-    assert_eq!(on(4, || pinned(&machine).online()), Err(HotplugError::NotACpu));
+    assert_eq!(on(4, || pinned(&machine).come_online()), Err(HotplugError::NotACpu));
     assert_eq!(on(u32::MAX, || machine.offline()), Err(HotplugError::NotACpu));
 }
 
@@ -84,7 +84,7 @@ fn p8_back_online_it_takes_posts_again() {
     for _ in 0..40 {
         on(1, || machine.offline()).unwrap();
         assert_eq!(machine.post(1, csd), Err(OFFLINE));
-        on(1, || pinned(&machine).online()).unwrap();
+        on(1, || pinned(&machine).come_online()).unwrap();
         machine.post(1, csd).unwrap();
         assert_eq!(rings(), [1]);
         let _ = flush(1);

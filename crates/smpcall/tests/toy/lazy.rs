@@ -1,7 +1,11 @@
 //! Lazy posts: no doorbell, along with the next flush, and expedited by those who rely on them.
 
-use crate::port::{Toy, as_cpu, budget, csd, flush, log, logged, logs, machine, on, pinned, rings, start};
-use smpcall::{Budget, Cancel, Coalesced, Csd, Flushed, PerCpu, PostError, Posted, Sleep, Smp, WaitError};
+use crate::port::{
+    OwnCpu, Toy, as_cpu, budget, csd, flush, log, logged, logs, machine, on, pinned, rings, start,
+};
+use smpcall::{
+    Budget, Cancel, Coalesced, Csd, Flushed, Machine, NoSleep, PerCpu, PostError, Posted, WaitError,
+};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -13,7 +17,7 @@ fn p1_it_rides_along_with_the_next_flush_and_rings_nobody() {
     let csd = logs(1);
     assert_eq!(machine.post_lazy(1, csd), Ok(Posted::Queued));
     assert!(csd.is_pending() && !on(1, || machine.has_work()));
-    assert_eq!(on(1, || machine.poll_end()), Sleep::Ready, "a CPU may sleep over it");
+    assert_eq!(on(1, || machine.poll_end()), Ok(()), "a CPU may sleep over it");
     assert_eq!(rings(), []);
     machine.post(1, logs(2)).unwrap();
     assert_eq!((rings(), flush(1)), (vec![1], Flushed::All(2)));
@@ -29,7 +33,7 @@ fn p1_a_polling_cpu_is_told_nothing() {
     on(1, || machine.poll_begin());
     machine.post_lazy(1, logs(1)).unwrap();
     assert!(!on(1, || machine.has_work()));
-    assert_eq!(on(1, || machine.poll_end()), Sleep::Ready);
+    assert_eq!(on(1, || machine.poll_end()), Ok(()));
     assert_eq!((rings(), flush(1)), (vec![], Flushed::All(1)));
 }
 
@@ -56,10 +60,10 @@ fn p2_a_plain_post_of_it_is_busy_and_expedites_it() {
 #[test]
 fn p2_by_way_of_another_machine_it_is_busy_and_nobody_is_rung_there() {
     let machine = start(2);
-    let other = Box::pin(Smp::new(Toy::new(), [const { PerCpu::new() }; 2]));
+    let other = Box::pin(Machine::new(Toy::new(), [const { PerCpu::new() }; 2]));
     for cpu in 0..2 {
         other.platform().cpu.set(Some(cpu));
-        other.as_ref().online().unwrap();
+        other.as_ref().come_online().unwrap();
     }
     let csd = logs(1);
     let chain = || other.post_all(0, [csd]).map(|chain| chain.busy);
@@ -92,7 +96,7 @@ fn p2_a_polling_cpu_sees_what_is_expedited() {
     machine.post_lazy(1, csd).unwrap();
     assert_eq!(machine.post(1, csd), BUSY);
     assert!(on(1, || machine.has_work()));
-    assert_eq!(on(1, || machine.poll_end()), Sleep::Work);
+    assert_eq!(on(1, || machine.poll_end()), Err(NoSleep::Work));
     assert_eq!((rings(), flush(1), logged()), (vec![], Flushed::All(1), vec![1]));
 }
 
@@ -170,7 +174,7 @@ fn p8_going_offline_runs_what_was_accepted_and_refuses_the_rest() {
     }
     assert_eq!(machine.post_lazy(4, csd), Err(PostError::NoSuchCpu));
     assert!(!csd.is_pending());
-    on(1, || pinned(&machine).online()).unwrap();
+    on(1, || pinned(&machine).come_online()).unwrap();
     assert_eq!((machine.post_lazy(1, csd), flush(1)), (Ok(Posted::Queued), Flushed::All(1)));
 }
 

@@ -12,6 +12,7 @@ mod chain;
 mod context;
 #[cfg(feature = "alloc")]
 mod counted;
+mod cpu;
 mod detached;
 mod doorbell;
 mod elsewhere;

@@ -1,7 +1,9 @@
 //! Multicast: whom it reaches, in which order, with how many doorbells, and what it refuses.
 
-use crate::port::{CPUS, Toy, budget, csd, flush, log, logged, logs, machine, on, pinned, rings, start};
-use smpcall::{Budget, CpuMask, CpuSet, Flushed, ManyError, PerCpu, Phase, Reached, Smp, To};
+use crate::port::{
+    CPUS, OwnCpu, Toy, budget, csd, flush, log, logged, logs, machine, on, pinned, rings, start,
+};
+use smpcall::{Budget, CpuMask, CpuSet, Flushed, Machine, ManyError, PerCpu, Phase, Reached, To};
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -130,7 +132,7 @@ fn p8_going_offline_answers_what_was_accepted() {
     assert_eq!(reached(machine.post_many(To::All, log_cpu)), (3, 1, 0));
     on(1, || machine.offline()).unwrap();
     assert_eq!(logged(), [1]);
-    on(1, || pinned(&machine).online()).unwrap();
+    on(1, || pinned(&machine).come_online()).unwrap();
     assert_eq!(flush(1), Flushed::All(0), "only once");
     let _ = (flush(0), flush(2));
     assert_eq!(logged(), [0, 2]);
@@ -262,10 +264,10 @@ fn p11_a_condition_that_panics_leaves_its_slot_free() {
 #[test]
 fn p11_a_condition_that_panics_after_some_were_reached_waits_for_them() {
     const WORD: u32 = usize::BITS;
-    let machine = Rc::new(Smp::new(Toy::new(), [const { PerCpu::new() }; WORD as usize + 1]));
+    let machine = Rc::new(Machine::new(Toy::new(), [const { PerCpu::new() }; WORD as usize + 1]));
     let platform = machine.platform();
     platform.cpu.set(Some(0));
-    pinned(&machine).online().unwrap();
+    pinned(&machine).come_online().unwrap();
     platform.cpu.set(None);
     let weak = Rc::downgrade(&machine);
     *platform.on_pause.borrow_mut() = Some(Rc::new(move || {

@@ -1,6 +1,6 @@
 //! Messages: a value there and one back, with one owner at a time.
 
-use crate::port::{flush, keep, log, logged, machine, on, start};
+use crate::port::{OwnCpu, flush, keep, log, logged, machine, on, start};
 use smpcall::{Cancel, Coalesced, Here, Message, NotSent, ReceiveError, SendError, TakeError, WaitError};
 use std::rc::Rc;
 

@@ -2,15 +2,16 @@
 
 mod port;
 
+use crate::port::OwnCpu;
 use port::{CPUS, Hook, Moving, PAUSE_NS};
-use smpcall::{Budget, CallError, Csd, Flushed, HotplugError, PerCpu, Phase, Posted, Serve, Smp, To};
+use smpcall::{Budget, CallError, Csd, Flushed, HotplugError, PerCpu, Phase, Posted, Serve, To};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-type Machine = Smp<Moving, [PerCpu; CPUS]>;
+type Machine = smpcall::Machine<Moving, [PerCpu; CPUS]>;
 
 thread_local! {
-    static MACHINE: Rc<Machine> = Rc::new(Smp::new(Moving::default(), [const { PerCpu::new() }; CPUS]));
+    static MACHINE: Rc<Machine> = Rc::new(smpcall::Machine::new(Moving::default(), [const { PerCpu::new() }; CPUS]));
     static LOG: RefCell<Vec<u32>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -25,7 +26,7 @@ fn port(f: impl FnOnce(&Moving)) {
 /// The machine, all of whose CPUs are online; the thread is on CPU 0.
 fn start() -> Rc<Machine> {
     for cpu in 0..CPUS as u32 {
-        on(cpu, |_| crate::port::pinned(&machine()).online()).unwrap();
+        on(cpu, |machine| machine.come_online()).unwrap();
     }
     machine()
 }
@@ -218,7 +219,7 @@ fn p11_a_frame_is_the_threads_and_no_cpu_is_kept_by_it() {
         // CPU 0, on which it began, comes and goes as it likes; so does the one that it is on.
         on(0, |machine| {
             assert_eq!(machine.offline(), Ok(0));
-            crate::port::pinned(&machine_rc()).online().unwrap();
+            machine.come_online().unwrap();
         });
         false
     };
@@ -380,7 +381,16 @@ fn p10_what_may_not_wait_is_refused_and_only_the_bound_thread_takes_its_cpu_offl
     assert_eq!((flush(0), logged()), (Flushed::All(1), vec![1]));
     assert_eq!(machine.offline(), Err(HotplugError::NotACpu));
     assert!(machine.is_online_racy(0));
-    machine.serve(Serve::Queue);
-    machine.rest(Serve::Queue, &mut || log(2));
+    crate::port::pinned(&machine).serve_elsewhere(Serve::Queue);
+    crate::port::pinned(&machine).rest_elsewhere(Serve::Queue, &mut || log(2));
     assert_eq!(logged(), [2]);
+}
+
+#[test]
+#[should_panic(expected = "a thread that stays there")]
+fn p11_a_handle_is_not_used_where_its_thread_was_moved() {
+    let machine = start();
+    let mut cpu = crate::port::pinned(&machine).this_cpu().unwrap();
+    go_to(1);
+    cpu.poll_begin();
 }

@@ -1,7 +1,7 @@
 //! A call to the nearest: whom it chooses, and what it does if that one goes.
 
 use crate::many::{others_flush, this_cpu};
-use crate::port::{csd, log, logged, logs, on, start};
+use crate::port::{OwnCpu, csd, log, logged, logs, on, start};
 use smpcall::{CallError, CpuSet};
 
 #[test]

@@ -1,6 +1,6 @@
 //! P11: pinned owners, whose drop takes the pending run away and waits.
 
-use crate::port::{Machine, flush, log, logged, machine, on, rings, start};
+use crate::port::{Machine, OwnCpu, flush, log, logged, machine, on, rings, start};
 use smpcall::{CsdField, CsdOwner, Here, Lent, Pinned, Posted, csd_field};
 use std::pin::pin;
 use std::rc::Rc;

@@ -1,9 +1,9 @@
 //! The toy port, and the one machine of the thread that runs a test.
 
 use smpcall::{
-    Backoff, Budget, CallStall, Counts, CpuStats, Csd, Entry, Event, Flushed, Foreign, Hosting, Pause,
-    PerCpu, Platform, QueueStall, Reporting, RingError, Serve, Smp, Stats, Topology, Tracing, Tuning,
-    Waiting,
+    Backoff, Budget, CallStall, Counts, CpuStats, Csd, Entry, Event, Flushed, Foreign, Hosting, HotplugError,
+    NoSleep, Pause, PerCpu, Platform, QueueStall, Reporting, RingError, Serve, Stats, Storage, Topology,
+    Tracing, Tuning, Waiting,
 };
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -17,7 +17,7 @@ pub(crate) const CPUS: usize = 4;
 /// How far the clock goes at every pause of a waiting caller.
 pub(crate) const PAUSE_NS: u64 = 1_000;
 
-pub(crate) type Machine = Smp<Toy, [PerCpu; CPUS]>;
+pub(crate) type Machine = smpcall::Machine<Toy, [PerCpu; CPUS]>;
 type Hook = Option<Box<dyn FnOnce()>>;
 type Coalesced = Option<Rc<dyn Fn(&Event)>>;
 type OnCallStall = Option<Rc<dyn Fn(&CallStall)>>;
@@ -308,15 +308,72 @@ pub(crate) fn start(online: u32) -> Rc<Machine> {
     MACHINE.set(Some(Rc::clone(&machine)));
     LOG.take();
     for cpu in 0..online {
-        on(cpu, || pinned(&machine).online()).unwrap();
+        on(cpu, || pinned(&machine).come_online()).unwrap();
     }
     machine
 }
 
 /// A machine's CPUs come online where it stays.
-pub(crate) fn pinned<P, S>(machine: &Rc<Smp<P, S>>) -> Pin<&Smp<P, S>> {
+pub(crate) fn pinned<P, S>(machine: &Rc<smpcall::Machine<P, S>>) -> Pin<&smpcall::Machine<P, S>> {
     // SAFETY: what an `Rc` holds stays where it is, and no test takes it out again.
     unsafe { Pin::new_unchecked(&**machine) }
+}
+
+/// What the CPU that runs the caller asks of its machine: by a handle of its own each time, as a kernel that cannot keep one.
+pub(crate) trait OwnCpu {
+    /// [`Machine::online`], and lets the handle go.
+    fn come_online(&self) -> Result<(), HotplugError>;
+    /// [`Cpu::offline`], and lets the handle go.
+    fn offline(&self) -> Result<u32, HotplugError>;
+    fn poll_begin(&self);
+    /// [`Cpu::begin_sleep`], at once committed.
+    fn poll_end(&self) -> Result<(), NoSleep>;
+    fn has_work(&self) -> bool;
+    fn run_blocking(&self) -> u32;
+}
+
+impl<P: Platform, S: Storage> OwnCpu for smpcall::Machine<P, S> {
+    fn come_online(&self) -> Result<(), HotplugError> {
+        stays(self).online().map(|_| ())
+    }
+
+    fn offline(&self) -> Result<u32, HotplugError> {
+        stays(self).this_cpu()?.offline().map_err(|(_, why)| why)
+    }
+
+    fn poll_begin(&self) {
+        match stays(self).this_cpu() {
+            Ok(mut cpu) => cpu.poll_begin(),
+            Err(why) => assert_eq!(why, HotplugError::InCall, "the caller is a CPU that is online"),
+        }
+    }
+
+    fn poll_end(&self) -> Result<(), NoSleep> {
+        match stays(self).this_cpu() {
+            Ok(mut cpu) => cpu.begin_sleep().map(|guard| _ = guard.commit()),
+            Err(HotplugError::InCall) => Err(NoSleep::InCall),
+            Err(why) => panic!("the caller is a CPU that is online: {why}"),
+        }
+    }
+
+    fn has_work(&self) -> bool {
+        stays(self).this_cpu().unwrap().has_work()
+    }
+
+    fn run_blocking(&self) -> u32 {
+        match stays(self).this_cpu() {
+            Ok(mut cpu) => cpu.run_blocking(),
+            Err(why) => {
+                assert_eq!(why, HotplugError::InCall, "the caller is a CPU that is online");
+                0
+            }
+        }
+    }
+}
+
+pub(crate) fn stays<P, S>(machine: &smpcall::Machine<P, S>) -> Pin<&smpcall::Machine<P, S>> {
+    // SAFETY: the tests' machines are in boxes and counted, and none is taken out again.
+    unsafe { Pin::new_unchecked(machine) }
 }
 
 /// Runs `f` as that CPU.

@@ -1,6 +1,6 @@
 //! P1, P2, P3, P5, P8: what becomes of one post.
 
-use crate::port::{as_cpu, csd, flush, log, logged, logs, machine, on, pinned, rings, start};
+use crate::port::{OwnCpu, as_cpu, csd, flush, log, logged, logs, machine, on, pinned, rings, start};
 use smpcall::{Coalesced, Csd, Flushed, PostError, Posted};
 use std::cell::Cell;
 
@@ -190,7 +190,7 @@ fn p8_offline_refuses_and_queues_nothing() {
     assert_eq!(machine.post(1, csd), Err(PostError::Offline { coalesced: Coalesced::No }));
     assert!(!csd.is_pending());
     assert_eq!(rings(), []);
-    on(1, || pinned(&machine).online()).unwrap();
+    on(1, || pinned(&machine).come_online()).unwrap();
     assert_eq!(flush(1), Flushed::All(0));
     assert_eq!(logged(), []);
 }

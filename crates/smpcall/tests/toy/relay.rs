@@ -1,9 +1,9 @@
 //! Relayed multicasts: machines of two full groups of 64 CPUs and two CPUs more, which one thread is in turn.
 
-use crate::port::pinned;
+use crate::port::{OwnCpu, pinned};
 use smpcall::{
-    Backoff, Budget, CallStall, CpuMask, Pause, PerCpu, Phase, Platform, Reached, Reporting, RingError, Smp,
-    To, Waiting,
+    Backoff, Budget, CallStall, CpuMask, Pause, PerCpu, Phase, Platform, Reached, Reporting, RingError, To,
+    Waiting,
 };
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -11,7 +11,7 @@ use std::rc::Rc;
 const GROUP: u32 = usize::BITS;
 const CPUS: u32 = 2 * GROUP + 2;
 
-type Machine = Smp<Groups, &'static mut [PerCpu]>;
+type Machine = smpcall::Machine<Groups, &'static mut [PerCpu]>;
 type Hook = Box<dyn FnOnce(&Machine)>;
 
 /// One thread that is every CPU in turn. At each pause of a waiting caller, whoever was rung flushes, in the order of the rings,
@@ -118,7 +118,7 @@ fn machine(offline: &[u32]) -> Rc<Machine> {
     let machine = Rc::new(Machine::with_storage(Groups::default(), storage).unwrap());
     machine.platform().machine.replace(Some(Rc::clone(&machine)));
     for cpu in (0..CPUS).filter(|cpu| !offline.contains(cpu)) {
-        on(&machine, cpu, || pinned(&machine).online()).unwrap();
+        on(&machine, cpu, || pinned(&machine).come_online()).unwrap();
     }
     machine
 }
@@ -205,7 +205,7 @@ fn p8_a_group_of_which_one_or_none_is_online_is_called_all_the_same() {
         assert_eq!(runs, times(|cpu| !(GROUP..2 * GROUP).contains(&cpu)));
         // They come back, and the relay is as new.
         for cpu in GROUP..2 * GROUP {
-            on(&one, cpu, || pinned(&one).online()).unwrap();
+            on(&one, cpu, || pinned(&one).come_online()).unwrap();
         }
         assert_eq!(counts(call(&one, 0, To::All).0), (CPUS, 0, 0));
         end(&one);

@@ -1,6 +1,7 @@
 //! A port whose functions run in interrupts only: a CPU that waits leaves its queue to them.
 
-use smpcall::{Backoff, Budget, Csd, Flushed, Pause, PerCpu, Platform, Posted, RingError, Smp, Waiting};
+use crate::port::OwnCpu;
+use smpcall::{Backoff, Budget, Csd, Flushed, Pause, PerCpu, Platform, Posted, RingError, Waiting};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
@@ -47,10 +48,10 @@ impl Waiting for Interrupts {
 
 smpcall::simple_port!(Interrupts: Reporting, Tracing, Topology, Tuning, Foreign, Hosting);
 
-type Machine = Smp<Interrupts, [PerCpu; 2]>;
+type Machine = smpcall::Machine<Interrupts, [PerCpu; 2]>;
 
 thread_local! {
-    static MACHINE: Rc<Machine> = Rc::new(Smp::new(
+    static MACHINE: Rc<Machine> = Rc::new(smpcall::Machine::new(
         Interrupts { cpu: Cell::new(0), rings: RefCell::default(), on_pause: RefCell::default() },
         [const { PerCpu::new() }; 2],
     ));
@@ -74,7 +75,7 @@ fn on<R>(cpu: u32, f: impl FnOnce(&Machine) -> R) -> R {
 #[test]
 fn p7_p10_a_cpu_that_waits_is_rung_and_its_interrupt_runs_what_came() {
     for cpu in 0..2 {
-        on(cpu, |_| crate::port::pinned(&machine()).online()).unwrap();
+        on(cpu, |_| crate::port::pinned(&machine()).come_online()).unwrap();
     }
     let steps = Rc::new(Cell::new(0));
     let hook: Rc<dyn Fn()> = {

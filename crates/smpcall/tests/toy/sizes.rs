@@ -1,6 +1,6 @@
 //! P4, P11: what travels may be large, widely aligned, and ill-behaved when it is dropped.
 
-use crate::port::{flush, log, logged, machine, on, pinned, start};
+use crate::port::{OwnCpu, flush, log, logged, machine, on, pinned, start};
 use smpcall::{CallError, CpuSet, To};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -113,6 +113,6 @@ fn p11_a_closure_whose_drop_panics_reaches_its_caller() {
         assert_eq!(logged(), [66]);
         assert_eq!(on(0, || machine.call(1, || ())), Err(CallError::Offline));
     }
-    on(1, || pinned(&machine).online()).unwrap();
+    on(1, || pinned(&machine).come_online()).unwrap();
     assert_eq!(on(0, || machine.call(1, || 5)), Ok(5));
 }

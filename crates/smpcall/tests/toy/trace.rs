@@ -1,6 +1,6 @@
 //! P12: what a port is told, in which order, and by whom.
 
-use crate::port::{PAUSE_NS, budget, csd, events, flush, log, logs, machine, on, start};
+use crate::port::{OwnCpu, PAUSE_NS, budget, csd, events, flush, log, logs, machine, on, start};
 use smpcall::{CpuMask, Csd, Event, EventKind, Posted, To};
 use std::rc::Rc;
 

@@ -1,6 +1,8 @@
 //! A doorbell that the port cannot send: nothing is lost, whoever comes next rings, and reports say so.
 
-use crate::port::{CPUS, PAUSE_NS, budget, counted_in_all, flush, logged, logs, machine, on, rings, start};
+use crate::port::{
+    CPUS, OwnCpu, PAUSE_NS, budget, counted_in_all, flush, logged, logs, machine, on, rings, start,
+};
 use smpcall::{EventKind, Flushed, Phase, PostError, Posted, StallCause, To, Watch};
 use std::rc::Rc;
 

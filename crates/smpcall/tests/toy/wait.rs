@@ -1,7 +1,7 @@
 //! P4 and P10: waiting for a csd, giving up, and reports on a target that does not answer.
 
-use crate::port::{PAUSE_NS, Toy, csd, flush, log, logged, logs, on, rings, start};
-use smpcall::{Csd, PerCpu, Phase, Posted, Smp, To, WaitError};
+use crate::port::{OwnCpu, PAUSE_NS, Toy, csd, flush, log, logged, logs, on, rings, start};
+use smpcall::{Csd, Machine, PerCpu, Phase, Posted, To, WaitError};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -133,7 +133,7 @@ fn p10_a_time_out_is_a_duration() {
 #[test]
 fn p10_a_wait_on_another_machine_is_refused_where_it_can_be_told() {
     let machine = start(4);
-    let other = Smp::new(Toy::new(), [const { PerCpu::new() }; 2]);
+    let other = Machine::new(Toy::new(), [const { PerCpu::new() }; 2]);
     let csd = logs(1);
     machine.post(3, csd).unwrap();
     for _ in 0..2 {

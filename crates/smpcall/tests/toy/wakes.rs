@@ -1,7 +1,8 @@
 //! A port whose callers sleep: who waits for a csd is woken when its run has ended, and nobody is rung for that.
 
+use crate::port::{OwnCpu, stays};
 use smpcall::{
-    Backoff, Budget, Csd, Flushed, Pause, PerCpu, Platform, RingError, Smp, Tuning, WaitError, Waiting,
+    Backoff, Budget, Csd, Flushed, Pause, PerCpu, Platform, RingError, Tuning, WaitError, Waiting,
 };
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -87,7 +88,7 @@ impl Tuning for Sleepy {
 
 smpcall::simple_port!(Sleepy: Reporting, Tracing, Topology, Foreign, Hosting);
 
-type Machine = Smp<Sleepy, [PerCpu; 3]>;
+type Machine = smpcall::Machine<Sleepy, [PerCpu; 3]>;
 
 thread_local! {
     static MACHINE: RefCell<Option<Rc<Machine>>> = const { RefCell::new(None) };
@@ -115,13 +116,47 @@ fn start() -> Rc<Machine> {
         rings_fail: Cell::new(false),
         on_park: RefCell::default(),
     };
-    let machine = Rc::new(Smp::new(port, [const { PerCpu::new() }; 3]));
+    let machine = Rc::new(smpcall::Machine::new(port, [const { PerCpu::new() }; 3]));
     MACHINE.set(Some(Rc::clone(&machine)));
     RAN.set(0);
     for cpu in 0..3 {
-        on(cpu, |_| crate::port::pinned(&machine).online()).unwrap();
+        on(cpu, |_| crate::port::pinned(&machine).come_online()).unwrap();
     }
     machine
+}
+
+#[test]
+fn p7_who_serves_looks_once_more_before_it_sleeps() {
+    let machine = start();
+    let looks = Cell::new(0);
+    on(1, |machine| {
+        let mut cpu = stays(machine).this_cpu().unwrap();
+        // As if an interrupt's flush had made it true, between the first look and the rest.
+        cpu.serve(|| looks.replace(looks.get() + 1) == 1);
+    });
+    assert_eq!((looks.get(), machine.platform().slept.take()), (2, vec![]));
+}
+
+#[test]
+fn p10_who_serves_asleep_is_woken_for_a_call_that_may_block() {
+    let machine = start();
+    let parks = Cell::new(0);
+    let hook = move || {
+        match parks.replace(parks.get() + 1) {
+            0 => assert_eq!(on(0, |machine| machine.call_blocking(1, || RAN.set(RAN.get() + 1))), Ok(())),
+            // While its caller sleeps, CPU 1's doorbell interrupts; then its thread comes forward.
+            1 => on(1, |machine| {
+                assert_eq!(machine.flush(Budget::DEFAULT), Flushed::All(1));
+                assert_eq!((machine.platform().wakes.take(), RAN.get()), (vec![1], 0));
+                assert_eq!(machine.run_blocking(), 1);
+            }),
+            _ => unreachable!("it has run"),
+        }
+    };
+    *machine.platform().on_park.borrow_mut() = Some(Rc::new(hook));
+    on(1, |machine| stays(machine).this_cpu().unwrap().serve(|| RAN.get() == 1));
+    // By its number, CPU 1, and then its caller, CPU 0.
+    assert_eq!(machine.platform().slept.take(), [Slept::Woken(1), Slept::Woken(0)]);
 }
 
 fn on<R>(cpu: u32, f: impl FnOnce(&Machine) -> R) -> R {

@@ -5,7 +5,7 @@ use axhal::irq::{IPI_IRQ, IpiTarget, send_ipi};
 #[cfg(feature = "stats")]
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::{AtomicBool, Ordering};
-use smpcall::{Backoff, Budget, CallStall, Event, Pause, PerCpu, Platform, Reporting, RingError, Smp, Tracing, Tuning, Waiting};
+use smpcall::{Backoff, Budget, CallStall, Event, Pause, PerCpu, Platform, Reporting, RingError, Tracing, Tuning, Waiting};
 #[cfg(feature = "stats")]
 use smpcall::{CpuStats, Stats};
 use smpcall_bare::arch;
@@ -14,9 +14,9 @@ use smpcall_bare::arch;
 pub const CPUS: usize = axconfig::plat::MAX_CPU_NUM;
 
 /// smpcall on ArceOS.
-pub type Machine = Smp<AxPort, [PerCpu; CPUS]>;
+pub type Machine = smpcall::Machine<AxPort, [PerCpu; CPUS]>;
 
-pub(crate) static MACHINE: Machine = Smp::new(AxPort::new(), [const { PerCpu::new() }; CPUS]);
+pub(crate) static MACHINE: Machine = smpcall::Machine::new(AxPort::new(), [const { PerCpu::new() }; CPUS]);
 
 /// What was counted of the machine.
 #[cfg(feature = "stats")]
@@ -134,7 +134,7 @@ pub(crate) fn register_hook() {
 /// Sleeps until an interrupt, the scheduler's tick at the latest. Returns whether the doorbell was answered since the last
 /// sleep: then at once.
 ///
-/// Context: thread of a CPU, interrupts on; its queue is at rest (`poll_end` said so), or it is offline.
+/// Context: thread of a CPU, interrupts on; its queue is at rest (`begin_sleep` said so), or it is offline.
 pub fn sleep() -> bool {
     let state = arch::irq_save();
     let heard = &MACHINE.platform().here().heard;

@@ -109,7 +109,7 @@ fn park_until_stopped(
 ) -> Result<()> {
     let here = Place::attach(machine, 0, place.target());
     online.wait();
-    let here = here?;
+    let mut here = here?;
     // Acquire: nothing hangs on it.
     while !parks.stop.load(Ordering::Acquire) {
         let ran = here.park(None);

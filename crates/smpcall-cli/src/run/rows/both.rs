@@ -56,10 +56,10 @@ pub(in super::super) fn measure(
     thread::scope(|scope| {
         let other = spawn(scope, || other(machine, place, &rounds))?;
         let stop = Stop(&rounds);
-        let here = Place::attach(machine, CALLER, place.caller())?;
+        let mut here = Place::attach(machine, CALLER, place.caller())?;
         here.poll_begin();
         ensure!(
-            serve_until(&here, pace, || machine.is_online_racy(TARGET)),
+            serve_until(&mut here, pace, || machine.is_online_racy(TARGET)),
             "the other CPU did not come online"
         );
         let since = Instant::now();
@@ -71,7 +71,7 @@ pub(in super::super) fn measure(
             let mut right = 0;
             let sample = Sample::time(calls, || right = call_each(machine, TARGET, calls));
             // Acquire: shows the other's count.
-            let done = serve_until(&here, pace, || rounds.done.0.load(Ordering::Acquire) == round);
+            let done = serve_until(&mut here, pace, || rounds.done.0.load(Ordering::Acquire) == round);
             // Relaxed: published with `done`.
             right += rounds.right.0.load(Ordering::Relaxed);
             checks.that("P10", "two CPUs that call each other both finish", done);
@@ -86,7 +86,7 @@ pub(in super::super) fn measure(
         }
         drop(stop);
         // The other may be at its last calls to us.
-        serve_until(&here, pace, || other.is_finished());
+        serve_until(&mut here, pace, || other.is_finished());
         other.join().expect("the other CPU does not panic")
     })
 }
@@ -94,12 +94,12 @@ pub(in super::super) fn measure(
 /// What the other CPU does: the same.
 fn other(machine: &Machine, place: &Place, rounds: &Rounds) -> Result<()> {
     let pace = place.pace();
-    let here = Place::attach(machine, TARGET, place.target())?;
+    let mut here = Place::attach(machine, TARGET, place.target())?;
     here.poll_begin();
     let mut last = 0;
     loop {
         // Acquire: nothing hangs on it.
-        serve_until(&here, pace, || rounds.begun.0.load(Ordering::Acquire) != last);
+        serve_until(&mut here, pace, || rounds.begun.0.load(Ordering::Acquire) != last);
         // Acquire: as above.
         last = rounds.begun.0.load(Ordering::Acquire);
         if last == STOP {
@@ -114,7 +114,7 @@ fn other(machine: &Machine, place: &Place, rounds: &Rounds) -> Result<()> {
 }
 
 /// Waits like a CPU: with an eye on its queue.
-fn serve_until(here: &Attached<'_>, pace: Pace, done: impl Fn() -> bool) -> bool {
+fn serve_until(here: &mut Attached<'_>, pace: Pace, done: impl Fn() -> bool) -> bool {
     let look = || {
         // `More` needs no answer: we look again.
         let _ = here.poll(Budget::DEFAULT);

@@ -4,8 +4,8 @@ use super::super::checks::Checks;
 use super::super::samples::Sample;
 use super::super::stage::{CALLER, Stage, TARGET};
 use crate::pace::Line;
-use anyhow::Result;
-use smpcall_host::smpcall::{Budget, Csd, Flushed, Posted, Sleep};
+use anyhow::{Context, Result};
+use smpcall_host::smpcall::{Budget, Csd, Flushed, Posted};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const POSTS: u32 = 64;
@@ -71,15 +71,17 @@ fn until_seen(
 /// Posts to the CPU that posts, each followed by the flush that runs it.
 pub(super) fn to_oneself(stage: &Stage<'_>, checks: &mut Checks) -> Result<Sample> {
     // Looking, so that it need not ring itself.
-    stage.machine.poll_begin();
+    let mut here = stage.here.borrow_mut();
+    let cpu = here.as_mut().context("the caller is a CPU")?.handle();
+    cpu.poll_begin();
     let mut ran = 0;
     let sample = Sample::time(POSTS, || {
         for _ in 0..POSTS {
             let posted = stage.machine.post(CALLER, &COUNT).is_ok_and(Posted::is_queued);
-            ran += u32::from(posted && stage.machine.flush(Budget::DEFAULT) == Flushed::All(1));
+            ran += u32::from(posted && cpu.flush(Budget::DEFAULT) == Flushed::All(1));
         }
     });
-    let empty = stage.machine.poll_end() == Sleep::Ready;
+    let empty = cpu.begin_sleep().is_ok();
     checks.all("P1", "a post to oneself runs in the next flush", ran.into(), POSTS.into());
     checks.that("P1", "and only once", empty);
     Ok(sample)

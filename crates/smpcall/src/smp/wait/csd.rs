@@ -26,7 +26,7 @@ impl Until {
     fn deadline_ns<P: Platform>(&self, platform: &P) -> Option<u64> {
         match self {
             Self::Ended => None,
-            Self::Clock(clock_ns) => Some(*clock_ns),
+            Self::Clock(deadline_ns) => Some(*deadline_ns),
             Self::After(time) => {
                 let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
                 Some(platform.now_ns().saturating_add(ns))
@@ -94,14 +94,14 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         self.wait_for(csd, &Until::After(timeout))
     }
 
-    /// As [`Smp::wait_timeout`], until the port's clock ([`Platform::now_ns`]) shows `clock_ns`: a point in time, not a
+    /// As [`Smp::wait_timeout`], until the port's clock ([`Platform::now_ns`]) shows `deadline_ns`: a point in time, not a
     /// duration. One that has passed is one look.
     ///
     /// # Errors
     ///
     /// As for [`Smp::wait_timeout`].
-    pub fn wait_until<T: Post>(&self, csd: T, clock_ns: u64) -> Result<(), WaitError> {
-        self.wait_for(csd, &Until::Clock(clock_ns))
+    pub fn wait_until<T: Post>(&self, csd: T, deadline_ns: u64) -> Result<(), WaitError> {
+        self.wait_for(csd, &Until::Clock(deadline_ns))
     }
 
     fn wait_for<T: Post>(&self, csd: T, until: &Until) -> Result<(), WaitError> {

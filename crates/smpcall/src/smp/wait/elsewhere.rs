@@ -3,22 +3,22 @@
 //! P10 across machines: CPU 0 of machine A waits on machine B for a function that calls CPU 0 of A. On B the waiting thread
 //! is no CPU, so B's wait has no queue to serve. Only the port knows that the thread is a CPU of A: the wait asks it to serve
 //! that CPU ([`Hosting::serve_elsewhere`](crate::Hosting::serve_elsewhere)), and to let it rest before it sleeps ([`Hosting::rest_elsewhere`](crate::Hosting::rest_elsewhere)); the port
-//! hands both to A ([`Smp::serve`], [`Smp::rest`]).
+//! hands both to A ([`Machine::serve_elsewhere`], [`Machine::rest_elsewhere`]).
 
 use super::awaited::Wait;
 use crate::error::WaitError;
 use crate::percpu::Storage;
 use crate::platform::{IrqGuard, Platform};
-use crate::smp::{Serve, Smp};
+use crate::smp::{Machine, Serve, Smp};
 use crate::state::Park;
 
-impl<P: Platform, S: Storage> Smp<P, S> {
+impl<P: Platform, S: Storage> Machine<P, S> {
     /// Serves the CPU that runs the caller, once, while that waits for something else than this machine: runs what is queued,
     /// and what may block if `serve` says so. For [`Hosting::serve_elsewhere`](crate::Hosting::serve_elsewhere) of another machine's port. Does nothing where
     /// the caller may not wait, or is no CPU.
     ///
-    /// Context: thread, interrupts on. Progress: as [`Smp::flush`] and [`Smp::run_blocking`].
-    pub fn serve(&self, serve: Serve) {
+    /// Context: thread, interrupts on. Progress: as [`Cpu::flush`](crate::Cpu::flush).
+    pub fn serve_elsewhere(&self, serve: Serve) {
         let here = self.here();
         if here.is_none() || !self.may_wait(here) {
             return;
@@ -28,10 +28,10 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     }
 
     /// Calls `sleep` while the CPU that runs the caller counts as one that does not look, so that a post to it rings; not if it
-    /// has work, which is to be [served](Smp::serve) first. For [`Hosting::rest_elsewhere`](crate::Hosting::rest_elsewhere) of another machine's port.
+    /// has work, which is to be [served](Machine::serve_elsewhere) first. For [`Hosting::rest_elsewhere`](crate::Hosting::rest_elsewhere) of another machine's port.
     ///
     /// Context: thread, interrupts on. Progress: as `sleep`.
-    pub fn rest(&self, serve: Serve, sleep: &mut dyn FnMut()) {
+    pub fn rest_elsewhere(&self, serve: Serve, sleep: &mut dyn FnMut()) {
         let Some((_, here)) = self.here() else { return sleep() };
         // Where threads migrate, a wait takes the mark back (I26).
         let polled = here.own.polling() && !P::MIGRATES;
@@ -44,7 +44,9 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             self.start_polling(here);
         }
     }
+}
 
+impl<P: Platform, S: Storage> Smp<P, S> {
     /// Waits until `done`, for something that a port waits for on behalf of `cpu`, which it calls `what`: that its thread ends,
     /// say. It is a wait like that of [`Smp::call_blocking`]: a CPU serves its queue and its blocking calls, and a target that does
     /// not come forward is reported, by the function that it runs.

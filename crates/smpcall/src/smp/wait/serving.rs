@@ -12,7 +12,7 @@
 use super::awaited::Wait;
 use crate::percpu::Storage;
 use crate::platform::{IrqGuard, Platform};
-use crate::smp::{Budget, Serve, Sleep, Smp};
+use crate::smp::{Budget, Serve, Smp};
 
 /// What a wait has found where it began, for its end.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -69,7 +69,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         if blocking && here.own.has_blocking() {
             return false;
         }
-        if self.stop_polling(here) == Sleep::Work {
+        if !self.stop_polling(here) {
             return false;
         }
         if blocking {
