@@ -4,6 +4,7 @@
 //! Whatever it asks for more than one CPU it does on a machine of one as well, or says that it needs two. It ends with
 //! the queues at rest as far as it was concerned: every run that it caused was waited for.
 
+mod awaited;
 mod blocking;
 mod busy;
 mod call;
@@ -133,6 +134,11 @@ cases! {
         p1_a_cancelled_message_gives_its_value_back
         p4_call_map_has_a_result_of_each_cpu
         p11_each_cpu_has_its_own_cell;
+    awaited:
+        p4_an_awaited_call_gives_back_its_result_and_wakes
+        p1_a_future_that_is_dropped_takes_its_call_away
+        p11_futures_that_are_dropped_at_any_step_lose_and_leak_nothing
+        p8_an_awaited_call_is_refused_by_a_cpu_that_there_is_not;
     counted:
         p12_what_was_queued_was_counted_and_has_run
         p12_busy_and_refused_posts_are_counted;

@@ -100,7 +100,7 @@
 //!
 //! A new case is a function in `crates/smpcall-conformance/src/cases`, and its name in the list in `cases.rs` beside it.
 
-// Two modules have `unsafe` in them, each with its invariants: `memory` and `once`. A case is a function
+// Three modules have `unsafe` in them, each with its invariants: `memory`, `once` and `waker`. A case is a function
 // `pub(super) fn p7_what_holds<R: Rig>(ctx: Ctx<R>) -> Done`; `Plain` is for what a promise must make visible, `Count` for how
 // the CPUs of the case agree.
 
@@ -128,6 +128,7 @@ mod sync;
 #[cfg(test)]
 mod tests;
 mod text;
+mod waker;
 mod words;
 
 pub use check::{LogFault, check_log};

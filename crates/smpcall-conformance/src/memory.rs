@@ -5,7 +5,7 @@
 //! freed or used twice: what a late function reaches is always still there, and that needs no argument about when. A
 //! run of the suite takes some kilobytes for each CPU ([`memory_bytes`]); a second run takes a second memory.
 //!
-//! One of the two modules of this crate that have `unsafe` in them; the other is [`crate::once`].
+//! One of the three modules of this crate that have `unsafe` in them; the others are [`crate::once`] and [`crate::waker`].
 //!
 //! # Invariants
 //!

@@ -1,6 +1,6 @@
 //! A place that is written once: the first failure of a case, its reason for being skipped.
 //!
-//! One of the two modules of this crate that have `unsafe` in them; the other is [`crate::memory`].
+//! One of the three modules of this crate that have `unsafe` in them; the others are [`crate::memory`] and [`crate::waker`].
 //!
 //! # Invariants
 //!

@@ -16,6 +16,35 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! **Awaiting.** A call can be awaited by any executor, on a thread that is a CPU or on none
+//! ([`call_async`](smpcall::Smp::call_async), [`call_async_by`](smpcall::Smp::call_async_by)): no thread is blocked, and the task is
+//! woken by the CPU that ran the call. The smallest executor sleeps by `park`:
+//!
+//! ```
+//! use std::{future::Future, pin::pin, sync::Arc, task::{Context, Poll, Wake}, thread::{self, Thread}};
+//!
+//! struct Unpark(Thread);
+//! impl Wake for Unpark {
+//!     fn wake(self: Arc<Self>) { self.0.unpark(); }
+//! }
+//!
+//! fn block_on<F: Future>(future: F) -> F::Output {
+//!     let (mut future, waker) = (pin!(future), Arc::new(Unpark(thread::current())).into());
+//!     loop {
+//!         match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+//!             Poll::Ready(output) => return output,
+//!             Poll::Pending => thread::park(),
+//!         }
+//!     }
+//! }
+//!
+//! let machine = smpcall_host::Machine::builder().owned(2).build()?;
+//! let text = "four".to_string();
+//! let len = block_on(async { machine.call_async(1, move || text.len()).await });
+//! assert!(matches!(len, Ok(4)));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! **When the owner of a post is off its core.** Host threads are preempted. A csd that another thread has claimed but not
 //! yet pushed is `Busy`, and its run begins as late as that thread comes back; the same holds between its push and its
 //! ring (a waiting caller rings once more before it sleeps).

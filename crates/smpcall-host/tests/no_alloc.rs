@@ -2,15 +2,20 @@
 //! allocator counts for all threads: between two looks at the count nothing else may be going on.
 
 use smpcall_host::smpcall::{
-    Budget, CallError, Cancel, Coalesced, CpuSet, Csd, DETACHED_MAX, DetachedError, Flushed, Platform,
-    PostError, Posted, To, WaitError,
+    AsyncCall, AsyncCallError, AwaitedSlot, Budget, CallError, Cancel, Coalesced, CpuSet, Csd, DETACHED_MAX,
+    DetachedError, Flushed, Platform, PostError, Posted, To, WaitError,
 };
 use smpcall_host::{Idle, Machine};
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::any::Any;
 use std::num::NonZeroU32;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
+
+type Panic = Box<dyn Any + Send>;
 
 struct Counting;
 
@@ -110,6 +115,31 @@ fn call_and_post(machine: &Machine, counted: &Arc<Csd<impl Fn() + Send + Sync + 
     CHAIN.iter().for_each(|csd| machine.wait(csd).unwrap());
     assert_eq!(machine.post(2, &HIT), Err(PostError::Offline { coalesced: Coalesced::No }));
     assert_eq!(machine.post(9, &HIT), Err(PostError::NoSuchCpu));
+    await_calls(machine);
+}
+
+static SLOT: AwaitedSlot<fn() -> u32, u32, Panic> = AwaitedSlot::new();
+
+/// A call that is awaited, one that is dropped when it is queued, and one that awaits its slot; by a static slot.
+fn await_calls(machine: &Machine) {
+    let mut by = AsyncCall::of(&SLOT).expect("nobody else has it");
+    assert_eq!(poll_until_ready(machine.call_async_by(&mut by, 0, || 3)).ok(), Some(3));
+    with_held(machine, || {
+        let mut dropped = machine.call_async_by(&mut by, 0, || 3);
+        assert!(Pin::new(&mut dropped).poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    });
+    assert_eq!(poll_until_ready(machine.call_async_by(&mut by, 0, || 4)).ok(), Some(4));
+    let offline = poll_until_ready(machine.call_async_by(&mut by, 2, || 3));
+    assert!(matches!(offline, Err(AsyncCallError::Offline)));
+}
+
+fn poll_until_ready<F: Future + Unpin>(mut future: F) -> F::Output {
+    loop {
+        match Pin::new(&mut future).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => std::thread::yield_now(),
+        }
+    }
 }
 
 /// Everything that an attached CPU does with its queue.

@@ -27,6 +27,7 @@ mod csd;
 mod detached;
 mod error;
 mod foreign;
+mod future;
 mod local;
 mod lock;
 mod mailbox;
@@ -62,6 +63,9 @@ pub use error::{
     WaitError, WhyRefused,
 };
 pub use foreign::{Entry, ForeignCsd};
+#[cfg(feature = "alloc")]
+pub use future::PendingMany;
+pub use future::{AsyncCall, AsyncCallError, AwaitedSlot, PendingCall};
 pub use local::{LocalError, PerCpuCell};
 pub use mask::{CpuMask, CpuSet};
 pub use message::{

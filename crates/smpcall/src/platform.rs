@@ -79,7 +79,7 @@ pub unsafe trait Platform:
     type IrqState;
 
     /// What a panic leaves behind; `core::convert::Infallible` where there is no unwinding.
-    type Panic: Send;
+    type Panic: Send + 'static;
 
     /// Returns the number of the CPU that runs the caller; `None` for a thread that is no CPU of this machine.
     ///
@@ -117,7 +117,7 @@ pub unsafe trait Platform:
 
     /// Returns a monotonic time in nanoseconds.
     ///
-    /// Context: any where waiting is allowed.
+    /// Context: any where waiting is allowed; call context, if a call that is awaited has a deadline.
     fn now_ns(&self) -> u64;
 
     /// Calls `f`; a panic comes back as `Err` where there is unwinding.

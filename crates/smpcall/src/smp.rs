@@ -42,6 +42,7 @@ use self::context::{InCall, NoUnwind};
 use crate::multicast::Slots;
 use crate::percpu::{PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
+use crate::queue::Seen;
 use crate::stamp::Stamp;
 use crate::sync::AtomicUsize;
 use crate::trace::{Event, EventKind};
@@ -131,6 +132,16 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     pub(crate) fn cpu_in_call(&self) -> Option<u32> {
         let (cpu, here) = self.here()?;
         here.own.in_call().then_some(cpu)
+    }
+
+    /// Returns whether a CPU polls, or is in a flush: racy.
+    pub(crate) fn looks_by_itself(&self, cpu: u32) -> bool {
+        self.cpu(cpu).is_some_and(|cpu| cpu.mailbox.head.look() == Seen::Polling)
+    }
+
+    /// The number of the CPU that runs the caller: it may be moved before it looks.
+    pub(crate) fn cpu_here(&self) -> Option<u32> {
+        self.here().map(|(cpu, _)| cpu)
     }
 
     /// Keeps the caller on its CPU, until it is dropped; costs nothing where none is moved.

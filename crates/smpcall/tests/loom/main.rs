@@ -26,6 +26,8 @@ mod detached;
 mod doorbell;
 #[cfg(feature = "alloc")]
 mod embedded;
+#[cfg(feature = "alloc")]
+mod future;
 mod hotplug;
 mod lazy;
 mod local;

@@ -22,6 +22,8 @@ mod embedded_arc;
 mod flush;
 mod foreign;
 mod frames;
+#[cfg(feature = "alloc")]
+mod future;
 mod hotplug;
 mod lazy;
 mod local;
