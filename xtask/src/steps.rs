@@ -54,6 +54,7 @@ fn plan(extent: Extent) -> Vec<Step> {
         }),
         step("tidy", tidy::run),
         step("tests", cargo("test --workspace")),
+        step("examples", examples),
         perfetto_step(),
         step("docs", docs),
         step("same code", same_code::run),
@@ -76,12 +77,50 @@ fn plan(extent: Extent) -> Vec<Step> {
     for arch in Arch::ALL {
         plan.push(kernel(arch));
     }
+    plan.push(runtimes_step());
     plan.push(linux_step());
     plan.push(others());
     plan.push(step("litmus", cargo("run --release -p smpcall-cli -- litmus")));
     plan.push(step("torture", torture));
     plan.push(step("sim (long)", cargo("run --release -p smpcall-cli -- sim --seconds 60")));
     plan
+}
+
+/// Runs the host's examples: each ends by itself, and asserts what it shows.
+fn examples() -> Result<()> {
+    let mut examples = Vec::new();
+    for file in std::fs::read_dir(sh::root().join("crates/smpcall-host/examples"))? {
+        let file = file?.path();
+        if file.extension().is_some_and(|extension| extension == "rs") {
+            examples.extend(file.file_stem().map(|name| name.to_owned()));
+        }
+    }
+    examples.sort();
+    anyhow::ensure!(!examples.is_empty(), "there are no examples");
+    for example in examples {
+        Cmd::cargo("run --package smpcall-host --example").arg(example).run()?;
+    }
+    Ok(())
+}
+
+/// Runtimes whose threads are CPUs, in a workspace of their own. Those on io_uring are skipped, and said to be, where the kernel
+/// has it switched off.
+fn runtimes_step() -> Step {
+    const RINGS: [&str; 3] = ["compio", "glommio", "monoio"];
+    // Kernels before 6.6 have no such switch.
+    let switch = std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled").unwrap_or_default();
+    let off = !matches!(switch.trim(), "" | "0");
+    let body = move || {
+        for runtime in ["embassy"].into_iter().chain(RINGS.into_iter().filter(|_| !off)) {
+            Cmd::cargo("run --locked --manifest-path integrations/runtimes/Cargo.toml --target-dir")
+                .arg(sh::target_dir().join("runtimes"))
+                .args("--bin")
+                .arg(runtime)
+                .run()?;
+        }
+        Ok(if off { Verdict::Skipped(format!("{RINGS:?}: io_uring is off")) } else { Verdict::Passed })
+    };
+    Step { name: "runtimes", body: Box::new(body) }
 }
 
 /// Private items first, for the links in the modules' own docs, then what users read: there a link to a private

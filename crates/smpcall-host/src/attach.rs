@@ -1,11 +1,15 @@
 //! An existing thread as a CPU: it looks at its queue from its own event loop.
 
+use crate::doorbell::{Doorbell, Futex};
 use crate::here::{self, Here};
+use crate::latch::Latch;
 use crate::machine::{Machine, Own};
 use crate::pin_this_thread;
 use crate::port::Host;
 use crate::trace::Trace;
 use smpcall::{Budget, Cpu, Flushed, HotplugError, PerCpu, Platform, SleepGuard};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Why a thread could not become a CPU.
@@ -47,7 +51,8 @@ impl std::error::Error for AttachError {}
 /// The calling thread as a CPU, online until this is dropped. It stays on its thread.
 ///
 /// Its event loop calls [`poll`](Self::poll) now and then, or [`park`](Self::park)s. While it does neither, calls to it
-/// wait, and are reported as stalled if somebody waits for them.
+/// wait, and are reported as stalled if somebody waits for them. One that sleeps otherwise, in epoll for example, attaches with a
+/// [`Doorbell`] that ends such sleeps, and [begins each](Self::begin_sleep) of them; or it polls whenever it wakes.
 ///
 /// While it is in a function of [`call_blocking`](smpcall::Smp::call_blocking), nothing else that was posted to it runs: see
 /// [`Machine`].
@@ -55,13 +60,19 @@ impl std::error::Error for AttachError {}
 /// If it is leaked instead of dropped, or dropped inside a function that it runs, the CPU stays online with nobody to look
 /// at its queue, and its thread is that CPU until the machine is gone.
 #[derive(Debug)]
-pub struct Attached<'m, T: Trace = ()> {
-    machine: &'m Machine<T>,
-    own: Own<'m, T>,
+pub struct Attached<'m, T: Trace = (), D: Doorbell = Futex> {
+    pub(crate) machine: &'m Machine<T>,
+    pub(crate) own: Own<'m, T>,
+    pub(crate) bell: Arc<D>,
 }
 
-impl<'m, T: Trace> Attached<'m, T> {
-    pub(crate) fn new(machine: &'m Machine<T>, cpu: u32, core: Option<usize>) -> Result<Self, AttachError> {
+impl<'m, T: Trace, D: Doorbell> Attached<'m, T, D> {
+    pub(crate) fn new(
+        machine: &'m Machine<T>,
+        cpu: u32,
+        core: Option<usize>,
+        bell: D,
+    ) -> Result<Self, AttachError> {
         if here::is_a_cpu() {
             return Err(AttachError::ThreadIsACpu);
         }
@@ -78,9 +89,13 @@ impl<'m, T: Trace> Attached<'m, T> {
         let core = machine.platform().settle(cpu, core);
         here::set(Here { machine: machine.platform().id(), cpu, core });
         here::serve(Some(machine.served()));
+        let bell = Arc::new(bell);
+        let rung: Arc<dyn Doorbell> = Arc::<D>::clone(&bell);
+        machine.platform().set_bell(cpu, Some(rung));
         match machine.pinned().online() {
-            Ok(own) => Ok(Self { machine, own }),
+            Ok(own) => Ok(Self { machine, own, bell }),
             Err(error) => {
+                machine.platform().set_bell(cpu, None);
                 here::clear();
                 machine.seats().give_back(cpu);
                 Err(AttachError::Refused(error))
@@ -93,15 +108,46 @@ impl<'m, T: Trace> Attached<'m, T> {
         self.own.number()
     }
 
+    /// Returns its doorbell.
+    pub fn doorbell(&self) -> &D {
+        &self.bell
+    }
+
+    pub(crate) fn latch(&self) -> &'m Latch {
+        &self.machine.platform().cpu(self.own.number()).latch
+    }
+
+    /// The thread may be asleep in its own loop from now on, for all that posters know. To be followed by a look at the queue.
+    pub(crate) fn may_be_outside(&self) {
+        self.latch().leave();
+    }
+
+    /// Takes note of all rings so far, where the thread counts as one that may be asleep in its own loop. To be followed by a
+    /// flush; part of [`poll`](Self::poll) and [`Asleep::woken`](crate::Asleep::woken), and for who flushes by another way.
+    ///
+    /// Context: the CPU's thread. Progress: wait-free, and a read of what the doorbell left behind, if it rang.
+    pub fn acknowledge(&self) {
+        let latch = self.latch();
+        if latch.is_outside() {
+            latch.acknowledge();
+            self.bell.acknowledge();
+        }
+    }
+
     /// Returns the core's handle of the CPU, for a loop that does by itself, in steps, what [`poll`](Self::poll) and
-    /// [`park`](Self::park) do.
+    /// [`park`](Self::park) do. It knows of no doorbell but the latch: [`acknowledge`](Self::acknowledge) before each flush, and begin
+    /// the sleeps that another doorbell ends by [`Self::begin_sleep`].
     pub fn handle(&mut self) -> &mut Cpu<'m, Host<T>, Box<[PerCpu]>> {
         &mut self.own
     }
 
     /// Runs what was posted, as far as `budget` goes, and then the calls that may block; so hold no lock here that such a
     /// function could want. On an empty queue it costs a few loads.
+    ///
+    /// A loop that has a [`Doorbell`] may do nothing else when that has rung. If it [begins its sleeps](Self::begin_sleep) it is rung
+    /// once for each sleep, instead of once for each poll; but then it begins every one.
     pub fn poll(&mut self, budget: Budget) -> Flushed {
+        self.acknowledge();
         let flushed = self.own.flush(budget);
         if flushed == Flushed::All(0) && here::polled_in_vain() {
             // It may have been moved: who calls it is to know, or would sleep for it where spinning is right.
@@ -134,7 +180,7 @@ impl<'m, T: Trace> Attached<'m, T> {
         let (host, cpu) = (self.machine.platform(), self.cpu());
         let flushed = if let Ok(guard) = self.own.begin_sleep() {
             let asleep = guard.commit();
-            host.cpu(cpu).doorbell.sleep(timeout);
+            host.cpu(cpu).latch.sleep(timeout);
             host.show_core(cpu);
             asleep.woken(Budget::DEFAULT)
         } else {
@@ -149,7 +195,20 @@ impl<'m, T: Trace> Attached<'m, T> {
     }
 }
 
-impl<T: Trace> Drop for Attached<'_, T> {
+/// The doorbell's, which is readable when the CPU is rung.
+impl<T: Trace, D: Doorbell + AsFd> AsFd for Attached<'_, T, D> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.bell.as_fd()
+    }
+}
+
+impl<T: Trace, D: Doorbell + AsFd> AsRawFd for Attached<'_, T, D> {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
+    }
+}
+
+impl<T: Trace, D: Doorbell> Drop for Attached<'_, T, D> {
     /// Goes offline: runs what was accepted; later posts are told `Offline`.
     ///
     /// # Panics
@@ -164,6 +223,8 @@ impl<T: Trace> Drop for Attached<'_, T> {
         };
         match left {
             Ok(()) => {
+                self.latch().come_back();
+                self.machine.platform().set_bell(self.cpu(), None);
                 here::clear();
                 self.machine.seats().give_back(self.cpu());
             }

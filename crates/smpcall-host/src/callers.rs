@@ -4,8 +4,8 @@
 //! seen it, returned, and ended. So these doorbells are in a static table: recycled, never freed. A late ring of a
 //! recycled one is a spurious wake, which every sleeper stands.
 
-use crate::doorbell::Doorbell;
 use crate::here;
+use crate::latch::Latch;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use std::time::Duration;
 pub(crate) const CALLERS_MAX: usize = 1024;
 
 struct Slot {
-    doorbell: Doorbell,
+    latch: Latch,
     taken: AtomicBool,
 }
 
@@ -29,7 +29,7 @@ static TABLE: Table<CALLERS_MAX> = Table::new();
 
 impl<const N: usize> Table<N> {
     const fn new() -> Self {
-        let slots = [const { Slot { doorbell: Doorbell::new(), taken: AtomicBool::new(false) } }; N];
+        let slots = [const { Slot { latch: Latch::new(), taken: AtomicBool::new(false) } }; N];
         Self { slots, given_back: AtomicU32::new(0) }
     }
 
@@ -101,20 +101,20 @@ pub(crate) fn slot() -> Option<u16> {
 /// Sleeps for that long; the calling thread is a CPU of no machine, or of another than it waits on, whose ring ends it.
 pub(crate) fn nap(timeout: Duration) {
     match slot().filter(|_| here::here().machine != 0) {
-        Some(slot) => doorbell(slot).sleep(Some(timeout)),
+        Some(slot) => latch(slot).sleep(Some(timeout)),
         None => std::thread::sleep(timeout),
     }
 }
 
 /// Returns a doorbell by its number.
-pub(crate) fn doorbell(slot: u16) -> &'static Doorbell {
-    &TABLE.slots[usize::from(slot)].doorbell
+pub(crate) fn latch(slot: u16) -> &'static Latch {
+    &TABLE.slots[usize::from(slot)].latch
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doorbell::Rang;
+    use crate::latch::Rang;
     use std::thread;
 
     #[test]
@@ -206,7 +206,7 @@ mod tests {
         let slot = table.take().expect("the table is empty");
         table.give_back(slot);
         assert_eq!(table.take(), Some(slot));
-        let doorbell = &table.slots[0].doorbell;
+        let doorbell = &table.slots[0].latch;
         assert_eq!(doorbell.ring(), Rang::Latched);
         // Returns at once, though nothing was meant for this owner.
         doorbell.sleep(None);

@@ -1,208 +1,101 @@
-//! The doorbell: a latch that a thread can sleep on.
+//! Doorbells: how an attached thread is woken out of a sleep that is its program's own.
 //!
-//! | value | meaning | ring | sleep |
+//! | doorbell | its thread sleeps in | what a ring costs its poster | chosen by |
 //! |---|---|---|---|
-//! | `QUIET` | not rung, nobody sleeps | latches, no system call | goes to `ASLEEP` |
-//! | `RUNG` | rung, not acknowledged | stays | returns at once |
-//! | `ASLEEP` | its thread sleeps, or is about to | latches and wakes | – |
-//! | `DIVERTED` + n | its thread sleeps on caller's doorbell n, or is about to | latches, and rings that one | – |
+//! | [`Futex`] | [`Attached::park`](crate::Attached::park) only | a futex wake | [`Machine::attach`](crate::Machine::attach) |
+//! | the same | nothing: it polls | nothing | the same, and [`Attached::poll_begin`](crate::Attached::poll_begin) |
+//! | [`EventFd`] | epoll, a runtime's reactor | a write to an eventfd | [`Machine::attach_with`](crate::Machine::attach_with) |
+//! | [`MsgRing`] | io_uring, submitting and waiting | a message to a ring | the same |
+//! | [`WakerCell`] | an executor, while a task [pumps](crate::Attached::pump) | what the executor's wake-up costs | the same |
+//! | your own | whatever it can end | – | the same |
 //!
-//! Every ring is a read-modify-write (Release), also one that finds the latch set, and the acknowledgement is one too
-//! (Acquire), *before* the flush: so a flush sees what was written before any ring that it answers, also before one that
-//! was merged into a pending one. Acknowledged after the flush, a ring in between would be swallowed.
+//! Before a doorbell comes the CPU's latch, which is the same for all: it says whether the thread was rung, and where it sleeps. So a
+//! doorbell is asked only when the thread sleeps in its own loop, or may, and once for each such sleep (P7); and a thread that waits
+//! for a call sleeps on the latch, whatever its doorbell. Every ring is a read-modify-write of the latch (Release), also one that is
+//! merged into a pending one, and its thread takes note of it by another (Acquire), before the flush.
 
-use crate::{callers, futex};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+mod event_fd;
+mod msg_ring;
+mod waker_cell;
 
-const QUIET: u32 = 0;
-const RUNG: u32 = 1;
-const ASLEEP: u32 = 2;
-/// Above all numbers of the others. Those of callers' doorbells are 16 bits.
-const DIVERTED: u32 = 1 << 16;
+pub use self::event_fd::EventFd;
+pub use self::msg_ring::MsgRing;
+pub use self::waker_cell::WakerCell;
 
-/// What a ring came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Rang {
-    /// It woke, or will have woken, the thread.
-    Woke,
-    /// The thread is awake and will see the latch.
-    Latched,
-    /// Somebody rang before, and the thread has not seen it yet.
-    Merged,
+use smpcall::RingError;
+
+/// Ends the sleep that an attached thread sleeps in its program's own loop.
+///
+/// ```
+/// use smpcall_host::smpcall::{Budget, Flushed, RingError};
+/// use smpcall_host::{Doorbell, Machine};
+/// use std::thread::{self, Thread};
+///
+/// /// For a loop that sleeps in `std::thread::park`.
+/// struct Unpark(Thread);
+///
+/// impl Doorbell for Unpark {
+///     fn ring(&self) -> Result<(), RingError> {
+///         self.0.unpark();
+///         Ok(())
+///     }
+/// }
+///
+/// let machine = Machine::builder().attachable(1).build()?;
+/// let mut here = machine.attach_with(0, Unpark(thread::current()))?;
+/// thread::scope(|scope| {
+///     scope.spawn(|| machine.post_detached(0, || println!("posted")));
+///     let mut ran = 0;
+///     while ran == 0 {
+///         let flushed = if let Ok(guard) = here.begin_sleep() {
+///             let asleep = guard.commit();
+///             thread::park();
+///             asleep.woken(Budget::DEFAULT)
+///         } else {
+///             here.poll(Budget::DEFAULT)
+///         };
+///         let (Flushed::All(now) | Flushed::More(now)) = flushed else { unreachable!("outside of any call") };
+///         ran += now;
+///     }
+/// });
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub trait Doorbell: Send + Sync + 'static {
+    /// Ends the sleep that the CPU's thread is in, or is about to begin: a ring that comes first is kept, and ends it at once. Called
+    /// at most once for each sleep that began (P7), and again if it failed.
+    ///
+    /// What was written before it is published by the CPU's latch, not by this.
+    ///
+    /// Context: any thread, in call context too, with the soft irq guard held, and in a signal's handler if a post is made there.
+    /// It neither waits for the CPU's thread, nor posts, nor calls. A call may come late, when the thread is awake, or has detached:
+    /// then it does nothing, or wakes in vain.
+    ///
+    /// # Errors
+    ///
+    /// [`RingError`] if the sleep cannot be ended. What is queued stays queued, and is rung for again: see there.
+    ///
+    /// # Panics
+    ///
+    /// One that panics, or whose drop does, counts as one that failed, and [is counted](crate::Counts::panics).
+    fn ring(&self) -> Result<(), RingError>;
+
+    /// Takes back what earlier rings left behind for the loop to see, such as a readable file descriptor. Called by the CPU's thread when
+    /// it is awake, after the latch was taken note of and before the flush; also when there was no ring: then it should cost nothing.
+    ///
+    /// Context: the CPU's thread.
+    fn acknowledge(&self) {}
 }
 
-/// One thread's doorbell.
-#[repr(align(128))]
-pub(crate) struct Doorbell {
-    latch: AtomicU32,
-}
+/// The default: the latch itself, on which [`Attached::park`](crate::Attached::park) sleeps. A thread that never parks is never woken, and
+/// costs its posters no system call.
+///
+/// It is no way out of any other sleep: of a thread that [begins one](crate::Attached::begin_sleep) all the same, rings fail, and
+/// reports say so.
+#[derive(Debug)]
+pub struct Futex(pub(crate) ());
 
-impl Doorbell {
-    pub(crate) const fn new() -> Self {
-        Self { latch: AtomicU32::new(QUIET) }
-    }
-
-    /// Rings. Async-signal-safe, and never waits.
-    pub(crate) fn ring(&self) -> Rang {
-        // Release: publishes what was written before the ring; pairs with `sleep`.
-        match self.latch.swap(RUNG, Ordering::Release) {
-            ASLEEP => {
-                futex::wake_one(&self.latch);
-                Rang::Woke
-            }
-            QUIET => Rang::Latched,
-            RUNG => Rang::Merged,
-            // One deep: a caller's doorbell is never diverted.
-            diverted => callers::doorbell((diverted - DIVERTED) as u16).ring(),
-        }
-    }
-
-    /// Its thread, that of a CPU, is going to sleep on its doorbell as a caller, where another machine's CPU wakes it: a ring of
-    /// this one rings that one too, until [`Self::acknowledge`]. `false`: it was rung already, and takes note of it; there is
-    /// something to look at first.
-    pub(crate) fn divert(&self, caller: u16) -> bool {
-        let to = DIVERTED + u32::from(caller);
-        // Relaxed: publishes nothing, since callers' doorbells are static. Failure Relaxed: the acknowledgement is what sees.
-        let quiet = self.latch.compare_exchange(QUIET, to, Ordering::Relaxed, Ordering::Relaxed).is_ok();
-        if !quiet {
-            self.acknowledge();
-        }
-        quiet
-    }
-
-    /// Its thread: takes note of all rings so far. To be followed by a flush.
-    pub(crate) fn acknowledge(&self) {
-        // Acquire: the flush that follows sees what was written before each ring; pairs with `ring`.
-        self.latch.swap(QUIET, Ordering::Acquire);
-    }
-
-    /// Its thread: sleeps until rung, or for that long, or less; then takes note of all rings so far. To be followed by
-    /// a flush. For no time at all it makes no system call; any other ends late by what the kernel allows itself (its timer
-    /// slack, 50 µs unless told).
-    pub(crate) fn sleep(&self, timeout: Option<Duration>) {
-        // Relaxed: only says that we sleep; the acknowledgement below is what sees the ringer's writes.
-        // Failure Relaxed: it is rung already.
-        if timeout != Some(Duration::ZERO)
-            && self.latch.compare_exchange(QUIET, ASLEEP, Ordering::Relaxed, Ordering::Relaxed).is_ok()
-        {
-            // Every way to return, an interrupted or timed-out sleep too, leads to a look at the queue.
-            futex::wait(&self.latch, ASLEEP, timeout);
-        }
-        self.acknowledge();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::atomic::AtomicBool;
-    use std::thread;
-
-    impl Doorbell {
-        fn value(&self) -> u32 {
-            // Relaxed: the value itself is all that is asked for.
-            self.latch.load(Ordering::Relaxed)
-        }
-    }
-
-    #[test]
-    fn a_ring_before_the_sleep_is_kept_and_more_are_merged() {
-        let doorbell = Doorbell::new();
-        assert_eq!([(); 3].map(|()| doorbell.ring()), [Rang::Latched, Rang::Merged, Rang::Merged]);
-        doorbell.sleep(None);
-        assert_eq!(doorbell.value(), QUIET);
-        assert_eq!(doorbell.ring(), Rang::Latched, "one sleep takes note of all");
-    }
-
-    #[test]
-    fn a_diverted_ring_rings_the_callers_as_well() {
-        let slot = callers::slot().expect("few threads call");
-        let (doorbell, caller) = (Doorbell::new(), callers::doorbell(slot));
-        caller.acknowledge();
-        assert!(doorbell.divert(slot));
-        assert_eq!([(); 2].map(|()| doorbell.ring()), [Rang::Latched, Rang::Merged]);
-        assert_eq!((doorbell.value(), caller.value()), (RUNG, RUNG));
-        // Returns at once, as it was rung.
-        caller.sleep(None);
-        assert!(!doorbell.divert(slot), "what it was rung for comes first");
-        assert_eq!(doorbell.value(), QUIET);
-        // Not rung meanwhile, and not diverted any more.
-        assert!(doorbell.divert(slot));
-        doorbell.acknowledge();
-        assert_eq!((doorbell.ring(), caller.value()), (Rang::Latched, QUIET));
-    }
-
-    #[test]
-    fn a_ring_during_the_sleep_wakes_once() {
-        let doorbell = Doorbell::new();
-        thread::scope(|scope| {
-            let sleeper = scope.spawn(|| doorbell.sleep(None));
-            while doorbell.value() != ASLEEP {
-                thread::yield_now();
-            }
-            assert_eq!(doorbell.ring(), Rang::Woke);
-            sleeper.join().expect("it wakes");
-        });
-        assert_eq!((doorbell.value(), doorbell.ring()), (QUIET, Rang::Latched));
-    }
-
-    #[test]
-    fn a_sleep_ends_at_its_time_and_leaves_the_latch_quiet() {
-        let doorbell = Doorbell::new();
-        for timeout in [Duration::ZERO, Duration::from_nanos(1), Duration::from_millis(2)] {
-            doorbell.sleep(Some(timeout));
-            assert_eq!(doorbell.value(), QUIET);
-        }
-        assert_eq!(doorbell.ring(), Rang::Latched, "nobody is taken to be asleep");
-        doorbell.sleep(Some(Duration::from_secs(100_000)));
-    }
-
-    #[test]
-    fn a_time_that_the_kernel_has_no_number_for_is_for_ever() {
-        for timeout in [Duration::MAX, Duration::from_secs(i64::MAX as u64), Duration::from_nanos(u64::MAX)] {
-            let doorbell = Doorbell::new();
-            let (rung, returned) = (AtomicBool::new(false), AtomicBool::new(false));
-            thread::scope(|scope| {
-                scope.spawn(|| {
-                    // Relaxed: says when to give up.
-                    while doorbell.value() != ASLEEP && !returned.load(Ordering::Relaxed) {
-                        thread::yield_now();
-                    }
-                    thread::sleep(Duration::from_millis(2));
-                    // Relaxed: the ring publishes it.
-                    rung.store(true, Ordering::Relaxed);
-                    doorbell.ring();
-                });
-                doorbell.sleep(Some(timeout));
-                // Relaxed: as above.
-                returned.store(true, Ordering::Relaxed);
-                // Relaxed: as above.
-                assert!(rung.load(Ordering::Relaxed), "{timeout:?} was taken for a short time, or an error");
-            });
-        }
-    }
-
-    #[test]
-    fn what_was_written_before_a_ring_is_seen_after_the_sleep_that_answers_it() {
-        const RINGERS: usize = 2;
-        let doorbell = Doorbell::new();
-        let written: [AtomicU32; RINGERS] = Default::default();
-        thread::scope(|scope| {
-            for place in &written {
-                let doorbell = &doorbell;
-                scope.spawn(move || {
-                    for value in 1..=5_000 {
-                        // Relaxed: the ring publishes it, also when it is merged.
-                        place.store(value, Ordering::Relaxed);
-                        doorbell.ring();
-                    }
-                });
-            }
-            // Relaxed: the sleep's acknowledgement makes them visible. None has a time-out: a lost ring would hang here.
-            while written.iter().any(|place| place.load(Ordering::Relaxed) < 5_000) {
-                doorbell.sleep(None);
-            }
-        });
+impl Doorbell for Futex {
+    fn ring(&self) -> Result<(), RingError> {
+        Err(RingError)
     }
 }

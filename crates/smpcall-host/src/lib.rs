@@ -1,9 +1,10 @@
-//! smpcall on host threads: a CPU is a thread, its doorbell a futex.
+//! smpcall on host threads: a CPU is a thread, its doorbell a futex, or whatever wakes the loop that the thread sleeps in.
 //!
 //! There are three ways to take part in a [`Machine`]:
 //!
 //! - a thread that the machine **owns**: pinned to a core, it polls or sleeps, and runs what is posted to it;
-//! - an existing thread that **attaches** ([`Machine::attach`]) and polls or parks in its own event loop;
+//! - an existing thread that **attaches** ([`Machine::attach`]) and polls or parks in its own event loop, or, by another
+//!   [`Doorbell`] ([`Machine::attach_with`]), sleeps in epoll, io_uring, or an executor;
 //! - any thread that only **calls**: it posts and waits through a `&Machine`, with nothing to set up.
 //!
 //! ```
@@ -85,21 +86,28 @@ mod fork;
 #[doc(hidden)]
 pub mod futex;
 mod here;
+mod latch;
 mod machine;
 mod port;
+mod pump;
+mod sleep;
 mod spin;
 mod stalls;
 mod sysfs;
 #[cfg(feature = "topology")]
 mod topology;
 mod trace;
+mod uring;
 
 pub use affinity::{allowed_cores, pin_this_thread, process_cores, unpin_this_thread};
 pub use attach::{AttachError, Attached};
+pub use doorbell::{Doorbell, EventFd, Futex, MsgRing, WakerCell};
 pub use machine::{
     BuildError, Builder, Cores, Counts, Idle, Machine, Placement, PlacementWarning, ShutdownError,
 };
 pub use port::Host;
+pub use pump::Pump;
+pub use sleep::{Asleep, SleepGuard};
 pub use smpcall;
 pub use spin::short_pause;
 pub use trace::{Counters, Latencies, Trace};

@@ -12,6 +12,7 @@ pub use self::placement::{Placement, PlacementWarning};
 use self::end::Ends;
 
 use crate::attach::{AttachError, Attached};
+use crate::doorbell::{Doorbell, Futex};
 use crate::here::{self, Here, Served};
 use crate::port::Host;
 use crate::spin::short_pause;
@@ -146,7 +147,30 @@ impl<T: Trace> Machine<T> {
     ///
     /// [`AttachError`].
     pub fn attach(&self, cpu: u32) -> Result<Attached<'_, T>, AttachError> {
-        Attached::new(self, cpu, None)
+        Attached::new(self, cpu, None, Futex(()))
+    }
+
+    /// Makes the calling thread a CPU that is woken by `doorbell` out of the sleeps of its own loop: see [`Doorbell`].
+    ///
+    /// To keep it on a core as well, [pin](crate::pin_this_thread) it first.
+    ///
+    /// ```
+    /// use smpcall_host::{EventFd, Machine};
+    ///
+    /// let machine = Machine::builder().attachable(1).build()?;
+    /// let here = machine.attach_with(0, EventFd::new()?)?;
+    /// # drop(here);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`AttachError`].
+    pub fn attach_with<D: Doorbell>(&self, cpu: u32, doorbell: D) -> Result<Attached<'_, T, D>, AttachError> {
+        let here = Attached::new(self, cpu, None, doorbell)?;
+        // From the beginning, for loops that only poll when they are rung.
+        here.may_be_outside();
+        Ok(here)
     }
 
     /// Makes the calling thread a CPU, and keeps it on `core`. It stays there after it detached, and threads that it starts
@@ -156,7 +180,7 @@ impl<T: Trace> Machine<T> {
     ///
     /// [`AttachError`].
     pub fn attach_pinned(&self, cpu: u32, core: usize) -> Result<Attached<'_, T>, AttachError> {
-        Attached::new(self, cpu, Some(core))
+        Attached::new(self, cpu, Some(core), Futex(()))
     }
 
     /// Returns what was counted so far.
@@ -274,7 +298,7 @@ impl<T: Trace> Shared<T> {
             // The doorbell was acknowledged when we woke, before this flush. If it leaves something over, it rings us.
             let _: Flushed = own.flush(Budget::DEFAULT);
             if self.idle != Idle::Poll && !self.stopping() {
-                host.cpu(cpu).doorbell.sleep(None);
+                host.cpu(cpu).latch.sleep(None);
                 host.show_core(cpu);
             }
         }

@@ -1,13 +1,14 @@
 //! The port: what the core asks of a machine, answered by threads.
 //!
 //! Interrupts are soft: nothing interrupts a thread to flush, so the irq guard only has to remember that it is held
-//! (waiting is refused then). The doorbell is [`Doorbell`]'s futex. `cores`: who runs where, and whether to spin.
+//! (waiting is refused then). The doorbell is a [`Latch`], and beyond it what the CPU's thread has chosen ([`Doorbell`]).
 
 mod cores;
 
 use crate::callers;
-use crate::doorbell::{Doorbell, Rang};
+use crate::doorbell::Doorbell;
 use crate::here::{self, NO_CORE};
+use crate::latch::{Latch, Rang};
 use crate::machine::CpuCounts;
 use crate::spin::{Spin, Waits, short_pause};
 use crate::stalls::{Stalls, nanos};
@@ -21,6 +22,7 @@ use smpcall::{
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 /// Waiter numbers from here on are threads that only call; below, CPUs.
@@ -32,7 +34,9 @@ const GATHER: u32 = 30;
 
 /// One CPU as the port sees it.
 pub(crate) struct HostCpu {
-    pub(crate) doorbell: Doorbell,
+    pub(crate) latch: Latch,
+    /// What ends a sleep in its thread's own loop, while it is attached. Nobody holds the lock for longer than it takes to look.
+    bell: RwLock<Option<Arc<dyn Doorbell>>>,
     pub(crate) spin: Spin,
     /// The core that its thread was last seen on, or [`NO_CORE`].
     core: AtomicU32,
@@ -64,7 +68,8 @@ impl<T> Host<T> {
     pub(crate) fn new(cpus_len: usize, waits: Waits, stalls: Stalls, trace: T) -> Self {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let cpu = || HostCpu {
-            doorbell: Doorbell::new(),
+            latch: Latch::new(),
+            bell: RwLock::new(None),
             spin: Spin::new(),
             core: AtomicU32::new(NO_CORE),
             wanted: AtomicBool::new(false),
@@ -118,11 +123,42 @@ impl<T> Host<T> {
         }
     }
 
-    fn ring_doorbell(&self, cpu: u32) {
-        if self.cpu(cpu).doorbell.ring() == Rang::Woke {
-            // Relaxed: a statistic.
-            self.cpu(cpu).counts.wakes.fetch_add(1, Ordering::Relaxed);
+    /// Says what ends the sleeps in the thread's own loop of `cpu` from now on.
+    pub(crate) fn set_bell(&self, cpu: u32, bell: Option<Arc<dyn Doorbell>>) {
+        let before = {
+            let mut place = self.cpu(cpu).bell.write().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *place, bell)
+        };
+        // It is the user's, as is what its drop does.
+        drop(before);
+    }
+
+    pub(crate) fn ring_doorbell(&self, cpu: u32) -> Result<(), RingError> {
+        match self.cpu(cpu).latch.ring() {
+            Rang::Latched | Rang::Merged => return Ok(()),
+            Rang::Woke => {}
+            Rang::Outside => self.ring_outside(cpu)?,
         }
+        // Relaxed: a statistic.
+        self.cpu(cpu).counts.wakes.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Ends the sleep that the thread of `cpu` sleeps in its own loop.
+    #[cold]
+    fn ring_outside(&self, cpu: u32) -> Result<(), RingError> {
+        // Held by a thread that attaches or detaches at this moment: nothing waits for it here.
+        let bell = self.cpu(cpu).bell.try_read().ok().and_then(|bell| bell.clone());
+        // The last to hold it drops it, in there too.
+        let ring = || bell.map_or(Err(RingError), |bell| bell.ring());
+        let rang = catch_unwind(AssertUnwindSafe(ring)).unwrap_or_else(|panic| {
+            self.count_panic(cpu, panic);
+            Err(RingError)
+        });
+        if rang.is_err() {
+            self.cpu(cpu).latch.unring();
+        }
+        rang
     }
 }
 
@@ -131,7 +167,7 @@ impl<T> Host<T> {
 // queue whenever its doorbell rang (`machine`); the latch is as asked for (`doorbell`). For an attached thread that is
 // the user's promise, which safety does not rest on: a lost ring only delays. 4. `catch_unwind`. 5. The sleep's latch is
 // the one that `wake` sets, and it lives as long as the machine, or for ever (`callers`). 6. Listeners and handlers are called in
-// `listen`, payloads dropped in `count_panic`; the doorbells have no code that unwinds.
+// `listen`, payloads dropped in `count_panic`; the latch has no code that unwinds, and doorbells are rung in `ring_outside`.
 unsafe impl<T: Trace> Platform for Host<T> {
     type IrqState = ();
     type Panic = Box<dyn Any + Send>;
@@ -149,8 +185,7 @@ unsafe impl<T: Trace> Platform for Host<T> {
     fn ring(&self, cpu: u32) -> Result<(), RingError> {
         // Relaxed: a statistic.
         self.cpu(cpu).counts.rings.fetch_add(1, Ordering::Relaxed);
-        self.ring_doorbell(cpu);
-        Ok(())
+        self.ring_doorbell(cpu)
     }
 
     #[inline]
@@ -204,10 +239,10 @@ impl<T: Trace> Waiting for Host<T> {
         let timeout = Duration::from_nanos(timeout_ns);
         match (self.current_cpu(), waiter) {
             (Some(cpu), _) => {
-                self.cpu(cpu).doorbell.sleep(Some(timeout));
+                self.cpu(cpu).latch.sleep(Some(timeout));
                 self.show_core(cpu);
             }
-            (None, Some(waiter)) => callers::doorbell(waiter - FIRST_CALLER).sleep(Some(timeout)),
+            (None, Some(waiter)) => callers::latch(waiter - FIRST_CALLER).sleep(Some(timeout)),
             (None, None) => callers::nap(timeout),
         }
     }
@@ -215,9 +250,10 @@ impl<T: Trace> Waiting for Host<T> {
     fn wake(&self, waiter: u16) {
         match waiter.checked_sub(FIRST_CALLER) {
             Some(slot) => {
-                callers::doorbell(slot).ring();
+                callers::latch(slot).ring();
             }
-            None => self.ring_doorbell(waiter.into()),
+            // It sleeps on the latch, which never fails; or it is awake.
+            None => _ = self.ring_doorbell(waiter.into()),
         }
     }
 }

@@ -103,11 +103,11 @@ impl<T: Trace> Served for Shared<T> {
         let (Some(cpu), Some(caller)) = (host.current_cpu(), callers::slot()) else {
             return self.pinned().rest_elsewhere(serve, sleep);
         };
-        let doorbell = &host.cpu(cpu).doorbell;
+        let latch = &host.cpu(cpu).latch;
         // Before the CPU rests: from then on it is rung.
-        if doorbell.divert(caller) {
+        if latch.divert(caller) {
             self.pinned().rest_elsewhere(serve, sleep);
-            doorbell.acknowledge();
+            latch.acknowledge();
         }
     }
 
@@ -199,7 +199,8 @@ impl<T: Trace> Machine<T> {
         // Release: pairs with the threads' look after the ring; the ring itself orders it too.
         shared.stop.store(true, Ordering::Release);
         for cpu in 0..self.cpus_len() {
-            host.cpu(cpu).doorbell.ring();
+            // An attached thread that cannot be rung is not waited for.
+            let _ = host.ring_doorbell(cpu);
         }
         if host.current_cpu().is_some_and(|cpu| !self.seats.has(cpu)) {
             return Err(ShutdownError::OwnThread);
