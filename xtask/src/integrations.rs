@@ -1,9 +1,10 @@
 //! `integrations`: builds kernels that others wrote, with smpcall in them, boots them in QEMU, and reads what they say. A file
-//! for each kernel; what they share is here.
+//! for each kernel; what they share is here. And a runtime that others wrote, which needs none of that.
 //!
-//! They are built by Debian's compiler, from the lock files in `integrations/`; the language's own crates, from their sources.
+//! The kernels are built by Debian's compiler, from the lock files in `integrations/`; the language's own crates, from their sources.
 
 mod arceos;
+mod compio;
 mod ostd;
 mod table;
 
@@ -17,11 +18,12 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 pub(crate) use arceos::step as arceos_step;
+pub(crate) use compio::{missing as compio_missing, step as compio_step};
 
 /// The Debian packages that these need beside those of the kernel.
 pub(crate) const DEBIAN: [&str; 1] = ["llvm-22"];
 
-/// Which kernel.
+/// Which kernel, or runtime.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -32,20 +34,23 @@ pub(crate) struct Args {
 enum Kernel {
     /// ArceOS, with its inter-processor crate on smpcall
     Arceos(arceos::Arceos),
+    /// compio's runtime, whose executor is replaced
+    Compio(compio::Compio),
     /// Asterinas' ostd, whose inter-processor calls are the doorbell
     Ostd(ostd::Ostd),
 }
 
-/// What was asked for; every kernel, if none was named.
+/// What was asked for; all of them, if none was named.
 pub(crate) fn verb(args: &Args) -> Result<()> {
     match &args.kernel {
         Some(Kernel::Arceos(arceos)) => arceos::verb(arceos),
+        Some(Kernel::Compio(compio)) => compio::verb(compio),
         Some(Kernel::Ostd(ostd)) => ostd::verb(ostd),
-        None => arceos::step().and_then(|()| ostd::step()),
+        None => compio::step().and_then(|()| arceos::step()).and_then(|()| ostd::step()),
     }
 }
 
-/// Why nothing can be built or booted here.
+/// Why no kernel can be built or booted here.
 pub(crate) fn missing() -> Option<String> {
     let part = sanitize::debian_part_missing().or_else(|| {
         let tools = [LINKER, OBJCOPY, "/usr/bin/qemu-system-aarch64"];
@@ -59,7 +64,7 @@ pub(crate) fn fetch() -> Result<()> {
     for workspace in arceos::WORKSPACES.into_iter().chain(["ostd"]) {
         cargo("fetch --quiet --locked -Zbuild-std=core,alloc", workspace).run()?;
     }
-    Ok(())
+    compio::fetch()
 }
 
 /// lld under a name that rustc takes for a linker's.

@@ -80,6 +80,7 @@ fn plan(extent: Extent) -> Vec<Step> {
     plan.push(runtimes_step());
     plan.push(linux_step());
     plan.push(others());
+    plan.push(compio_step());
     plan.push(step("litmus", cargo("run --release -p smpcall-cli -- litmus")));
     plan.push(step("torture", torture));
     plan.push(step("sim (long)", cargo("run --release -p smpcall-cli -- sim --seconds 60")));
@@ -187,6 +188,15 @@ fn others() -> Step {
         None => integrations::arceos_step().map(|()| Verdict::Passed),
     };
     Step { name: "integrations arceos", body: Box::new(body) }
+}
+
+/// A runtime that others wrote, with its executor replaced; skipped, and said to be, where the compiler is older than it asks for.
+fn compio_step() -> Step {
+    let body = || match integrations::compio_missing() {
+        Some(why) => Ok(Verdict::Skipped(why)),
+        None => integrations::compio_step().map(|()| Verdict::Passed),
+    };
+    Step { name: "integrations compio", body: Box::new(body) }
 }
 
 /// Half a minute on 4 CPUs and as long on 16, while CPUs come and go.

@@ -226,7 +226,7 @@ impl<T: Trace> Builder<T> {
         self
     }
 
-    /// Who is told of what [`Smp::watchdog`] finds: standard error, unless told. Called by the watchdog's caller.
+    /// Who is told of what [`Smp::watchdog`](smpcall::Smp::watchdog) finds: standard error, unless told. Called by the watchdog's caller.
     ///
     /// ```
     /// use smpcall_host::{Machine, smpcall::Watch};

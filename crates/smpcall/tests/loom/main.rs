@@ -45,3 +45,5 @@ mod prepared;
 mod relay;
 mod stalls;
 mod wait;
+#[cfg(feature = "alloc")]
+mod waker;
