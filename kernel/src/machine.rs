@@ -8,7 +8,8 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use smpcall::{CallStall, CpuStats, Event, Flushed, PerCpu, Reporting, Stats, Tracing};
 use smpcall_bare::{Bare, Kernel, answer};
 
-pub(crate) type Machine<const TRACES: bool> = smpcall::Machine<Bare<Site<TRACES>, CPUS_MAX>, [PerCpu; CPUS_MAX]>;
+pub(crate) type Machine<const TRACES: bool> =
+    smpcall::Machine<Bare<Site<TRACES>, CPUS_MAX>, [PerCpu; CPUS_MAX]>;
 
 /// The handle of one of its CPUs.
 pub(crate) type Cpu<const TRACES: bool> =

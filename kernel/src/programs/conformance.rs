@@ -6,7 +6,7 @@ use crate::cpus::{self, CPUS_MAX};
 use crate::machine::{SMP, STATS, Site};
 use crate::traps;
 use core::mem::MaybeUninit;
-use smpcall::{Counts, PerCpu, Machine};
+use smpcall::{Counts, Machine, PerCpu};
 use smpcall_bare::Bare;
 use smpcall_conformance::{Lines, Memory, Rig, Suite, Woken, memory_bytes};
 

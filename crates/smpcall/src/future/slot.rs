@@ -33,7 +33,7 @@ pub(super) enum Content<F, R, X> {
 /// The memory of an awaited call: its csd, and room for a closure and what comes of it. In a `static` it serves calls that
 /// allocate nothing; [`AsyncCall`](crate::AsyncCall) is by what it is used.
 ///
-/// `F` is the closure, `R` its result, `X` what a panic leaves behind on the port ([`Platform::Panic`](crate::Platform::Panic)).
+/// `F` is the closure, `R` its result, `X` what a panic leaves behind on the port ([`crate::Platform::Panic`]).
 ///
 /// ```
 /// use std::convert::Infallible;

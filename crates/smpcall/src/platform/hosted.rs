@@ -50,16 +50,16 @@ pub trait Hosting {
         let _ = serve;
     }
 
-    /// Calls `sleep`, which asks to be woken and [`park`](Waiting::park)s, once; for a caller whose thread is a CPU of another
+    /// Calls `sleep`, which asks to be woken and [`park`](crate::Waiting::park)s, once; for a caller whose thread is a CPU of another
     /// machine by that machine's [`Machine::rest_elsewhere`](crate::Machine::rest_elsewhere), and in a way in which a ring of that CPU ends the sleep too.
     ///
-    /// Context: as for [`park`](Waiting::park); the caller is no CPU of this machine.
+    /// Context: as for [`park`](crate::Waiting::park); the caller is no CPU of this machine.
     fn rest_elsewhere(&self, serve: Serve, sleep: &mut dyn FnMut()) {
         let _ = serve;
         sleep();
     }
 
-    /// A caller that is no CPU of this machine, or that may [migrate](Waiting::MIGRATES), runs code of its user's, a condition or a
+    /// A caller that is no CPU of this machine, or that may [migrate](crate::Waiting::MIGRATES), runs code of its user's, a condition or a
     /// handler, above a frame of this crate, until [`frame_ends`](Self::frame_ends). Nests. A port by which threads become CPUs refuses that meanwhile: the frame would wait as
     /// the thread that is none, and serve nobody (P10).
     ///

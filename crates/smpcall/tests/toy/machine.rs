@@ -1,6 +1,8 @@
 //! P13 and the ways to make a machine.
 
-use crate::port::{OwnCpu, Toy, logs, on, start};
+#[cfg(feature = "alloc")]
+use crate::port::OwnCpu;
+use crate::port::{Toy, logs, on, start};
 use smpcall::{
     CPUS_MAX, CallError, Cancel, Coalesced, CpuCountError, Csd, HotplugError, Machine, PerCpu, PostError,
 };
