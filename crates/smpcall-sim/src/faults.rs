@@ -85,9 +85,12 @@ impl Faults {
     }
 
     /// Draws a mix: most runs have a few kinds of faults, so that each kind also meets an otherwise sound machine.
-    pub(crate) fn draw(rng: &Rng) -> Self {
+    pub(crate) fn draw(rng: &Rng, seed: u64) -> Self {
         let mut faults = Self::off();
+        // By another stream: so seeds are what they were before there was this fault.
+        let unsent = Rng::new(seed, 4);
         for name in Self::NAMES {
+            let rng = if *name == "unsent" { &unsent } else { rng };
             // Doorbells that are lost end P7's strict check, so they are in a quarter of the runs only; so are those that are not sent.
             let share = match *name {
                 "lost" | "stuck" | "unsent" => 0.25,
@@ -202,7 +205,7 @@ impl<const PARKS: bool, const COUNTS: bool> Faulty<PARKS, COUNTS> {
         let Faults { unsent, lost, late, doubled, .. } = self.faults;
         match () {
             () if !self.on.get() => Fate::Arrives,
-            () if self.rng.chance(unsent) => Fate::Unsent,
+            () if unsent > 0.0 && self.rng.chance(unsent) => Fate::Unsent,
             () if self.rng.chance(lost) => Fate::Lost,
             () if self.rng.chance(late) => Fate::Late(self.rng.between(1, 600) as u64),
             () if self.rng.chance(doubled) => Fate::Doubled,

@@ -217,7 +217,7 @@ impl Scenario {
         let cpus = draw_cpus(&rng, options);
         let callers = rng.below(3);
         let faults = match &options.faults {
-            FaultChoice::Drawn => Faults::draw(&rng),
+            FaultChoice::Drawn => Faults::draw(&rng, seed),
             FaultChoice::These(faults) => faults.clone(),
         };
         let threads = cpus + callers;
