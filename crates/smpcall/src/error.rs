@@ -181,6 +181,13 @@ impl fmt::Display for ManyError {
 impl core::error::Error for ManyError {}
 
 /// Why a wait for a csd did not end with its run.
+///
+/// | error | what it means | who relies on what | what to do |
+/// |---|---|---|---|
+/// | [`WouldDeadlock`](Self::WouldDeadlock) | waiting here could deadlock (P10) | the caller, on a run that is still to come | wait from thread context |
+/// | [`TimedOut`](Self::TimedOut) | the deadline has passed | the same | wait again, or cancel |
+/// | [`Cancelled`](Self::Cancelled) | the run does not come | nobody | post again, or do without |
+/// | [`NoSuchCpu`](Self::NoSuchCpu) | the csd is another machine's | the caller, on a run there | wait by way of that machine |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WaitError {
