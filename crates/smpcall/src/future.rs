@@ -67,8 +67,8 @@
 //! | `await_end`, a waker is in the cell | Release | `end`, awaited | the target reads half a waker (P11) |
 //! | `end`, awaited | Acquire | `await_end` | the other half of the same |
 //! | the waker is taken back; the caller's side is gone | Relaxed | – | –: publishes nothing; what the last count sees is the count's business |
-//! | a static slot is taken | Acquire | given back | the next user misses what the last one left in it (P11) |
-//! | given back | Release | taken | the other half of the same |
+//!
+//! Who has a static slot: `lock.rs`.
 
 mod awaited;
 mod call;

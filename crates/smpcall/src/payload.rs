@@ -54,6 +54,24 @@ impl<F, T> Payload<F, T> {
         fits::<Self, C>()
     }
 
+    /// # Safety
+    ///
+    /// The room is the caller's alone, and has room.
+    #[inline(always)]
+    unsafe fn write<C>(room: &SharedCell<C>, payload: Self) {
+        // SAFETY: the caller's promise.
+        room.with_mut(|room| unsafe { room.cast::<Self>().write(payload) });
+    }
+
+    /// # Safety
+    ///
+    /// The room is the caller's alone, and was [written](Self::write).
+    #[inline(always)]
+    unsafe fn read<C>(room: &SharedCell<C>) -> Self {
+        // SAFETY: the caller's promise.
+        room.with(|room| unsafe { room.cast::<Self>().read() })
+    }
+
     /// Caller: puts the function there.
     ///
     /// # Safety
@@ -61,9 +79,8 @@ impl<F, T> Payload<F, T> {
     /// The room is the caller's alone, and has room.
     #[inline(always)]
     pub(crate) unsafe fn load<C>(room: &SharedCell<C>, function: F) {
-        let payload = Self { function: ManuallyDrop::new(function) };
         // SAFETY: the caller's promise.
-        room.with_mut(|room| unsafe { room.cast::<Self>().write(payload) });
+        unsafe { Self::write(room, Self { function: ManuallyDrop::new(function) }) };
     }
 
     /// Target: takes the function out; or the caller, if the call was refused.
@@ -73,10 +90,8 @@ impl<F, T> Payload<F, T> {
     /// The room is the caller's alone, and was [loaded](Self::load); once.
     #[inline(always)]
     pub(crate) unsafe fn function<C>(room: &SharedCell<C>) -> F {
-        // SAFETY: the caller's promise.
-        let payload = room.with(|room| unsafe { room.cast::<Self>().read() });
-        // SAFETY: as above: it holds the function, which is read once.
-        ManuallyDrop::into_inner(unsafe { payload.function })
+        // SAFETY: the caller's promise: it holds the function, which is read once.
+        ManuallyDrop::into_inner(unsafe { Self::read(room).function })
     }
 
     /// Target: leaves the result there.
@@ -86,9 +101,8 @@ impl<F, T> Payload<F, T> {
     /// The room is the caller's alone, and has room; the function was taken out.
     #[inline(always)]
     pub(crate) unsafe fn answer<C>(room: &SharedCell<C>, result: T) {
-        let payload = Self { result: ManuallyDrop::new(result) };
         // SAFETY: the caller's promise.
-        room.with_mut(|room| unsafe { room.cast::<Self>().write(payload) });
+        unsafe { Self::write(room, Self { result: ManuallyDrop::new(result) }) };
     }
 
     /// Caller: takes the result out.
@@ -98,9 +112,7 @@ impl<F, T> Payload<F, T> {
     /// The room is the caller's alone, and was [answered](Self::answer); once.
     #[inline(always)]
     pub(crate) unsafe fn result<C>(room: &SharedCell<C>) -> T {
-        // SAFETY: the caller's promise.
-        let payload = room.with(|room| unsafe { room.cast::<Self>().read() });
-        // SAFETY: as above: it holds the result, which is read once.
-        ManuallyDrop::into_inner(unsafe { payload.result })
+        // SAFETY: the caller's promise: it holds the result, which is read once.
+        ManuallyDrop::into_inner(unsafe { Self::read(room).result })
     }
 }

@@ -2,6 +2,7 @@
 
 use super::slot::{self, AwaitedSlot};
 use crate::csd::{Header, Post, Work, sealed};
+use crate::lock::SlotGuard;
 use crate::percpu::Storage;
 use crate::platform::Platform;
 #[cfg(feature = "alloc")]
@@ -11,7 +12,11 @@ use core::marker::PhantomData;
 
 /// How a slot is kept.
 pub(super) enum Held<F: 'static, R: 'static, X: 'static> {
-    Static(&'static AwaitedSlot<F, R, X>),
+    /// Locked, until it is dropped.
+    Static(
+        &'static AwaitedSlot<F, R, X>,
+        #[allow(dead_code, reason = "its drop is what counts")] SlotGuard<'static>,
+    ),
     #[cfg(feature = "alloc")]
     Shared(Arc<AwaitedSlot<F, R, X>>),
 }
@@ -44,8 +49,7 @@ impl<F: 'static, R: 'static, X: 'static> AsyncCall<F, R, X> {
     /// assert!(AsyncCall::of(&SLOT).is_some());
     /// ```
     pub fn of(slot: &'static AwaitedSlot<F, R, X>) -> Option<Self> {
-        // Not made before it is taken: its drop gives the slot back.
-        slot.take().then(|| Self { held: Held::Static(slot) })
+        slot.lock.try_lock().map(|locked| Self { held: Held::Static(slot, locked) })
     }
 
     /// Makes one with a slot on the heap: one allocation.
@@ -66,7 +70,7 @@ impl<F: 'static, R: 'static, X: 'static> AsyncCall<F, R, X> {
 impl<F: 'static, R: 'static, X: 'static> Held<F, R, X> {
     fn slot(&self) -> &AwaitedSlot<F, R, X> {
         match self {
-            Self::Static(slot) => slot,
+            Self::Static(slot, _) => slot,
             #[cfg(feature = "alloc")]
             Self::Shared(slot) => slot,
         }
@@ -76,10 +80,8 @@ impl<F: 'static, R: 'static, X: 'static> Held<F, R, X> {
 impl<F: 'static, R: 'static, X: 'static> Drop for AsyncCall<F, R, X> {
     fn drop(&mut self) {
         match &self.held {
-            Held::Static(slot) => {
-                let _back = GiveBack(slot);
-                slot.abandon();
-            }
+            // Also if a drop of the user's panics, the lock is given back after it.
+            Held::Static(slot, _) => slot.abandon(),
             #[cfg(feature = "alloc")]
             Held::Shared(slot) => {
                 slot.abandon();
@@ -89,15 +91,6 @@ impl<F: 'static, R: 'static, X: 'static> Drop for AsyncCall<F, R, X> {
                 }
             }
         }
-    }
-}
-
-/// Gives a static slot back, also when a drop of the user's panics.
-struct GiveBack<F: 'static, R: 'static, X: 'static>(&'static AwaitedSlot<F, R, X>);
-
-impl<F: 'static, R: 'static, X: 'static> Drop for GiveBack<F, R, X> {
-    fn drop(&mut self) {
-        self.0.give_back();
     }
 }
 
@@ -150,7 +143,7 @@ where
     #[inline]
     fn work(&self) -> Work {
         match self.0 {
-            Held::Static(slot) => Work {
+            Held::Static(slot, _) => Work {
                 func: slot::run_static::<P, S, F, R>,
                 arg: core::ptr::from_ref::<AwaitedSlot<F, R, P::Panic>>(slot).cast(),
             },

@@ -3,10 +3,11 @@
 use super::awaited::{Awaited, End};
 use super::error::AsyncCallError;
 use crate::csd::{Cancel, Header, Op};
+use crate::lock::SlotLock;
 use crate::percpu::Storage;
 use crate::platform::Platform;
 use crate::smp::Smp;
-use crate::sync::{AtomicU32, Ordering, SharedCell, const_unless_loom};
+use crate::sync::{SharedCell, const_unless_loom};
 use core::fmt;
 
 /// A closure on its way, and where from.
@@ -56,7 +57,7 @@ pub struct AwaitedSlot<F, R, X> {
     header: Header,
     pub(super) awaited: Awaited,
     /// Of a static slot: an [`AsyncCall`](crate::AsyncCall) has it.
-    taken: AtomicU32,
+    pub(super) lock: SlotLock,
     content: SharedCell<Content<F, R, X>>,
 }
 
@@ -72,7 +73,7 @@ impl<F, R, X> AwaitedSlot<F, R, X> {
             Self {
                 header: Header::new(),
                 awaited: Awaited::new(),
-                taken: AtomicU32::new(0),
+                lock: SlotLock::new(),
                 content: SharedCell::new(Content::Nothing),
             }
         }
@@ -80,17 +81,6 @@ impl<F, R, X> AwaitedSlot<F, R, X> {
 
     pub(super) fn header(&self) -> &Header {
         &self.header
-    }
-
-    /// Takes a static slot; `false` if somebody has it.
-    pub(super) fn take(&self) -> bool {
-        // Acquire: sees what the last user left in it; pairs with `give_back`. Failure Relaxed: somebody has it.
-        self.taken.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_ok()
-    }
-
-    pub(super) fn give_back(&self) {
-        // Release: publishes what we leave in it; pairs with `take`.
-        self.taken.store(0, Ordering::Release);
     }
 
     /// Puts something else into the slot.

@@ -20,6 +20,9 @@ use crate::sync::SharedCell;
 use crate::trace::{CallKind, queue, trace};
 use core::mem::MaybeUninit;
 
+/// The caller's own CPU, and what keeps it there.
+type Own<'a, P> = (Option<IrqGuard<'a, P>>, &'a PerCpu);
+
 /// What a function came to: its result, or its panic.
 pub(super) type Outcome<P, R> = Result<R, <P as Platform>::Panic>;
 
@@ -82,16 +85,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     {
         const { demand_shared_stacks::<P>() };
         let target = self.cpu(cpu).ok_or(CallError::NoSuchCpu)?;
-        let stay = self.stay();
-        let here = self.here();
-        if let Some((number, here)) = here
-            && number == cpu
-        {
+        if let Some((_stay, here)) = self.own_or_may_wait(cpu)? {
             return self.call_self(here, function);
-        }
-        drop(stay);
-        if !self.may_wait(here) {
-            return Err(CallError::WouldDeadlock);
         }
         let setup = CallSetup { cpu, target, waiter: self.waiter(), serve: Serve::Queue };
         let outcome = match self.lock_mailbox::<F, R>(target) {
@@ -102,6 +97,20 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             Ok(result) => Ok(result),
             Err(panic) => P::resume(panic),
         }
+    }
+
+    /// The caller's own CPU, if that is `cpu`, and what keeps the caller there; else nothing, if it may wait.
+    #[inline(always)]
+    pub(super) fn own_or_may_wait(&self, cpu: u32) -> Result<Option<Own<'_, P>>, CallError> {
+        let stay = self.stay();
+        let here = self.here();
+        if let Some((number, here)) = here
+            && number == cpu
+        {
+            return Ok(Some((stay, here)));
+        }
+        drop(stay);
+        if self.may_wait(here) { Ok(None) } else { Err(CallError::WouldDeadlock) }
     }
 
     /// The slot at the target's mailbox, if the call fits there and nobody has it.

@@ -50,17 +50,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             );
         }
         let target = self.cpu(cpu).ok_or(CallError::NoSuchCpu)?;
-        let stay = self.stay();
-        let here = self.here();
-        if let Some((number, here)) = here
-            && number == cpu
-        {
+        if let Some((_stay, here)) = self.own_or_may_wait(cpu)? {
             return Ok(self.call_self(here, function)?);
-        }
-        let may_wait = self.may_wait(here);
-        drop(stay);
-        if !may_wait {
-            return Err(CallError::WouldDeadlock.into());
         }
         let setup = CallSetup { cpu, target, waiter: self.waiter(), serve: Serve::Queue };
         let (_locked, header, payload) = slot.try_lock().ok_or(CallInError::SlotInUse)?;

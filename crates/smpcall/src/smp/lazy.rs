@@ -107,7 +107,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         }
         let _irq = IrqGuard::new(&self.platform);
         match target.mailbox.head.notify(target.mailbox.head.look()) {
-            Pushed::Ring => self.ring(cpu),
+            Pushed::Ring => _ = self.ring(cpu),
             Pushed::Seen | Pushed::Refused => {}
         }
     }

@@ -8,7 +8,7 @@ use super::Smp;
 use crate::csd::{Coalesced, Header, Op, Post};
 use crate::error::PostError;
 use crate::percpu::{PerCpu, Storage};
-use crate::platform::{IrqGuard, Platform, RingError};
+use crate::platform::{IrqGuard, Platform};
 use crate::posted::Posted;
 use crate::queue::{Pushed, Seen};
 use crate::state::{Claim, Urgency};
@@ -120,17 +120,11 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         }
     }
 
-    /// Rings, under the irq guard; a ring that fails is owed (I8).
+    /// Rings, under the irq guard; a ring that fails is owed (I8), and `false`.
     #[inline(always)]
-    pub(super) fn ring(&self, cpu: u32) {
-        let _ = self.try_ring(cpu);
-    }
-
-    /// As [`Self::ring`], and says whether the doorbell was sent.
-    #[inline(always)]
-    pub(super) fn try_ring(&self, cpu: u32) -> Result<(), RingError> {
+    pub(super) fn ring(&self, cpu: u32) -> bool {
         trace!(self, EventKind::Ring { first: cpu, cpus: 1 });
-        self.platform.ring(cpu).inspect_err(|_| self.owe_rings(cpu, 1))
+        self.platform.ring(cpu).inspect_err(|_| self.owe_rings(cpu, 1)).is_ok()
     }
 
     /// As [`Self::answer_lost`], after a look that found the csd free.

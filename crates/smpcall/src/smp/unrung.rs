@@ -36,13 +36,13 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         }
     }
 
-    /// Rings a CPU that has not come forward.
+    /// Rings a CPU that has not come forward. `false`: that fails.
     #[cold]
-    pub(super) fn ring_again(&self, cpu: u32, head: &Head) {
+    pub(super) fn ring_again(&self, cpu: u32, head: &Head) -> bool {
         let _irq = IrqGuard::new(&self.platform);
         // Whether it was owed or not.
         head.pay();
-        self.ring(cpu);
+        self.ring(cpu)
     }
 
     /// Returns how many doorbells could not be sent so far ([`RingError`](crate::RingError)).
@@ -71,11 +71,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             return 0;
         }
         let unrung = |cpu: &(u32, &PerCpu)| is_unrung(cpu.1);
-        let fails = |(cpu, target): &(u32, &PerCpu)| {
-            let _irq = IrqGuard::new(&self.platform);
-            target.mailbox.head.pay();
-            self.try_ring(*cpu).is_err()
-        };
+        let fails = |(cpu, target): &(u32, &PerCpu)| !self.ring_again(*cpu, &target.mailbox.head);
         (0..).zip(self.cpus()).filter(unrung).filter(fails).count() as u32
     }
 }

@@ -4,7 +4,7 @@ mod port;
 
 use crate::port::OwnCpu;
 use port::{CPUS, Hook, Moving, PAUSE_NS};
-use smpcall::{Budget, CallError, Csd, Flushed, HotplugError, PerCpu, Phase, Posted, Serve, To};
+use smpcall::{Budget, CallError, CallSlot, Csd, Flushed, HotplugError, PerCpu, Phase, Posted, Serve, To};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
@@ -119,6 +119,20 @@ fn p15_a_waiter_serves_the_cpu_that_it_finds_itself_on_and_leaves_no_mark() {
         assert_eq!(rung_by_a_post(cpu, &FIRST), [cpu], "it is at rest after the wait");
         let _ = flush(cpu);
     }
+}
+
+#[test]
+fn p15_a_call_by_way_of_a_slot_is_made_from_wherever_its_caller_is() {
+    static SLOT: CallSlot = CallSlot::new();
+    let machine = start();
+    at_pauses([|| go_to(2), || _ = flush(1)]);
+    assert_eq!(machine.call_in(&SLOT, 1, here), Ok(1));
+    assert_eq!((here(), machine.call_in(&SLOT, 2, here)), (2, Ok(2)), "its own, inline");
+    at_pauses([|| [0, 1].into_iter().for_each(|cpu| _ = flush(cpu)), || _ = flush(2)]);
+    let reached = machine.call_many_copied(To::All, || log(here())).unwrap();
+    let mut ran = logged();
+    ran.sort_unstable();
+    assert_eq!((reached.ran, ran), (3, vec![0, 1, 2]));
 }
 
 #[test]

@@ -125,7 +125,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             match sleeper {
                 Some(waiter) => self.platform.wake(waiter),
                 // Any thread may have flushed; the doorbell's handler is who tells the one that is bound here.
-                None if P::MIGRATES => self.ring(cpu),
+                None if P::MIGRATES => _ = self.ring(cpu),
                 None => {}
             }
         } else if seen.is_no_csd() {
