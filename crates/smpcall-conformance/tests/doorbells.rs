@@ -1,20 +1,18 @@
 //! The contract on host threads that sleep in their own loops: once for each doorbell. (The futex is `host.rs`.)
 
-#[path = "common/signal.rs"]
-#[allow(dead_code, reason = "signals as doorbells are another test's")]
-mod signal;
+#[path = "common/threads.rs"]
+mod threads;
 
 use nix::poll::{PollFd, PollFlags, ppoll};
-use smpcall_conformance::{Lines, Rig, Suite, Summary, Woken, check_log, memory_bytes};
-use smpcall_host::smpcall::{PerCpu, RingError};
-use smpcall_host::{Attached, Doorbell, EventFd, Futex, Host, Machine, WakerCell};
+use smpcall_conformance::Summary;
+use smpcall_host::smpcall::RingError;
+use smpcall_host::{Attached, Doorbell, EventFd, Futex, Machine, WakerCell};
 use std::cell::RefCell;
-use std::marker::PhantomData;
-use std::mem::MaybeUninit;
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
+use threads::{HostRig, machine, run_suite};
 
 /// A way for a CPU's thread to sleep, and what ends it.
 trait Sleeps: Sync + Sized + 'static {
@@ -132,12 +130,6 @@ impl Sleeps for Polls {
     }
 }
 
-struct LoopRig<S> {
-    machine: &'static Machine,
-    rounds: u32,
-    sleeps: PhantomData<S>,
-}
-
 /// The calling thread's CPU. `dyn`, since a thread-local is of one type.
 trait Here {
     fn sleep(&mut self, limit: Duration);
@@ -155,81 +147,17 @@ thread_local! {
     static HERE: RefCell<Option<Box<dyn Here>>> = const { RefCell::new(None) };
 }
 
-impl<S: Sleeps> Rig for LoopRig<S> {
-    type Platform = Host;
-    type Storage = Box<[PerCpu]>;
-
-    fn smp(&self) -> &'static smpcall_host::smpcall::Machine<Host, Box<[PerCpu]>> {
-        self.machine.whole()
-    }
-
-    fn memory(&self) -> &'static mut [MaybeUninit<u8>] {
-        vec![MaybeUninit::uninit(); memory_bytes(self.machine.cpus_len())].leak()
-    }
-
-    fn rounds(&self) -> u32 {
-        self.rounds
-    }
-
-    // As in `host.rs`.
-    fn patience_ns(&self) -> u64 {
-        30_000_000_000
-    }
-
-    fn pause(&self) {
-        thread::yield_now();
-    }
-
-    fn sleep(&self, limit_ns: u64) -> Woken {
-        let limit = Duration::from_nanos(limit_ns);
-        HERE.with_borrow_mut(|here| here.as_mut().expect("the suite runs on CPUs").sleep(limit));
-        Woken::Unknown
-    }
-
-    fn rings(&self) -> Option<u64> {
-        Some(self.machine.counts().rings)
-    }
-
-    fn caught(&self) -> Option<u64> {
-        Some(self.machine.counts().panics)
-    }
-
-    fn unwind(&self) -> Option<fn() -> !> {
-        Some(|| std::panic::resume_unwind(Box::new("meant")))
-    }
-
-    fn nmi(&self, f: &(dyn Fn() + Sync)) -> bool {
-        signal::raise(f);
-        true
-    }
-
-    fn outside(&self, f: &'static (dyn Fn() + Sync)) -> bool {
-        thread::spawn(f);
-        true
-    }
-}
-
 fn run<S: Sleeps>(cpus: u32, rounds: u32) -> Summary {
-    let builder = Machine::builder().attachable(cpus as usize);
-    // Leaked, as the suite asks for; and what the watchdog finds is meant.
-    let machine: &'static Machine = Box::leak(Box::new(builder.on_queue_stall(|_| ()).build().unwrap()));
-    let rig = LoopRig::<S> { machine, rounds, sleeps: PhantomData };
-    let suite: &'static Suite<LoopRig<S>> = Box::leak(Box::new(Suite::new(rig)));
-    let run = |cpu| {
-        thread::spawn(move || {
-            HERE.set(Some(Box::new(HereBy::<S>(S::attach(machine, cpu)))));
-            let mut log = Lines(String::new());
-            let summary = suite.run(&mut log);
-            // It goes offline here, and not among the thread's other destructors.
-            HERE.take();
-            (summary, log.0)
-        })
+    let machine = machine(cpus, ());
+    let sleep = |_: &'static Machine, limit| {
+        HERE.with_borrow_mut(|here| here.as_mut().expect("the suite runs on CPUs").sleep(limit));
     };
-    let threads: Vec<_> = (0..cpus).map(run).collect();
-    let ends: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
-    let log = &ends[0].1;
-    let summary = check_log(log).unwrap_or_else(|fault| panic!("{fault}\n{log}"));
-    assert!(ends.iter().all(|(end, _)| *end == Ok(summary)), "every CPU comes to the same end");
+    let summary = run_suite(HostRig { machine, rounds, counted: |()| None, sleep }, |machine, cpu, run| {
+        HERE.set(Some(Box::new(HereBy::<S>(S::attach(machine, cpu)))));
+        run();
+        // It goes offline here, and not among the thread's other destructors.
+        HERE.take();
+    });
     assert_eq!(machine.failed_rings_racy(), 0, "each sleep could be ended");
     summary
 }
