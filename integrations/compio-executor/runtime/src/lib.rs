@@ -39,6 +39,7 @@ pub struct Bell {
 
 impl Wake for Bell {
     fn wake(self: Arc<Self>) {
+        // SeqCst: so that no test depends on a weaker order; read by `rings`.
         self.rings.fetch_add(1, SeqCst);
         self.thread.unpark();
     }
@@ -52,6 +53,7 @@ impl Bell {
 
     /// How often it was rung.
     pub fn rings(&self) -> u32 {
+        // SeqCst: sees the rings before; pairs with `wake`.
         self.rings.load(SeqCst)
     }
 }
@@ -82,6 +84,7 @@ pub fn watched(
     let (slot, polls) = (Slot::default(), polls.clone());
     let mine = slot.clone();
     let future = poll_fn(move |cx| {
+        // SeqCst: as for rings; tests read it when they have seen the task end, or be polled.
         polls.fetch_add(1, SeqCst);
         *mine.lock().unwrap() = Some(cx.waker().clone());
         if done() { Poll::Ready(()) } else { Poll::Pending }

@@ -117,6 +117,7 @@ fn burst(rounds: u32, report: &mut dyn FnMut(&str, f64)) {
     end.recv().expect("the tasks are polled once");
     let shares = rig.shares();
     for _ in 0..rounds {
+        // Relaxed: the polls that count down are asked for by wakes that come after it, which publish it.
         rig.round.left.store(TASKS, Ordering::Relaxed);
         // So that the runtime sleeps; nothing depends on it but what is measured.
         thread::sleep(Duration::from_millis(2));
@@ -221,6 +222,7 @@ fn flood(rounds: u32, report: &mut dyn FnMut(&str, f64)) {
     end.recv().expect("the tasks are polled once");
     let shares = rig.shares();
     for _ in 0..rounds {
+        // Relaxed: as in `burst`.
         rig.round.left.store(TASKS * FLOOD as usize, Ordering::Relaxed);
         let begin = Instant::now();
         thread::scope(|scope| {
@@ -255,7 +257,7 @@ fn busy(rounds: u32, report: &mut dyn FnMut(&str, f64)) {
     let (ended, end) = channel();
     let rig = Rig::new(1, ended);
     end.recv().expect("the task is polled once");
-    // It never comes to that.
+    // It never comes to that. Relaxed: as in `burst`.
     rig.round.left.store(usize::MAX, Ordering::Relaxed);
     let waker = rig.tasks[0].waker();
     for _ in 0..rounds {
