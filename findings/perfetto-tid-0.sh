@@ -4,7 +4,7 @@
 # Behaviour: thread 0 of a process is taken for its main thread, whose number is the process's. Thread 0 of process 1 is thread 1: its
 #            slices land on the other thread's track, and where they overlap without nesting, one is dropped.
 # Seen:     tracks: [{"tid":1,"slices":1}]  dropped: 1
-. "$(dirname "$0")/common.sh"
+. "$(dirname "$0")/perfetto.sh"
 cat > "$folder/trace.json" <<'JSON'
 {"traceEvents": [
   {"ph": "X", "name": "a", "pid": 1, "tid": 0, "ts": 10, "dur": 10},
