@@ -4,8 +4,10 @@
 //! `cargo xtask setup` fetches or names. `.ci/run` calls `cargo xtask test --full` and nothing besides.
 
 mod boot;
+mod debian;
 mod files;
 mod fuzz;
+mod herd;
 mod integrations;
 mod linux;
 mod models;
@@ -34,7 +36,7 @@ enum Verb {
     Setup,
     /// Format, lints, tidy, tests, docs, loom models, simulated seeds, a short litmus run, a short torture
     Test {
-        /// Also the mutants, both sanitizers, the fuzzer under each, the kernel in QEMU, the whole litmus run, a minute of torture and one of fresh seeds
+        /// Also the litmus tests, the mutants, both sanitizers, the fuzzer under each, the kernel in QEMU, the whole litmus run, a minute of torture and one of fresh seeds
         #[arg(long)]
         full: bool,
     },
@@ -55,6 +57,8 @@ enum Verb {
         #[arg(long)]
         seeds: bool,
     },
+    /// The core's races as litmus tests, judged by herd7 under C11's model; each weaker ordering must be seen
+    Herd,
     /// AddressSanitizer and ThreadSanitizer over the tests of the core and the host port
     Sanitize {
         /// One of the two; both unless given
@@ -91,6 +95,7 @@ fn main() -> ExitCode {
             let asks = if seeds { mutants::Asks::Seeds } else { mutants::Asks::Caught };
             mutants::run(filter.as_deref(), jobs, asks)
         }
+        Verb::Herd => herd::run(),
         Verb::Sanitize { which } => sanitize::run(which),
         Verb::Fuzz(args) => fuzz::verb(&args),
         Verb::Boot(boot) => boot::verb(&boot),

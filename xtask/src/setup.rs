@@ -2,6 +2,7 @@
 //! there. Running it again changes nothing.
 
 use crate::boot::{self, Arch, Boot};
+use crate::herd;
 use crate::integrations;
 use crate::linux;
 use crate::perfetto;
@@ -41,6 +42,11 @@ pub(crate) fn run() -> Result<()> {
             }
             Some(why) => println!("  {sanitizer:?}: not available (only `sanitize` needs it): {why}"),
         }
+    }
+    match herd::fetch().map(|()| herd::missing()) {
+        Ok(None) => println!("  herd: ready"),
+        Ok(Some(why)) => println!("  herd: not available (only `herd` needs it): {why}"),
+        Err(why) => println!("  herd: herd7 cannot be had (only `herd` needs it): {why:#}"),
     }
     if let Err(why) = boot::fetch() {
         println!("  kernel: its crates cannot be had (only `boot` needs them): {why:#}");

@@ -3,7 +3,7 @@
 
 use crate::boot::{self, Arch, Boot};
 use crate::sh::{self, Cmd};
-use crate::{fuzz, integrations, linux, models, mutants, perfetto, same_code, sanitize, setup, tidy};
+use crate::{fuzz, herd, integrations, linux, models, mutants, perfetto, same_code, sanitize, setup, tidy};
 use anyhow::Result;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -69,6 +69,7 @@ fn plan(extent: Extent) -> Vec<Step> {
         return plan;
     }
     plan.insert(0, step("setup", setup::run));
+    plan.push(herd_step());
     plan.push(step("mutants", || mutants::run(None, None, mutants::Asks::Caught)));
     plan.push(sanitizer("sanitize asan", sanitize::Sanitizer::Asan));
     plan.push(sanitizer("sanitize tsan", sanitize::Sanitizer::Tsan));
@@ -170,6 +171,15 @@ fn perfetto_step() -> Step {
         None => perfetto::run().map(|()| Verdict::Passed),
     };
     Step { name: "perfetto", body: Box::new(body) }
+}
+
+/// Litmus tests; skipped, and said to be, where herd7 cannot be had.
+fn herd_step() -> Step {
+    let body = || match herd::missing() {
+        Some(why) => Ok(Verdict::Skipped(why)),
+        None => herd::run().map(|()| Verdict::Passed),
+    };
+    Step { name: "herd", body: Box::new(body) }
 }
 
 /// Linux on the core; skipped, and said to be, where it cannot be built.

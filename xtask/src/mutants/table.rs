@@ -145,6 +145,16 @@ impl Mutant {
         patch_once(text, &self.find, replace)
     }
 
+    /// Returns whether it changes nothing but the names of orderings.
+    pub(crate) fn weakens_only_an_ordering(&self) -> bool {
+        let without = |text: &str| {
+            ["AcqRel", "Acquire", "Release", "Relaxed"]
+                .iter()
+                .fold(text.to_owned(), |text, name| text.replace(name, ""))
+        };
+        self.replace.as_deref().is_some_and(|replace| without(&self.find) == without(replace))
+    }
+
     /// Where in `text` its `find` is: an empty place at the end where it is not.
     pub(super) fn place(&self, text: &str) -> Range<usize> {
         text.find(&self.find).map_or(text.len()..text.len(), |at| at..at + self.find.len())
@@ -213,6 +223,15 @@ mod tests {
         assert!(parse_with("caught_by = \"loom:push_is_seen\"", "").is_err(), "neither caught nor not");
         assert!(parse_with("caught_by = \"loom:push_is_seen\"", "survives = \" \"").is_err(), "no reason");
         assert!(parse_with("replace = \"x.store(1, Relaxed)\"", "").is_err(), "nothing to put there");
+    }
+
+    #[test]
+    fn an_ordering_alone_is_told_from_another_step() {
+        assert!(parse_with("", "").unwrap().mutants[0].weakens_only_an_ordering());
+        assert!(
+            !parse_with("x.store(1, Relaxed)", "x.store(2, Relaxed)").unwrap().mutants[0]
+                .weakens_only_an_ordering()
+        );
     }
 
     #[test]

@@ -1,0 +1,74 @@
+//! Packages of another Debian suite, unpacked into the target folder. Nothing is installed, and the machine's own lists of
+//! packages stay as they are.
+
+use crate::sh::{self, Cmd};
+use anyhow::{Context, Result};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A suite's packages in a folder of their own.
+pub(crate) struct Unpacked {
+    /// Below the target folder.
+    pub(crate) folder: &'static str,
+    pub(crate) suite: &'static str,
+    /// Divided by blanks; what they depend on is not fetched unless it is named.
+    pub(crate) packages: &'static str,
+}
+
+impl Unpacked {
+    /// Where they are, or will be.
+    pub(crate) fn root(&self) -> PathBuf {
+        self.folder().join("root")
+    }
+
+    /// Fetches and unpacks them, once.
+    pub(crate) fn fetch(&self) -> Result<()> {
+        let (folder, root) = (self.folder(), self.root());
+        if root.exists() {
+            return Ok(());
+        }
+        let (lists, debs) = (folder.join("lists"), folder.join("debs"));
+        for made in [lists.join("partial"), folder.join("archives/partial"), debs.clone()] {
+            fs::create_dir_all(&made).with_context(|| format!("cannot make {}", made.display()))?;
+        }
+        let sources = folder.join("suite.sources");
+        let suite = self.suite;
+        fs::write(
+            &sources,
+            format!(
+                "Types: deb\nURIs: http://deb.debian.org/debian\nSuites: {suite}\nComponents: main\n\
+                 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n"
+            ),
+        )?;
+        let apt = |verb: &str| {
+            let mut cmd = Cmd::new("apt-get", "-qq").dir(&debs);
+            for (name, value) in [
+                ("Dir::Etc::sourcelist", sources.display().to_string()),
+                ("Dir::Etc::sourceparts", "/dev/null".to_owned()),
+                ("Dir::State::lists", lists.display().to_string()),
+                ("Dir::Cache::archives", folder.join("archives").display().to_string()),
+                ("Dir::Cache::pkgcache", String::new()),
+                ("Dir::Cache::srcpkgcache", String::new()),
+                ("APT::Sandbox::User", String::new()),
+            ] {
+                cmd = cmd.arg("-o").arg(format!("{name}={value}"));
+            }
+            cmd.args(verb)
+        };
+        apt("update").read()?;
+        apt("download").args(self.packages).read()?;
+        // Into place at once, when it is complete.
+        let unpacked = folder.join("unpacked");
+        let _ = fs::remove_dir_all(&unpacked);
+        for deb in fs::read_dir(&debs)? {
+            Cmd::new("dpkg-deb", "-x").arg(deb?.path()).arg(&unpacked).read()?;
+        }
+        fs::rename(&unpacked, &root).with_context(|| format!("cannot move to {}", root.display()))
+    }
+
+    fn folder(&self) -> PathBuf {
+        // Absolute: what is in it is run from other folders too.
+        let folder: &Path = &sh::target_dir().join(self.folder);
+        std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf())
+    }
+}
