@@ -16,23 +16,23 @@ use crate::detached::unpack;
 use crate::percpu::{Batch, PerCpu, Storage};
 use crate::platform::Platform;
 use crate::smp::Smp;
+use crate::smp::flush::Left;
 use crate::stamp::{Queued, Stamp};
 use crate::state::Snapshot;
 use crate::trace::{EventKind, trace};
 
 impl<P: Platform, S: Storage> Smp<P, S> {
+    /// As [`Self::run_batch`], where nothing depends on its being here.
+    #[inline(never)]
+    pub(in crate::smp) fn run_some(&self, cpu: u32, here: &PerCpu, batch: Batch, left: &mut Left) -> Batch {
+        self.run_batch(cpu, here, batch, left)
+    }
+
     /// Runs a batch, as far as the budget goes, and returns what is left of it.
-    #[inline]
-    pub(in crate::smp) fn run_batch(
-        &self,
-        cpu: u32,
-        here: &PerCpu,
-        mut batch: Batch,
-        left: &mut u32,
-    ) -> Batch {
+    #[inline(always)]
+    pub(super) fn run_batch(&self, cpu: u32, here: &PerCpu, mut batch: Batch, left: &mut Left) -> Batch {
         here.own.set_in_call(true);
-        while *left > 0 {
-            *left -= 1;
+        while left.calls > 0 {
             if !batch.sync.is_null() {
                 let at = batch.sync;
                 // SAFETY: the batch's headers are alive and ours (I5, I2).
@@ -44,17 +44,22 @@ impl<P: Platform, S: Storage> Smp<P, S> {
                 batch.slots &= !(1 << at);
                 // SAFETY: we took its bit, which is off the batch now, so this is its one acknowledgement (I11).
                 unsafe { self.run_slot(cpu, here, at) };
-            } else if !batch.r#async.is_null() {
-                let at = batch.r#async;
-                // SAFETY: as for waiting calls.
-                batch.r#async = unsafe { (*at).next() };
-                // SAFETY: as above.
-                unsafe { self.run_async(cpu, here, at) };
             } else {
-                *left += 1;
                 break;
             }
+            left.calls -= 1;
         }
+        let posts_max = left.posts.min(left.calls);
+        let mut posts = 0;
+        while posts < posts_max && !batch.r#async.is_null() {
+            posts += 1;
+            let at = batch.r#async;
+            // SAFETY: as for waiting calls.
+            batch.r#async = unsafe { (*at).next() };
+            // SAFETY: as above.
+            unsafe { self.run_async(cpu, here, at) };
+        }
+        (left.calls, left.posts) = (left.calls - posts, left.posts - posts);
         here.own.set_in_call(false);
         batch
     }
