@@ -212,6 +212,27 @@ impl<const PARKS: bool, const COUNTS: bool> Faulty<PARKS, COUNTS> {
             () => Fate::Arrives,
         }
     }
+
+    /// Sends a doorbell, which then `arrives`, or does not.
+    fn send(&self, cpu: u32, arrives: fn(&Engine, usize)) -> Result<(), RingError> {
+        let (engine, to) = (engine(), cpu as usize);
+        let fate = self.fate();
+        send(cpu, fate);
+        match fate {
+            Fate::Arrives => arrives(engine, to),
+            Fate::Lost => self.lost.set(self.lost.get() + 1),
+            Fate::Unsent => {
+                self.unsent.set(self.unsent.get() + 1);
+                return Err(RingError);
+            }
+            Fate::Late(steps) => engine.later(steps, Due::Ring(to)),
+            Fate::Doubled => {
+                arrives(engine, to);
+                engine.later(self.rng.between(1, 300) as u64, Due::Ring(to));
+            }
+        }
+        Ok(())
+    }
 }
 
 // SAFETY: as for the port inside. Late, doubled and spurious doorbells are harmless, and a lost one delays (rule 3); a clock
@@ -230,23 +251,7 @@ unsafe impl<const PARKS: bool, const COUNTS: bool> Platform for Faulty<PARKS, CO
     }
 
     fn ring(&self, cpu: u32) -> Result<(), RingError> {
-        let (engine, to) = (engine(), cpu as usize);
-        let fate = self.fate();
-        send(cpu, fate);
-        match fate {
-            Fate::Arrives => engine.rung(to),
-            Fate::Lost => self.lost.set(self.lost.get() + 1),
-            Fate::Unsent => {
-                self.unsent.set(self.unsent.get() + 1);
-                return Err(RingError);
-            }
-            Fate::Late(steps) => engine.later(steps, Due::Ring(to)),
-            Fate::Doubled => {
-                engine.rung(to);
-                engine.later(self.rng.between(1, 300) as u64, Due::Ring(to));
-            }
-        }
-        Ok(())
+        self.send(cpu, Engine::rung)
     }
 
     fn irq_save(&self) {
@@ -331,6 +336,10 @@ impl<const PARKS: bool, const COUNTS: bool> Topology for Faulty<PARKS, COUNTS> {
     // Machines of 8 CPUs relay multicasts, where real ones of 128 do.
     const GROUP: u32 = 4;
     const RELAYED_MIN: u32 = 2;
+
+    fn ring_self(&self, cpu: u32) -> Result<(), RingError> {
+        self.send(cpu, Engine::rung_by_itself)
+    }
 
     fn nearest(&self, cpu: u32, mut among: &mut dyn Iterator<Item = u32>) -> Option<u32> {
         // Pairs are neighbours.
