@@ -9,7 +9,7 @@ mod take;
 pub use self::budget::Budget;
 pub(super) use self::budget::Left;
 
-use self::budget::Packed;
+use self::budget::{Before, Packed};
 use self::singly::Singly;
 use super::Smp;
 use crate::percpu::{Batch, PerCpu, Storage};
@@ -104,15 +104,4 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             batch = self.run_batch(cpu, here, batch, &mut left);
         }
     }
-}
-
-/// How far a flush has come.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Before {
-    /// Nothing was taken.
-    Nothing,
-    /// What was queued lazily was taken.
-    Lazy,
-    /// And one call ran.
-    One,
 }

@@ -69,6 +69,18 @@ fn p6_multicasts_pass_what_was_left_over_and_keep_their_order() {
 }
 
 #[test]
+fn p6_the_queue_is_not_taken_before_nobody_waits_for_what_was_left_over() {
+    start(2);
+    let three: [fn(); 3] = [|| log(10), || log(11), || log(12)];
+    three.into_iter().for_each(multicast);
+    assert_eq!(flushed(budget(1)), (Flushed::More(1), vec![10], 2));
+    multicast(|| log(13));
+    assert_eq!(flushed(budget(1)), (Flushed::More(1), vec![11], 1), "the new one is still in the queue");
+    assert_eq!(flushed(budget(1)), (Flushed::More(1), vec![12], 1), "and here it is taken");
+    assert_eq!(flushed(budget(1)), (Flushed::All(1), vec![13], 0));
+}
+
+#[test]
 fn p6_new_posts_are_put_behind_those_left_over_again_and_again() {
     let machine = start(2);
     let mut all = 0..;

@@ -1,8 +1,8 @@
 //! A CPU that is behind: its flush has stopped at its budget, and left a [backlog](crate::percpu::Backlog). Nothing here is on the way
 //! of a flush that keeps up.
 
-use super::budget::Packed;
-use super::{Before, Flushed, Left};
+use super::Flushed;
+use super::budget::{Before, Left, Packed};
 use crate::percpu::{Backlog, Batch, PerCpu, Storage};
 use crate::platform::Platform;
 use crate::smp::Smp;

@@ -1,6 +1,5 @@
 //! How much a flush may run.
 
-use super::Before;
 use crate::percpu::Batch;
 use core::num::NonZeroU32;
 
@@ -109,4 +108,15 @@ impl Packed {
     pub(super) fn unpack(self) -> Left {
         Left { calls: self.0 as u32, posts: (self.0 >> 32) as u32 }
     }
+}
+
+/// How far a flush has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Before {
+    /// Nothing was taken.
+    Nothing,
+    /// What was queued lazily was taken.
+    Lazy,
+    /// And one call ran.
+    One,
 }

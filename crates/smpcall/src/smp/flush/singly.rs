@@ -1,7 +1,7 @@
 //! The short way of a flush: what an interrupt finds on a CPU that does not poll is mostly one call, or one multicast, and
 //! nothing else. Then there is nothing to turn round, to put in order, or to leave over, and a budget is never exceeded: none is 0.
 
-use super::Before;
+use super::budget::Before;
 use crate::percpu::{Batch, PerCpu, Storage};
 use crate::platform::Platform;
 use crate::queue::{GoIdle, List, Seen};
