@@ -135,6 +135,7 @@ impl Own {
     }
 
     /// Returns whether a flush left something over. Reads only; racy for anybody but the owner.
+    #[inline(always)]
     pub(crate) fn has_left_over(&self) -> bool {
         self.left.get() != 0
     }

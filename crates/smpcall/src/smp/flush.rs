@@ -93,13 +93,13 @@ impl<P: Platform, S: Storage> Smp<P, S> {
                 // Nothing there. A polling CPU stays POLLING; any other must say that it looks no more, and look again
                 // if somebody was faster.
                 if own.polling() || here.mailbox.head.go_idle() == GoIdle::Idle {
-                    return Flushed::All(budget.unpack().calls - left.calls);
+                    return Flushed::All(budget.unpack().total() - left.total());
                 }
                 continue;
             }
             if left.is_used_up_for(&batch) {
                 self.leave_over(cpu, here, batch);
-                return Flushed::More(budget.unpack().calls - left.calls);
+                return Flushed::More(budget.unpack().total() - left.total());
             }
             batch = self.run_batch(cpu, here, batch, &mut left);
         }

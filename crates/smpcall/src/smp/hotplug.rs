@@ -97,7 +97,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         drop(irq);
         // A blocking call was counted when it was taken off the queue.
         self.run_all_blocking(here);
-        Ok(Left::ALL.calls - left.calls)
+        Ok(Left::ALL.total() - left.total())
     }
 
     /// Returns whether `cpu` takes posts. Racy: it may go offline before the answer is read.

@@ -17,22 +17,22 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let mut backlog = here.own.take_left_over();
         let mut left = budget.unpack();
         // For the oldest post: who waits comes first, and not for ever.
-        let kept = u32::from(!backlog.batch.r#async.is_null() && left.calls > 1);
-        left.calls -= kept;
+        let kept = u32::from(!backlog.batch.r#async.is_null() && left.total() > 1);
+        left.posts -= kept;
         self.run_awaited(cpu, here, &mut backlog, &mut left);
         if !backlog.batch.is_awaited() {
             let list = self.take_list(here, false);
             backlog.append(self.open(here, list, true));
             self.run_awaited(cpu, here, &mut backlog, &mut left);
         }
-        left.calls += kept;
+        left.posts += kept;
         self.run_posts(cpu, here, &mut backlog, &mut left);
         if !backlog.batch.is_empty() {
             self.fall_behind(cpu, here, &backlog);
-            return Flushed::More(budget.unpack().calls - left.calls);
+            return Flushed::More(budget.unpack().total() - left.total());
         }
         // It has caught up, unless as much came in the meantime.
-        let before = budget.unpack().calls - left.calls;
+        let before = budget.unpack().total() - left.total();
         match self.run_batches(cpu, here, left.packed(), Batch::EMPTY, Before::Lazy) {
             Flushed::More(ran) => Flushed::More(before + ran),
             Flushed::All(ran) => {
@@ -46,17 +46,17 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     fn run_awaited(&self, cpu: u32, here: &PerCpu, backlog: &mut Backlog, left: &mut Left) {
         let posts = backlog.batch.r#async;
         let awaited = Batch { r#async: core::ptr::null(), ..backlog.batch };
-        let before = left.calls;
+        let before = left.total();
         let rest = self.run_some(cpu, here, awaited, left);
-        backlog.ran(before - left.calls, Batch { r#async: posts, ..rest });
+        backlog.ran(before - left.total(), Batch { r#async: posts, ..rest });
     }
 
     fn run_posts(&self, cpu: u32, here: &PerCpu, backlog: &mut Backlog, left: &mut Left) {
         let awaited = backlog.batch;
         let posts = Batch { r#async: awaited.r#async, ..Batch::EMPTY };
-        let before = left.calls;
+        let before = left.total();
         let rest = self.run_some(cpu, here, posts, left);
-        backlog.ran(before - left.calls, Batch { r#async: rest.r#async, ..awaited });
+        backlog.ran(before - left.total(), Batch { r#async: rest.r#async, ..awaited });
     }
 
     /// A flush stops that began without a backlog.

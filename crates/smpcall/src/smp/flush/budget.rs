@@ -59,7 +59,7 @@ impl Budget {
     /// All of it.
     #[inline(always)]
     pub(super) fn packed(self) -> Packed {
-        Left { calls: self.calls.get(), posts: self.posts.get() }.packed()
+        Left { posts: self.posts.get(), awaited: self.calls.get() - self.posts.get() }.packed()
     }
 }
 
@@ -71,31 +71,47 @@ impl Default for Budget {
 
 /// What is left of a budget.
 pub(in crate::smp) struct Left {
-    pub(in crate::smp) calls: u32,
+    /// For whatever comes.
     pub(in crate::smp) posts: u32,
+    /// Only for what somebody waits for, which takes these first.
+    pub(in crate::smp) awaited: u32,
 }
 
 impl Left {
     /// More than there are csds: no budget.
-    pub(in crate::smp) const ALL: Self = Self { calls: u32::MAX, posts: u32::MAX };
+    pub(in crate::smp) const ALL: Self = Self { posts: u32::MAX, awaited: 0 };
+
+    /// How many calls may run.
+    #[inline(always)]
+    pub(in crate::smp) fn total(&self) -> u32 {
+        self.posts + self.awaited
+    }
+
+    /// Takes one that somebody waits for, if there is room for it.
+    #[inline(always)]
+    pub(super) fn take_awaited(&mut self) -> bool {
+        let from = if self.awaited > 0 { &mut self.awaited } else { &mut self.posts };
+        let taken = *from > 0;
+        *from -= u32::from(taken);
+        taken
+    }
 
     /// In one register.
     #[inline(always)]
     pub(super) fn packed(&self) -> Packed {
-        Packed(u64::from(self.calls) | u64::from(self.posts) << 32)
+        Packed(u64::from(self.posts) | u64::from(self.awaited) << 32)
     }
 
     /// After what the short way has run, if anything; it counts as a post, since that way does not tell.
     #[inline]
     pub(super) fn after(self, before: Before) -> Self {
-        let ran = u32::from(before == Before::One);
-        Self { calls: self.calls - ran, posts: self.posts - ran }
+        Self { posts: self.posts - u32::from(before == Before::One), ..self }
     }
 
     /// Whether none of the batch may run.
     #[inline]
     pub(super) fn is_used_up_for(&self, batch: &Batch) -> bool {
-        self.calls == 0 || self.posts == 0 && !batch.is_awaited()
+        self.posts == 0 && (self.awaited == 0 || !batch.is_awaited())
     }
 }
 
@@ -106,7 +122,7 @@ pub(super) struct Packed(u64);
 impl Packed {
     #[inline(always)]
     pub(super) fn unpack(self) -> Left {
-        Left { calls: self.0 as u32, posts: (self.0 >> 32) as u32 }
+        Left { posts: self.0 as u32, awaited: (self.0 >> 32) as u32 }
     }
 }
 

@@ -32,34 +32,28 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     #[inline(always)]
     pub(super) fn run_batch(&self, cpu: u32, here: &PerCpu, mut batch: Batch, left: &mut Left) -> Batch {
         here.own.set_in_call(true);
-        while left.calls > 0 {
+        while batch.is_awaited() && left.take_awaited() {
             if !batch.sync.is_null() {
                 let at = batch.sync;
                 // SAFETY: the batch's headers are alive and ours (I5, I2).
                 batch.sync = unsafe { (*at).next() };
                 // SAFETY: as above; it is off the batch, so this is its one run.
                 unsafe { self.run_sync(here, at) };
-            } else if batch.slots != 0 {
+            } else {
                 let at = self.slots.oldest(batch.slots);
                 batch.slots &= !(1 << at);
                 // SAFETY: we took its bit, which is off the batch now, so this is its one acknowledgement (I11).
                 unsafe { self.run_slot(cpu, here, at) };
-            } else {
-                break;
             }
-            left.calls -= 1;
         }
-        let posts_max = left.posts.min(left.calls);
-        let mut posts = 0;
-        while posts < posts_max && !batch.r#async.is_null() {
-            posts += 1;
+        while !batch.r#async.is_null() && left.posts > 0 {
+            left.posts -= 1;
             let at = batch.r#async;
             // SAFETY: as for waiting calls.
             batch.r#async = unsafe { (*at).next() };
             // SAFETY: as above.
             unsafe { self.run_async(cpu, here, at) };
         }
-        (left.calls, left.posts) = (left.calls - posts, left.posts - posts);
         here.own.set_in_call(false);
         batch
     }
