@@ -156,7 +156,9 @@ cases! {
         p6_chains_and_single_posts_are_in_order
         p6_waiting_calls_of_a_batch_run_first
         p6_what_a_budget_leaves_over_runs_first
-        p6_a_nested_flush_returns_at_once;
+        p6_a_nested_flush_returns_at_once
+        p9_a_flush_runs_no_more_posts_than_its_budget_says
+        p10_a_waiting_call_is_served_by_the_next_flush_whatever_was_left_over;
     chain:
         p2_a_chain_counts_busy_and_cancelled_ones
         p2_a_refused_chain_owes_those_told_busy

@@ -17,6 +17,7 @@
 //! P13 is a matter of layout, which a test compares with the plain core's.
 
 mod batch;
+mod budget;
 mod busy;
 mod counters;
 mod detached;
@@ -223,6 +224,7 @@ const CHECKERS: &[Checker] = &[
     visible::check,
     order::check,
     batch::check,
+    budget::check,
     hotplug::check,
     doorbell::check,
     progress::check,

@@ -242,6 +242,7 @@ impl Engine {
         if next != me {
             self.switch_to(next);
         }
+        self.turn();
         self.let_interrupts_in();
         self.move_on();
     }
@@ -308,6 +309,7 @@ impl Engine {
         if next != me {
             self.switch_to(next);
         }
+        self.turn();
         self.let_interrupts_in();
     }
 
@@ -322,6 +324,7 @@ impl Engine {
         if next != me {
             self.switch_to(next);
         }
+        self.turn();
         self.let_interrupts_in();
     }
 

@@ -3,6 +3,10 @@
 //! Every rate is from 0 (never) to 1 (always). Faults hold for the first phase of a run, in which nothing unsafe may happen;
 //! then they end, and everything must finish.
 
+mod befall;
+
+pub(crate) use befall::befall;
+
 use crate::engine::{Due, Engine, engine};
 use crate::history::Fate;
 use crate::port::{Virtual, send};
@@ -212,6 +216,27 @@ impl<const PARKS: bool, const COUNTS: bool> Faulty<PARKS, COUNTS> {
             () => Fate::Arrives,
         }
     }
+
+    /// Sends a doorbell, which then `arrives`, or does not.
+    fn send(&self, cpu: u32, arrives: fn(&Engine, usize)) -> Result<(), RingError> {
+        let (engine, to) = (engine(), cpu as usize);
+        let fate = self.fate();
+        send(cpu, fate);
+        match fate {
+            Fate::Arrives => arrives(engine, to),
+            Fate::Lost => self.lost.set(self.lost.get() + 1),
+            Fate::Unsent => {
+                self.unsent.set(self.unsent.get() + 1);
+                return Err(RingError);
+            }
+            Fate::Late(steps) => engine.later(steps, Due::Ring(to)),
+            Fate::Doubled => {
+                arrives(engine, to);
+                engine.later(self.rng.between(1, 300) as u64, Due::Ring(to));
+            }
+        }
+        Ok(())
+    }
 }
 
 // SAFETY: as for the port inside. Late, doubled and spurious doorbells are harmless, and a lost one delays (rule 3); a clock
@@ -230,23 +255,7 @@ unsafe impl<const PARKS: bool, const COUNTS: bool> Platform for Faulty<PARKS, CO
     }
 
     fn ring(&self, cpu: u32) -> Result<(), RingError> {
-        let (engine, to) = (engine(), cpu as usize);
-        let fate = self.fate();
-        send(cpu, fate);
-        match fate {
-            Fate::Arrives => engine.rung(to),
-            Fate::Lost => self.lost.set(self.lost.get() + 1),
-            Fate::Unsent => {
-                self.unsent.set(self.unsent.get() + 1);
-                return Err(RingError);
-            }
-            Fate::Late(steps) => engine.later(steps, Due::Ring(to)),
-            Fate::Doubled => {
-                engine.rung(to);
-                engine.later(self.rng.between(1, 300) as u64, Due::Ring(to));
-            }
-        }
-        Ok(())
+        self.send(cpu, Engine::rung)
     }
 
     fn irq_save(&self) {
@@ -332,6 +341,10 @@ impl<const PARKS: bool, const COUNTS: bool> Topology for Faulty<PARKS, COUNTS> {
     const GROUP: u32 = 4;
     const RELAYED_MIN: u32 = 2;
 
+    fn ring_self(&self, cpu: u32) -> Result<(), RingError> {
+        self.send(cpu, Engine::rung_by_itself)
+    }
+
     fn nearest(&self, cpu: u32, mut among: &mut dyn Iterator<Item = u32>) -> Option<u32> {
         // Pairs are neighbours.
         Iterator::find(&mut among, |other| *other == cpu ^ 1)
@@ -350,28 +363,6 @@ impl<const PARKS: bool, const COUNTS: bool> Tuning for Faulty<PARKS, COUNTS> {
 
 impl<const PARKS: bool, const COUNTS: bool> Foreign for Faulty<PARKS, COUNTS> {}
 impl<const PARKS: bool, const COUNTS: bool> Hosting for Faulty<PARKS, COUNTS> {}
-
-/// Sends the CPUs' own faults on their way: who is slow, who is taken off, who is rung for nothing.
-pub(crate) fn befall(engine: &Engine, faults: &Faults, cpus: usize, steps: u64, rng: &Rng) {
-    let some = |rate: f64, times: usize, lasts: (usize, usize), cpu: usize| {
-        if rng.chance(rate) {
-            for _ in 0..times {
-                let from = rng.below(steps as usize) as u64;
-                engine.later(from, Due::Stop(cpu));
-                engine.later(from + rng.between(lasts.0, lasts.1) as u64, Due::Resume(cpu));
-            }
-        }
-    };
-    for cpu in 0..cpus {
-        some(faults.slow, 16, (20, 200), cpu);
-        some(faults.stopped, 2, (1_000, 4_000), cpu);
-    }
-    for cpu in (0..cpus).filter(|_| rng.chance(faults.spurious)) {
-        for _ in 0..4 {
-            engine.later(rng.below(steps as usize) as u64, Due::Ring(cpu));
-        }
-    }
-}
 
 #[cfg(test)]
 mod tests {

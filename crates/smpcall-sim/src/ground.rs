@@ -276,10 +276,11 @@ impl Ground {
 
     /// Flushes the CPU, as its idle loop or its handler does.
     pub(crate) fn flush(&self) {
-        let budget = NonZeroU32::new(self.scenario.budget).unwrap_or(NonZeroU32::MIN);
+        let [calls, posts] = [self.scenario.budget, self.scenario.posts]
+            .map(|calls| NonZeroU32::new(calls).unwrap_or(NonZeroU32::MIN));
         engine().log(EventKind::Looks);
         // `More` has rung this CPU, or is met by the next look of a loop that polls.
-        let _ = self.machine.flush(Budget::calls(budget));
+        let _ = self.machine.flush(Budget::calls(calls).posts(posts));
         engine().log(EventKind::Flushed);
     }
 

@@ -208,6 +208,12 @@ impl<const PARKS: bool, const COUNTS: bool, const MIGRATES: bool> Tuning
 impl<const PARKS: bool, const COUNTS: bool, const MIGRATES: bool> Topology
     for Virtual<PARKS, COUNTS, MIGRATES>
 {
+    fn ring_self(&self, cpu: u32) -> Result<(), RingError> {
+        assert!(engine().irqs_are_off(), "a ring without the irq guard");
+        send(cpu, Fate::Arrives);
+        engine().rung_by_itself(cpu as usize);
+        Ok(())
+    }
 }
 impl<const PARKS: bool, const COUNTS: bool, const MIGRATES: bool> Foreign
     for Virtual<PARKS, COUNTS, MIGRATES>

@@ -82,6 +82,8 @@ pub struct Scenario {
     pub manners: Manners,
     /// How many functions a flush may run.
     pub budget: u32,
+    /// And how many of them that nobody waits for.
+    pub posts: u32,
     /// What goes wrong.
     pub faults: Faults,
     /// The csds.
@@ -239,8 +241,11 @@ impl Scenario {
         let fault_steps = (threads * ops * 60 + 2_000) as u64;
         let arrivals = draw.arrivals(fault_steps);
         let rng = draw.rng;
+        // By another stream: so seeds are what they were before there was this number.
+        let posts = *Rng::new(seed, 5).pick(&[256, 256, 1, 2]);
         Self {
             seed,
+            posts,
             cpus,
             callers,
             strategy: draw_strategy(&rng, fault_steps),
@@ -348,7 +353,7 @@ impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} CPUs, {} callers; {:?}; stores drain 1 in {}; doorbells {}; callers {}; {}left alone 1 in {}; budget {}; {:?}",
+            "{} CPUs, {} callers; {:?}; stores drain 1 in {}; doorbells {}; callers {}; {}left alone 1 in {}; budget {}, posts {}; {:?}",
             self.cpus,
             self.callers,
             self.strategy,
@@ -358,6 +363,7 @@ impl fmt::Display for Scenario {
             if self.counts { "counted; " } else { "" },
             self.alone,
             self.budget,
+            self.posts,
             self.manners
         )?;
         writeln!(f, "faults: {}", self.faults)?;

@@ -234,16 +234,15 @@ fn on_three_cpus() {
     passes::<true, false, true, false>(3, 10..13);
 }
 
-/// Doorbells that interrupt are not counted here: each flush takes the longer, and three that flood one CPU then hold it in its handler
-/// (CAVEATS, O20).
+/// Doorbells that interrupt are not counted here: each flush takes the longer, and three that call one CPU, and wait, then ring it
+/// again before its thread has come far (CAVEATS, O20).
 #[test]
 fn on_four_cpus() {
     passes::<true, true, false, false>(4, 20..22);
     passes::<false, false, true, false>(4, 20..22);
 }
 
-/// Not with doorbells that interrupt: seven posters that flood one CPU, which the scheduler lets run no more often than each of
-/// them, then hold it in its handler for as long as they post, and its thread, which would end that, does not come to run.
+/// Not with doorbells that interrupt, for the same reason. Posts alone leave the thread its turns: `tests/flood.rs`.
 #[test]
 fn on_eight_cpus() {
     passes::<true, false, true, false>(8, 30..31);

@@ -80,5 +80,5 @@ pub use smp::{
     Asleep, Budget, Chain, Cpu, Flushed, Machine, NoSleep, Pinned, Reached, Serve, SleepGuard, Smp, To, Watch,
 };
 pub use stall::{CallStall, Phase, QueueStall, StallCause};
-pub use stats::{Counts, CpuStats, Histogram, Stats};
+pub use stats::{Counts, CpuStats, Histogram, LeftOver, Stats};
 pub use trace::{CallKind, Event, EventKind};

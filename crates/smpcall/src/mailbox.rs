@@ -21,6 +21,7 @@ use crate::csd::Header;
 use crate::lock::{SlotGuard, SlotLock};
 use crate::multicast::Callers;
 use crate::payload::InlinePayload;
+use crate::percpu::Behind;
 use crate::queue::Head;
 #[cfg(feature = "relays")]
 use crate::relay::Relay;
@@ -76,11 +77,13 @@ impl<'a> MailboxGuard<'a> {
     }
 }
 
-/// What others keep here, and the owner does not look at: one line, or two.
+/// What others keep here, and the owner seldom comes to: one line, or two.
 pub(crate) struct CallersLine {
     /// Whose the slot in the mailbox is. Not beside it, since only callers write here: in the mailbox's line, giving back and
     /// taking again would each cost a transfer from the target, which looks at that line all the time.
     lock: SlotLock,
+    /// Here, since a flood of posts writes neither: who looks at it before each post takes no line from those who post.
+    pub(crate) behind: Behind,
     #[cfg(feature = "relays")]
     pub(crate) relay: Relay,
 }
@@ -90,6 +93,7 @@ impl CallersLine {
         pub(crate) fn new() -> Self {
             Self {
                 lock: SlotLock::new(),
+                behind: Behind::new(),
                 #[cfg(feature = "relays")]
                 relay: Relay::new(),
             }

@@ -3,7 +3,7 @@
 //! | line | written by | read by |
 //! |---|---|---|
 //! | `mailbox`: the queue's head, and one waiting call | posters and the owner | posters and the owner |
-//! | `callers_line`: whose the mailbox's slot is; apart from it, a relay (`relay.rs`) | callers; who multicasts to this CPU's group | the same |
+//! | `callers_line`: whose the mailbox's slot is; how far the CPU is behind; apart from it, a relay (`relay.rs`) | callers; the owner when a flush stops at its budget; who multicasts to this CPU's group | the same; posters that hold back |
 //! | `own` | the owner; lazy posters their list's head | the owner; what a flush left over, also the watchdog |
 //! | `running` | the owner; its wakes' headers, rarely, whoever waits for a csd | whoever waits for, or reports on, a run or an acknowledgement |
 //! | `detached`: slots for detached calls, two lines | posters, then the owner | the owner |
@@ -20,12 +20,14 @@
 //!   that CPU neither comes online nor goes offline: the code runs in call context, or is counted in [`Own::frames`]
 //!   ([`crate::smp`]'s `context`). So a thread that is asked to stop being that CPU, and asks the machine first, is refused.
 
+mod backlog;
 mod batch;
 mod line;
 mod own;
 mod running;
 mod storage;
 
+pub(crate) use self::backlog::{Backlog, Behind};
 pub(crate) use self::batch::Batch;
 pub(crate) use self::line::Line;
 pub(crate) use self::own::Own;

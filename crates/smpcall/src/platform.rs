@@ -11,7 +11,7 @@
 //! | [`Waiting`] | callers may sleep, pause otherwise than by a spin, or migrate; or functions have to run in an interrupt's context |
 //! | [`Reporting`] | there is a console or a log, or a time-out other than Linux's |
 //! | [`Tracing`] | events are to be counted or recorded |
-//! | [`Topology`] | one doorbell reaches several CPUs at once, or some are nearer than others |
+//! | [`Topology`] | one doorbell reaches several CPUs at once, a CPU's own may wait for its thread's turn, or some are nearer than others |
 //! | [`Tuning`] | it was measured to be faster |
 //! | [`Foreign`] | another language posts csds of its own |
 //! | [`Hosting`] | a thread may be a CPU of one machine and call another; the whole program may be stopped from outside |
@@ -39,14 +39,14 @@ pub use self::hosted::{Foreign, Hosting};
 /// 2. Between [`irq_save`](Self::irq_save) and the matching [`irq_restore`](Self::irq_restore) nothing on that CPU
 ///    calls [`Machine::flush`](crate::Machine::flush), and the caller is not moved to another CPU. (An NMI may come in between;
 ///    it may post, but it never flushes.)
-/// 3. After a [`ring`](Self::ring) that was answered `Ok`, the CPU calls [`Machine::flush`](crate::Machine::flush) in finite time, and that flush sees
+/// 3. After a [`ring`](Self::ring), or a [`ring_self`](Topology::ring_self), that was answered `Ok`, the CPU calls [`Machine::flush`](crate::Machine::flush) in finite time, and that flush sees
 ///    all that was written before the ring, also when this ring was merged into one that was pending. A latch is
 ///    therefore set by a read-modify-write (Release) at every ring, and cleared by one (Acquire) *before* the flush.
 ///    Late and spurious rings are harmless, also for a CPU that is offline. (A lost ring delays; it corrupts nothing.)
 /// 4. [`catch`](Self::catch) calls its function once, and does not unwind.
 /// 5. After [`wake`](Waiting::wake), a [`park`](Waiting::park) of the same waiter that is under way or begins later returns.
 ///    `wake` may come after the call that it is for has returned, and must not touch anything that ends with it.
-/// 6. [`ring`](Self::ring), [`ring_many`](Topology::ring_many), [`wake`](Waiting::wake), [`caught`](Reporting::caught), [`trace`](Tracing::trace),
+/// 6. [`ring`](Self::ring), [`ring_many`](Topology::ring_many), [`ring_self`](Topology::ring_self), [`wake`](Waiting::wake), [`caught`](Reporting::caught), [`trace`](Tracing::trace),
 ///    [`call_stalled`](Reporting::call_stalled) and [`unstuck`](Reporting::unstuck) do not unwind: they are called between a push and its end. A port that
 ///    calls code of its users' there catches what that throws.
 ///
@@ -93,8 +93,8 @@ pub unsafe trait Platform:
 
     /// Makes `cpu` flush soon. Sent with the irq guard held, at most once for each sleep (P7). Sees what that CPU wrote
     /// before it came online, and before the flush or [`Cpu::begin_sleep`](crate::Cpu::begin_sleep) with which it began to
-    /// rest; what it wrote when it rested already is for the port to publish. A CPU that rings itself has more to do than a flush
-    /// may run at a time, or has posted to itself: a port whose doorbell interrupts may let its thread have a turn before.
+    /// rest; what it wrote when it rested already is for the port to publish. A CPU that rings itself by
+    /// this has posted to itself; for more than a flush may run at a time there is [`ring_self`](Topology::ring_self).
     ///
     /// Context: any, an NMI included; must not wait for the target, nor post.
     ///

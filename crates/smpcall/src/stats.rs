@@ -13,13 +13,16 @@
 
 mod counts;
 mod histogram;
+mod left_over;
 
 pub use self::counts::Counts;
 pub use self::histogram::Histogram;
+pub use self::left_over::LeftOver;
 
 #[cfg(not(loom))]
 use self::histogram::BUCKETS;
 use self::histogram::{Buckets, bucket, get};
+use self::left_over::Backlogs;
 use crate::percpu::Line;
 use crate::sync::{AtomicUsize, Ordering, const_unless_loom};
 use crate::trace::{Event, EventKind};
@@ -48,6 +51,7 @@ struct Flushes {
     batch_lens: Buckets,
     queued_ns: Buckets,
     ran_ns: Buckets,
+    left_over: Backlogs,
 }
 
 impl CpuStats {
@@ -81,6 +85,14 @@ impl CpuStats {
                     step(&flushes.ran_ns[bucket(ns)]);
                 }
             }
+            EventKind::LeftOver { len, behind_ns, .. } => {
+                step(&flushes.left_over.flushes);
+                flushes.left_over.behind(len, behind_ns);
+            }
+            EventKind::CaughtUp { behind_ns } => {
+                step(&flushes.left_over.caught_up);
+                flushes.left_over.behind(0, behind_ns);
+            }
             EventKind::Queue { .. } | EventKind::Entry { queued_ns: None, .. } => {}
         }
     }
@@ -101,6 +113,7 @@ impl CpuStats {
             batch_lens: Histogram::of(&flushes.batch_lens),
             queued_ns: Histogram::of(&flushes.queued_ns),
             ran_ns: Histogram::of(&flushes.ran_ns),
+            left_over: flushes.left_over.read(),
         }
     }
 }
@@ -142,6 +155,7 @@ impl Flushes {
             batch_lens: [const { AtomicUsize::new(0) }; BUCKETS],
             queued_ns: [const { AtomicUsize::new(0) }; BUCKETS],
             ran_ns: [const { AtomicUsize::new(0) }; BUCKETS],
+            left_over: Backlogs::new(),
         }
     }
 
@@ -149,7 +163,8 @@ impl Flushes {
     fn new() -> Self {
         let empty = || core::array::from_fn(|_| AtomicUsize::new(0));
         let (ran, batches) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Self { ran, batches, batch_lens: empty(), queued_ns: empty(), ran_ns: empty() }
+        let left_over = Backlogs::new();
+        Self { ran, batches, batch_lens: empty(), queued_ns: empty(), ran_ns: empty(), left_over }
     }
 }
 

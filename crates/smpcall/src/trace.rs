@@ -128,6 +128,21 @@ pub enum EventKind {
         /// How many calls.
         len: u32,
     },
+    /// A flush has stopped at its [budget](crate::Budget).
+    LeftOver {
+        /// The call that comes next; 0 for a multicast.
+        csd: usize,
+        /// How many calls are left over.
+        len: u32,
+        /// For how long the CPU has been behind: since the first flush that stopped, none since having caught up. Only where the port
+        /// stamps, and exact as far as a stamp is: modulo 68 s.
+        behind_ns: Option<u64>,
+    },
+    /// Nothing is left over any more.
+    CaughtUp {
+        /// As in `LeftOver`.
+        behind_ns: Option<u64>,
+    },
     /// A function is about to start, on the CPU that says so.
     Entry {
         /// As in `Queue`.

@@ -192,6 +192,10 @@ impl Builder {
                 self.instant(track, ns, if failed { "doorbell failed" } else { "doorbell" }, details);
             }
             EventKind::Batch { len } => self.instant(track, ns, "batch", vec![("calls", len.into())]),
+            EventKind::LeftOver { len, .. } => {
+                self.instant(track, ns, "left over", vec![("calls", len.into())]);
+            }
+            EventKind::CaughtUp { .. } => self.instant(track, ns, "caught up", Vec::new()),
             EventKind::Stalled { cpu } => self.instant(track, ns, "stalled", vec![("cpu", cpu.into())]),
             // Pushes and doorbells that were saved are in the counters; here they would hide the rest.
             _ => {}

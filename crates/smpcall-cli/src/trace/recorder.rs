@@ -149,6 +149,9 @@ fn pack(happened: Happened) -> [u64; 3] {
             EventKind::Pushed { cpu, calls } => [head(13, cpu), calls.into(), 0],
             EventKind::Stalled { cpu } => [head(14, cpu), 0, 0],
             EventKind::Unrung { first, cpus } => [head(15, first), cpus as u64, 0],
+            // Whoever records does not stamp: the track has the times.
+            EventKind::LeftOver { csd, len, .. } => [head(16, len), csd as u64, 0],
+            EventKind::CaughtUp { .. } => [head(17, 0), 0, 0],
             // Newer than this list: a place that is left out.
             _ => [0; 3],
         },
@@ -174,6 +177,8 @@ fn unpack([head, csd, func]: [u64; 3]) -> Option<Happened> {
         13 => EventKind::Pushed { cpu: number, calls: csd as u32 },
         14 => EventKind::Stalled { cpu: number },
         15 => EventKind::Unrung { first: number, cpus: first },
+        16 => EventKind::LeftOver { csd: first, len: number, behind_ns: None },
+        17 => EventKind::CaughtUp { behind_ns: None },
         _ => return None,
     };
     Some(Happened::Core(what))
@@ -200,6 +205,8 @@ mod tests {
             EventKind::Pushed { cpu, calls: 9 },
             EventKind::Stalled { cpu },
             EventKind::Unrung { first: 64, cpus: usize::MAX },
+            EventKind::LeftOver { csd, len: 3, behind_ns: None },
+            EventKind::CaughtUp { behind_ns: None },
         ];
         for happened in all.map(Happened::Core).into_iter().chain([Happened::Begin(5), Happened::End]) {
             assert_eq!(unpack(pack(happened)), Some(happened));

@@ -1,10 +1,12 @@
-//! P6: what runs before what.
+//! P6, and what a budget makes of it: what runs before what.
 
 use crate::ctx::{Ctx, Done, Pairs};
 use crate::rig::Rig;
 use crate::words::{Count, Plain};
 use core::num::NonZeroU32;
 use smpcall::{Budget, Flushed, Platform};
+
+const ONE: Budget = Budget::calls(NonZeroU32::MIN);
 
 /// The next place in the order of runs on one CPU, and who got which.
 struct Places<const N: usize> {
@@ -128,7 +130,6 @@ fn hold<R: Rig>(ctx: Ctx<R>, attempt: u32) {
 }
 
 pub(super) fn p6_what_a_budget_leaves_over_runs_first<R: Rig>(ctx: Ctx<R>) -> Done {
-    const ONE: Budget = Budget::calls(NonZeroU32::MIN);
     let me = ctx.cpu();
     let places = ctx.place(Places::<6>::new())?;
     let csd = |at| ctx.csd(move || places.take(at));
@@ -165,4 +166,70 @@ pub(super) fn p6_a_nested_flush_returns_at_once<R: Rig>(ctx: Ctx<R>) -> Done {
     ctx.wait(next)?;
     let want = if ctx.is_poster() { [1, 2] } else { [0, 0] };
     ctx.same(places.all(), want, "the places at which they ran")
+}
+
+pub(super) fn p9_a_flush_runs_no_more_posts_than_its_budget_says<R: Rig>(ctx: Ctx<R>) -> Done {
+    let me = ctx.cpu();
+    let places = ctx.place(Places::<4>::new())?;
+    let csd = |at| ctx.csd(move || places.take(at));
+    let all = [csd(0)?, csd(1)?, csd(2)?, csd(3)?];
+    // As above.
+    ctx.handle()?.poll_begin();
+    let queued = ctx.smp().post_all(me, all).map(|chain| chain.queued);
+    ctx.same(queued, Ok(4), "what the chain queued")?;
+    ctx.same(ctx.smp().backlog_racy(me), 0, "nothing is left over yet")?;
+    ctx.same(
+        ctx.smp().flush(Budget::DEFAULT.posts(NonZeroU32::MIN)),
+        Flushed::More(1),
+        "a flush that stops",
+    )?;
+    ctx.same(ctx.smp().backlog_racy(me), 3, "what it has left over")?;
+    ctx.same(ctx.smp().flush(Budget::DEFAULT), Flushed::All(3), "the rest")?;
+    ctx.same(ctx.smp().backlog_racy(me), 0, "nothing is left over any more")?;
+    ctx.same(places.all(), [1, 2, 3, 4], "the places at which they ran")?;
+    ctx.stop_polling()
+}
+
+/// When the call is queued only the target can see. So it flushes later and later after the caller has set about it.
+pub(super) fn p10_a_waiting_call_is_served_by_the_next_flush_whatever_was_left_over<R: Rig>(
+    ctx: Ctx<R>,
+) -> Done {
+    const ATTEMPTS: u32 = 16;
+    ctx.needs_two()?;
+    let [behind, called, served, over] = ctx.share(|| [const { Count::new() }; 4])?;
+    let csd = || ctx.csd(|| ());
+    let posts = [csd()?, csd()?, csd()?, csd()?];
+    for attempt in 1..=ATTEMPTS {
+        ctx.barrier()?;
+        match ctx.cpu() {
+            // As above.
+            _ if (1..attempt).contains(&over.get()) => return Ok(()),
+            0 => {
+                ctx.until(|| behind.get() == attempt, "CPU 1 did not come")?;
+                called.set(attempt);
+                ctx.call(1, || served.set(attempt))?;
+            }
+            1 => ctx.irqs_off(|| {
+                let queued = ctx.smp().post_all(1, posts).map(|chain| chain.queued);
+                ctx.same(queued, Ok(4), "what the chain queued")?;
+                ctx.same(ctx.smp().flush(ONE), Flushed::More(1), "a flush that stops")?;
+                behind.set(attempt);
+                ctx.spin(|| called.get() == attempt, "CPU 0 did not call")?;
+                hold(ctx, attempt);
+                ctx.same(ctx.smp().flush(ONE), Flushed::More(1), "a flush that stops")?;
+                if served.get() == attempt {
+                    over.set(attempt);
+                } else {
+                    ctx.check(
+                        attempt < ATTEMPTS,
+                        "a call that was queued long ago is served by the next flush",
+                    )?;
+                }
+                // The call may still come.
+                ctx.check(matches!(ctx.smp().flush(Budget::DEFAULT), Flushed::All(2..=3)), "the rest")
+            })?,
+            _ => {}
+        }
+    }
+    Ok(())
 }

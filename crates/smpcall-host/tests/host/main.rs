@@ -4,6 +4,7 @@
 //! No test asserts on time. Each is bounded by `site::bounded`, so that a lost doorbell is a named failure and not a hang.
 
 mod attach;
+mod backlog;
 mod blocking;
 mod build;
 mod calls;

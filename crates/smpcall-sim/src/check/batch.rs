@@ -1,4 +1,4 @@
-//! P6: of a batch, the calls that somebody waits for run first. What a batch was, a port that counts is told.
+//! P6: of what a flush runs of a batch, the calls that somebody waits for run first. What a batch was, a port that counts is told.
 
 use super::{Log, Violation};
 use crate::history::{Act, EventKind, Of};
@@ -21,7 +21,8 @@ pub(super) fn check(log: &Log<'_>) -> Option<Violation> {
     log.history.iter().enumerate().find_map(|(at, event)| {
         let here = &mut cpus[event.thread];
         match &event.kind {
-            EventKind::Batch { .. } => here.unawaited = None,
+            // What was left over at the budget is another batch, and of its posts each flush runs one at least.
+            EventKind::Batch { .. } | EventKind::Looks => here.unawaited = None,
             EventKind::Begin { act: Act::Offline, .. } => here.goes = true,
             EventKind::End { op, .. } if *log.ops[*op].act == Act::Offline => *here = Here::default(),
             EventKind::RunBegin { of, queued: true, .. } if !here.goes => match of {

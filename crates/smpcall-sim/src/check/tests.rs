@@ -399,7 +399,7 @@ fn a_waiting_call_behind_others_of_its_batch_breaks_p6() {
     // As if all that a CPU has run had been one batch.
     broken("P6", 5, |scenario, history| {
         let batches = history.len();
-        history.retain(|event| !matches!(event.kind, EventKind::Batch { .. }));
+        history.retain(|event| !matches!(event.kind, EventKind::Batch { .. } | EventKind::Looks));
         scenario.counts && history.len() < batches
     });
 }
@@ -445,6 +445,20 @@ fn a_post_that_waits_for_somebody_breaks_p9() {
         let waits = Event { kind: EventKind::Waits { op: 0, steps: 99 }, ..history[at].clone() };
         history.insert(at + 1, waits);
         true
+    });
+}
+
+#[test]
+fn a_flush_that_goes_on_after_its_budget_breaks_p9() {
+    // As if all that a CPU has run had been one flush.
+    broken("P9", 5, |scenario, history| {
+        let flushes = history.len();
+        history.retain(|event| !matches!(event.kind, EventKind::Flushed | EventKind::Looks));
+        let first = history.iter().position(|event| matches!(event.kind, EventKind::RunBegin { .. }));
+        let Some(at) = first else { return false };
+        let looks = Event { kind: EventKind::Looks, ..history[at].clone() };
+        history.insert(at, looks);
+        scenario.budget < 4 && history.len() < flushes
     });
 }
 

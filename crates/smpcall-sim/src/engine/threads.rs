@@ -20,6 +20,16 @@ pub(crate) enum Block {
     Done,
 }
 
+/// How far a CPU's own ring is on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OwnRing {
+    None,
+    /// It was sent.
+    Sent,
+    /// And the CPU's thread has begun a step since.
+    Turn,
+}
+
 /// A virtual CPU, or a thread that is none.
 pub(crate) struct Thread {
     /// A CPU's own thread, which is bound to it.
@@ -47,6 +57,8 @@ pub(crate) struct Thread {
     pub(super) in_run: Cell<u32>,
     /// The doorbell's latch.
     pub(super) rung: Cell<bool>,
+    /// A ring of its own that waits until it has had a turn ([`Engine::rung_by_itself`]).
+    pub(super) own_ring: Cell<OwnRing>,
     /// The waiting caller's latch.
     pub(super) woken: Cell<bool>,
     /// Interrupts of devices and NMIs that have arrived: a bit mask would not say which, so the first of each.
@@ -72,10 +84,16 @@ impl Thread {
             in_nmi: Cell::new(false),
             in_run: Cell::new(0),
             rung: Cell::new(false),
+            own_ring: Cell::new(OwnRing::None),
             woken: Cell::new(false),
             irq: Cell::new(None),
             nmi: Cell::new(None),
         }
+    }
+
+    /// Whether the thread itself goes on, and no handler on its stack.
+    pub(super) fn has_its_turn(&self) -> bool {
+        !self.in_irq.get() && !self.in_nmi.get()
     }
 
     pub(super) fn is_ready(&self) -> bool {
@@ -190,6 +208,7 @@ impl Engine {
     pub(crate) fn sleep(&self, until_ns: u64) -> bool {
         self.point(super::PORT);
         let me = self.me();
+        self.deliver_own_ring();
         // With interrupts off they may be there already, and end the sleep.
         if !self.here(|here| here.rung.get() || here.irq.get().is_some() || here.nmi.get().is_some()) {
             self.block_until(me, Block::Asleep(until_ns), until_ns);
@@ -206,6 +225,7 @@ impl Engine {
     pub(crate) fn park(&self, until_ns: u64) {
         self.point(super::PORT);
         let me = self.me();
+        self.deliver_own_ring();
         let awake = |here: &Thread| here.woken.get() || (here.is_cpu && here.rung.get());
         if !self.here(awake) {
             self.block_until(me, Block::Parked(until_ns), until_ns);
@@ -254,6 +274,35 @@ impl Engine {
         self.of(cpu, |thread| thread.rung.set(true));
         if matches!(self.block_of(cpu), Block::Asleep(_) | Block::Parked(_)) {
             self.unblock(cpu);
+        }
+    }
+
+    /// The doorbell that a CPU has rung itself, since its flush has stopped at its budget: it arrives when the CPU's thread has had a
+    /// step, or at once if that does not go on by itself just now.
+    pub(crate) fn rung_by_itself(&self, cpu: usize) {
+        if cpu == self.me() {
+            self.mix(0xe000 | cpu as u64);
+            self.here(|here| here.own_ring.set(OwnRing::Sent));
+        } else {
+            self.rung(cpu);
+        }
+    }
+
+    /// The running thread is about to take a step. The first one that it begins after its own ring is its turn.
+    pub(super) fn turn(&self) {
+        let own_ring =
+            self.here(|here| if here.has_its_turn() { here.own_ring.get() } else { OwnRing::None });
+        match own_ring {
+            OwnRing::None => {}
+            OwnRing::Sent => self.here(|here| here.own_ring.set(OwnRing::Turn)),
+            OwnRing::Turn => self.deliver_own_ring(),
+        }
+    }
+
+    /// It has had its turn, or goes to sleep.
+    fn deliver_own_ring(&self) {
+        if self.here(|here| here.own_ring.replace(OwnRing::None)) != OwnRing::None {
+            self.rung(self.me());
         }
     }
 

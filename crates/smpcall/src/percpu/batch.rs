@@ -17,6 +17,11 @@ impl Batch {
     pub(crate) const EMPTY: Self = Self { sync: core::ptr::null(), slots: 0, r#async: core::ptr::null() };
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.sync.is_null() && self.slots == 0 && self.r#async.is_null()
+        !self.is_awaited() && self.r#async.is_null()
+    }
+
+    /// Whether there is anything that runs before the posts.
+    pub(crate) fn is_awaited(&self) -> bool {
+        !self.sync.is_null() || self.slots != 0
     }
 }

@@ -1,5 +1,6 @@
 //! What a CPU keeps for itself.
 
+use super::backlog::{Backlog, LeftOver};
 use super::batch::Batch;
 use crate::csd::Header;
 use crate::queue::Head;
@@ -13,13 +14,10 @@ pub(crate) struct Own {
     in_call: OwnBool,
     /// The idle or event loop looks at the queue by itself; the head's mark is this flag's published copy.
     polling: OwnBool,
-    /// What a flush left over at its budget, oldest first: waiting calls, and the others.
-    left_sync: OwnPtr<Header>,
-    left_async: OwnPtr<Header>,
-    /// And the multicasts.
-    left_slots: OwnUsize,
-    /// Whether any of these holds anything: one look for all.
-    left: OwnBool,
+    /// What a flush left over at its budget.
+    left_over: LeftOver,
+    /// How many calls that is.
+    left: OwnUsize,
     /// How many frames of this crate are below code of the user's that runs outside call context (I20).
     frames: OwnUsize,
     /// Blocking calls that were taken off the queue, for the CPU's thread to run: the oldest, and the newest.
@@ -39,10 +37,8 @@ impl Own {
             Self {
                 in_call: OwnBool::new(false),
                 polling: OwnBool::new(false),
-                left_sync: OwnPtr::new(null_mut()),
-                left_async: OwnPtr::new(null_mut()),
-                left_slots: OwnUsize::new(0),
-                left: OwnBool::new(false),
+                left_over: LeftOver::new(),
+                left: OwnUsize::new(0),
                 frames: OwnUsize::new(0),
                 blocking: OwnPtr::new(null_mut()),
                 blocking_newest: OwnPtr::new(null_mut()),
@@ -139,28 +135,21 @@ impl Own {
     }
 
     /// Returns whether a flush left something over. Reads only; racy for anybody but the owner.
+    #[inline(always)]
     pub(crate) fn has_left_over(&self) -> bool {
-        self.left.get()
+        self.left.get() != 0
     }
 
     /// Takes what was left over.
-    pub(crate) fn take_left_over(&self) -> Batch {
-        let batch = Batch {
-            // The headers were published to us when we took them off the head.
-            sync: self.left_sync.get(),
-            r#async: self.left_async.get(),
-            slots: self.left_slots.get(),
-        };
-        if !batch.is_empty() {
-            self.leave_over(Batch::EMPTY);
-        }
-        batch
+    #[cold]
+    pub(crate) fn take_left_over(&self) -> Backlog {
+        let backlog = self.left_over.get(self.left.get());
+        self.leave_over(&Backlog::of(Batch::EMPTY));
+        backlog
     }
 
-    pub(crate) fn leave_over(&self, batch: Batch) {
-        self.left_sync.set(batch.sync.cast_mut());
-        self.left_async.set(batch.r#async.cast_mut());
-        self.left_slots.set(batch.slots);
-        self.left.set(!batch.is_empty());
+    pub(crate) fn leave_over(&self, backlog: &Backlog) {
+        self.left_over.put(backlog);
+        self.left.set(backlog.len());
     }
 }

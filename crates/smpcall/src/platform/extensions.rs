@@ -3,7 +3,7 @@
 //! A port that leaves one alone writes `impl Tuning for MyPort {}`, or lists it in [`simple_port!`](crate::simple_port). What they must
 //! not do is part of the numbered duties of [`Platform`].
 
-use super::Platform;
+use super::{Platform, RingError};
 use crate::stall::{CallStall, QueueStall};
 use crate::trace::Event;
 
@@ -173,7 +173,8 @@ pub trait Tracing {
     }
 }
 
-/// Machines of many CPUs. **Implement this when** one doorbell reaches several CPUs at once, or some are nearer than others.
+/// Machines of many CPUs. **Implement this when** one doorbell reaches several CPUs at once, a CPU's own is to wait until its thread
+/// has had a turn, or some CPUs are nearer than others.
 ///
 /// Duties: 3 and 6 of [`Platform`].
 pub trait Topology {
@@ -196,6 +197,25 @@ pub trait Topology {
     {
         let failed = |bit: &u32| self.ring(first + bit).is_err();
         crate::mask::bits_of(cpus).filter(failed).fold(0, |unrung, bit| unrung | 1 << bit)
+    }
+
+    /// Makes `cpu`, which runs the caller, flush again: its flush has stopped at its budget, and there is more. As
+    /// [`Platform::ring`], but may arrive when the CPU's thread has had a turn; must arrive.
+    ///
+    /// Where doorbells interrupt, one that arrives at once comes in as soon as the handler returns, and the thread gets no turn until
+    /// the flood ebbs. Nobody else rings meanwhile: the queue's mark says that the CPU looks. So a port that knows when its thread
+    /// has run, by its scheduler or a timer, puts the ring off until then; if the thread sleeps, it arrives at once.
+    ///
+    /// Context: as for [`Platform::ring`]; the CPU does not poll.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Platform::ring`].
+    fn ring_self(&self, cpu: u32) -> Result<(), RingError>
+    where
+        Self: Platform,
+    {
+        self.ring(cpu)
     }
 
     /// Returns which CPU of `among` is nearest to `cpu`; `None` if the port does not know: then the next number is taken.

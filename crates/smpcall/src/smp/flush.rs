@@ -1,45 +1,20 @@
 //! The target's side: take the list, run it oldest first, and leave so that no doorbell is missed.
 
+mod behind;
+mod budget;
 mod dispatch;
 mod singly;
 mod take;
 
+pub use self::budget::Budget;
+pub(super) use self::budget::Left;
+
+use self::budget::{Before, Packed};
 use self::singly::Singly;
 use super::Smp;
 use crate::percpu::{Batch, PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
 use crate::queue::GoIdle;
-use core::num::NonZeroU32;
-
-/// How many functions a flush may run before it lets its CPU do something else.
-///
-/// ```
-/// use core::num::NonZeroU32;
-/// use smpcall::{Budget, Cpu, Flushed, Platform, Storage};
-///
-/// fn some<P: Platform, S: Storage>(cpu: &mut Cpu<'_, P, S>) -> bool {
-///     // At most 16; what is left rings again.
-///     cpu.flush(Budget::calls(NonZeroU32::new(16).unwrap())) == Flushed::All(16)
-/// }
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Budget(NonZeroU32);
-
-impl Budget {
-    /// For an interrupt handler or an event loop: 256 functions.
-    pub const DEFAULT: Self = Self::calls(NonZeroU32::new(256).unwrap());
-
-    /// That many functions.
-    pub const fn calls(calls: NonZeroU32) -> Self {
-        Self(calls)
-    }
-}
-
-impl Default for Budget {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
 
 /// What a flush came to.
 #[must_use = "`More` means that a polling loop must flush again"]
@@ -47,7 +22,7 @@ impl Default for Budget {
 pub enum Flushed {
     /// Everything that was there has run: that many functions.
     All(u32),
-    /// The budget, that many functions, is used up, and there is more. A CPU that polls flushes again soon; any other
+    /// The budget is used up, by that many functions, and there is more. A CPU that polls flushes again soon; any other
     /// has rung itself.
     More(u32),
     /// The CPU is in call context already: the flush that is under way will see to it.
@@ -71,31 +46,40 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         if here.own.in_call() {
             return Flushed::Nested;
         }
-        let mut left = budget.0.get();
-        let flushed = self.run_queue(cpu, here, &mut left);
+        let flushed = self.run_queue(cpu, here, budget);
         drop(irq);
-        let ran = budget.0.get() - left;
-        if flushed { Flushed::All(ran) } else { Flushed::More(ran) }
+        flushed
     }
 
-    /// Runs until the queue is empty (`true`) or the budget is used up (`false`): an interrupt's flush by the short way as long
-    /// as that leads on.
+    /// Runs until the queue is empty or the budget is used up: an interrupt's flush by the short way as long as that leads on.
     #[inline]
-    fn run_queue(&self, cpu: u32, here: &PerCpu, left: &mut u32) -> bool {
+    fn run_queue(&self, cpu: u32, here: &PerCpu, budget: Budget) -> Flushed {
         let own = &*here.own;
-        if own.polling() || own.has_left_over() {
-            return self.run_batches(cpu, here, left, own.take_left_over(), true);
+        if own.has_left_over() {
+            return self.run_backlog(cpu, here, budget.packed());
         }
-        match self.run_singly(cpu, here, left) {
-            Singly::All => true,
-            Singly::Further { batch, lazy } => self.run_batches(cpu, here, left, batch, lazy),
+        if own.polling() {
+            return self.run_batches(cpu, here, budget.packed(), Batch::EMPTY, Before::Nothing);
+        }
+        match self.run_singly(cpu, here) {
+            Singly::All(ran) => Flushed::All(ran),
+            Singly::Further(batch, before) => self.run_batches(cpu, here, budget.packed(), batch, before),
         }
     }
 
-    /// As [`Self::run_queue`], from `batch` on. `lazy`: the lazy ones were not taken yet.
+    /// As [`Self::run_queue`], from `batch` on.
     #[inline(never)]
-    fn run_batches(&self, cpu: u32, here: &PerCpu, left: &mut u32, mut batch: Batch, mut lazy: bool) -> bool {
+    fn run_batches(
+        &self,
+        cpu: u32,
+        here: &PerCpu,
+        budget: Packed,
+        mut batch: Batch,
+        before: Before,
+    ) -> Flushed {
         let own = &*here.own;
+        let mut left = budget.unpack().after(before);
+        let mut lazy = before == Before::Nothing;
         let mut flood = false;
         loop {
             if batch.is_empty() {
@@ -109,19 +93,15 @@ impl<P: Platform, S: Storage> Smp<P, S> {
                 // Nothing there. A polling CPU stays POLLING; any other must say that it looks no more, and look again
                 // if somebody was faster.
                 if own.polling() || here.mailbox.head.go_idle() == GoIdle::Idle {
-                    return true;
+                    return Flushed::All(budget.unpack().total() - left.total());
                 }
                 continue;
             }
-            if *left == 0 {
-                own.leave_over(batch);
-                if !own.polling() {
-                    // The head stays as it is, POLLING or a list, so nobody else will ring.
-                    self.ring_oneself(cpu, here);
-                }
-                return false;
+            if left.is_used_up_for(&batch) {
+                self.leave_over(cpu, here, batch);
+                return Flushed::More(budget.unpack().total() - left.total());
             }
-            batch = self.run_batch(cpu, here, batch, left);
+            batch = self.run_batch(cpu, here, batch, &mut left);
         }
     }
 }

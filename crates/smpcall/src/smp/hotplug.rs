@@ -4,6 +4,7 @@
 use super::Smp;
 use super::context::demand_no_frame;
 use super::cpu::Cpu;
+use super::flush::Left;
 use super::machine::Machine;
 use crate::error::HotplugError;
 use crate::percpu::{Batch, PerCpu, Storage};
@@ -84,17 +85,19 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         }
         own.set_polling(false);
         let list = here.mailbox.head.close();
-        let mut left = u32::MAX;
+        let mut left = Left::ALL;
+        let backlog = own.take_left_over();
         // What a flush left over is older than anything in the head.
-        for batch in [own.take_left_over(), self.unfold(here, list)] {
-            let rest = self.run_batch(cpu, here, batch, &mut left);
+        for batch in [backlog.batch, self.unfold(here, list)] {
+            let rest = self.run_some(cpu, here, batch, &mut left);
             debug_assert!(rest.is_empty(), "no machine has 2^32 csds");
         }
         self.close_lazy(cpu, here, &mut left);
+        self.catch_up(here);
         drop(irq);
         // A blocking call was counted when it was taken off the queue.
         self.run_all_blocking(here);
-        Ok(u32::MAX - left)
+        Ok(Left::ALL.total() - left.total())
     }
 
     /// Returns whether `cpu` takes posts. Racy: it may go offline before the answer is read.
@@ -105,12 +108,12 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     }
 
     /// Going offline: refuses lazy posts from now on, and runs those that were accepted (P8).
-    fn close_lazy(&self, cpu: u32, here: &PerCpu, left: &mut u32) {
+    fn close_lazy(&self, cpu: u32, here: &PerCpu, left: &mut Left) {
         let list = here.own.lazy.close();
         if list != List::EMPTY {
             let mut batch = Batch::EMPTY;
             self.put_first(list, &mut batch);
-            let rest = self.run_batch(cpu, here, batch, left);
+            let rest = self.run_some(cpu, here, batch, left);
             debug_assert!(rest.is_empty(), "no machine has 2^32 csds");
         }
     }

@@ -26,10 +26,9 @@ impl<P: Platform, S: Storage> Smp<P, S> {
 
     /// A CPU that has used up its budget rings itself. If that fails it is not looking, and nobody is to think so: the next one who
     /// comes rings.
-    #[inline(always)]
     pub(super) fn ring_oneself(&self, cpu: u32, here: &PerCpu) {
         trace!(self, EventKind::Ring { first: cpu, cpus: 1 });
-        if self.platform.ring(cpu).is_err() {
+        if self.platform.ring_self(cpu).is_err() {
             // Of a list that is there the debt is noted below.
             let _ = here.mailbox.head.go_idle();
             self.owe_rings(cpu, 1);

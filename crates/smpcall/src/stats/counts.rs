@@ -1,6 +1,7 @@
 //! What was counted, as a value.
 
 use super::histogram::Histogram;
+use super::left_over::LeftOver;
 
 /// What was counted up to some moment. On a 32-bit machine the counts go round at 2^32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub struct Counts {
     pub queued_ns: Histogram,
     /// How long functions ran, in ns; only where the port stamps.
     pub ran_ns: Histogram,
+    /// What flushes left over at their budget.
+    pub left_over: LeftOver,
 }
 
 impl Counts {
@@ -46,13 +49,14 @@ impl Counts {
         self.batch_lens.add(&more.batch_lens);
         self.queued_ns.add(&more.queued_ns);
         self.ran_ns.add(&more.ran_ns);
+        self.left_over.add(&more.left_over);
         self
     }
 }
 
 impl core::fmt::Display for Counts {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let Self { queued, busy, refused, rings, unrung, saved, stalls, ran, batches, .. } = self;
+        let Self { queued, busy, refused, rings, unrung, saved, stalls, ran, batches, left_over, .. } = self;
         write!(
             f,
             "{queued} queued, {ran} ran, {busy} busy, {refused} refused, {rings} doorbells, {saved} saved, "
@@ -64,6 +68,10 @@ impl core::fmt::Display for Counts {
             if let (Some(p50), Some(p99)) = (histogram.below(500), histogram.below(990)) {
                 write!(f, ", {name} p50 < {p50} p99 < {p99}")?;
             }
+        }
+        if left_over.flushes > 0 {
+            let LeftOver { flushes, most, longest_ns, .. } = left_over;
+            write!(f, ", {flushes} flushes left over up to {most} for up to {longest_ns} ns")?;
         }
         if *unrung > 0 {
             write!(f, ", {unrung} doorbells failed")?;

@@ -2,7 +2,6 @@
 
 use crate::port::{OwnCpu, budget, csd, flush, log, logged, logs, machine, on, pinned, rings, start};
 use smpcall::{Budget, Csd, Flushed, HotplugError, PostError, Posted};
-use std::rc::Rc;
 
 #[test]
 fn p6_what_a_budget_leaves_over_is_older_than_what_came_since() {
@@ -36,17 +35,6 @@ fn p2_left_over_is_still_pending_and_can_be_cancelled() {
     let _ = gone.cancel();
     let _ = flush(1);
     assert_eq!(logged(), [0, 1]);
-}
-
-#[test]
-fn p6_a_waiting_call_passes_what_came_with_it_but_not_what_was_left_over() {
-    let machine = start(2);
-    machine.post_all(1, [logs(0), logs(1)]).unwrap();
-    assert_eq!(on(1, || machine.flush(budget(1))), Flushed::More(1));
-    machine.post(1, logs(2)).unwrap();
-    *machine.platform().on_pause.borrow_mut() = Some(Rc::new(|| _ = flush(1)));
-    on(0, || machine.call(1, || log(9))).unwrap();
-    assert_eq!(logged(), [0, 1, 9, 2]);
 }
 
 #[test]

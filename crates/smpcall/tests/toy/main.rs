@@ -3,6 +3,7 @@
 
 #![cfg(not(loom))]
 
+mod backlog;
 mod blocking;
 #[cfg(feature = "alloc")]
 mod boxed;

@@ -32,6 +32,8 @@ pub(crate) struct Toy {
     /// How deep interrupts are off on each CPU; the last is for the thread that is none.
     irq_off: [Cell<u32>; CPUS + 1],
     pub(crate) rings: RefCell<Vec<u32>>,
+    /// How many of them were a CPU's own, that had stopped at its budget.
+    pub(crate) own_rings: Cell<u32>,
     /// So many rings cannot be sent.
     pub(crate) rings_to_fail: Cell<u32>,
     pub(crate) caught: Cell<u32>,
@@ -74,6 +76,7 @@ impl Toy {
             cpu: Cell::new(None),
             irq_off: Default::default(),
             rings: RefCell::default(),
+            own_rings: Cell::new(0),
             rings_to_fail: Cell::new(0),
             caught: Cell::new(0),
             now_ns: Cell::new(0),
@@ -243,6 +246,12 @@ impl Tracing for Toy {
 }
 
 impl Topology for Toy {
+    fn ring_self(&self, cpu: u32) -> Result<(), RingError> {
+        assert_eq!(self.cpu.get(), Some(cpu), "a CPU's own ring");
+        self.own_rings.set(self.own_rings.get() + 1);
+        self.ring(cpu)
+    }
+
     fn nearest(&self, _cpu: u32, among: &mut dyn Iterator<Item = u32>) -> Option<u32> {
         self.among.borrow_mut().push(among.collect());
         self.nearest.get()

@@ -16,6 +16,8 @@ fn short(event: &Event) -> (Option<u32>, String) {
         EventKind::Batch { len } => format!("batch {len}"),
         EventKind::Entry { .. } => "entry".to_owned(),
         EventKind::Exit { .. } => "exit".to_owned(),
+        EventKind::LeftOver { len, .. } => format!("left over {len}"),
+        EventKind::CaughtUp { .. } => "caught up".to_owned(),
         EventKind::Stalled { cpu } => format!("stalled {cpu}"),
         other => panic!("what is {other:?}?"),
     };
@@ -133,10 +135,11 @@ fn p12_a_chain_is_one_push_and_a_budget_rings_itself() {
         (ONE, "exit"),
         (ONE, "entry"),
         (ONE, "exit"),
+        (ONE, "left over 1"),
         (ONE, "ring 1 1"),
     ]);
     assert_eq!(on(1, || machine.offline()), Ok(1));
-    told(&[(ONE, "entry"), (ONE, "exit")]);
+    told(&[(ONE, "entry"), (ONE, "exit"), (ONE, "caught up")]);
 }
 
 static AGAIN: Csd<fn()> = Csd::new(|| machine().post(1, &AGAIN).map(drop).unwrap_or(()));

@@ -16,44 +16,43 @@ use crate::detached::unpack;
 use crate::percpu::{Batch, PerCpu, Storage};
 use crate::platform::Platform;
 use crate::smp::Smp;
+use crate::smp::flush::Left;
 use crate::stamp::{Queued, Stamp};
 use crate::state::Snapshot;
 use crate::trace::{EventKind, trace};
 
 impl<P: Platform, S: Storage> Smp<P, S> {
+    /// As [`Self::run_batch`], where nothing depends on its being here.
+    #[inline(never)]
+    pub(in crate::smp) fn run_some(&self, cpu: u32, here: &PerCpu, batch: Batch, left: &mut Left) -> Batch {
+        self.run_batch(cpu, here, batch, left)
+    }
+
     /// Runs a batch, as far as the budget goes, and returns what is left of it.
-    #[inline]
-    pub(in crate::smp) fn run_batch(
-        &self,
-        cpu: u32,
-        here: &PerCpu,
-        mut batch: Batch,
-        left: &mut u32,
-    ) -> Batch {
+    #[inline(always)]
+    pub(super) fn run_batch(&self, cpu: u32, here: &PerCpu, mut batch: Batch, left: &mut Left) -> Batch {
         here.own.set_in_call(true);
-        while *left > 0 {
-            *left -= 1;
+        while batch.is_awaited() && left.take_awaited() {
             if !batch.sync.is_null() {
                 let at = batch.sync;
                 // SAFETY: the batch's headers are alive and ours (I5, I2).
                 batch.sync = unsafe { (*at).next() };
                 // SAFETY: as above; it is off the batch, so this is its one run.
                 unsafe { self.run_sync(here, at) };
-            } else if batch.slots != 0 {
+            } else {
                 let at = self.slots.oldest(batch.slots);
                 batch.slots &= !(1 << at);
                 // SAFETY: we took its bit, which is off the batch now, so this is its one acknowledgement (I11).
                 unsafe { self.run_slot(cpu, here, at) };
-            } else if !batch.r#async.is_null() {
-                let at = batch.r#async;
-                // SAFETY: as for waiting calls.
-                batch.r#async = unsafe { (*at).next() };
-                // SAFETY: as above.
-                unsafe { self.run_async(cpu, here, at) };
-            } else {
-                *left += 1;
-                break;
             }
+        }
+        while !batch.r#async.is_null() && left.posts > 0 {
+            left.posts -= 1;
+            let at = batch.r#async;
+            // SAFETY: as for waiting calls.
+            batch.r#async = unsafe { (*at).next() };
+            // SAFETY: as above.
+            unsafe { self.run_async(cpu, here, at) };
         }
         here.own.set_in_call(false);
         batch

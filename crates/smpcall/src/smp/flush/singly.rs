@@ -1,6 +1,7 @@
 //! The short way of a flush: what an interrupt finds on a CPU that does not poll is mostly one call, or one multicast, and
 //! nothing else. Then there is nothing to turn round, to put in order, or to leave over, and a budget is never exceeded: none is 0.
 
+use super::budget::Before;
 use crate::percpu::{Batch, PerCpu, Storage};
 use crate::platform::Platform;
 use crate::queue::{GoIdle, List, Seen};
@@ -9,37 +10,30 @@ use crate::trace::{EventKind, trace};
 
 /// How far the short way led.
 pub(super) enum Singly {
-    /// The queue is empty, and the CPU at rest.
-    All,
-    /// There is more than one at a time; this comes next, and whether the lazy ones have still to be taken.
-    Further { batch: Batch, lazy: bool },
+    /// So many ran, the queue is empty, and the CPU at rest.
+    All(u32),
+    /// There is more than one at a time; this comes next.
+    Further(Batch, Before),
 }
 
 impl<P: Platform, S: Storage> Smp<P, S> {
     /// Runs what is queued, if it is one. What comes meanwhile goes the long way: mostly nothing does.
     #[inline(always)]
-    pub(super) fn run_singly(&self, cpu: u32, here: &PerCpu, left: &mut u32) -> Singly {
+    pub(super) fn run_singly(&self, cpu: u32, here: &PerCpu) -> Singly {
         let list = here.mailbox.head.take(|_| ());
         // After the take, which may have been notified for them.
         let has_lazy = matches!(here.own.lazy.look(), Seen::List(_));
         match list {
-            None if has_lazy => return Singly::Further { batch: Batch::EMPTY, lazy: true },
-            None if here.mailbox.head.go_idle() == GoIdle::Idle => return Singly::All,
-            None => {}
-            Some(list) if has_lazy => {
-                return Singly::Further { batch: self.open(here, Some(list), true), lazy: false };
-            }
-            Some(list) => {
-                if let Err(batch) = self.run_alone(cpu, here, list) {
-                    return Singly::Further { batch, lazy: false };
-                }
-                *left -= 1;
-                if here.mailbox.head.go_idle_after_take() == GoIdle::Idle {
-                    return Singly::All;
-                }
-            }
+            None if has_lazy => Singly::Further(Batch::EMPTY, Before::Nothing),
+            None if here.mailbox.head.go_idle() == GoIdle::Idle => Singly::All(0),
+            None => Singly::Further(Batch::EMPTY, Before::Lazy),
+            Some(list) if has_lazy => Singly::Further(self.open(here, Some(list), true), Before::Lazy),
+            Some(list) => match self.run_alone(cpu, here, list) {
+                Err(batch) => Singly::Further(batch, Before::Lazy),
+                Ok(()) if here.mailbox.head.go_idle_after_take() == GoIdle::Idle => Singly::All(1),
+                Ok(()) => Singly::Further(Batch::EMPTY, Before::One),
+            },
         }
-        Singly::Further { batch: Batch::EMPTY, lazy: false }
     }
 
     /// Runs what was taken, if it is one; else says what it is.
