@@ -46,6 +46,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! **Values of another thread.** A [`CpuBound`] value is used and dropped on its own CPU only, and its handle may be anywhere.
+//!
 //! **When the owner of a post is off its core.** Host threads are preempted. A csd that another thread has claimed but not
 //! yet pushed is `Busy`, and its run begins as late as that thread comes back; the same holds between its push and its
 //! ring (a waiting caller rings once more before it sleeps).
@@ -78,6 +80,7 @@
 mod affinity;
 mod allowance;
 mod attach;
+mod bound;
 mod callers;
 #[cfg(doctest)]
 mod doctests;
@@ -86,6 +89,7 @@ mod fork;
 #[doc(hidden)]
 pub mod futex;
 mod here;
+mod incarnation;
 mod latch;
 mod machine;
 mod port;
@@ -101,6 +105,7 @@ mod uring;
 
 pub use affinity::{allowed_cores, pin_this_thread, process_cores, unpin_this_thread};
 pub use attach::{AttachError, Attached};
+pub use bound::{BoundError, CpuBound};
 pub use doorbell::{Doorbell, EventFd, Futex, MsgRing, WakerCell};
 pub use machine::{
     BuildError, Builder, Cores, Counts, Idle, Machine, Placement, PlacementWarning, ShutdownError,
