@@ -46,7 +46,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! **Values of another thread.** A [`CpuBound`] value is used and dropped on its own CPU only, and its handle may be anywhere.
+//! **Tasks of another thread, and its values.** [`Machine::spawn_on`] runs a future on a CPU's thread, as a task of the executor there, and its
+//! result comes back; a [`CpuBound`] value is used and dropped on its own CPU only, and its handle may be anywhere.
 //!
 //! **When the owner of a post is off its core.** Host threads are preempted. A csd that another thread has claimed but not
 //! yet pushed is `Busy`, and its run begins as late as that thread comes back; the same holds between its push and its
@@ -95,6 +96,7 @@ mod machine;
 mod port;
 mod pump;
 mod sleep;
+mod spawn;
 mod spin;
 mod stalls;
 mod sysfs;
@@ -114,5 +116,6 @@ pub use port::Host;
 pub use pump::Pump;
 pub use sleep::{Asleep, SleepGuard};
 pub use smpcall;
+pub use spawn::{LocalSpawner, LocalTask, SpawnError, Spawned};
 pub use spin::short_pause;
 pub use trace::{Counters, Latencies, Trace};
