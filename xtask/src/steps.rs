@@ -61,6 +61,10 @@ fn plan(extent: Extent) -> Vec<Step> {
         step("models", || models::run(None)),
         // A fixed set of seeds, each twice: the second run must be the first to its last step.
         step("sim", cargo("run --release -p smpcall-cli -- sim --seed 1 --seeds 30000 --twice")),
+        step(
+            "sim (futures)",
+            cargo("run --release -p smpcall-cli -- sim --futures --seed 1 --seeds 6000 --twice"),
+        ),
     ];
     if extent == Extent::Short {
         plan.push(step("litmus (short)", cargo("run --release -p smpcall-cli -- litmus --posts 200000")));

@@ -49,6 +49,9 @@ pub(crate) struct Args {
     /// After how many steps a run is given up, and has failed [default: by the number of CPUs]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true)]
     steps_max: Option<u64>,
+    /// Programs with calls that are awaited as well, whose futures are answered, dropped or forgotten
+    #[arg(long)]
+    futures: bool,
     /// Runs each seed twice, and compares the two to the last step
     #[arg(long)]
     twice: bool,
@@ -125,7 +128,13 @@ fn options(args: &Args) -> Options {
         FaultFlag::Off => FaultChoice::These(smpcall_sim::Faults::off()),
         FaultFlag::Rates(faults) => FaultChoice::These(faults.clone()),
     };
-    Options { cpus_min: args.cpus.min, cpus_max: args.cpus.max, faults, steps_max: args.steps_max }
+    Options {
+        cpus_min: args.cpus.min,
+        cpus_max: args.cpus.max,
+        faults,
+        steps_max: args.steps_max,
+        futures: args.futures,
+    }
 }
 
 impl Tally {
@@ -222,5 +231,6 @@ fn again(args: &Args, first: u64) -> String {
 /// The command line that plays that seed again.
 fn repeat(args: &Args, seed: u64) -> String {
     let steps = args.steps_max.map(|steps| format!(" --steps-max {steps}")).unwrap_or_default();
-    format!("smpcall sim --seed {seed} --cpus {} --faults {}{steps}", args.cpus, args.faults)
+    let futures = if args.futures { " --futures" } else { "" };
+    format!("smpcall sim --seed {seed} --cpus {} --faults {}{steps}{futures}", args.cpus, args.faults)
 }

@@ -141,6 +141,8 @@ fn machines_of_one_cpu_and_of_many_with_every_choice_of_faults() {
     passes("--seed 1 --seeds 40 --cpus 1 --twice");
     passes("--seed 1 --seeds 1 --cpus 100 --faults off");
     passes("--seed 1 --seeds 40 --faults off --cpus 2..4");
+    let with_futures = passes("--seed 1 --seeds 20 --futures");
+    assert!(with_futures.contains("--faults on --futures --seeds 20"), "what repeats it: {with_futures}");
     passes("--seed 1 --seeds 40 --faults lost=1,late=0.5,hotplug=0.3 --cpus 5");
     passes("--seconds 0.5");
 }

@@ -1,4 +1,5 @@
-//! An executor of smol's whose thread is a CPU: other threads post to it, and its tasks see what they left, without a lock.
+//! An executor of smol's whose thread is a CPU: other threads post to it and spawn tasks on it, which see what was left there, without
+//! a lock.
 //!
 //! `cargo run -p smpcall-host --example smol`
 
@@ -6,6 +7,7 @@ use smpcall_host::smpcall::Csd;
 use smpcall_host::{Machine, WakerCell};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
 
@@ -24,21 +26,26 @@ fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     thread::scope(|scope| {
         let shard = scope.spawn(move || {
             let mut here = machine.attach_with(0, WakerCell::new()).expect("nobody else is this CPU");
-            let tasks = smol::LocalExecutor::new();
+            let tasks = Rc::new(smol::LocalExecutor::new());
+            // Weak: what the executor runs does not keep it.
+            let spawner = Rc::downgrade(&tasks);
+            let spawn = move |task| {
+                if let Some(tasks) = spawner.upgrade() {
+                    tasks.spawn(task).detach();
+                }
+            };
             online.wait();
-            // The pump is a task like the others; it ends with the machine.
-            let ticks = tasks.spawn(async {
+            // The pump is one of several; it ends with the machine.
+            let ticks = async {
                 let mut ticks = 0_u32;
                 while !machine.is_shut_down() {
                     ticks += 1;
                     smol::Timer::after(std::time::Duration::from_millis(1)).await;
                 }
                 ticks
-            });
-            let ticks = smol::block_on(tasks.run(async {
-                here.pump().await;
-                ticks.await
-            }));
+            };
+            let pump = here.pump().spawning_by(spawn);
+            let ((), ticks) = smol::block_on(tasks.run(smol::future::zip(pump, ticks)));
             assert!(ticks > 0, "other tasks had their turns");
             SHARD.take()
         });
@@ -52,7 +59,15 @@ fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
                         machine.post(0, &csd).expect("it is online");
                         machine.wait(&csd).expect("this thread may wait");
                     }
-                    machine.call(0, || SHARD.with_borrow(|shard| shard[&key])).expect("it is online")
+                    assert_eq!(machine.call(0, || SHARD.with_borrow(|shard| shard[&key])), Ok(1_000));
+                    // A task there that awaits all three, and this thread awaits it.
+                    smol::block_on(machine.spawn_on(0, move || async move {
+                        while SHARD.with_borrow(|shard| shard.values().sum::<u32>() < 3_000) {
+                            smol::future::yield_now().await;
+                        }
+                        SHARD.with_borrow(|shard| shard[&key])
+                    }))
+                    .expect("the executor is there")
                 })
             })
             .collect();

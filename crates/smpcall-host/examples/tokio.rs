@@ -1,4 +1,5 @@
-//! Two tokio runtimes, a thread each, that are CPUs: their tasks call each other's thread, and are woken by posts.
+//! Two tokio runtimes, a thread each, that are CPUs: their tasks call each other's thread, are woken by posts, and spawn tasks on
+//! each other.
 //!
 //! `cargo run -p smpcall-host --example tokio`
 
@@ -26,7 +27,7 @@ static HIT: Csd<fn()> = Csd::new(|| HITS.set(HITS.get() + 1));
 async fn runtime(machine: &'static Machine, cpu: u32) {
     let mut here = machine.attach_with(cpu, WakerCell::new()).expect("nobody else is this CPU");
     // The CPU is a task beside the others. It owns the CPU: when it ends, the CPU goes offline.
-    let pump = spawn_local(async move { here.pump().await });
+    let pump = spawn_local(async move { here.pump().spawning_by(|task| drop(spawn_local(task))).await });
     let turns = Rc::new(Cell::new(0));
     let other_task = spawn_local({
         let turns = Rc::clone(&turns);
@@ -50,6 +51,14 @@ async fn runtime(machine: &'static Machine, cpu: u32) {
         machine.post(1 - cpu, &HIT).expect("it is online");
         yield_now().await;
     }
+    // A future there, on its thread-locals, that may await: and its result back.
+    let theirs = machine.spawn_on(1 - cpu, || async {
+        while HITS.get() == 0 {
+            yield_now().await;
+        }
+        HITS.get()
+    });
+    assert!(theirs.await.expect("the other runtime is there") > 0);
     other_task.await.expect("it does not panic");
     assert_eq!(turns.get(), 100);
     machine.wait(&HIT).expect("a thread may wait for a csd");

@@ -2,6 +2,7 @@
 
 use crate::doorbell::{Doorbell, Futex};
 use crate::here::{self, Here};
+use crate::incarnation;
 use crate::latch::Latch;
 use crate::machine::{Machine, Own};
 use crate::pin_this_thread;
@@ -88,6 +89,7 @@ impl<'m, T: Trace, D: Doorbell> Attached<'m, T, D> {
         }
         let core = machine.platform().settle(cpu, core);
         here::set(Here { machine: machine.platform().id(), cpu, core });
+        incarnation::begin();
         here::serve(Some(machine.served()));
         let bell = Arc::new(bell);
         let rung: Arc<dyn Doorbell> = Arc::<D>::clone(&bell);
@@ -97,6 +99,7 @@ impl<'m, T: Trace, D: Doorbell> Attached<'m, T, D> {
             Err(error) => {
                 machine.platform().set_bell(cpu, None);
                 here::clear();
+                incarnation::end();
                 machine.seats().give_back(cpu);
                 Err(AttachError::Refused(error))
             }
@@ -226,6 +229,7 @@ impl<T: Trace, D: Doorbell> Drop for Attached<'_, T, D> {
                 self.latch().come_back();
                 self.machine.platform().set_bell(self.cpu(), None);
                 here::clear();
+                incarnation::end();
                 self.machine.seats().give_back(self.cpu());
             }
             // A flush is under way on this very stack. With the seat given back, another thread could be this CPU at the

@@ -46,6 +46,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! **Tasks of another thread, and its values.** [`Machine::spawn_on`] runs a future on a CPU's thread, as a task of the executor there, and its
+//! result comes back; a [`CpuBound`] value is used and dropped on its own CPU only, and its handle may be anywhere.
+//!
 //! **When the owner of a post is off its core.** Host threads are preempted. A csd that another thread has claimed but not
 //! yet pushed is `Busy`, and its run begins as late as that thread comes back; the same holds between its push and its
 //! ring (a waiting caller rings once more before it sleeps).
@@ -78,6 +81,7 @@
 mod affinity;
 mod allowance;
 mod attach;
+mod bound;
 mod callers;
 #[cfg(doctest)]
 mod doctests;
@@ -86,11 +90,13 @@ mod fork;
 #[doc(hidden)]
 pub mod futex;
 mod here;
+mod incarnation;
 mod latch;
 mod machine;
 mod port;
 mod pump;
 mod sleep;
+mod spawn;
 mod spin;
 mod stalls;
 mod sysfs;
@@ -101,6 +107,7 @@ mod uring;
 
 pub use affinity::{allowed_cores, pin_this_thread, process_cores, unpin_this_thread};
 pub use attach::{AttachError, Attached};
+pub use bound::{BoundError, CpuBound};
 pub use doorbell::{Doorbell, EventFd, Futex, MsgRing, WakerCell};
 pub use machine::{
     BuildError, Builder, Cores, Counts, Idle, Machine, Placement, PlacementWarning, ShutdownError,
@@ -109,5 +116,6 @@ pub use port::Host;
 pub use pump::Pump;
 pub use sleep::{Asleep, SleepGuard};
 pub use smpcall;
+pub use spawn::{LocalSpawner, LocalTask, SpawnError, Spawned};
 pub use spin::short_pause;
 pub use trace::{Counters, Latencies, Trace};

@@ -2,6 +2,7 @@
 
 use crate::attach::Attached;
 use crate::doorbell::WakerCell;
+use crate::spawn::{LocalSpawner, Registered};
 use crate::trace::Trace;
 use smpcall::{Budget, Flushed, NoSleep, Platform};
 use std::pin::Pin;
@@ -50,7 +51,7 @@ impl<'m, T: Trace> Attached<'m, T, WakerCell> {
 
     /// As [`pump`](Self::pump), with so many calls at a time before the executor's other tasks have their turn.
     pub fn pump_with(&mut self, budget: Budget) -> Pump<'_, 'm, T> {
-        Pump { here: self, budget }
+        Pump { here: self, budget, spawner: None }
     }
 }
 
@@ -75,6 +76,27 @@ impl<'m, T: Trace> Attached<'m, T, WakerCell> {
 pub struct Pump<'a, 'm, T: Trace = ()> {
     here: &'a mut Attached<'m, T, WakerCell>,
     budget: Budget,
+    spawner: Option<Registered>,
+}
+
+impl<T: Trace> Pump<'_, '_, T> {
+    /// Says by what futures that others [spawn](crate::Machine::spawn_on) on this CPU become tasks of this thread's executor, as long as
+    /// this pump is there.
+    ///
+    /// ```
+    /// use smpcall_host::{Attached, WakerCell};
+    /// use tokio::task::spawn_local;
+    ///
+    /// /// In a `LocalSet`.
+    /// async fn serve(here: &mut Attached<'_, (), WakerCell>) {
+    ///     here.pump().spawning_by(|task| drop(spawn_local(task))).await;
+    /// }
+    /// ```
+    pub fn spawning_by(mut self, spawner: impl LocalSpawner + 'static) -> Self {
+        self.spawner = None; // The last one goes first.
+        self.spawner = Some(Registered::new(spawner));
+        self
+    }
 }
 
 impl<T: Trace> Future for Pump<'_, '_, T> {

@@ -5,7 +5,7 @@ use smpcall_host::smpcall::{
     AsyncCall, AsyncCallError, AwaitedSlot, Budget, CallError, Cancel, Coalesced, CpuSet, Csd, DETACHED_MAX,
     DetachedError, Flushed, Platform, PostError, Posted, To, WaitError,
 };
-use smpcall_host::{Idle, Machine};
+use smpcall_host::{CpuBound, Idle, Machine};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::any::Any;
 use std::num::NonZeroU32;
@@ -158,6 +158,27 @@ fn poll_and_park(machine: &Machine, here: &mut smpcall_host::Attached<'_>) {
     assert_eq!(machine.call_blocking(0, || machine.call_blocking(1, || 3)), Ok(Ok(3)));
 }
 
+fn allocations_of<R>(f: impl FnOnce() -> R) -> (u64, R) {
+    let before = ALLOCATIONS.load(Ordering::SeqCst);
+    let result = f();
+    (ALLOCATIONS.load(Ordering::SeqCst) - before, result)
+}
+
+/// What is one allocation, and says so: a bound value, whose drop is posted by what that has made; and a future on another CPU.
+fn make_and_post(machine: &Machine) {
+    let (made, bound) = allocations_of(|| machine.call(0, || CpuBound::new(machine, 3).ok()));
+    let bound = bound.unwrap().expect("CPU 0 is a CPU");
+    assert_eq!(made, 1, "a bound value");
+    with_held(machine, || assert_eq!(allocations_of(|| drop(bound)).0, 0, "its drop elsewhere"));
+    with_held(machine, || {
+        let (made, spawned) = allocations_of(|| machine.spawn_on(0, || async { 3 }));
+        assert_eq!(made, 1, "a future on another CPU");
+        drop(spawned);
+    });
+    // Both are freed there: the first call may run before what was posted, of the same batch; the second runs after it.
+    (0..2).for_each(|_| machine.call(0, || ()).unwrap());
+}
+
 #[test]
 fn p9_nothing_allocates() {
     let counted = Arc::new(Csd::new(|| _ = RUNS.fetch_add(1, Ordering::Relaxed)));
@@ -169,6 +190,8 @@ fn p9_nothing_allocates() {
         let before = ALLOCATIONS.load(Ordering::SeqCst);
         calls(20);
         assert_eq!(ALLOCATIONS.load(Ordering::SeqCst) - before, 0, "a thread that only calls, {idle:?}");
+
+        make_and_post(&machine);
 
         let mut here = machine.attach(1).unwrap();
         let mut serves = |rounds| {

@@ -12,10 +12,12 @@
 //! | P9, P10 a post waits for nobody; no silent deadlock | [`progress`] |
 //! | P11 memory safety | [`safety`] |
 //! | P12 nothing hidden: what the port has counted | [`counters`] |
+//! | P1, P11, P14 of calls that are awaited | [`awaited`] |
 //! | P1, P2, P5 of calls that nobody keeps a csd for | [`detached`] |
 //!
 //! P13 is a matter of layout, which a test compares with the plain core's.
 
+mod awaited;
 mod batch;
 mod budget;
 mod busy;
@@ -221,6 +223,7 @@ const CHECKERS: &[Checker] = &[
     once::check,
     busy::check,
     detached::check,
+    awaited::check,
     visible::check,
     order::check,
     batch::check,

@@ -3,6 +3,7 @@
 
 use crate::engine::{PORT, engine};
 use crate::history::{Act, Came, EventKind, LEVELS, Level, Of};
+use crate::kinds::awaited::{SLOTS, Slot};
 use crate::kinds::calls::refused_wait;
 use crate::kinds::many::scatter_to_all;
 use crate::kinds::posts::{came_of, came_of_posted};
@@ -35,6 +36,8 @@ pub(crate) struct Ground {
     pub(crate) scenario: Scenario,
     pub(crate) machine: Machine,
     pub(crate) csds: Vec<Csd<Function>>,
+    /// Of calls that are awaited.
+    pub(crate) slots: [Slot; SLOTS],
     /// One word for each sender (a virtual CPU in one context): what it has written last, with no ordering of its own.
     words: Vec<AtomicU32>,
     values: Vec<Cell<u32>>,
@@ -81,6 +84,7 @@ impl Ground {
             machine: Machine::new(scenario),
             counters: counters_for(if scenario.counts { scenario.cpus } else { 0 }),
             csds: (0..csds).map(|csd| Csd::new(function(csd))).collect(),
+            slots: Default::default(),
             words: (0..threads * LEVELS).map(|_| AtomicU32::new(0)).collect(),
             values: vec![Cell::new(0); threads * LEVELS],
             posters: vec![RefCell::default(); csds],
@@ -294,6 +298,11 @@ impl Ground {
     /// Sleeps until rung; then flushes, where no handler does. From the last look to the sleep interrupts are off, as a kernel has
     /// them: a handler that came in between could leave a blocking call behind, and nobody would wake this thread for it.
     pub(crate) fn idle(&self, until_ns: Option<u64>) {
+        self.idle_unless(until_ns, || false);
+    }
+
+    /// The same, unless there is a reason, at the last moment, not to sleep.
+    pub(crate) fn idle_unless(&self, until_ns: Option<u64>, has_reason: impl Fn() -> bool) {
         let engine = engine();
         if !engine.has_interrupts() {
             self.flush();
@@ -301,7 +310,7 @@ impl Ground {
         self.run_blocking();
         engine.irq_save();
         let ready = self.machine.poll_end().is_ok();
-        let rung = ready && {
+        let rung = ready && !has_reason() && {
             engine.log(EventKind::Sleeps);
             engine.sleep(until_ns.unwrap_or(u64::MAX))
         };

@@ -59,6 +59,12 @@ pub enum Act {
     Stuck,
     /// All CPUs are visited, and what was overlooked is found.
     Recover,
+    /// Calls whose future is polled, and answered, dropped or forgotten.
+    Await { targets: Vec<u32>, how: How },
+    /// A static slot is taken for calls that are awaited.
+    Take { slot: usize },
+    /// It is given back, or one on the heap let go of.
+    Give { slot: Option<usize> },
 }
 
 /// What an op came to. `coalesced`: whether others relied on it.
@@ -96,8 +102,49 @@ pub enum Came {
     WasCancelled,
     /// How many functions ran as the CPU went offline.
     WentOffline(u32),
+    /// A future was dropped before its answer.
+    Dropped,
+    /// A future was forgotten before its answer.
+    Forgotten,
     /// Something that the scenario does not ask for.
     Unexpected,
+}
+
+/// How awaited calls have their slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// The future owns it.
+    Once,
+    /// It is on the heap, for several calls.
+    Own,
+    /// It is static.
+    Slot,
+    /// One for each CPU, owned by the future.
+    Many,
+}
+
+/// What an awaited call came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Its result.
+    Right,
+    /// Its function's panic.
+    Panicked,
+    /// It was refused.
+    Offline,
+    /// Anything else.
+    Wrong,
+}
+
+/// What an awaited call carries, and that is dropped once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Its function.
+    Function,
+    /// The result of that CPU.
+    Result(u32),
+    /// The task's waker of that number.
+    Waker(u32),
 }
 
 /// Whose run.
@@ -115,6 +162,8 @@ pub enum Of {
     Blocking(usize),
     /// The multicast's.
     Many(usize),
+    /// The awaited call's, to that CPU.
+    Awaited(usize, u32),
 }
 
 /// What became of a doorbell.
@@ -168,6 +217,18 @@ pub enum EventKind {
     Caught,
     /// A counted csd, of that op, was freed.
     Freed { op: usize },
+    /// Something of an awaited call is there,
+    Made { op: usize, part: Part },
+    /// and is dropped.
+    Gone { op: usize, part: Part },
+    /// The future of awaited calls is about to be polled, with that waker.
+    Polled { op: usize, waker: u32 },
+    /// It was pending.
+    Pends { op: usize, waker: u32 },
+    /// That waker was used.
+    Woken { op: usize, waker: u32 },
+    /// An awaited call's future has said what became of it.
+    Told { op: usize, cpu: u32, answer: Answer },
     /// A flush takes a batch of so many calls off its queue. (Where the port counts.)
     Batch { len: u32 },
     /// A post that was left alone has not ended within so many steps of its own.

@@ -6,6 +6,7 @@
 //! repeated, and the checkers judge it by the record of the run. So what both share is which calls there are: a kind of a
 //! soak that no row here stands for fails a test.
 
+pub(crate) mod awaited;
 mod blocking;
 pub(crate) mod calls;
 mod detached;
@@ -72,7 +73,19 @@ pub(crate) static KINDS: &[Kind] = &[
     kind!("wake", 1, Anywhere, own::draw_nothing, own::wake_idle),
     kind!("hotplug", 0, Cpus, own::draw_steps, own::hotplug),
     kind!("stuck", 0, Nowhere, own::draw_nothing, own::stuck),
+    kind!("await", 0, Nowhere, awaited::draw_one, awaited::once),
+    kind!("await by", 0, Nowhere, awaited::draw_some, awaited::by_own),
+    kind!("await by slot", 0, Nowhere, awaited::draw_some, awaited::by_slot),
+    kind!("await many", 0, Nowhere, awaited::draw_mask, awaited::many),
 ];
+
+/// Those that are drawn only where they are asked for.
+pub(crate) const AWAITED: [&str; 4] = ["await", "await by", "await by slot", "await many"];
+
+/// Whether it is one of those.
+pub(crate) fn is_awaited(kind: usize) -> bool {
+    AWAITED.contains(&KINDS[kind].name)
+}
 
 /// The row of that name.
 pub(crate) fn number_of(name: &str) -> usize {

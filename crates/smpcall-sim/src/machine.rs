@@ -3,14 +3,25 @@
 use crate::faults::Faulty;
 use crate::scenario::Scenario;
 use smpcall_instrumented::{
-    Budget, CallError, Chain, CpuMask, Csd, DetachedError, Flushed, HotplugError, ManyError, NoSleep, PerCpu,
-    Platform, PostError, Posted, Reached, To, WaitError,
+    AsyncCall, AsyncCallError, Budget, CallError, Chain, CpuMask, Csd, DetachedError, Flushed, HotplugError,
+    ManyError, NoSleep, PerCpu, Platform, PostError, Posted, Reached, To, WaitError,
 };
+use std::any::Any;
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
 /// What a csd of the simulator runs.
 pub(crate) type Function = Box<dyn Fn() + Send + Sync>;
+
+/// What a panic of a simulated machine leaves behind.
+pub(crate) type Panic = Box<dyn Any + Send>;
+
+/// A future of one of the machines.
+pub(crate) type Awaiting<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// What an awaited call comes to.
+pub(crate) type Outcome<R> = Result<R, AsyncCallError<Panic>>;
 
 type Of<const PARKS: bool, const COUNTS: bool> =
     smpcall_instrumented::Machine<Faulty<PARKS, COUNTS>, Box<[PerCpu]>>;
@@ -101,6 +112,34 @@ impl Machine {
         function: impl FnOnce() -> R + Send,
     ) -> Result<R, CallError> {
         on!(self, smp => smp.call_blocking(cpu, function))
+    }
+
+    pub(crate) fn call_async<R: Send + 'static>(
+        &self,
+        cpu: u32,
+        function: impl FnOnce() -> R + Send + 'static,
+    ) -> Awaiting<'_, Outcome<R>> {
+        on!(self, smp => Box::pin(smp.call_async(cpu, function)))
+    }
+
+    pub(crate) fn call_async_by<'a, F, R: Send + 'static>(
+        &'a self,
+        call: &'a mut AsyncCall<F, R, Panic>,
+        cpu: u32,
+        function: F,
+    ) -> Awaiting<'a, Outcome<R>>
+    where
+        F: FnOnce() -> R + Send + 'static,
+    {
+        on!(self, smp => Box::pin(smp.call_async_by(call, cpu, function)))
+    }
+
+    pub(crate) fn call_async_many<R: Send + 'static>(
+        &self,
+        mask: &CpuMask,
+        function: impl FnOnce(u32) -> R + Clone + Send + 'static,
+    ) -> Awaiting<'_, Vec<(u32, Outcome<R>)>> {
+        on!(self, smp => Box::pin(smp.call_async_many(To::Mask(mask), function)))
     }
 
     pub(crate) fn run_blocking(&self) -> u32 {

@@ -2,7 +2,7 @@
 //! ([`crate::shrink()`]), and a function of its seed.
 
 use crate::faults::{Faults, befall};
-use crate::kinds::{KINDS, Places};
+use crate::kinds::{AWAITED, KINDS, Places, number_of};
 use crate::port::Manners;
 use crate::rng::Rng;
 use crate::strategy::Strategy;
@@ -109,6 +109,8 @@ pub struct Options {
     pub faults: FaultChoice,
     /// After how many steps a run is given up; `None`: many times what any has taken so far.
     pub steps_max: Option<u64>,
+    /// Programs with calls that are awaited as well: the same ones, with those in between.
+    pub futures: bool,
 }
 
 /// Which faults the runs have.
@@ -122,7 +124,7 @@ pub enum FaultChoice {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { cpus_min: 2, cpus_max: 16, faults: FaultChoice::Drawn, steps_max: None }
+        Self { cpus_min: 2, cpus_max: 16, faults: FaultChoice::Drawn, steps_max: None, futures: false }
     }
 }
 
@@ -235,14 +237,18 @@ impl Scenario {
         let mut programs: Vec<Vec<Op>> = (0..threads).map(|thread| draw.program(thread, ops)).collect();
         for program in programs.iter_mut().take(cpus) {
             if draw.rng.chance(draw.faults.stuck * 0.5) {
-                program.push(Op { kind: crate::kinds::number_of("stuck"), ..Op::default() });
+                program.push(Op { kind: number_of("stuck"), ..Op::default() });
             }
         }
         let fault_steps = (threads * ops * 60 + 2_000) as u64;
         let arrivals = draw.arrivals(fault_steps);
-        let rng = draw.rng;
         // By another stream: so seeds are what they were before there was this number.
         let posts = *Rng::new(seed, 5).pick(&[256, 256, 1, 2]);
+        // A stream of its own: without futures a seed is what it always was.
+        let rng = std::mem::replace(&mut draw.rng, Rng::new(seed, 6));
+        if options.futures {
+            draw.futures(&mut programs);
+        }
         Self {
             seed,
             posts,
@@ -303,6 +309,17 @@ impl Draw {
         };
         let ops = self.rng.between(1, ops);
         (0..ops).map(|_| self.op(thread, fits)).collect()
+    }
+
+    /// Puts calls that are awaited into programs, never as the last op of one.
+    fn futures(&mut self, programs: &mut [Vec<Op>]) {
+        for (thread, program) in programs.iter_mut().enumerate() {
+            for _ in 0..self.rng.between(0, 3) {
+                let kind = number_of(self.rng.pick::<&str>(&AWAITED));
+                let op = Op { kind, ..(KINDS[kind].draw)(self, thread) };
+                program.insert(self.rng.below(program.len().max(1)), op);
+            }
+        }
     }
 
     fn arrivals(&mut self, steps: u64) -> Vec<Arrival> {

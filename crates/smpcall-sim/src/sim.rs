@@ -12,7 +12,7 @@ use crate::check::{self, Violation};
 use crate::engine::{Block, Body, Due, End, Engine, Handlers, Setup, engine};
 use crate::ground::{Errand, Ground, ground, set_ground};
 use crate::history::{Act, Event, EventKind, History};
-use crate::kinds::{KINDS, many, own};
+use crate::kinds::{KINDS, awaited, many, own};
 use crate::port::count_into;
 use crate::scenario::{Op, Scenario};
 use std::rc::Rc;
@@ -47,6 +47,9 @@ pub fn play_and_tell(scenario: &Scenario) -> (Outcome, History) {
     if scenario.counts {
         let rows = (0..scenario.cpus as u32).filter_map(|cpu| ground.counters.cpu(cpu));
         engine.log(EventKind::Counted(rows.chain([ground.counters.others()]).collect()));
+    }
+    if end == End::Done {
+        awaited::empty_slots(ground);
     }
     set_ground(None);
     count_into(None);

@@ -29,6 +29,15 @@ fn without_faults() {
     (0..200).for_each(|seed| passes_twice(seed, &options));
 }
 
+/// Calls that are awaited, in the same programs: on CPUs and on threads that are none, to CPUs that come and go, with faults and without.
+#[test]
+fn with_futures_that_are_answered_dropped_and_forgotten() {
+    let options = Options { futures: true, ..Options::default() };
+    (0..400).for_each(|seed| passes_twice(seed, &options));
+    let options = Options { faults: FaultChoice::These(Faults::off()), ..options };
+    (0..200).for_each(|seed| passes_twice(seed, &options));
+}
+
 /// Each kind of fault alone, at every CPU or doorbell or function.
 #[test]
 fn with_one_kind_of_fault_at_its_most() {
@@ -36,6 +45,8 @@ fn with_one_kind_of_fault_at_its_most() {
         let mut faults = Faults::default();
         *faults.rate_mut(name).unwrap() = 1.0;
         let options = Options { faults: FaultChoice::These(faults), ..Options::default() };
+        (0..20).for_each(|seed| passes_twice(seed, &options));
+        let options = Options { futures: true, ..options };
         (0..20).for_each(|seed| passes_twice(seed, &options));
     }
 }

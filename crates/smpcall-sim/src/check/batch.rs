@@ -27,7 +27,7 @@ pub(super) fn check(log: &Log<'_>) -> Option<Violation> {
             EventKind::End { op, .. } if *log.ops[*op].act == Act::Offline => *here = Here::default(),
             EventKind::RunBegin { of, queued: true, .. } if !here.goes => match of {
                 Of::Blocking(_) => {}
-                Of::Csd(_) | Of::Counted(_) | Of::Detached(_) => here.unawaited = Some(*of),
+                Of::Csd(_) | Of::Counted(_) | Of::Detached(_) | Of::Awaited(..) => here.unawaited = Some(*of),
                 Of::Call(op) | Of::Many(op) => {
                     if let Some(before) = here.unawaited
                         && !matches!(log.ops[*op].act, Act::Many { waits: false, .. })

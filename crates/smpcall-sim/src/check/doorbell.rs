@@ -31,7 +31,12 @@ fn nothing_left(log: &Log<'_>) -> Option<Violation> {
 fn may_be_late(log: &Log<'_>, settled: usize, run: &RunSeen<'_>) -> bool {
     let csd = match run.of {
         Of::Csd(csd) => csd,
-        Of::Many(op) | Of::Call(op) | Of::Blocking(op) | Of::Counted(op) | Of::Detached(op) => {
+        Of::Many(op)
+        | Of::Call(op)
+        | Of::Blocking(op)
+        | Of::Counted(op)
+        | Of::Detached(op)
+        | Of::Awaited(op, _) => {
             return log.ops[op].begin > settled;
         }
     };
@@ -95,6 +100,7 @@ fn waits(act: &Act) -> bool {
             | Act::Many { waits: true, .. }
             | Act::Wait { .. }
             | Act::Recover
+            | Act::Await { .. }
             | Act::Misuse
     )
 }

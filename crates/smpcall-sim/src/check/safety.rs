@@ -39,7 +39,7 @@ fn all_are_caught(log: &Log<'_>) -> Option<Violation> {
         return None;
     }
     let caught = log.history.iter().filter(|event| event.kind == EventKind::Caught).count();
-    let waited_for = |of| matches!(of, Of::Call(_) | Of::Blocking(_));
+    let waited_for = |of| matches!(of, Of::Call(_) | Of::Blocking(_) | Of::Awaited(..));
     let panicked = log.runs.iter().filter(|run| run.panics && !waited_for(run.of)).count();
     if caught == panicked {
         return None;

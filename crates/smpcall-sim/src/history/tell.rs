@@ -37,6 +37,10 @@ impl fmt::Display for Act {
             Self::Poll => write!(f, "poll"),
             Self::Stuck => write!(f, "stuck, interrupts off"),
             Self::Recover => write!(f, "visit all CPUs"),
+            Self::Await { targets, how } => write!(f, "await calls to {targets:?} ({how:?})"),
+            Self::Take { slot } => write!(f, "take the awaited slot {slot}"),
+            Self::Give { slot: Some(slot) } => write!(f, "give the awaited slot {slot} back"),
+            Self::Give { slot: None } => write!(f, "let go of an awaited slot on the heap"),
         }
     }
 }
@@ -50,6 +54,7 @@ impl fmt::Display for Of {
             Self::Call(op) => write!(f, "the call of op {op}"),
             Self::Blocking(op) => write!(f, "the blocking call of op {op}"),
             Self::Many(op) => write!(f, "the multicast of op {op}"),
+            Self::Awaited(op, _) => write!(f, "the awaited call of op {op}"),
         }
     }
 }
@@ -76,6 +81,12 @@ impl fmt::Display for EventKind {
             Self::Stalled { target } => write!(f, "CPU {target} does not answer"),
             Self::Caught => write!(f, "a panic was caught"),
             Self::Freed { op } => write!(f, "the counted csd of op {op} is freed"),
+            Self::Made { op, part } => write!(f, "op {op}: {part:?} is made"),
+            Self::Gone { op, part } => write!(f, "op {op}: {part:?} is dropped"),
+            Self::Polled { op, waker } => write!(f, "op {op}: poll, waker {waker}"),
+            Self::Pends { op, .. } => write!(f, "op {op} is pending"),
+            Self::Woken { op, waker } => write!(f, "op {op}: waker {waker} is woken"),
+            Self::Told { op, cpu, answer } => write!(f, "op {op}: CPU {cpu} → {answer:?}"),
             Self::Batch { len } => write!(f, "takes a batch of {len}"),
             Self::Waits { op, steps } => write!(f, "op {op}, left alone, has not ended after {steps} steps"),
             Self::Counted(rows) => write!(f, "the port has counted for {} CPUs", rows.len() - 1),
