@@ -3,11 +3,13 @@
 #[path = "common/threads.rs"]
 mod threads;
 
+use io_uring::{IoUring, types};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use smpcall_conformance::Summary;
 use smpcall_host::smpcall::RingError;
-use smpcall_host::{Attached, Doorbell, EventFd, Futex, Machine, WakerCell};
+use smpcall_host::{Attached, Doorbell, EventFd, Futex, Machine, MsgRing, WakerCell};
 use std::cell::RefCell;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 use std::thread::{self, Thread};
@@ -54,6 +56,44 @@ impl Sleeps for ByEventFd {
         use std::os::fd::AsFd;
         // A signal ends it as well.
         let _ = ppoll(&mut [PollFd::new(doorbell.as_fd(), PollFlags::POLLIN)], Some(limit.into()), None);
+    }
+}
+
+/// In an io_uring, submitting and waiting.
+struct ByMsgRing;
+
+thread_local! {
+    /// The loop's.
+    static RING: RefCell<IoUring> = RefCell::new(IoUring::new(8).unwrap());
+}
+
+fn fd(ring: &IoUring) -> BorrowedFd<'_> {
+    // SAFETY: the ring owns it, and is borrowed for as long.
+    unsafe { BorrowedFd::borrow_raw(ring.as_raw_fd()) }
+}
+
+impl Sleeps for ByMsgRing {
+    type Doorbell = MsgRing;
+
+    fn attach(machine: &'static Machine, cpu: u32) -> Attached<'static, (), MsgRing> {
+        RING.with_borrow(|ring| {
+            // In turn by the one way and by the other.
+            let doorbell = if cpu.is_multiple_of(2) {
+                MsgRing::new(fd(ring), 0)
+            } else {
+                MsgRing::by_own_ring(fd(ring), 0)
+            };
+            machine.attach_with(cpu, doorbell.unwrap()).unwrap()
+        })
+    }
+
+    fn sleep(_: &MsgRing, limit: Duration) {
+        RING.with_borrow_mut(|ring| {
+            let limit = types::Timespec::from(limit);
+            // A signal ends it as well.
+            let _ = ring.submitter().submit_with_args(1, &types::SubmitArgs::new().timespec(&limit));
+            ring.completion().for_each(drop);
+        });
     }
 }
 
@@ -169,6 +209,15 @@ const NOT_HERE: u32 = 6;
 fn an_eventfd() {
     assert_eq!(run::<ByEventFd>(2, 300).skipped, NOT_HERE);
     assert_eq!(run::<ByEventFd>(4, 100).skipped, NOT_HERE);
+}
+
+#[test]
+fn messages_to_an_io_uring() {
+    if let Err(error) = IoUring::new(8).and_then(|ring| MsgRing::by_own_ring(fd(&ring), 0)) {
+        return eprintln!("SKIPPED: {error}");
+    }
+    assert_eq!(run::<ByMsgRing>(2, 300).skipped, NOT_HERE);
+    assert_eq!(run::<ByMsgRing>(4, 100).skipped, NOT_HERE);
 }
 
 #[test]
