@@ -7,14 +7,14 @@ use io_uring::{IoUring, types};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use smpcall_conformance::Summary;
 use smpcall_host::smpcall::RingError;
-use smpcall_host::{Attached, Doorbell, EventFd, Futex, Machine, MsgRing, WakerCell};
+use smpcall_host::{Attached, Doorbell, EventFd, Futex, Machine, MsgRing, Signal, WakerCell};
 use std::cell::RefCell;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
-use threads::{HostRig, machine, run_suite};
+use threads::{HostRig, machine, run_suite, signal};
 
 /// A way for a CPU's thread to sleep, and what ends it.
 trait Sleeps: Sync + Sized + 'static {
@@ -170,6 +170,26 @@ impl Sleeps for Polls {
     }
 }
 
+/// In `nanosleep`, out of which a signal comes; and not at all, in between.
+struct BySignal;
+
+impl Sleeps for BySignal {
+    type Doorbell = Signal;
+
+    fn attach(machine: &'static Machine, cpu: u32) -> Attached<'static, (), Signal> {
+        // SAFETY: the suite's functions neither allocate, nor free, nor lock, but for those that panic, which are left out.
+        unsafe { machine.attach_interrupted(cpu, Signal::real_time(2).unwrap()) }.unwrap()
+    }
+
+    fn sleep(_: &Signal, limit: Duration) {
+        signal::nap(limit);
+    }
+
+    fn rest(here: &mut Attached<'static, (), Signal>, limit: Duration) {
+        Self::sleep(here.doorbell(), limit);
+    }
+}
+
 /// The calling thread's CPU. `dyn`, since a thread-local is of one type.
 trait Here {
     fn sleep(&mut self, limit: Duration);
@@ -188,11 +208,16 @@ thread_local! {
 }
 
 fn run<S: Sleeps>(cpus: u32, rounds: u32) -> Summary {
+    run_as::<S, false>(cpus, rounds)
+}
+
+fn run_as<S: Sleeps, const HANDLER: bool>(cpus: u32, rounds: u32) -> Summary {
     let machine = machine(cpus, ());
     let sleep = |_: &'static Machine, limit| {
         HERE.with_borrow_mut(|here| here.as_mut().expect("the suite runs on CPUs").sleep(limit));
     };
-    let summary = run_suite(HostRig { machine, rounds, counted: |()| None, sleep }, |machine, cpu, run| {
+    let rig = HostRig::<_, HANDLER> { machine, rounds, counted: |()| None, sleep };
+    let summary = run_suite(rig, |machine, cpu, run| {
         HERE.set(Some(Box::new(HereBy::<S>(S::attach(machine, cpu)))));
         run();
         // It goes offline here, and not among the thread's other destructors.
@@ -229,6 +254,15 @@ fn a_waker() {
 #[test]
 fn a_doorbell_of_ones_own() {
     assert_eq!(run::<ByOwn>(3, 100).skipped, NOT_HERE);
+}
+
+/// And of signals: functions that panic (seven), and a budget that is the handler's own.
+const NOT_IN_A_HANDLER: u32 = NOT_HERE + 8;
+
+#[test]
+fn a_signal() {
+    assert_eq!(run_as::<BySignal, true>(2, 300).skipped, NOT_IN_A_HANDLER);
+    assert_eq!(run_as::<BySignal, true>(4, 100).skipped, NOT_IN_A_HANDLER);
 }
 
 #[test]

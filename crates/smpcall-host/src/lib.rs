@@ -86,6 +86,7 @@ mod fork;
 #[doc(hidden)]
 pub mod futex;
 mod here;
+mod interrupt;
 mod latch;
 mod machine;
 mod port;
@@ -101,7 +102,7 @@ mod uring;
 
 pub use affinity::{allowed_cores, pin_this_thread, process_cores, unpin_this_thread};
 pub use attach::{AttachError, Attached};
-pub use doorbell::{Doorbell, EventFd, Futex, MsgRing, WakerCell};
+pub use doorbell::{Doorbell, EventFd, Futex, MsgRing, Signal, WakerCell};
 pub use machine::{
     BuildError, Builder, Cores, Counts, Idle, Machine, Placement, PlacementWarning, ShutdownError,
 };
