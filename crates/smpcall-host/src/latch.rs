@@ -275,6 +275,29 @@ mod tests {
     }
 
     #[test]
+    fn who_was_interrupted_looks_before_it_sleeps() {
+        let latch = Latch::new();
+        latch.interrupts();
+        assert_eq!([(); 2].map(|()| latch.ring()), [Rang::Outside, Rang::Merged]);
+        latch.answer();
+        assert_eq!(latch.ring(), Rang::Outside, "the next one interrupts again");
+        latch.answer();
+        // Returns at once, though it was not rung: what the handler has left is there.
+        assert!(!latch.sleep(None));
+        assert_eq!((latch.value(), latch.sleep(Some(Duration::from_nanos(1)))), (OUTSIDE, false));
+        // A signal that comes late leaves the latch as it is.
+        let slot = callers::slot().expect("few threads call");
+        assert!(latch.divert(slot));
+        latch.answer();
+        assert_eq!(latch.value(), DIVERTED + u32::from(slot));
+        latch.come_back();
+        assert!(latch.is_outside(), "awake, it is interrupted");
+        latch.reset();
+        assert_eq!((latch.is_outside(), latch.ring()), (false, Rang::Latched));
+        assert!(latch.sleep(None), "and says that it was rung");
+    }
+
+    #[test]
     fn a_ring_during_the_sleep_wakes_once() {
         let latch = Latch::new();
         thread::scope(|scope| {
