@@ -3,16 +3,18 @@
 #[path = "common/threads.rs"]
 mod threads;
 
+use io_uring::{IoUring, types};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use smpcall_conformance::Summary;
 use smpcall_host::smpcall::RingError;
-use smpcall_host::{Attached, Doorbell, EventFd, Futex, Machine, WakerCell};
+use smpcall_host::{Attached, Doorbell, EventFd, Futex, Machine, MsgRing, Signal, WakerCell};
 use std::cell::RefCell;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
-use threads::{HostRig, machine, run_suite};
+use threads::{HostRig, machine, run_suite, signal};
 
 /// A way for a CPU's thread to sleep, and what ends it.
 trait Sleeps: Sync + Sized + 'static {
@@ -54,6 +56,44 @@ impl Sleeps for ByEventFd {
         use std::os::fd::AsFd;
         // A signal ends it as well.
         let _ = ppoll(&mut [PollFd::new(doorbell.as_fd(), PollFlags::POLLIN)], Some(limit.into()), None);
+    }
+}
+
+/// In an io_uring, submitting and waiting.
+struct ByMsgRing;
+
+thread_local! {
+    /// The loop's.
+    static RING: RefCell<IoUring> = RefCell::new(IoUring::new(8).unwrap());
+}
+
+fn fd(ring: &IoUring) -> BorrowedFd<'_> {
+    // SAFETY: the ring owns it, and is borrowed for as long.
+    unsafe { BorrowedFd::borrow_raw(ring.as_raw_fd()) }
+}
+
+impl Sleeps for ByMsgRing {
+    type Doorbell = MsgRing;
+
+    fn attach(machine: &'static Machine, cpu: u32) -> Attached<'static, (), MsgRing> {
+        RING.with_borrow(|ring| {
+            // In turn by the one way and by the other.
+            let doorbell = if cpu.is_multiple_of(2) {
+                MsgRing::new(fd(ring), 0)
+            } else {
+                MsgRing::by_own_ring(fd(ring), 0)
+            };
+            machine.attach_with(cpu, doorbell.unwrap()).unwrap()
+        })
+    }
+
+    fn sleep(_: &MsgRing, limit: Duration) {
+        RING.with_borrow_mut(|ring| {
+            let limit = types::Timespec::from(limit);
+            // A signal ends it as well.
+            let _ = ring.submitter().submit_with_args(1, &types::SubmitArgs::new().timespec(&limit));
+            ring.completion().for_each(drop);
+        });
     }
 }
 
@@ -130,6 +170,26 @@ impl Sleeps for Polls {
     }
 }
 
+/// In `nanosleep`, out of which a signal comes; and not at all, in between.
+struct BySignal;
+
+impl Sleeps for BySignal {
+    type Doorbell = Signal;
+
+    fn attach(machine: &'static Machine, cpu: u32) -> Attached<'static, (), Signal> {
+        // SAFETY: the suite's functions neither allocate, nor free, nor lock, but for those that panic, which are left out.
+        unsafe { machine.attach_interrupted(cpu, Signal::real_time(2).unwrap()) }.unwrap()
+    }
+
+    fn sleep(_: &Signal, limit: Duration) {
+        signal::nap(limit);
+    }
+
+    fn rest(here: &mut Attached<'static, (), Signal>, limit: Duration) {
+        Self::sleep(here.doorbell(), limit);
+    }
+}
+
 /// The calling thread's CPU. `dyn`, since a thread-local is of one type.
 trait Here {
     fn sleep(&mut self, limit: Duration);
@@ -148,11 +208,16 @@ thread_local! {
 }
 
 fn run<S: Sleeps>(cpus: u32, rounds: u32) -> Summary {
+    run_as::<S, false>(cpus, rounds)
+}
+
+fn run_as<S: Sleeps, const HANDLER: bool>(cpus: u32, rounds: u32) -> Summary {
     let machine = machine(cpus, ());
     let sleep = |_: &'static Machine, limit| {
         HERE.with_borrow_mut(|here| here.as_mut().expect("the suite runs on CPUs").sleep(limit));
     };
-    let summary = run_suite(HostRig { machine, rounds, counted: |()| None, sleep }, |machine, cpu, run| {
+    let rig = HostRig::<_, HANDLER> { machine, rounds, counted: |()| None, sleep };
+    let summary = run_suite(rig, |machine, cpu, run| {
         HERE.set(Some(Box::new(HereBy::<S>(S::attach(machine, cpu)))));
         run();
         // It goes offline here, and not among the thread's other destructors.
@@ -172,6 +237,15 @@ fn an_eventfd() {
 }
 
 #[test]
+fn messages_to_an_io_uring() {
+    if let Err(error) = IoUring::new(8).and_then(|ring| MsgRing::by_own_ring(fd(&ring), 0)) {
+        return eprintln!("SKIPPED: {error}");
+    }
+    assert_eq!(run::<ByMsgRing>(2, 300).skipped, NOT_HERE);
+    assert_eq!(run::<ByMsgRing>(4, 100).skipped, NOT_HERE);
+}
+
+#[test]
 fn a_waker() {
     assert_eq!(run::<ByWaker>(2, 300).skipped, NOT_HERE);
     assert_eq!(run::<ByWaker>(4, 100).skipped, NOT_HERE);
@@ -180,6 +254,15 @@ fn a_waker() {
 #[test]
 fn a_doorbell_of_ones_own() {
     assert_eq!(run::<ByOwn>(3, 100).skipped, NOT_HERE);
+}
+
+/// And of signals: functions that panic (seven), and a budget that is the handler's own.
+const NOT_IN_A_HANDLER: u32 = NOT_HERE + 8;
+
+#[test]
+fn a_signal() {
+    assert_eq!(run_as::<BySignal, true>(2, 300).skipped, NOT_IN_A_HANDLER);
+    assert_eq!(run_as::<BySignal, true>(4, 100).skipped, NOT_IN_A_HANDLER);
 }
 
 #[test]

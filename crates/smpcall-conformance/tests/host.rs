@@ -18,7 +18,7 @@ fn run_with<T: Trace>(cpus: u32, rounds: u32, trace: T, counted: fn(&T) -> Optio
     let sleep = |machine: &'static smpcall_host::Machine<T>, limit: std::time::Duration| {
         machine.platform().park(None, limit.as_nanos() as u64);
     };
-    run_suite(HostRig { machine, rounds, counted, sleep }, |machine, cpu, run| {
+    run_suite(HostRig::<_, false> { machine, rounds, counted, sleep }, |machine, cpu, run| {
         let _here = machine.attach(cpu).unwrap();
         run();
     })

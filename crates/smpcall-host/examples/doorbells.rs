@@ -8,7 +8,7 @@
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd;
 use smpcall_host::smpcall::{Budget, Csd, Posted};
-use smpcall_host::{EventFd, Machine, MsgRing, WakerCell};
+use smpcall_host::{EventFd, Machine, MsgRing, Signal, WakerCell};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, OnceLock};
@@ -20,15 +20,29 @@ use std::time::{Duration, Instant};
 enum Kind {
     Bare,
     EventFd,
+    /// By register.
     MsgRing,
+    /// By the doorbell's own ring.
+    OwnRing,
     Futex,
     Waker,
     Tokio,
     Polls,
+    /// To a thread that computes.
+    Signal,
 }
 
-const KINDS: [Kind; 7] =
-    [Kind::Bare, Kind::EventFd, Kind::MsgRing, Kind::Futex, Kind::Waker, Kind::Tokio, Kind::Polls];
+const KINDS: [Kind; 9] = [
+    Kind::Bare,
+    Kind::EventFd,
+    Kind::MsgRing,
+    Kind::OwnRing,
+    Kind::Futex,
+    Kind::Waker,
+    Kind::Tokio,
+    Kind::Polls,
+    Kind::Signal,
+];
 const BLOCKS: usize = 9;
 
 fn epoll(fd: impl AsFd) -> Epoll {
@@ -69,24 +83,7 @@ fn serve(machine: &'static Machine, cpu: u32, kind: Kind) -> u64 {
                 }
             }
         }
-        Kind::MsgRing => {
-            let mut ring = io_uring::IoUring::new(8).expect("asked before");
-            // SAFETY: the ring is there until the doorbell has its own descriptor.
-            let fd = unsafe { BorrowedFd::borrow_raw(ring.as_raw_fd()) };
-            let mut here =
-                machine.attach_with(cpu, MsgRing::new(fd, 1).expect("asked before")).expect("free");
-            while !machine.is_shut_down() {
-                if let Ok(guard) = here.begin_sleep() {
-                    let asleep = guard.commit();
-                    let _ = ring.submit_and_wait(1);
-                    sleeps += 1;
-                    let _ = asleep.woken(Budget::DEFAULT);
-                } else {
-                    let _ = here.poll(Budget::DEFAULT);
-                }
-                ring.completion().for_each(drop);
-            }
-        }
+        Kind::MsgRing | Kind::OwnRing => sleeps = serve_in_ring(machine, cpu, kind),
         Kind::Futex => {
             let mut here = machine.attach(cpu).expect("free");
             while !machine.is_shut_down() {
@@ -116,8 +113,41 @@ fn serve(machine: &'static Machine, cpu: u32, kind: Kind) -> u64 {
                 thread::yield_now();
             }
         }
+        Kind::Signal => serve_by_signal(machine, cpu),
     }
     sleeps
+}
+
+/// The same, in an io_uring.
+fn serve_in_ring(machine: &'static Machine, cpu: u32, kind: Kind) -> u64 {
+    let mut sleeps = 0;
+    let mut ring = io_uring::IoUring::new(8).expect("asked before");
+    // SAFETY: the ring is there until the doorbell has its own descriptor.
+    let fd = unsafe { BorrowedFd::borrow_raw(ring.as_raw_fd()) };
+    let doorbell = if kind == Kind::MsgRing { MsgRing::new(fd, 1) } else { MsgRing::by_own_ring(fd, 1) };
+    let mut here = machine.attach_with(cpu, doorbell.expect("asked before")).expect("free");
+    while !machine.is_shut_down() {
+        if let Ok(guard) = here.begin_sleep() {
+            let asleep = guard.commit();
+            let _ = ring.submit_and_wait(1);
+            sleeps += 1;
+            let _ = asleep.woken(Budget::DEFAULT);
+        } else {
+            let _ = here.poll(Budget::DEFAULT);
+        }
+        ring.completion().for_each(drop);
+    }
+    sleeps
+}
+
+/// The same, while the thread computes.
+fn serve_by_signal(machine: &'static Machine, cpu: u32) {
+    let number = Signal::real_time(0).expect("there is one");
+    // SAFETY: what is posted here counts, posts, and unparks; and is not freed.
+    let _here = unsafe { machine.attach_interrupted(cpu, number) }.expect("free");
+    while !machine.is_shut_down() {
+        std::hint::spin_loop();
+    }
 }
 
 /// Runs `f` beside the threads of a machine's CPUs; returns what it returns, how often they slept, and the wake-ups sent.
@@ -195,6 +225,8 @@ fn load(kind: Kind, posts: u32) -> (u64, Duration, u64) {
         let queued: u64 = thread::scope(|scope| {
             let poster = || {
                 let csds: Vec<_> = (0..256).map(|_| Arc::new(Csd::new(|| ()))).collect();
+                // Leaked: a signal's handler may not be the last to drop one.
+                csds.iter().cloned().for_each(std::mem::forget);
                 let is_queued = |nth: u32| {
                     machine.post(0, &csds[nth as usize % 256]).expect("it is online") == Posted::Queued
                 };
@@ -208,9 +240,9 @@ fn load(kind: Kind, posts: u32) -> (u64, Duration, u64) {
         (queued, began.elapsed())
     };
     let ((queued, took), sleeps, wakes) = with_machine(1, kind, post_all);
-    // A wait each, and, of the eventfd, a read for each write.
-    let reads = if kind == Kind::EventFd { wakes } else { 0 };
-    (queued, took, wakes + sleeps + reads)
+    // A wait each, and, of the eventfd, a read for each write, of the signal, a return from its handler.
+    let answers = if matches!(kind, Kind::EventFd | Kind::Signal) { wakes } else { 0 };
+    (queued, took, wakes + sleeps + answers)
 }
 
 fn bare_load(posts: u32) -> (u64, Duration, u64) {
@@ -245,9 +277,10 @@ fn main() {
     let count = std::env::args().nth(1).map_or(200, |text| text.parse().expect("how many hops a block"));
     let has_rings = io_uring::IoUring::new(8).is_ok_and(|ring| {
         // SAFETY: as above.
-        MsgRing::new(unsafe { BorrowedFd::borrow_raw(ring.as_raw_fd()) }, 1).is_ok()
+        MsgRing::by_own_ring(unsafe { BorrowedFd::borrow_raw(ring.as_raw_fd()) }, 1).is_ok()
     });
-    let kinds: Vec<_> = KINDS.into_iter().filter(|kind| *kind != Kind::MsgRing || has_rings).collect();
+    let is_here = |kind: &Kind| !matches!(kind, Kind::MsgRing | Kind::OwnRing) || has_rings;
+    let kinds: Vec<_> = KINDS.into_iter().filter(is_here).collect();
     // In turn, so that what else the machine does falls on all. Nanoseconds, and wake-ups, a hop.
     let block = |kind: &Kind| {
         let (took, wakes) = match kind {

@@ -3,6 +3,7 @@
 use crate::doorbell::{Doorbell, Futex};
 use crate::here::{self, Here};
 use crate::incarnation;
+use crate::interrupt;
 use crate::latch::Latch;
 use crate::machine::{Machine, Own};
 use crate::pin_this_thread;
@@ -31,6 +32,22 @@ pub enum AttachError {
     Refused(HotplugError),
     /// The kernel refused to keep the thread on the core asked for.
     Pin(std::io::Error),
+    /// The signal has a handler already, or is ignored. Take another number.
+    SignalTaken(i32),
+    /// There is no signal of that number, or none that a program may send itself and catch.
+    NoSuchSignal(i32),
+    /// The kernel has no timer left.
+    Timer(std::io::Error),
+}
+
+/// What a ring of the CPU comes to, while its thread is awake and in its own loop.
+pub(crate) enum Rings {
+    /// The thread is awake, unless it parks.
+    Latch,
+    /// It may be asleep: its doorbell is rung.
+    Doorbell,
+    /// The same, and that interrupts it, by this signal.
+    Interrupt(i32),
 }
 
 impl std::fmt::Display for AttachError {
@@ -43,6 +60,9 @@ impl std::fmt::Display for AttachError {
             Self::ShutDown => f.write_str("the machine was shut down"),
             Self::Refused(error) => write!(f, "the CPU does not come online: {error}"),
             Self::Pin(error) => write!(f, "cannot pin the thread: {error}"),
+            Self::SignalTaken(signal) => write!(f, "signal {signal} has a handler, or is ignored"),
+            Self::NoSuchSignal(signal) => write!(f, "signal {signal} cannot interrupt a CPU"),
+            Self::Timer(error) => write!(f, "no timer: {error}"),
         }
     }
 }
@@ -73,6 +93,7 @@ impl<'m, T: Trace, D: Doorbell> Attached<'m, T, D> {
         cpu: u32,
         core: Option<usize>,
         bell: D,
+        rings: Rings,
     ) -> Result<Self, AttachError> {
         if here::is_a_cpu() {
             return Err(AttachError::ThreadIsACpu);
@@ -94,16 +115,33 @@ impl<'m, T: Trace, D: Doorbell> Attached<'m, T, D> {
         let bell = Arc::new(bell);
         let rung: Arc<dyn Doorbell> = Arc::<D>::clone(&bell);
         machine.platform().set_bell(cpu, Some(rung));
+        // Before anybody can ring: a ring that only latched would be lost to a loop that looks when it is rung.
+        let latch = &machine.platform().cpu(cpu).latch;
+        match rings {
+            Rings::Latch => {}
+            Rings::Doorbell => latch.leave(),
+            Rings::Interrupt(signal) => {
+                latch.interrupts();
+                interrupt::begin(machine.shared(), signal);
+            }
+        }
         match machine.pinned().online() {
             Ok(own) => Ok(Self { machine, own, bell }),
             Err(error) => {
-                machine.platform().set_bell(cpu, None);
-                here::clear();
-                incarnation::end();
-                machine.seats().give_back(cpu);
+                Self::get_up(machine, cpu);
                 Err(AttachError::Refused(error))
             }
         }
+    }
+
+    /// The calling thread, whose CPU is offline, is that CPU no more.
+    fn get_up(machine: &Machine<T>, cpu: u32) {
+        machine.platform().cpu(cpu).latch.reset();
+        machine.platform().set_bell(cpu, None);
+        interrupt::end();
+        here::clear();
+        incarnation::end();
+        machine.seats().give_back(cpu);
     }
 
     /// Returns the CPU's number.
@@ -225,13 +263,7 @@ impl<T: Trace, D: Doorbell> Drop for Attached<'_, T, D> {
             Err(error) => Err(error),
         };
         match left {
-            Ok(()) => {
-                self.latch().come_back();
-                self.machine.platform().set_bell(self.cpu(), None);
-                here::clear();
-                incarnation::end();
-                self.machine.seats().give_back(self.cpu());
-            }
+            Ok(()) => Self::get_up(self.machine, self.cpu()),
             // A flush is under way on this very stack. With the seat given back, another thread could be this CPU at the
             // same time, which the port's first promise rules out.
             Err(_) if std::thread::panicking() => {}

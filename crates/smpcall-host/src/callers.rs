@@ -101,7 +101,7 @@ pub(crate) fn slot() -> Option<u16> {
 /// Sleeps for that long; the calling thread is a CPU of no machine, or of another than it waits on, whose ring ends it.
 pub(crate) fn nap(timeout: Duration) {
     match slot().filter(|_| here::here().machine != 0) {
-        Some(slot) => latch(slot).sleep(Some(timeout)),
+        Some(slot) => _ = latch(slot).sleep(Some(timeout)),
         None => std::thread::sleep(timeout),
     }
 }

@@ -6,6 +6,7 @@
 //! | the same | nothing: it polls | nothing | the same, and [`Attached::poll_begin`](crate::Attached::poll_begin) |
 //! | [`EventFd`] | epoll, a runtime's reactor | a write to an eventfd | [`Machine::attach_with`](crate::Machine::attach_with) |
 //! | [`MsgRing`] | io_uring, submitting and waiting | a message to a ring | the same |
+//! | [`Signal`] | nothing, or whatever a signal interrupts | a signal, whose handler flushes | [`Machine::attach_interrupted`](crate::Machine::attach_interrupted) |
 //! | [`WakerCell`] | an executor, while a task [pumps](crate::Attached::pump) | what the executor's wake-up costs | the same |
 //! | your own | whatever it can end | – | the same |
 //!
@@ -16,10 +17,12 @@
 
 mod event_fd;
 mod msg_ring;
+mod signal;
 mod waker_cell;
 
 pub use self::event_fd::EventFd;
 pub use self::msg_ring::MsgRing;
+pub use self::signal::Signal;
 pub use self::waker_cell::WakerCell;
 
 use smpcall::RingError;

@@ -1,8 +1,10 @@
 //! Who the calling thread is: which CPU of which machine, on which core it last was, and whether its soft interrupts are off.
 
+use crate::interrupt;
 use nix::sched::sched_getcpu;
 use smpcall::Serve;
 use std::cell::{Cell, RefCell};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering, compiler_fence};
 use std::sync::{Arc, Weak};
 
 /// A core number that no core has: nobody has looked yet.
@@ -27,6 +29,9 @@ pub(crate) trait Served: Send + Sync {
     fn rest(&self, serve: Serve, sleep: &mut dyn FnMut());
     /// [`smpcall::Smp::is_in_blocking`], likewise.
     fn is_in_blocking(&self) -> bool;
+    /// A ring has interrupted the CPU that the calling thread is: takes note of it, and flushes. Async-signal-safe, but for what was
+    /// posted.
+    fn interrupted(&self);
     /// The thread of this CPU, one of the machine's own, has ended.
     fn ended(&self, cpu: u32);
     /// The process is the child of a fork, and has no thread but this one.
@@ -48,27 +53,83 @@ impl Drop for End {
     }
 }
 
+/// [`Here`], as it is kept: a handler that interrupts the thread reads the first two, which are not written while one may come.
+struct Place {
+    machine: Cell<u64>,
+    cpu: Cell<u32>,
+    core: Cell<u32>,
+}
+
+/// What is before it is before it for a handler that interrupts the thread, too, and what is behind it behind. Costs no instruction.
+#[inline(always)]
+pub(crate) fn handler_fence() {
+    // SeqCst: in both directions, loads and stores; its partner is the handler, on the same thread.
+    compiler_fence(Ordering::SeqCst);
+}
+
+/// A depth of the thread's own. A handler that interrupts the thread leaves it as it was, so that it may come in the middle of a step.
+struct Depth(AtomicU32);
+
+impl Depth {
+    const fn new() -> Self {
+        Self(AtomicU32::new(0))
+    }
+
+    #[inline]
+    fn get(&self) -> u32 {
+        // Relaxed: one thread, and its handlers.
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// What follows is not done before it.
+    #[inline]
+    fn enter(&self) {
+        // Relaxed: as above.
+        self.0.store(self.get() + 1, Ordering::Relaxed);
+        handler_fence();
+    }
+
+    /// What went before is not done after it.
+    #[inline]
+    fn leave(&self) -> u32 {
+        handler_fence();
+        let depth = self.get() - 1;
+        // Relaxed: as above.
+        self.0.store(depth, Ordering::Relaxed);
+        handler_fence();
+        depth
+    }
+}
+
 thread_local! {
     static END: RefCell<Option<End>> = const { RefCell::new(None) };
     /// The machine of `HERE`: weak, for it may go while a thread that leaked its place still names it.
     static SERVED: RefCell<Option<Weak<dyn Served>>> = const { RefCell::new(None) };
-    static HERE: Cell<Here> = const { Cell::new(NOWHERE) };
-    static IRQ_OFF: Cell<u32> = const { Cell::new(0) };
+    static HERE: Place =
+        const { Place { machine: Cell::new(0), cpu: Cell::new(0), core: Cell::new(NO_CORE) } };
+    static IRQ_OFF: Depth = const { Depth::new() };
+    /// A handler came while soft interrupts were off.
+    static WORD: AtomicBool = const { AtomicBool::new(false) };
     /// How many frames of the core, of threads that are no CPU, are below code of the user's.
-    static FRAMES: Cell<u32> = const { Cell::new(0) };
+    static FRAMES: Depth = const { Depth::new() };
     static POLLED_IN_VAIN: Cell<u8> = const { Cell::new(0) };
 }
 
+#[inline]
 pub(crate) fn here() -> Here {
-    HERE.get()
+    HERE.with(|here| Here { machine: here.machine.get(), cpu: here.cpu.get(), core: here.core.get() })
 }
 
-pub(crate) fn set(here: Here) {
-    HERE.set(here);
+pub(crate) fn set(Here { machine, cpu, core }: Here) {
+    HERE.with(|here| {
+        here.machine.set(machine);
+        here.cpu.set(cpu);
+        here.core.set(core);
+    });
 }
 
 pub(crate) fn clear() {
-    HERE.set(NOWHERE);
+    set(NOWHERE);
     serve(None);
 }
 
@@ -125,7 +186,7 @@ pub(crate) fn begin_thread(machine: Weak<dyn Served>, cpu: u32) {
 /// Looks which core the thread is on, and takes note of it. Costs some nanoseconds: for paths that wait anyway.
 pub(crate) fn look() -> u32 {
     let core = sched_getcpu().map_or(NO_CORE, |core| core as u32);
-    HERE.set(Here { core, ..HERE.get() });
+    HERE.with(|here| here.core.set(core));
     core
 }
 
@@ -137,30 +198,69 @@ pub(crate) fn polled_in_vain() -> bool {
 
 /// A frame of the core begins under code of the user's in a thread that is no CPU of its machine.
 pub(crate) fn frame_begins() {
-    FRAMES.set(FRAMES.get() + 1);
+    FRAMES.with(Depth::enter);
 }
 
 /// The same frame ends.
 pub(crate) fn frame_ends() {
-    FRAMES.set(FRAMES.get() - 1);
+    FRAMES.with(Depth::leave);
 }
 
 /// Returns whether the thread is inside of a function of the core's, so that who it is must stay.
 pub(crate) fn is_inside() -> bool {
-    FRAMES.get() != 0 || irq_is_off()
+    FRAMES.with(Depth::get) != 0 || irq_is_off()
 }
 
 /// Switches the thread's soft interrupts off; nests.
+#[inline]
 pub(crate) fn irq_off() {
-    IRQ_OFF.set(IRQ_OFF.get() + 1);
+    IRQ_OFF.with(Depth::enter);
 }
 
+/// Undoes one [`irq_off`]. If soft interrupts are on then, what came meanwhile is answered: where nothing interrupts a thread, that is a
+/// look at one byte of its own.
+#[inline]
 pub(crate) fn irq_on() {
-    IRQ_OFF.set(IRQ_OFF.get() - 1);
+    let depth = IRQ_OFF.with(Depth::leave);
+    // A handler that comes after the step finds them on, and leaves no word.
+    if has_word() && depth == 0 {
+        take_word();
+        interrupt::answer();
+    }
 }
 
+/// The same, in an answer, which is to go on if this says so.
+pub(crate) fn irq_on_to_look() -> bool {
+    let on = IRQ_OFF.with(Depth::leave) == 0;
+    let more = on && has_word();
+    if more {
+        take_word();
+    }
+    more
+}
+
+#[inline]
 pub(crate) fn irq_is_off() -> bool {
-    IRQ_OFF.get() != 0
+    IRQ_OFF.with(Depth::get) != 0
+}
+
+#[inline]
+fn has_word() -> bool {
+    // Relaxed: one thread, and its handlers.
+    WORD.with(|word| word.load(Ordering::Relaxed))
+}
+
+/// Soft interrupts are on: handlers leave none now.
+fn take_word() {
+    // Relaxed: as above.
+    WORD.with(|word| word.store(false, Ordering::Relaxed));
+    handler_fence();
+}
+
+/// A handler has interrupted the thread while soft interrupts were off.
+pub(crate) fn leave_word() {
+    // Relaxed: as above.
+    WORD.with(|word| word.store(true, Ordering::Relaxed));
 }
 
 #[cfg(test)]

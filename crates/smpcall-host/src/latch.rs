@@ -17,8 +17,8 @@
 //! (Acquire), *before* the flush: so a flush sees what was written before any ring that it answers, also before one that
 //! was merged into a pending one. Acknowledged after the flush, a ring in between would be swallowed.
 
-use crate::{callers, futex};
-use std::sync::atomic::{AtomicU32, Ordering};
+use crate::{callers, futex, here};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 const QUIET: u32 = 0;
@@ -48,11 +48,16 @@ pub(crate) struct Latch {
     word: AtomicU32,
     /// What the latch goes back to: `QUIET` or `OUTSIDE`. Its thread's own.
     rest: AtomicU32,
+    /// What `rest` is while the thread is awake: `QUIET`, or `OUTSIDE` where a ring interrupts it. Its thread's own.
+    awake: AtomicU32,
+    /// An interrupt has taken note of rings since the thread last did. Its thread's own, and its handlers'.
+    answered: AtomicBool,
 }
 
 impl Latch {
     pub(crate) const fn new() -> Self {
-        Self { word: AtomicU32::new(QUIET), rest: AtomicU32::new(QUIET) }
+        let [word, rest, awake] = [const { AtomicU32::new(QUIET) }; 3];
+        Self { word, rest, awake, answered: AtomicBool::new(false) }
     }
 
     fn rest(&self) -> u32 {
@@ -68,12 +73,39 @@ impl Latch {
         self.acknowledge();
     }
 
-    /// Its thread: is back from its own loop, so that a ring need not do more than latch. Takes note of all rings so far: to be
-    /// followed by a flush.
+    /// Its thread: is back from its own loop, so that a ring need not do more than latch, unless it interrupts. Takes note of all rings
+    /// so far: to be followed by a flush.
     pub(crate) fn come_back(&self) {
         // Relaxed: its thread's own.
-        self.rest.store(QUIET, Ordering::Relaxed);
+        let awake = self.awake.load(Ordering::Relaxed);
+        // Relaxed: its thread's own.
+        self.rest.store(awake, Ordering::Relaxed);
         self.acknowledge();
+    }
+
+    /// Its thread: from now on a ring interrupts it, awake or in its own loop. As [`Self::leave`].
+    pub(crate) fn interrupts(&self) {
+        // Relaxed: its thread's own.
+        self.awake.store(OUTSIDE, Ordering::Relaxed);
+        self.leave();
+    }
+
+    /// Its thread: is going to be that CPU no more.
+    pub(crate) fn reset(&self) {
+        // Relaxed: its thread's own.
+        self.awake.store(QUIET, Ordering::Relaxed);
+        self.come_back();
+    }
+
+    /// A handler that interrupts its thread takes note of all rings so far, and is to flush. A sleep that the thread has begun, or begins
+    /// before it has looked itself, ends at once: what the flush leaves for it is there, and who woke it may have been taken for a
+    /// ring. Where the latch is not rung it stays as it is: the signal came late, and who sleeps there sleeps on.
+    pub(crate) fn answer(&self) {
+        // Relaxed: one thread.
+        self.answered.store(true, Ordering::Relaxed);
+        // Acquire: the flush that follows sees what was written before each ring; pairs with `ring`. Failure Relaxed: there was none
+        // since the last note was taken.
+        let _ = self.word.compare_exchange(RUNG, self.rest(), Ordering::Acquire, Ordering::Relaxed);
     }
 
     /// Its thread: whether it counts as one that may be asleep in its own loop.
@@ -118,32 +150,42 @@ impl Latch {
         quiet
     }
 
-    /// Its thread: takes note of all rings so far. To be followed by a flush.
-    pub(crate) fn acknowledge(&self) {
+    /// Its thread: takes note of all rings so far, and says whether there was one. To be followed by a flush.
+    pub(crate) fn acknowledge(&self) -> bool {
+        // Relaxed: one thread. Before the swap: what a handler takes note of in between only costs a sleep more.
+        self.answered.store(false, Ordering::Relaxed);
         // Acquire: the flush that follows sees what was written before each ring; pairs with `ring`.
-        self.word.swap(self.rest(), Ordering::Acquire);
+        self.word.swap(self.rest(), Ordering::Acquire) == RUNG
+    }
+
+    /// Its thread counts as asleep: whether an interrupt came before, whose ring does not end that sleep. One that comes after finds the
+    /// latch rung, or comes late.
+    fn was_answered(&self) -> bool {
+        here::handler_fence();
+        // Relaxed: one thread.
+        self.answered.load(Ordering::Relaxed)
     }
 
     /// Its thread: sleeps until rung, or for that long, or less; then takes note of all rings so far. To be followed by
     /// a flush. For no time at all it makes no system call; any other ends late by what the kernel allows itself (its timer
-    /// slack, 50 µs unless told).
-    pub(crate) fn sleep(&self, timeout: Option<Duration>) {
+    /// slack, 50 µs unless told). Says whether there was a ring.
+    pub(crate) fn sleep(&self, timeout: Option<Duration>) -> bool {
         // Relaxed: only says that we sleep; the acknowledgement below is what sees the ringer's writes.
         // Failure Relaxed: it is rung already.
         if timeout != Some(Duration::ZERO)
             && self.word.compare_exchange(self.rest(), ASLEEP, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+            && !self.was_answered()
         {
             // Every way to return, an interrupted or timed-out sleep too, leads to a look at the queue.
             futex::wait(&self.word, ASLEEP, timeout);
         }
-        self.acknowledge();
+        self.acknowledge()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::AtomicBool;
     use std::thread;
 
     impl Latch {
@@ -230,6 +272,29 @@ mod tests {
         // Rung, for all that the thread knows: it does not sleep, and looks.
         latch.sleep(None);
         assert_eq!(latch.value(), QUIET);
+    }
+
+    #[test]
+    fn who_was_interrupted_looks_before_it_sleeps() {
+        let latch = Latch::new();
+        latch.interrupts();
+        assert_eq!([(); 2].map(|()| latch.ring()), [Rang::Outside, Rang::Merged]);
+        latch.answer();
+        assert_eq!(latch.ring(), Rang::Outside, "the next one interrupts again");
+        latch.answer();
+        // Returns at once, though it was not rung: what the handler has left is there.
+        assert!(!latch.sleep(None));
+        assert_eq!((latch.value(), latch.sleep(Some(Duration::from_nanos(1)))), (OUTSIDE, false));
+        // A signal that comes late leaves the latch as it is.
+        let slot = callers::slot().expect("few threads call");
+        assert!(latch.divert(slot));
+        latch.answer();
+        assert_eq!(latch.value(), DIVERTED + u32::from(slot));
+        latch.come_back();
+        assert!(latch.is_outside(), "awake, it is interrupted");
+        latch.reset();
+        assert_eq!((latch.is_outside(), latch.ring()), (false, Rang::Latched));
+        assert!(latch.sleep(None), "and says that it was rung");
     }
 
     #[test]

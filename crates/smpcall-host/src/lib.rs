@@ -91,6 +91,7 @@ mod fork;
 pub mod futex;
 mod here;
 mod incarnation;
+mod interrupt;
 mod latch;
 mod machine;
 mod port;
@@ -108,7 +109,7 @@ mod uring;
 pub use affinity::{allowed_cores, pin_this_thread, process_cores, unpin_this_thread};
 pub use attach::{AttachError, Attached};
 pub use bound::{BoundError, CpuBound};
-pub use doorbell::{Doorbell, EventFd, Futex, MsgRing, WakerCell};
+pub use doorbell::{Doorbell, EventFd, Futex, MsgRing, Signal, WakerCell};
 pub use machine::{
     BuildError, Builder, Cores, Counts, Idle, Machine, Placement, PlacementWarning, ShutdownError,
 };

@@ -11,7 +11,7 @@ pub use self::placement::{Placement, PlacementWarning};
 
 use self::end::Ends;
 
-use crate::attach::{AttachError, Attached};
+use crate::attach::{AttachError, Attached, Rings};
 use crate::doorbell::{Doorbell, Futex};
 use crate::here::{self, Here, Served};
 use crate::incarnation;
@@ -148,7 +148,7 @@ impl<T: Trace> Machine<T> {
     ///
     /// [`AttachError`].
     pub fn attach(&self, cpu: u32) -> Result<Attached<'_, T>, AttachError> {
-        Attached::new(self, cpu, None, Futex(()))
+        Attached::new(self, cpu, None, Futex(()), Rings::Latch)
     }
 
     /// Makes the calling thread a CPU that is woken by `doorbell` out of the sleeps of its own loop: see [`Doorbell`].
@@ -168,10 +168,8 @@ impl<T: Trace> Machine<T> {
     ///
     /// [`AttachError`].
     pub fn attach_with<D: Doorbell>(&self, cpu: u32, doorbell: D) -> Result<Attached<'_, T, D>, AttachError> {
-        let here = Attached::new(self, cpu, None, doorbell)?;
-        // From the beginning, for loops that only poll when they are rung.
-        here.may_be_outside();
-        Ok(here)
+        // Rung from the beginning, for loops that only poll when they are.
+        Attached::new(self, cpu, None, doorbell, Rings::Doorbell)
     }
 
     /// Makes the calling thread a CPU, and keeps it on `core`. It stays there after it detached, and threads that it starts
@@ -181,7 +179,7 @@ impl<T: Trace> Machine<T> {
     ///
     /// [`AttachError`].
     pub fn attach_pinned(&self, cpu: u32, core: usize) -> Result<Attached<'_, T>, AttachError> {
-        Attached::new(self, cpu, Some(core), Futex(()))
+        Attached::new(self, cpu, Some(core), Futex(()), Rings::Latch)
     }
 
     /// Returns what was counted so far.
@@ -225,6 +223,12 @@ impl<T: Trace> Machine<T> {
 
     pub(crate) fn pinned(&self) -> Pin<&smpcall::Machine<Host<T>, Box<[PerCpu]>>> {
         self.shared.pinned()
+    }
+
+    /// For a thread that is interrupted on its behalf.
+    pub(crate) fn shared(&self) -> Arc<dyn Served> {
+        let shared: Arc<Shared<T>> = Arc::clone(&self.shared);
+        shared
     }
 
     /// For the threads that are its CPUs.

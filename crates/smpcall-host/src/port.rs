@@ -1,14 +1,16 @@
 //! The port: what the core asks of a machine, answered by threads.
 //!
-//! Interrupts are soft: nothing interrupts a thread to flush, so the irq guard only has to remember that it is held
-//! (waiting is refused then). The doorbell is a [`Latch`], and beyond it what the CPU's thread has chosen ([`Doorbell`]).
+//! Interrupts are soft: the irq guard remembers that it is held (waiting is refused then), and the handler of a signal, where one
+//! interrupts a thread to flush ([`interrupt`]), looks at that. The doorbell is a [`Latch`], and beyond it what the CPU's thread has chosen ([`Doorbell`]).
 
 mod cores;
+mod rings;
 
 use crate::callers;
 use crate::doorbell::Doorbell;
 use crate::here::{self, NO_CORE};
-use crate::latch::{Latch, Rang};
+use crate::interrupt;
+use crate::latch::Latch;
 use crate::machine::CpuCounts;
 use crate::spin::{Spin, Waits, short_pause};
 use crate::stalls::{Stalls, nanos};
@@ -22,7 +24,7 @@ use smpcall::{
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
 /// Waiter numbers from here on are threads that only call; below, CPUs.
@@ -122,48 +124,11 @@ impl<T> Host<T> {
             std::mem::forget(worse);
         }
     }
-
-    /// Says what ends the sleeps in the thread's own loop of `cpu` from now on.
-    pub(crate) fn set_bell(&self, cpu: u32, bell: Option<Arc<dyn Doorbell>>) {
-        let before = {
-            let mut place = self.cpu(cpu).bell.write().unwrap_or_else(PoisonError::into_inner);
-            std::mem::replace(&mut *place, bell)
-        };
-        // It is the user's, as is what its drop does.
-        drop(before);
-    }
-
-    pub(crate) fn ring_doorbell(&self, cpu: u32) -> Result<(), RingError> {
-        match self.cpu(cpu).latch.ring() {
-            Rang::Latched | Rang::Merged => return Ok(()),
-            Rang::Woke => {}
-            Rang::Outside => self.ring_outside(cpu)?,
-        }
-        // Relaxed: a statistic.
-        self.cpu(cpu).counts.wakes.fetch_add(1, Ordering::Relaxed);
-        Ok(())
-    }
-
-    /// Ends the sleep that the thread of `cpu` sleeps in its own loop.
-    #[cold]
-    fn ring_outside(&self, cpu: u32) -> Result<(), RingError> {
-        // Held by a thread that attaches or detaches at this moment: nothing waits for it here.
-        let bell = self.cpu(cpu).bell.try_read().ok().and_then(|bell| bell.clone());
-        // The last to hold it drops it, in there too.
-        let ring = || bell.map_or(Err(RingError), |bell| bell.ring());
-        let rang = catch_unwind(AssertUnwindSafe(ring)).unwrap_or_else(|panic| {
-            self.count_panic(cpu, panic);
-            Err(RingError)
-        });
-        if rang.is_err() {
-            self.cpu(cpu).latch.unring();
-        }
-        rang
-    }
 }
 
 // SAFETY: 1. A thread is at most one CPU at a time (`here`), and each CPU has at most one thread (`machine`, `attach`);
-// nothing moves it. 2. Nothing flushes but the thread itself: there are no interrupts. 3. The CPU's thread looks at its
+// nothing moves it. 2. Nothing flushes but the thread itself, and the handler of its signal, which finds the
+// soft irq guard held and leaves that to its end (`interrupt`). 3. The CPU's thread looks at its
 // queue whenever its doorbell rang (`machine`); the latch is as asked for (`doorbell`). For an attached thread that is
 // the user's promise, which safety does not rest on: a lost ring only delays. 4. `catch_unwind`. 5. The sleep's latch is
 // the one that `wake` sets, and it lives as long as the machine, or for ever (`callers`). 6. Listeners and handlers are called in
@@ -239,10 +204,14 @@ impl<T: Trace> Waiting for Host<T> {
         let timeout = Duration::from_nanos(timeout_ns);
         match (self.current_cpu(), waiter) {
             (Some(cpu), _) => {
-                self.cpu(cpu).latch.sleep(Some(timeout));
+                let rung = self.cpu(cpu).latch.sleep(Some(timeout));
                 self.show_core(cpu);
+                if rung {
+                    // Instead of its handler, which is not called for a ring that ends a sleep here.
+                    interrupt::answer_if_armed();
+                }
             }
-            (None, Some(waiter)) => callers::latch(waiter - FIRST_CALLER).sleep(Some(timeout)),
+            (None, Some(waiter)) => _ = callers::latch(waiter - FIRST_CALLER).sleep(Some(timeout)),
             (None, None) => callers::nap(timeout),
         }
     }

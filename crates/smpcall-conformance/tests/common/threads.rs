@@ -2,7 +2,7 @@
 
 #[path = "signal.rs"]
 #[allow(dead_code, reason = "signals as doorbells are another test's")]
-mod signal;
+pub(crate) mod signal;
 
 use smpcall_conformance::{Lines, Rig, Suite, Summary, Woken, check_log, memory_bytes};
 use smpcall_host::smpcall::{Counts, PerCpu};
@@ -11,7 +11,8 @@ use std::mem::MaybeUninit;
 use std::thread;
 use std::time::Duration;
 
-pub(crate) struct HostRig<T: Trace> {
+/// `HANDLER`: the doorbell is a signal, whose handler flushes.
+pub(crate) struct HostRig<T: Trace, const HANDLER: bool> {
     pub(crate) machine: &'static Machine<T>,
     pub(crate) rounds: u32,
     pub(crate) counted: fn(&T) -> Option<Counts>,
@@ -19,9 +20,11 @@ pub(crate) struct HostRig<T: Trace> {
     pub(crate) sleep: fn(&'static Machine<T>, Duration),
 }
 
-impl<T: Trace> Rig for HostRig<T> {
+impl<T: Trace, const HANDLER: bool> Rig for HostRig<T, HANDLER> {
     type Platform = Host<T>;
     type Storage = Box<[PerCpu]>;
+
+    const HANDLER_FLUSHES: bool = HANDLER;
 
     fn smp(&self) -> &'static smpcall_host::smpcall::Machine<Host<T>, Box<[PerCpu]>> {
         self.machine.whole()
@@ -62,8 +65,8 @@ impl<T: Trace> Rig for HostRig<T> {
     }
 
     fn unwind(&self) -> Option<fn() -> !> {
-        // Without the hook that would print a message.
-        Some(|| std::panic::resume_unwind(Box::new("meant")))
+        // Without the hook that would print a message. Not in a signal's handler, which may not allocate what is thrown.
+        (!HANDLER).then_some(|| std::panic::resume_unwind(Box::new("meant")))
     }
 
     fn nmi(&self, f: &(dyn Fn() + Sync)) -> bool {
@@ -85,12 +88,12 @@ pub(crate) fn machine<T: Trace>(cpus: u32, trace: T) -> &'static Machine<T> {
 }
 
 /// Runs the suite, on a thread for each CPU that `as_cpu` makes one while it calls what it is given.
-pub(crate) fn run_suite<T: Trace>(
-    rig: HostRig<T>,
+pub(crate) fn run_suite<T: Trace, const HANDLER: bool>(
+    rig: HostRig<T, HANDLER>,
     as_cpu: fn(&'static Machine<T>, u32, &mut dyn FnMut()),
 ) -> Summary {
     let (machine, cpus) = (rig.machine, rig.machine.cpus_len());
-    let suite: &'static Suite<HostRig<T>> = Box::leak(Box::new(Suite::new(rig)));
+    let suite: &'static Suite<HostRig<T, HANDLER>> = Box::leak(Box::new(Suite::new(rig)));
     let run = |cpu| {
         thread::spawn(move || {
             let mut log = Lines(String::new());

@@ -1,5 +1,8 @@
 //! A message to an io_uring.
 
+mod own;
+
+use self::own::OwnRing;
 use super::Doorbell;
 use crate::uring;
 use nix::errno::Errno;
@@ -8,11 +11,13 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 /// A completion in the io_uring that its CPU's thread sleeps in (`IORING_OP_MSG_RING`): for loops that submit and wait, and watch no
-/// file descriptor. It is sent by register, so that posters need no ring of their own: Linux 6.13 and later.
+/// file descriptor. Posters need no ring of their own. It is sent by register, `IORING_REGISTER_SEND_MSG_RING`, from Linux 6.13 on; on
+/// an older kernel, from 5.18 on, by a small ring that the doorbell has for that, which all posters share without a lock.
 ///
 /// The completion has the `user_data` that was asked for, and result 0. It ends the wait, and is consumed as any other; there is
-/// nothing to be read. A ring that is disabled, or has no room for completions, fails its posters ([`RingError`]): nothing is
-/// lost, and reports name the CPU.
+/// nothing to be read. If the ring's completion queue is full the kernel keeps the completion until there is room. A ring that is
+/// disabled, or gone, or for whose completion the kernel has no memory, fails its posters ([`RingError`]): nothing is lost, and
+/// reports name the CPU.
 ///
 /// ```
 /// use smpcall_host::smpcall::{Budget, Flushed};
@@ -44,31 +49,56 @@ use std::os::fd::{AsFd, OwnedFd};
 pub struct MsgRing {
     ring: OwnedFd,
     user_data: u64,
+    way: Way,
+}
+
+/// How a message gets there.
+#[derive(Debug)]
+enum Way {
+    Register,
+    Own(Box<OwnRing>),
 }
 
 impl MsgRing {
-    /// One that completes in that ring, with that `user_data`. It holds a descriptor of the ring of its own.
+    /// One that completes in that ring, with that `user_data`. It holds a descriptor of the ring of its own. Its messages are sent by
+    /// register, or, where the kernel sends none by that, as those of [`by_own_ring`](Self::by_own_ring).
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::Unsupported`] if the kernel sends no such messages by register; too many open files.
+    /// [`io::ErrorKind::Unsupported`] if the kernel sends no such messages at all; too many open files.
     pub fn new(ring: impl AsFd, user_data: u64) -> io::Result<Self> {
-        let ring = ring.as_fd().try_clone_to_owned()?;
         // Sent to what is no ring: a kernel that knows the message looks at its target.
-        match uring::send(nix::unistd::pipe()?.0.as_fd(), user_data) {
-            Err(Errno::EBADFD | Errno::EBADF) => Ok(Self { ring, user_data }),
-            _ => Err(io::ErrorKind::Unsupported.into()),
+        let (nowhere, _) = nix::unistd::pipe()?;
+        if uring::send(nowhere.as_fd(), user_data) != Err(Errno::EBADFD) {
+            return Self::by_own_ring(ring, user_data);
         }
+        Ok(Self { ring: ring.as_fd().try_clone_to_owned()?, user_data, way: Way::Register })
+    }
+
+    /// The same, whose messages are sent by a ring of its own, on each kernel: one more descriptor for each CPU, and nothing
+    /// faster.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new), and those of making a ring.
+    pub fn by_own_ring(ring: impl AsFd, user_data: u64) -> io::Result<Self> {
+        Ok(Self {
+            ring: ring.as_fd().try_clone_to_owned()?,
+            user_data,
+            way: Way::Own(Box::new(OwnRing::new()?)),
+        })
     }
 }
 
 impl Doorbell for MsgRing {
     fn ring(&self) -> Result<(), RingError> {
         let errno = Errno::last_raw();
-        uring::send(self.ring.as_fd(), self.user_data).map_err(|_| {
-            // In a signal's handler it is not ours.
-            Errno::set_raw(errno);
-            RingError
-        })
+        let sent = match &self.way {
+            Way::Register => uring::send(self.ring.as_fd(), self.user_data).map_err(|_| RingError),
+            Way::Own(own) => own.send(self.ring.as_fd(), self.user_data),
+        };
+        // In a signal's handler it is not ours.
+        Errno::set_raw(errno);
+        sent
     }
 }

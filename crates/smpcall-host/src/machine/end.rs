@@ -5,7 +5,7 @@ use crate::callers;
 use crate::here::{self, Served};
 use crate::stalls::nanos;
 use crate::trace::Trace;
-use smpcall::{Platform, Serve, WaitError, Waiting};
+use smpcall::{Budget, Flushed, Platform, Serve, WaitError, Waiting};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -113,6 +113,15 @@ impl<T: Trace> Served for Shared<T> {
 
     fn is_in_blocking(&self) -> bool {
         self.smp.is_in_blocking()
+    }
+
+    fn interrupted(&self) {
+        let host = self.smp.platform();
+        if let Some(cpu) = host.current_cpu() {
+            host.cpu(cpu).latch.answer();
+            // What is left over rings by itself.
+            let _: Flushed = self.smp.flush(Budget::DEFAULT);
+        }
     }
 
     fn ended(&self, cpu: u32) {

@@ -4,7 +4,7 @@ use crate::site::{Count, Flag, rounds};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use smpcall_host::smpcall::{Budget, Csd, Posted};
 use smpcall_host::{Attached, EventFd, Machine};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 /// An epoll instance that watches a CPU's eventfd, level-triggered or not.
@@ -42,16 +42,21 @@ pub(crate) struct Flood {
     pub(crate) queued: Count,
     pub(crate) runs: Arc<Count>,
     pub(crate) done: Flag,
+    /// Its csds, which are not freed where they run: a signal's handler may not.
+    kept: Mutex<Vec<Arc<dyn Send + Sync>>>,
 }
 
 impl Flood {
     pub(crate) fn new() -> Self {
-        Self { queued: Count::new(), runs: Arc::default(), done: Flag::default() }
+        Self { queued: Count::new(), runs: Arc::default(), done: Flag::default(), kept: Mutex::default() }
     }
 
     pub(crate) fn csd(&self) -> Arc<Csd<impl Fn() + Send + Sync + 'static>> {
         let runs = Arc::clone(&self.runs);
-        Arc::new(Csd::new(move || _ = runs.up()))
+        let csd = Arc::new(Csd::new(move || _ = runs.up()));
+        let kept: Arc<dyn Send + Sync> = Arc::clone(&csd) as _;
+        self.kept.lock().unwrap().push(kept);
+        csd
     }
 
     /// Runs both posters while the caller serves.

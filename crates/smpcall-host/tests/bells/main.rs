@@ -11,5 +11,6 @@ mod loops;
 mod pump;
 mod pump_ends;
 mod reactors;
+mod signal;
 mod uring;
 mod wakers;

@@ -1,10 +1,11 @@
 //! What the child of a fork finds: no threads, and machines that say so.
 
-use crate::site::{IDLES, Witness, bounded, counted};
+use crate::site::{Count, IDLES, Witness, beside, bounded, counted, eventually};
 use nix::libc;
 use smpcall_host::smpcall::{CallError, Coalesced, DetachedError, PostError, To};
-use smpcall_host::{AttachError, Machine};
+use smpcall_host::{AttachError, Machine, Signal};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 const OFFLINE: PostError = PostError::Offline { coalesced: Coalesced::No };
 
@@ -98,4 +99,26 @@ fn a_machine_that_has_ended_is_no_matter_to_a_fork() {
     let machine = Machine::builder().owned(1).build().unwrap();
     machine.shutdown().unwrap();
     assert_eq!(in_a_child(|| refuses(&machine)), 0);
+}
+
+#[test]
+fn a_thread_that_a_signal_interrupts_is_interrupted_in_the_parent_alone() {
+    let _bounded = bounded();
+    let machine = Machine::builder().attachable(1).build().unwrap();
+    let number = Signal::real_time(3).unwrap();
+    // SAFETY: what is posted to it counts.
+    let mut here = Some(unsafe { machine.attach_interrupted(0, number) }.unwrap());
+    let runs = Arc::new(Count::new());
+    let counts = Arc::clone(&runs);
+    let csd = counted(move || _ = counts.up());
+    let child = in_a_child(|| {
+        refuses(&machine);
+        // SAFETY: it has a handler, which finds nothing to do.
+        assert_eq!(unsafe { libc::raise(number) }, 0);
+        drop(here.take());
+        assert_eq!(runs.get(), 0);
+    });
+    assert_eq!(child, 0);
+    beside(|| _ = machine.post(0, &csd).unwrap(), || eventually(|| runs.get() == 1));
+    drop(here);
 }

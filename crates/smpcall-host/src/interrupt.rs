@@ -1,0 +1,179 @@
+//! Rings that interrupt their thread: what the handler of a signal does on the thread of a CPU.
+//!
+//! The handler flushes at once. If the thread has its soft interrupts off (the core's irq guard, and all call context), it leaves word
+//! instead, and the flush comes when they are switched on again ([`answer`], called by `here::irq_on`). So the guard is to this handler what
+//! it is to an interrupt's: nothing flushes while it is held.
+//!
+//! | the signal comes | it is answered |
+//! |---|---|
+//! | soft interrupts on | by the handler |
+//! | off, in the thread or in a handler | as they are switched on |
+//! | during an answer | by the same, in its next turn: answers do not nest |
+//! | before the thread is armed, or after | not at all |
+//!
+//! # Invariants
+//!
+//! - A handler may come between any two instructions, and reads of its thread's own only what is one atomic, or is not written while the
+//!   thread is armed. What it writes there it leaves as it was (`here`'s depths), or nobody else writes meanwhile.
+//! - All here is async-signal-safe: it allocates nothing, frees nothing, takes no lock, and leaves `errno` as it was. What is posted is
+//!   its poster's to see to ([`Machine::attach_interrupted`](crate::Machine::attach_interrupted)).
+
+use crate::here::{self, Served};
+use nix::errno::Errno;
+use nix::libc::{self, c_int};
+use std::cell::Cell;
+use std::mem::MaybeUninit;
+use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What interrupts the thread, and whom that is for.
+#[derive(Clone, Copy)]
+struct Armed {
+    /// From an [`Arc`], which is given back by [`end`]: the machine's memory is there even if the thread has leaked its place.
+    served: *const dyn Served,
+    signal: c_int,
+    /// The thread had it blocked.
+    was_blocked: bool,
+}
+
+thread_local! {
+    static ARMED: Cell<Option<Armed>> = const { Cell::new(None) };
+    /// Whether `ARMED` is there for handlers.
+    static IS_ARMED: AtomicBool = const { AtomicBool::new(false) };
+    static ANSWERS: AtomicBool = const { AtomicBool::new(false) };
+}
+
+/// A flag of the thread's own and its handlers'.
+fn get(flag: &'static std::thread::LocalKey<AtomicBool>) -> bool {
+    // Relaxed: one thread.
+    flag.with(|flag| flag.load(Ordering::Relaxed))
+}
+
+fn set(flag: &'static std::thread::LocalKey<AtomicBool>, value: bool) {
+    // A handler that comes after this sees what was written before, and one that comes before it nothing of what follows.
+    here::handler_fence();
+    // Relaxed: one thread.
+    flag.with(|flag| flag.store(value, Ordering::Relaxed));
+    here::handler_fence();
+}
+
+/// The handler is there, for this signal, and for no other purpose.
+pub(crate) fn install(signal: c_int) -> Result<(), InstallError> {
+    let ours = on_signal as extern "C" fn(c_int) as libc::sighandler_t;
+    let is_ours = |action: &libc::sigaction| action.sa_sigaction == ours;
+    let is_default = |action: &libc::sigaction| action.sa_sigaction == libc::SIG_DFL;
+    let before = action_of(signal, None)?;
+    if is_ours(&before) {
+        return Ok(());
+    }
+    if !is_default(&before) {
+        return Err(InstallError::Taken);
+    }
+    // SAFETY: all zeroes is an action, with no signals masked and the default handler.
+    let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
+    action.sa_sigaction = ours;
+    // The program's own system calls go on, where the kernel restarts them. On the thread's own stack, not on the small one for faults.
+    action.sa_flags = libc::SA_RESTART;
+    let replaced = action_of(signal, Some(&action))?;
+    if is_default(&replaced) || is_ours(&replaced) {
+        return Ok(());
+    }
+    // Somebody was faster.
+    action_of(signal, Some(&replaced))?;
+    Err(InstallError::Taken)
+}
+
+/// Why the handler is not there.
+pub(crate) enum InstallError {
+    Taken,
+    /// No such signal, or none that can be caught.
+    Refused,
+}
+
+fn action_of(signal: c_int, new: Option<&libc::sigaction>) -> Result<libc::sigaction, InstallError> {
+    let mut old = MaybeUninit::zeroed();
+    // SAFETY: both are there until it returns; a handler of ours may be called in any thread at any time, and does nothing in those
+    // that are not armed. Otherwise it is put back what was there.
+    let result = unsafe { libc::sigaction(signal, new.map_or(ptr::null(), ptr::from_ref), old.as_mut_ptr()) };
+    // SAFETY: it was all zeroes, which is an action.
+    if result == 0 { Ok(unsafe { old.assume_init() }) } else { Err(InstallError::Refused) }
+}
+
+/// Opens the signal in the calling thread, or blocks it; returns whether it was blocked.
+fn mask(how: c_int, signal: c_int) -> bool {
+    let (mut set, mut before) = (MaybeUninit::uninit(), MaybeUninit::uninit());
+    // SAFETY: the sets are there, and filled by the calls before they are read; none fails for a signal that has a handler.
+    unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        libc::sigaddset(set.as_mut_ptr(), signal);
+        libc::sigemptyset(before.as_mut_ptr());
+        libc::pthread_sigmask(how, set.as_ptr(), before.as_mut_ptr());
+        libc::sigismember(before.as_ptr(), signal) == 1
+    }
+}
+
+/// The calling thread is interrupted by that signal from now on, whose handler is [installed](install), on behalf of the CPU that it is.
+pub(crate) fn begin(served: Arc<dyn Served>, signal: c_int) {
+    let was_blocked = mask(libc::SIG_UNBLOCK, signal);
+    ARMED.set(Some(Armed { served: Arc::into_raw(served), signal, was_blocked }));
+    set(&IS_ARMED, true);
+}
+
+/// It is not any more: a signal that is still under way finds nothing to do.
+pub(crate) fn end() {
+    if !get(&IS_ARMED) {
+        return;
+    }
+    set(&IS_ARMED, false);
+    if let Some(Armed { served, signal, was_blocked }) = ARMED.take() {
+        if was_blocked {
+            mask(libc::SIG_BLOCK, signal);
+        }
+        // SAFETY: `begin` has it from an `Arc`, and no handler uses it any more.
+        drop(unsafe { Arc::from_raw(served) });
+    }
+}
+
+/// Whether the calling thread is in an answer, by a handler or not: its flush, and the functions that this runs.
+pub(crate) fn is_answering() -> bool {
+    get(&ANSWERS)
+}
+
+extern "C" fn on_signal(_signal: c_int) {
+    let errno = Errno::last_raw();
+    if here::irq_is_off() {
+        here::leave_word();
+    } else {
+        answer();
+    }
+    Errno::set_raw(errno);
+}
+
+/// For a thread that is armed, [`answer`]. Soft interrupts are on.
+pub(crate) fn answer_if_armed() {
+    if get(&IS_ARMED) {
+        answer();
+    }
+}
+
+/// Flushes, and again if a signal came meanwhile. Soft interrupts are on.
+#[cold]
+pub(crate) fn answer() {
+    loop {
+        // Over the flush's own: else it would be answered as that ends, in a frame above this one, and so on.
+        here::irq_off();
+        if get(&IS_ARMED)
+            && let Some(armed) = ARMED.get()
+        {
+            let answered = get(&ANSWERS);
+            set(&ANSWERS, true);
+            // SAFETY: it is there until `end`, which this thread has not begun.
+            unsafe { &*armed.served }.interrupted();
+            set(&ANSWERS, answered);
+        }
+        if !here::irq_on_to_look() {
+            return;
+        }
+    }
+}

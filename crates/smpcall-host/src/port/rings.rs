@@ -1,0 +1,49 @@
+//! The doorbells: the latch, and beyond it what the CPU's thread has chosen.
+
+use super::Host;
+use crate::doorbell::Doorbell;
+use crate::latch::Rang;
+use smpcall::RingError;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+
+impl<T> Host<T> {
+    /// Says what ends the sleeps in the thread's own loop of `cpu` from now on.
+    pub(crate) fn set_bell(&self, cpu: u32, bell: Option<Arc<dyn Doorbell>>) {
+        let before = {
+            let mut place = self.cpu(cpu).bell.write().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *place, bell)
+        };
+        // It is the user's, as is what its drop does.
+        drop(before);
+    }
+
+    pub(crate) fn ring_doorbell(&self, cpu: u32) -> Result<(), RingError> {
+        match self.cpu(cpu).latch.ring() {
+            Rang::Latched | Rang::Merged => return Ok(()),
+            Rang::Woke => {}
+            Rang::Outside => self.ring_outside(cpu)?,
+        }
+        // Relaxed: a statistic.
+        self.cpu(cpu).counts.wakes.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Ends the sleep that the thread of `cpu` sleeps in its own loop.
+    #[cold]
+    fn ring_outside(&self, cpu: u32) -> Result<(), RingError> {
+        // Held by a thread that attaches or detaches at this moment: nothing waits for it here.
+        let bell = self.cpu(cpu).bell.try_read().ok().and_then(|bell| bell.clone());
+        // The last to hold it drops it, in there too.
+        let ring = || bell.map_or(Err(RingError), |bell| bell.ring());
+        let rang = catch_unwind(AssertUnwindSafe(ring)).unwrap_or_else(|panic| {
+            self.count_panic(cpu, panic);
+            Err(RingError)
+        });
+        if rang.is_err() {
+            self.cpu(cpu).latch.unring();
+        }
+        rang
+    }
+}
