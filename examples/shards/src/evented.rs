@@ -45,8 +45,6 @@ pub(crate) enum Sleep {
 
 /// How a shard reaches the others.
 pub(crate) trait Transport {
-    /// Puts in what wakes the loop.
-    fn register(&mut self, registry: &Registry) -> io::Result<()>;
     /// Takes down a question; it may be sent at once, or with others.
     fn ask(&mut self, asker: Asker, ask: Ask<'_>);
     /// Gives a connection away.
@@ -219,7 +217,6 @@ pub(crate) fn run(
     if let Some(listener) = &mut listener {
         poll.registry().register(listener, LISTENER, Interest::READABLE)?;
     }
-    transport.register(poll.registry())?;
     let (mut connections, mut next) = (Connections::new(), 0);
     while !transport.is_over() {
         transport.wait(&mut poll, &mut events, connections.sleep())?;

@@ -163,7 +163,8 @@ impl Start {
             let shared = Arc::clone(&shared);
             let shards = self.shards;
             self.shard(number, move |mut shard, listener, counters| {
-                let mut calls = Calls::attach(&shared, number)?;
+                let poll = Poll::new()?;
+                let mut calls = Calls::attach(&shared, number, &poll)?;
                 let listener = listener.map(mio::net::TcpListener::from_std);
                 Ok(evented::run(
                     &mut shard,

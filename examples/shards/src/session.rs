@@ -2,7 +2,7 @@
 
 use crate::replies::Replies;
 use crate::resp::{self, Parsed};
-use crate::store::{Op, Router, Store};
+use crate::store::{Key, Op, Router, Store};
 use std::ops::Range;
 
 /// Replies that may wait on one connection before its next request is looked at.
@@ -42,7 +42,7 @@ pub struct Ask<'a> {
     /// What is to be done
     pub op: Op,
     /// to that,
-    pub key: &'a [u8],
+    pub key: Key<'a>,
     /// with that.
     pub value: &'a [u8],
 }
@@ -159,6 +159,7 @@ impl Session {
     }
 
     fn one(&mut self, op: Op, key: &[u8], value: &[u8], shard: &mut Shard, ask: &mut impl FnMut(Ask<'_>)) {
+        let key = shard.router.key(key);
         let of = shard.router.shard(key);
         if of == shard.number {
             return self.replies.add(|out| shard.store.execute(op, key, value, out));
@@ -175,6 +176,7 @@ impl Session {
     ) {
         let (mut foreign, mut deleted) = (0, 0);
         for key in keys.clone() {
+            let key = shard.router.key(key);
             if shard.router.shard(key) == shard.number {
                 deleted += i64::from(shard.store.delete(key));
             } else {
@@ -187,6 +189,7 @@ impl Session {
         shard.foreign += u64::from(foreign);
         let reply = self.replies.wait_for_sum(foreign, deleted);
         for key in keys {
+            let key = shard.router.key(key);
             let of = shard.router.shard(key);
             if of != shard.number {
                 ask(Ask { shard: of, reply, op: Op::Del, key, value: b"" });

@@ -1,7 +1,8 @@
 //! What a shard keeps, and what may be done to one key of it.
 
 use crate::resp;
-use std::collections::HashMap;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use std::hash::{BuildHasher, RandomState};
 
 /// What is done to a key. A command of many keys is one for each.
@@ -17,17 +18,44 @@ pub enum Op {
     Del,
 }
 
+/// A key, and its hash, which says whose it is and where it is there.
+#[derive(Clone, Copy, Debug)]
+pub struct Key<'a> {
+    /// The key.
+    pub text: &'a [u8],
+    /// Of the [`Router`].
+    pub hash: u64,
+}
+
+/// A key and its value, in one piece.
+#[derive(Debug)]
+struct Pair {
+    bytes: Vec<u8>,
+    key_len: usize,
+    hash: u64,
+}
+
+impl Pair {
+    fn key(&self) -> &[u8] {
+        &self.bytes[..self.key_len]
+    }
+
+    fn value(&self) -> &[u8] {
+        &self.bytes[self.key_len..]
+    }
+}
+
 /// Keys and values of one shard. Only its thread has it.
 #[derive(Debug, Default)]
 pub struct Store {
-    values: HashMap<Box<[u8]>, Vec<u8>>,
+    pairs: HashTable<Pair>,
 }
 
 impl Store {
     /// Does `op`, and writes the reply. `value` is for [`Op::Set`].
-    pub fn execute(&mut self, op: Op, key: &[u8], value: &[u8], out: &mut Vec<u8>) {
+    pub fn execute(&mut self, op: Op, key: Key<'_>, value: &[u8], out: &mut Vec<u8>) {
         match op {
-            Op::Get => match self.values.get(key) {
+            Op::Get => match self.get(key) {
                 Some(value) => resp::bulk(out, value),
                 None => resp::null(out),
             },
@@ -41,21 +69,34 @@ impl Store {
     }
 
     /// Returns whether there was such a key.
-    pub fn delete(&mut self, key: &[u8]) -> bool {
-        self.values.remove(key).is_some()
+    pub fn delete(&mut self, key: Key<'_>) -> bool {
+        self.pairs
+            .find_entry(key.hash, |pair| pair.key() == key.text)
+            .map(|found| drop(found.remove()))
+            .is_ok()
     }
 
-    fn set(&mut self, key: &[u8], value: &[u8]) {
-        if let Some(held) = self.values.get_mut(key) {
-            held.clear();
-            held.extend_from_slice(value);
-        } else {
-            self.values.insert(key.into(), value.to_vec());
+    fn get(&self, key: Key<'_>) -> Option<&[u8]> {
+        self.pairs.find(key.hash, |pair| pair.key() == key.text).map(Pair::value)
+    }
+
+    fn set(&mut self, key: Key<'_>, value: &[u8]) {
+        let Key { text, hash } = key;
+        match self.pairs.entry(hash, |pair| pair.key() == text, |pair| pair.hash) {
+            Entry::Occupied(mut found) => {
+                let pair = found.get_mut();
+                pair.bytes.truncate(pair.key_len);
+                pair.bytes.extend_from_slice(value);
+            }
+            Entry::Vacant(place) => {
+                let bytes = [text, value].concat();
+                place.insert(Pair { bytes, key_len: text.len(), hash });
+            }
         }
     }
 
-    fn increment(&mut self, key: &[u8], out: &mut Vec<u8>) {
-        let before = match self.values.get(key) {
+    fn increment(&mut self, key: Key<'_>, out: &mut Vec<u8>) {
+        let before = match self.get(key) {
             None => Some(0),
             Some(value) => std::str::from_utf8(value).ok().and_then(|text| text.parse::<i64>().ok()),
         };
@@ -86,9 +127,14 @@ impl Router {
         Self { hasher: RandomState::new(), shards }
     }
 
-    /// Returns the shard of a key.
-    pub fn shard(&self, key: &[u8]) -> u32 {
-        (self.hasher.hash_one(key) % u64::from(self.shards)) as u32
+    /// Returns the key with its hash.
+    pub fn key<'a>(&self, text: &'a [u8]) -> Key<'a> {
+        Key { text, hash: self.hasher.hash_one(text) }
+    }
+
+    /// Returns the shard of a key: by the middle of the hash, since the ends of it say where it is in the table.
+    pub fn shard(&self, key: Key<'_>) -> u32 {
+        (key.hash >> 32) as u32 % self.shards
     }
 }
 
@@ -99,9 +145,10 @@ mod tests {
     #[test]
     fn a_number_grows_until_it_would_overflow() {
         let mut store = Store::default();
+        let key = Router::new(1).key(b"k");
         let mut does = |op, value: &str| {
             let mut out = Vec::new();
-            store.execute(op, b"k", value.as_bytes(), &mut out);
+            store.execute(op, key, value.as_bytes(), &mut out);
             String::from_utf8(out).unwrap()
         };
         assert_eq!([does(Op::Incr, ""), does(Op::Incr, "")], [":1\r\n", ":2\r\n"]);
@@ -121,8 +168,9 @@ mod tests {
         let (router, mut keys) = (Router::new(3), [0; 3]);
         let other = router.clone();
         for key in 0..3_000_u32 {
-            let shard = router.shard(&key.to_le_bytes());
-            assert_eq!(other.shard(&key.to_le_bytes()), shard);
+            let key = key.to_le_bytes();
+            let shard = router.shard(router.key(&key));
+            assert_eq!(other.shard(other.key(&key)), shard);
             keys[shard as usize] += 1;
         }
         assert!(keys.iter().all(|keys| *keys > 500), "{keys:?}");

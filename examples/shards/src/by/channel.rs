@@ -5,10 +5,10 @@
 
 use crate::evented::{Arrived, Asker, BELL, Sleep, Transport};
 use crate::session::{Ask, Shard};
-use crate::store::Op;
+use crate::store::{Key, Op};
 use crossbeam_channel::{Receiver, Sender};
 use mio::net::TcpStream;
-use mio::{Events, Poll, Registry, Waker};
+use mio::{Events, Poll, Waker};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ const TURN: usize = 1024;
 
 /// What shards send each other.
 pub(crate) enum Message {
-    Question { from: u32, asker: Asker, reply: u64, op: Op, key_len: usize, bytes: Vec<u8> },
+    Question { from: u32, asker: Asker, reply: u64, op: Op, hash: u64, key_len: usize, bytes: Vec<u8> },
     Answer { asker: Asker, reply: u64, bytes: Vec<u8> },
     Connection(TcpStream),
     End,
@@ -78,19 +78,22 @@ impl Channels {
 }
 
 impl Transport for Channels {
-    fn register(&mut self, _: &Registry) -> io::Result<()> {
-        // The waker is there already.
-        Ok(())
-    }
-
     fn ask(&mut self, asker: Asker, ask: Ask<'_>) {
         let Ask { shard, reply, op, key, value } = ask;
-        let mut bytes = Vec::with_capacity(key.len() + value.len());
-        bytes.extend_from_slice(key);
+        let mut bytes = Vec::with_capacity(key.text.len() + value.len());
+        bytes.extend_from_slice(key.text);
         bytes.extend_from_slice(value);
         self.send_to(
             shard,
-            Message::Question { from: self.number, asker, reply, op, key_len: key.len(), bytes },
+            Message::Question {
+                from: self.number,
+                asker,
+                reply,
+                op,
+                hash: key.hash,
+                key_len: key.text.len(),
+                bytes,
+            },
         );
     }
 
@@ -109,8 +112,9 @@ impl Transport for Channels {
     fn receive(&mut self, shard: &mut Shard, deliver: &mut impl FnMut(Arrived<'_>, &mut Shard, &mut Self)) {
         for _ in 0..TURN {
             match self.receiver.try_recv() {
-                Ok(Message::Question { from, asker, reply, op, key_len, mut bytes }) => {
-                    let (key, value) = bytes.split_at(key_len);
+                Ok(Message::Question { from, asker, reply, op, hash, key_len, mut bytes }) => {
+                    let (text, value) = bytes.split_at(key_len);
+                    let key = Key { text, hash };
                     shard.store.execute(op, key, value, &mut self.text);
                     bytes.clear();
                     bytes.append(&mut self.text);

@@ -6,15 +6,13 @@
 
 use crate::evented::{Arrived, Asker, BELL, Sleep, Transport};
 use crate::session::{Ask, Shard};
-use crate::store::Op;
+use crate::store::{Key, Op};
 use mio::net::TcpStream;
-use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Registry};
-use smpcall_host::smpcall::{Budget, Here, MessageField, MessageOwner, csd_field};
-use smpcall_host::{Attached, EventFd, Machine};
+use mio::{Events, Poll, Waker};
+use smpcall_host::smpcall::{Budget, Here, MessageField, MessageOwner, RingError, csd_field};
+use smpcall_host::{Attached, Doorbell, Machine};
 use std::cell::RefCell;
 use std::io;
-use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,6 +38,15 @@ impl MessageOwner for Lane {
     }
 }
 
+/// mio's waker as a doorbell. It rings once for each sleep, and since mio's events are edges nobody has to read it.
+struct Bell(Waker);
+
+impl Doorbell for Bell {
+    fn ring(&self) -> Result<(), RingError> {
+        self.0.wake().map_err(|_| RingError)
+    }
+}
+
 /// Questions of one shard to another, and the answers.
 #[derive(Debug, Default)]
 struct Batch {
@@ -58,6 +65,7 @@ struct Question {
     asker: Asker,
     reply: u64,
     op: Op,
+    hash: u64,
     key_len: u32,
     value_len: u32,
     answer_len: u32,
@@ -71,7 +79,8 @@ impl Batch {
     fn answer(&mut self, shard: &mut Shard) {
         let mut rest = &self.bytes[..];
         for question in &mut self.questions {
-            let (key, after) = rest.split_at(question.key_len as usize);
+            let (text, after) = rest.split_at(question.key_len as usize);
+            let key = Key { text, hash: question.hash };
             let (value, after) = after.split_at(question.value_len as usize);
             let before = self.answers.len();
             shard.store.execute(question.op, key, value, &mut self.answers);
@@ -119,14 +128,14 @@ struct Peer {
 /// One shard's side.
 pub(crate) struct Calls<'m> {
     shared: &'m Shared,
-    here: Attached<'m, (), EventFd>,
+    here: Attached<'m, (), Bell>,
     peers: Vec<Peer>,
     arrived: Vec<Batch>,
 }
 
 impl<'m> Calls<'m> {
-    pub(crate) fn attach(shared: &'m Shared, number: u32) -> anyhow::Result<Self> {
-        let here = shared.machine.attach_with(number, EventFd::new()?)?;
+    pub(crate) fn attach(shared: &'m Shared, number: u32, poll: &Poll) -> anyhow::Result<Self> {
+        let here = shared.machine.attach_with(number, Bell(Waker::new(poll.registry(), BELL)?))?;
         let peers = (0..shared.shards).map(|peer| {
             let first = (number * shared.shards + peer) as usize * LANES;
             Peer { next: Batch::default(), spare: Vec::new(), lanes: (first..first + LANES).collect() }
@@ -136,16 +145,20 @@ impl<'m> Calls<'m> {
 }
 
 impl Transport for Calls<'_> {
-    fn register(&mut self, registry: &Registry) -> io::Result<()> {
-        registry.register(&mut SourceFd(&self.here.as_raw_fd()), BELL, Interest::READABLE)
-    }
-
     fn ask(&mut self, asker: Asker, ask: Ask<'_>) {
         let Ask { shard, reply, op, key, value } = ask;
         let batch = &mut self.peers[shard as usize].next;
-        let (key_len, value_len) = (key.len() as u32, value.len() as u32);
-        batch.questions.push(Question { asker, reply, op, key_len, value_len, answer_len: 0 });
-        batch.bytes.extend_from_slice(key);
+        let (key_len, value_len) = (key.text.len() as u32, value.len() as u32);
+        batch.questions.push(Question {
+            asker,
+            reply,
+            op,
+            hash: key.hash,
+            key_len,
+            value_len,
+            answer_len: 0,
+        });
+        batch.bytes.extend_from_slice(key.text);
         batch.bytes.extend_from_slice(value);
     }
 

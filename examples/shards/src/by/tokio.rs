@@ -5,7 +5,7 @@
 
 use crate::counting::Counter;
 use crate::session::{Ask, Session, Shard};
-use crate::store::Op;
+use crate::store::{Key, Op};
 use std::cell::RefCell;
 use std::io;
 use std::net::{TcpListener, TcpStream};
@@ -21,7 +21,7 @@ const TURN: usize = 1024;
 
 /// What shards send each other.
 pub(crate) enum Message {
-    Question { op: Op, key_len: usize, bytes: Vec<u8>, answer: oneshot::Sender<Vec<u8>> },
+    Question { op: Op, hash: u64, key_len: usize, bytes: Vec<u8>, answer: oneshot::Sender<Vec<u8>> },
     Connection(TcpStream),
     End,
 }
@@ -84,8 +84,9 @@ async fn serve(here: Rc<Here>, mut receiver: UnboundedReceiver<Message>) {
     while receiver.recv_many(&mut messages, TURN).await > 0 {
         for message in messages.drain(..) {
             match message {
-                Message::Question { op, key_len, bytes, answer } => {
-                    let (key, value) = bytes.split_at(key_len);
+                Message::Question { op, hash, key_len, bytes, answer } => {
+                    let (text, value) = bytes.split_at(key_len);
+                    let key = Key { text, hash };
                     let mut text = Vec::with_capacity(64);
                     here.shard.borrow_mut().store.execute(op, key, value, &mut text);
                     // An error: the connection is gone.
@@ -137,9 +138,15 @@ fn feed(here: &Here, session: &mut Session, read: Option<&[u8]>, answers: &mut A
     let mut ask = |question: Ask<'_>| {
         let Ask { shard, reply, op, key, value } = question;
         let (answer, receiver) = oneshot::channel();
-        let bytes = [key, value].concat();
+        let bytes = [key.text, value].concat();
         // An error: that shard has ended, and the receiver says so.
-        let _ = here.peers[shard as usize].send(Message::Question { op, key_len: key.len(), bytes, answer });
+        let _ = here.peers[shard as usize].send(Message::Question {
+            op,
+            hash: key.hash,
+            key_len: key.text.len(),
+            bytes,
+            answer,
+        });
         answers.push((reply, receiver));
     };
     let shard = &mut here.shard.borrow_mut();
