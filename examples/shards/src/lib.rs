@@ -166,14 +166,7 @@ impl Start {
                 let poll = Poll::new()?;
                 let mut calls = Calls::attach(&shared, number, &poll)?;
                 let listener = listener.map(mio::net::TcpListener::from_std);
-                Ok(evented::run(
-                    &mut shard,
-                    shards,
-                    Poll::new()?,
-                    listener,
-                    &counters[number as usize],
-                    &mut calls,
-                )?)
+                Ok(evented::run(&mut shard, shards, poll, listener, &counters[number as usize], &mut calls)?)
             })?;
         }
         // What is sent to a shard that is not there yet would be refused.
