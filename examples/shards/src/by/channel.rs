@@ -139,6 +139,10 @@ impl Transport for Channels {
             .or_else(|why| if why.kind() == io::ErrorKind::Interrupted { Ok(()) } else { Err(why) })
     }
 
+    fn has_arrived(&mut self) -> bool {
+        !self.receiver.is_empty()
+    }
+
     fn is_over(&self) -> bool {
         self.over
     }
