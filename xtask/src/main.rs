@@ -17,6 +17,7 @@ mod same_code;
 mod sanitize;
 mod setup;
 mod sh;
+mod shards;
 mod steps;
 mod tidy;
 
@@ -75,6 +76,8 @@ enum Verb {
     Integrations(integrations::Args),
     /// Ask Perfetto's own trace processor whether it shows the command's traces as they were written
     Perfetto,
+    /// Drive the key-value server of examples/shards and its rivals by redis-benchmark, and print the table of docs/shards.md
+    Shards(shards::Args),
     /// Compare the code of the fast paths with and without tracepoints that nobody listens to
     SameCode,
     /// Text rules: a reason at every ordering, sizes, links, a mutant for every ordering
@@ -102,6 +105,7 @@ fn main() -> ExitCode {
         Verb::Linux(what) => linux::verb(&what),
         Verb::Integrations(args) => integrations::verb(&args),
         Verb::Perfetto => perfetto::run(),
+        Verb::Shards(args) => shards::run(&args),
         Verb::SameCode => same_code::run(),
         Verb::Tidy => tidy::run(),
     };

@@ -8,6 +8,7 @@ use crate::linux;
 use crate::perfetto;
 use crate::sanitize::{self, Sanitizer};
 use crate::sh::Cmd;
+use crate::shards;
 use anyhow::{Result, bail};
 
 /// Fails only when something is missing that `cargo xtask test` cannot do without.
@@ -76,6 +77,10 @@ pub(crate) fn run() -> Result<()> {
         },
         Some(why) => println!("  integrations: not available (only `integrations` needs it): {why}"),
     }
+    match shards::missing() {
+        None => println!("  shards: ready"),
+        Some(why) => println!("  shards: not available (only `shards` needs it): {why}"),
+    }
     if !needed.is_empty() {
         bail!("missing: {}", needed.join(", "));
     }
@@ -93,8 +98,12 @@ fn trace_processor() {
 
 /// Installs the compiler that ThreadSanitizer and the kernel need, and QEMU, where that can be done without asking anybody.
 fn debian_packages() {
-    let wanted =
-        sanitize::DEBIAN.into_iter().chain(boot::DEBIAN).chain(integrations::DEBIAN).chain(linux::DEBIAN);
+    let wanted = sanitize::DEBIAN
+        .into_iter()
+        .chain(boot::DEBIAN)
+        .chain(integrations::DEBIAN)
+        .chain(linux::DEBIAN)
+        .chain(shards::DEBIAN);
     let missing: Vec<&str> = wanted.filter(|package| !is_installed(package)).collect();
     let list = missing.join(" ");
     if missing.is_empty() {

@@ -3,7 +3,9 @@
 
 use crate::boot::{self, Arch, Boot};
 use crate::sh::{self, Cmd};
-use crate::{fuzz, herd, integrations, linux, models, mutants, perfetto, same_code, sanitize, setup, tidy};
+use crate::{
+    fuzz, herd, integrations, linux, models, mutants, perfetto, same_code, sanitize, setup, shards, tidy,
+};
 use anyhow::Result;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -83,6 +85,7 @@ fn plan(extent: Extent) -> Vec<Step> {
         plan.push(kernel(arch));
     }
     plan.push(runtimes_step());
+    plan.push(shards_step());
     plan.push(linux_step());
     plan.push(others());
     plan.push(compio_step());
@@ -127,6 +130,15 @@ fn runtimes_step() -> Step {
         Ok(if off { Verdict::Skipped(format!("{RINGS:?}: io_uring is off")) } else { Verdict::Passed })
     };
     Step { name: "runtimes", body: Box::new(body) }
+}
+
+/// The key-value server and its rivals under redis-benchmark, for a moment; skipped, and said to be, where that cannot be had.
+fn shards_step() -> Step {
+    let body = || match shards::missing() {
+        Some(why) => Ok(Verdict::Skipped(why)),
+        None => shards::step().map(|()| Verdict::Passed),
+    };
+    Step { name: "shards", body: Box::new(body) }
 }
 
 /// Private items first, for the links in the modules' own docs, then what users read: there a link to a private

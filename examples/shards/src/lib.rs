@@ -1,0 +1,216 @@
+//! A key-value server that speaks RESP2, a shard a core, three times: its shards reach each other by smpcall, by crossbeam's channels,
+//! or by tokio's. Protocol, commands and store are the same. docs/shards.md says what it shows.
+
+mod by;
+pub mod counting;
+mod evented;
+pub mod replies;
+pub mod resp;
+pub mod session;
+pub mod store;
+
+use crate::by::smpcall::{Calls, Shared};
+use crate::by::{channel, tokio};
+use crate::counting::{Counter, Counts};
+use crate::session::Shard;
+use crate::store::Router;
+use anyhow::{Context, Result};
+use mio::Poll;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+/// How the shards of a server reach each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum By {
+    /// Messages of smpcall, in an epoll loop
+    Smpcall,
+    /// A crossbeam channel and an eventfd each, in the same loop
+    Channel,
+    /// tokio's channels, in a current-thread runtime each
+    Tokio,
+}
+
+/// A server that runs, until it is dropped.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    counters: Arc<[Counter]>,
+    threads: Vec<JoinHandle<Result<()>>>,
+    end: End,
+}
+
+/// How its threads are told to end.
+enum End {
+    Smpcall(Arc<Shared>),
+    Channel(Vec<channel::Address>),
+    Tokio(Vec<tokio::Address>),
+}
+
+impl std::fmt::Debug for End {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Smpcall(_) => "smpcall",
+            Self::Channel(_) => "channel",
+            Self::Tokio(_) => "tokio",
+        })
+    }
+}
+
+impl Server {
+    /// Starts one on a port of the loopback address; on any that is free, if that is 0.
+    ///
+    /// # Errors
+    ///
+    /// The system's: a port that is taken, no thread, no descriptor.
+    pub fn start(by: By, shards: u32, port: u16) -> Result<Self> {
+        anyhow::ensure!((1..=64).contains(&shards), "1 to 64 shards, not {shards}");
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).context("cannot listen")?;
+        listener.set_nonblocking(true)?;
+        let mut new = Start {
+            address: listener.local_addr()?,
+            listener: Some(listener),
+            router: Router::new(shards),
+            counters: (0..shards).map(|_| Counter::default()).collect(),
+            threads: Vec::new(),
+            shards,
+        };
+        let end = match by {
+            By::Smpcall => new.smpcall()?,
+            By::Channel => new.channel()?,
+            By::Tokio => new.tokio()?,
+        };
+        Ok(Self { address: new.address, counters: new.counters, threads: new.threads, end })
+    }
+
+    /// Returns where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Returns what it has counted; each shard shows its own at the end of a turn.
+    pub fn counts(&self) -> Counts {
+        Counts::of(&self.counters)
+    }
+
+    /// Closes all connections, and ends. Returns what it has counted.
+    ///
+    /// # Errors
+    ///
+    /// That of a shard.
+    ///
+    /// # Panics
+    ///
+    /// If a shard has.
+    pub fn stop(mut self) -> Result<Counts> {
+        self.end.tell();
+        for thread in std::mem::take(&mut self.threads) {
+            thread.join().expect("a shard does not panic")?;
+        }
+        Ok(self.counts())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.end.tell();
+        for thread in std::mem::take(&mut self.threads) {
+            // Who wants to know stops it.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl End {
+    fn tell(&self) {
+        match self {
+            // An error: it was told already.
+            Self::Smpcall(shared) => drop(shared.machine.shutdown()),
+            Self::Channel(shards) => shards.iter().for_each(channel::Address::end),
+            Self::Tokio(shards) => shards.iter().for_each(|shard| drop(shard.send(tokio::Message::End))),
+        }
+    }
+}
+
+/// A server that is being started.
+struct Start {
+    address: SocketAddr,
+    /// For the first shard.
+    listener: Option<TcpListener>,
+    router: Router,
+    counters: Arc<[Counter]>,
+    threads: Vec<JoinHandle<Result<()>>>,
+    shards: u32,
+}
+
+impl Start {
+    /// Starts a shard's thread.
+    fn shard(
+        &mut self,
+        number: u32,
+        body: impl FnOnce(Shard, Option<TcpListener>, Arc<[Counter]>) -> Result<()> + Send + 'static,
+    ) -> Result<()> {
+        let (router, listener) = (self.router.clone(), self.listener.take());
+        let counters = Arc::clone(&self.counters);
+        let body = move || body(Shard::new(number, router), listener, counters);
+        self.threads.push(thread::Builder::new().name(format!("shard {number}")).spawn(body)?);
+        Ok(())
+    }
+
+    fn smpcall(&mut self) -> Result<End> {
+        let shared = Arc::new(Shared::new(self.shards)?);
+        for number in 0..self.shards {
+            let shared = Arc::clone(&shared);
+            let shards = self.shards;
+            self.shard(number, move |mut shard, listener, counters| {
+                let poll = Poll::new()?;
+                let mut calls = Calls::attach(&shared, number, &poll)?;
+                let listener = listener.map(mio::net::TcpListener::from_std);
+                Ok(evented::run(&mut shard, shards, poll, listener, &counters[number as usize], &mut calls)?)
+            })?;
+        }
+        // What is sent to a shard that is not there yet would be refused.
+        while !(0..self.shards).all(|shard| shared.machine.is_online_racy(shard)) {
+            anyhow::ensure!(
+                self.threads.iter().all(|thread| !thread.is_finished()),
+                "a shard does not start"
+            );
+            thread::yield_now();
+        }
+        Ok(End::Smpcall(shared))
+    }
+
+    fn channel(&mut self) -> Result<End> {
+        let polls = (0..self.shards).map(|_| Poll::new()).collect::<std::io::Result<Vec<_>>>()?;
+        let (peers, receivers): (Vec<_>, Vec<_>) =
+            polls.iter().map(channel::Address::new).collect::<std::io::Result<Vec<_>>>()?.into_iter().unzip();
+        for (number, (poll, receiver)) in polls.into_iter().zip(receivers).enumerate() {
+            let (number, shards) = (number as u32, self.shards);
+            let mut channels = channel::Channels::new(number, receiver, peers.clone());
+            self.shard(number, move |mut shard, listener, counters| {
+                let listener = listener.map(mio::net::TcpListener::from_std);
+                Ok(evented::run(
+                    &mut shard,
+                    shards,
+                    poll,
+                    listener,
+                    &counters[number as usize],
+                    &mut channels,
+                )?)
+            })?;
+        }
+        Ok(End::Channel(peers))
+    }
+
+    fn tokio(&mut self) -> Result<End> {
+        let (peers, receivers): (Vec<_>, Vec<_>) =
+            (0..self.shards).map(|_| ::tokio::sync::mpsc::unbounded_channel()).unzip();
+        for (number, receiver) in receivers.into_iter().enumerate() {
+            let peers = peers.clone();
+            self.shard(number as u32, move |shard, listener, counters| {
+                Ok(tokio::run(shard, listener, counters, peers, receiver)?)
+            })?;
+        }
+        Ok(End::Tokio(peers))
+    }
+}

@@ -1,0 +1,170 @@
+//! `shards`: the key-value server of examples/shards and its rivals, driven by redis-benchmark over loopback, and the table for
+//! docs/shards.md.
+//!
+//! Servers take turns, each run on one that was just started; the figures are medians over the rounds. System calls are counted
+//! by perf in a run of their own, since that counting slows those who make many.
+
+mod figures;
+mod server;
+
+use crate::sh::{self, Cmd};
+use anyhow::{Context, Result, bail};
+use figures::{Figures, Runs};
+use server::Server;
+use std::fs;
+
+/// The Debian package that has the client.
+pub(crate) const DEBIAN: [&str; 1] = ["redis-tools"];
+
+/// All servers, ours first.
+const SERVERS: [&str; 3] = ["smpcall", "channel", "tokio"];
+const COMMANDS: [&str; 2] = ["get", "set"];
+const PIPELINES: [u32; 2] = [1, 16];
+/// Keys, all of which are set before.
+const KEYS: &str = "10000";
+
+/// How long to measure.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct Args {
+    /// Rounds, in each of which every server runs once
+    #[arg(long, default_value_t = 5)]
+    rounds: u32,
+    /// Requests in a run with one in the pipeline; with 16, twelve times as many
+    #[arg(long, default_value_t = 40_000)]
+    requests: u32,
+    /// Shards of each server
+    #[arg(long, default_value_t = 2)]
+    shards: u32,
+}
+
+/// Why it cannot run here.
+pub(crate) fn missing() -> Option<String> {
+    let there = Cmd::new("redis-benchmark", "--version").read().is_ok();
+    (!there).then(|| {
+        "no redis-benchmark: `cargo xtask setup` as root, or `apt-get install redis-tools`".to_owned()
+    })
+}
+
+/// A short run, whose figures are worth nothing.
+pub(crate) fn step() -> Result<()> {
+    run(&Args { rounds: 1, requests: 2_000, shards: 2 })
+}
+
+/// Measures, and prints the table.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    if let Some(why) = missing() {
+        bail!("{why}");
+    }
+    Cmd::cargo("build --release -p shards").run()?;
+    let before = load();
+    let mut all = Vec::new();
+    for (command, pipeline) in
+        COMMANDS.iter().flat_map(|command| PIPELINES.map(|pipeline| (*command, pipeline)))
+    {
+        let mut runs = SERVERS.map(|_| Runs::default());
+        for round in 0..args.rounds as usize {
+            for turn in 0..SERVERS.len() {
+                let which = (round + turn) % SERVERS.len();
+                runs[which].add(one(args, SERVERS[which], command, pipeline)?);
+            }
+        }
+        for (server, runs) in SERVERS.iter().zip(&mut runs) {
+            runs.system_calls = system_calls(args, server, command, pipeline)?;
+            println!("  {command}, {pipeline} in the pipeline, {server}: {runs}");
+        }
+        all.push((command, pipeline, runs));
+    }
+    println!("\n{}\n", machine(args, &before));
+    print!("{}", table(&all));
+    Ok(())
+}
+
+/// How much a run sends.
+fn requests(args: &Args, pipeline: u32) -> u32 {
+    if pipeline == 1 { args.requests } else { args.requests.saturating_mul(12) }
+}
+
+/// Arguments of redis-benchmark.
+fn client(port: u16, command: &str, pipeline: u32, requests: u32) -> String {
+    format!("-h 127.0.0.1 -p {port} -t {command} -n {requests} -r {KEYS} -c 50 -P {pipeline} --precision 3")
+}
+
+/// Starts a server, drives it, and ends it.
+fn one(args: &Args, by: &str, command: &str, pipeline: u32) -> Result<Figures> {
+    let mut server = start(args, by)?;
+    let before = server.counts()?;
+    let client = client(server.port(), command, pipeline, requests(args, pipeline));
+    // As long as a server that hangs may take; `timeout` outlives us.
+    let said = Cmd::new("timeout", "-k 2 120 redis-benchmark").args(&client).read()?;
+    let after = server.counts()?;
+    server.end()?;
+    Figures::read(&said, &before, &after).with_context(|| format!("redis-benchmark said:\n{said}"))
+}
+
+/// A server that has all keys.
+fn start(args: &Args, by: &str) -> Result<Server> {
+    let program = sh::target_dir().join("release/shards");
+    let server = Server::start(&program, by, args.shards)?;
+    let fill = format!("{} -q", client(server.port(), "set", 16, 100_000));
+    Cmd::new("timeout", "-k 2 120 redis-benchmark").args(&fill).read()?;
+    Ok(server)
+}
+
+/// System calls a request; none where perf does not count them.
+fn system_calls(args: &Args, by: &str, command: &str, pipeline: u32) -> Result<Option<f64>> {
+    let mut server = start(args, by)?;
+    let before = server.counts()?;
+    let perf = format!("-k 2 120 perf stat -x, -e raw_syscalls:sys_enter -p {}", server.id());
+    let client = client(server.port(), command, pipeline, requests(args, pipeline));
+    let said = Cmd::new("timeout", &perf).args("redis-benchmark").args(&client).capture();
+    let after = server.counts()?;
+    server.end()?;
+    let Ok(said) = said else { return Ok(None) };
+    let count = said.stderr.lines().find(|line| line.contains("raw_syscalls:sys_enter"));
+    let count = count.and_then(|line| line.split(',').next()?.parse::<f64>().ok());
+    Ok(count.map(|count| count / (after.requests - before.requests) as f64))
+}
+
+fn load() -> String {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().unwrap_or("?").to_owned()
+}
+
+/// What the figures were measured on, and how.
+fn machine(args: &Args, load_before: &str) -> String {
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let of = |name: &str| {
+        let line = info.lines().find(|line| line.split(':').next().is_some_and(|key| key.trim() == name));
+        line.and_then(|line| line.split_once(": ")).map_or("?", |(_, value)| value).to_owned()
+    };
+    let cores = info.lines().filter(|line| line.starts_with("processor")).count();
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let client = Cmd::new("redis-benchmark", "--version").read().unwrap_or_default();
+    format!(
+        "{cores} cores of {} (family {}, model {}), Linux {}; {client}, 50 connections, {KEYS} keys, {} shards; \
+         {} rounds of {} requests (with 16 in the pipeline {}). Load of the machine before: {load_before}, after: {}.",
+        of("model name"),
+        of("cpu family"),
+        of("model"),
+        kernel.trim(),
+        args.shards,
+        args.rounds,
+        requests(args, 1),
+        requests(args, 16),
+        load(),
+    )
+}
+
+/// The table, as it stands in docs/shards.md.
+fn table(all: &[(&str, u32, [Runs; SERVERS.len()])]) -> String {
+    let mut text = "| command, pipeline | server | requests/s | p50 ms | p99 ms | p99.9 ms | CPU µs | system calls | \
+                    allocations | smpcall ÷ it: requests/s | smpcall ÷ it: p99.9 |\n|---|---|---|---|---|---|---|---|---|---|---|\n"
+        .to_owned();
+    for (command, pipeline, runs) in all {
+        for (server, of) in SERVERS.iter().zip(runs) {
+            let against = if *server == SERVERS[0] { "| |".to_owned() } else { runs[0].against(of) };
+            text += &format!("| {command}, {pipeline} | {server} {}{against}\n", of.columns());
+        }
+    }
+    text
+}
