@@ -140,8 +140,12 @@ fn serve_in_ring(machine: &'static Machine, cpu: u32, kind: Kind) -> u64 {
     sleeps
 }
 
-/// The same, while the thread computes.
+/// The same, while the thread computes, on a core of its own if there is one.
 fn serve_by_signal(machine: &'static Machine, cpu: u32) {
+    let cores = smpcall_host::allowed_cores();
+    if let Some(core) = cores.get(cpu as usize) {
+        smpcall_host::pin_this_thread(*core).expect("it is allowed");
+    }
     let number = Signal::real_time(0).expect("there is one");
     // SAFETY: what is posted here counts, posts, and unparks; and is not freed.
     let _here = unsafe { machine.attach_interrupted(cpu, number) }.expect("free");
