@@ -22,7 +22,7 @@ pub(super) fn check(log: &Log<'_>) -> Option<Violation> {
         let here = &mut cpus[event.thread];
         match &event.kind {
             // What was left over at the budget is another batch, and of its posts each flush runs one at least.
-            EventKind::Batch { .. } | EventKind::Looks => here.unawaited = None,
+            EventKind::Batch { .. } | EventKind::Looks | EventKind::Flushed => here.unawaited = None,
             EventKind::Begin { act: Act::Offline, .. } => here.goes = true,
             EventKind::End { op, .. } if *log.ops[*op].act == Act::Offline => *here = Here::default(),
             EventKind::RunBegin { of, queued: true, .. } if !here.goes => match of {
