@@ -44,11 +44,7 @@ pub(crate) fn run() -> Result<()> {
             Some(why) => println!("  {sanitizer:?}: not available (only `sanitize` needs it): {why}"),
         }
     }
-    match herd::fetch().map(|()| herd::missing()) {
-        Ok(None) => println!("  herd: ready"),
-        Ok(Some(why)) => println!("  herd: not available (only `herd` needs it): {why}"),
-        Err(why) => println!("  herd: herd7 cannot be had (only `herd` needs it): {why:#}"),
-    }
+    herd7();
     if let Err(why) = boot::fetch() {
         println!("  kernel: its crates cannot be had (only `boot` needs them): {why:#}");
     }
@@ -93,6 +89,15 @@ fn trace_processor() {
         Ok(None) => println!("  perfetto: ready"),
         Ok(Some(why)) => println!("  perfetto: not available (only `perfetto` needs it): {why}"),
         Err(why) => println!("  perfetto: its trace processor cannot be had: {why:#}"),
+    }
+}
+
+/// herd7, from another suite of Debian's.
+fn herd7() {
+    match herd::fetch().map(|()| herd::missing()) {
+        Ok(None) => println!("  herd: ready"),
+        Ok(Some(why)) => println!("  herd: not available (only `herd` needs it): {why}"),
+        Err(why) => println!("  herd: herd7 cannot be had (only `herd` needs it): {why:#}"),
     }
 }
 
