@@ -18,7 +18,9 @@ pub(crate) const DEBIAN: [&str; 1] = ["redis-tools"];
 
 /// All servers, ours first.
 const SERVERS: [&str; 3] = ["smpcall", "channel", "tokio"];
-const COMMANDS: [&str; 2] = ["get", "set"];
+/// `mget` is of ten keys, so that shards ask each other more than clients ask them.
+const COMMANDS: [&str; 3] = ["get", "set", "mget"];
+const MGET_LEN: usize = 10;
 const PIPELINES: [u32; 2] = [1, 16];
 /// Keys, all of which are set before.
 const KEYS: &str = "10000";
@@ -80,20 +82,25 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 /// How much a run sends.
-fn requests(args: &Args, pipeline: u32) -> u32 {
-    if pipeline == 1 { args.requests } else { args.requests.saturating_mul(12) }
+fn requests(args: &Args, command: &str, pipeline: u32) -> u32 {
+    let keys = if command == "mget" { 4 } else { 1 };
+    args.requests.saturating_mul(if pipeline == 1 { 1 } else { 12 }) / keys
 }
 
 /// Arguments of redis-benchmark.
 fn client(port: u16, command: &str, pipeline: u32, requests: u32) -> String {
-    format!("-h 127.0.0.1 -p {port} -t {command} -n {requests} -r {KEYS} -c 50 -P {pipeline} --precision 3")
+    let run = format!("-h 127.0.0.1 -p {port} -n {requests} -r {KEYS} -c 50 -P {pipeline} --precision 3");
+    match command {
+        "mget" => format!("{run} MGET {}", "key:__rand_int__ ".repeat(MGET_LEN)),
+        _ => format!("{run} -t {command}"),
+    }
 }
 
 /// Starts a server, drives it, and ends it.
 fn one(args: &Args, by: &str, command: &str, pipeline: u32) -> Result<Figures> {
     let mut server = start(args, by)?;
     let before = server.counts()?;
-    let client = client(server.port(), command, pipeline, requests(args, pipeline));
+    let client = client(server.port(), command, pipeline, requests(args, command, pipeline));
     // As long as a server that hangs may take; `timeout` outlives us.
     let said = Cmd::new("timeout", "-k 2 120 redis-benchmark").args(&client).read()?;
     let after = server.counts()?;
@@ -105,7 +112,7 @@ fn one(args: &Args, by: &str, command: &str, pipeline: u32) -> Result<Figures> {
 fn start(args: &Args, by: &str) -> Result<Server> {
     let program = sh::target_dir().join("release/shards");
     let server = Server::start(&program, by, args.shards)?;
-    let fill = format!("{} -q", client(server.port(), "set", 16, 100_000));
+    let fill = client(server.port(), "set", 16, 100_000);
     Cmd::new("timeout", "-k 2 120 redis-benchmark").args(&fill).read()?;
     Ok(server)
 }
@@ -115,7 +122,7 @@ fn system_calls(args: &Args, by: &str, command: &str, pipeline: u32) -> Result<O
     let mut server = start(args, by)?;
     let before = server.counts()?;
     let perf = format!("-k 2 120 perf stat -x, -e raw_syscalls:sys_enter -p {}", server.id());
-    let client = client(server.port(), command, pipeline, requests(args, pipeline));
+    let client = client(server.port(), command, pipeline, requests(args, command, pipeline));
     let said = Cmd::new("timeout", &perf).args("redis-benchmark").args(&client).capture();
     let after = server.counts()?;
     server.end()?;
@@ -142,15 +149,15 @@ fn machine(args: &Args, load_before: &str) -> String {
     let client = Cmd::new("redis-benchmark", "--version").read().unwrap_or_default();
     format!(
         "{cores} cores of {} (family {}, model {}), Linux {}; {client}, 50 connections, {KEYS} keys, {} shards; \
-         {} rounds of {} requests (with 16 in the pipeline {}). Load of the machine before: {load_before}, after: {}.",
+         {} rounds of {} requests (with 16 in the pipeline {}; of mget, of {MGET_LEN} keys each, a quarter). Load of the machine before: {load_before}, after: {}.",
         of("model name"),
         of("cpu family"),
         of("model"),
         kernel.trim(),
         args.shards,
         args.rounds,
-        requests(args, 1),
-        requests(args, 16),
+        requests(args, "get", 1),
+        requests(args, "get", 16),
         load(),
     )
 }
@@ -162,7 +169,7 @@ fn table(all: &[(&str, u32, [Runs; SERVERS.len()])]) -> String {
         .to_owned();
     for (command, pipeline, runs) in all {
         for (server, of) in SERVERS.iter().zip(runs) {
-            let against = if *server == SERVERS[0] { "| |".to_owned() } else { runs[0].against(of) };
+            let against = if *server == SERVERS[0] { "| | |".to_owned() } else { runs[0].against(of) };
             text += &format!("| {command}, {pipeline} | {server} {}{against}\n", of.columns());
         }
     }

@@ -18,8 +18,6 @@ use std::time::Duration;
 
 /// Batches that may be under way from one shard to another.
 const LANES: usize = 4;
-/// Looks for answers before a shard sleeps that has asked: some microseconds, less than a sleep and its end take.
-const SPINS: u32 = 300;
 
 thread_local! {
     /// What was sent to this thread's shard, and waits for its loop.
@@ -233,19 +231,11 @@ impl Transport for Calls<'_> {
     }
 
     fn has_arrived(&mut self) -> bool {
-        if self.here.handle().has_work() {
-            return true;
-        }
-        // What it waits for may come at once, from a core that is awake.
-        if self.peers.iter().any(|peer| peer.lanes.len() < LANES) {
-            for _ in 0..SPINS {
-                std::hint::spin_loop();
-                if self.here.handle().has_work() {
-                    return true;
-                }
-            }
-        }
-        false
+        self.here.handle().has_work()
+    }
+
+    fn has_asked(&self) -> bool {
+        self.peers.iter().any(|peer| peer.lanes.len() < LANES)
     }
 
     fn is_over(&self) -> bool {
