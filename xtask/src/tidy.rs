@@ -68,7 +68,8 @@ fn check(root: &Path) -> Result<Vec<Breach>> {
         let path = path.to_string_lossy().replace('\\', "/");
         breaches.extend(text::undone(&path, &text));
         breaches.extend(docs::check(root, &path, &text));
-        if path.ends_with(".rs") && ["crates/", "kernel/", "xtask/"].iter().any(|root| path.starts_with(root))
+        if path.ends_with(".rs")
+            && ["crates/", "examples/", "kernel/", "xtask/"].iter().any(|root| path.starts_with(root))
         {
             match Source::parse(&path, text) {
                 Ok(source) => sources.push(source),

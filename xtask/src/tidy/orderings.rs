@@ -7,10 +7,10 @@ use super::scan::{Access, Source};
 /// How far above an access its comment may stand.
 const WINDOW_LINES: usize = 6;
 
-/// The bare orderings of a file below `crates/*/src` or `kernel/src`, and atomics that do not come through the core's shim.
+/// The bare orderings of a file below `crates/*/src`, `examples/*/src` or `kernel/src`, and atomics that do not come through the core's shim.
 pub(super) fn check(source: &Source) -> Vec<Breach> {
     let mut breaches = Vec::new();
-    let is_ours = source.path.starts_with("crates/") || source.path.starts_with("kernel/");
+    let is_ours = ["crates/", "examples/", "kernel/"].iter().any(|root| source.path.starts_with(root));
     if !is_ours || !source.path.contains("/src/") {
         return breaches;
     }
