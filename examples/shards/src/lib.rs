@@ -75,12 +75,14 @@ impl Server {
             threads: Vec::new(),
             shards,
         };
-        let end = match by {
+        let (end, started) = match by {
             By::Smpcall => new.smpcall()?,
             By::Channel => new.channel()?,
-            By::Tokio => new.tokio()?,
+            By::Tokio => new.tokio(),
         };
-        Ok(Self { address: new.address, counters: new.counters, threads: new.threads, end })
+        let server = Self { address: new.address, counters: new.counters, threads: new.threads, end };
+        // If not all could be started, those that were end with the server.
+        started.map(|()| server)
     }
 
     /// Returns where it listens.
@@ -157,16 +159,21 @@ impl Start {
         Ok(())
     }
 
-    fn smpcall(&mut self) -> Result<End> {
+    fn smpcall(&mut self) -> Result<(End, Result<()>)> {
         let shared = Arc::new(Shared::new(self.shards)?);
+        let started = self.attach(&shared);
+        Ok((End::Smpcall(shared), started))
+    }
+
+    fn attach(&mut self, shared: &Arc<Shared>) -> Result<()> {
         for number in 0..self.shards {
-            let shared = Arc::clone(&shared);
-            let shards = self.shards;
+            let (shared, shards) = (Arc::clone(shared), self.shards);
             self.shard(number, move |mut shard, listener, counters| {
                 let poll = Poll::new()?;
                 let mut calls = Calls::attach(&shared, number, &poll)?;
                 let listener = listener.map(mio::net::TcpListener::from_std);
-                Ok(evented::run(&mut shard, shards, poll, listener, &counters[number as usize], &mut calls)?)
+                let counter = &counters[number as usize];
+                Ok(evented::run(&mut shard, shards, poll, listener, counter, &mut calls)?)
             })?;
         }
         // What is sent to a shard that is not there yet would be refused.
@@ -177,40 +184,35 @@ impl Start {
             );
             thread::yield_now();
         }
-        Ok(End::Smpcall(shared))
+        Ok(())
     }
 
-    fn channel(&mut self) -> Result<End> {
+    fn channel(&mut self) -> Result<(End, Result<()>)> {
         let polls = (0..self.shards).map(|_| Poll::new()).collect::<std::io::Result<Vec<_>>>()?;
         let (peers, receivers): (Vec<_>, Vec<_>) =
             polls.iter().map(channel::Address::new).collect::<std::io::Result<Vec<_>>>()?.into_iter().unzip();
-        for (number, (poll, receiver)) in polls.into_iter().zip(receivers).enumerate() {
-            let (number, shards) = (number as u32, self.shards);
-            let mut channels = channel::Channels::new(number, receiver, peers.clone());
-            self.shard(number, move |mut shard, listener, counters| {
-                let listener = listener.map(mio::net::TcpListener::from_std);
-                Ok(evented::run(
-                    &mut shard,
-                    shards,
-                    poll,
-                    listener,
-                    &counters[number as usize],
-                    &mut channels,
-                )?)
-            })?;
-        }
-        Ok(End::Channel(peers))
+        let started =
+            polls.into_iter().zip(receivers).enumerate().try_for_each(|(number, (poll, receiver))| {
+                let (number, shards) = (number as u32, self.shards);
+                let mut channels = channel::Channels::new(number, receiver, peers.clone());
+                self.shard(number, move |mut shard, listener, counters| {
+                    let listener = listener.map(mio::net::TcpListener::from_std);
+                    let counter = &counters[number as usize];
+                    Ok(evented::run(&mut shard, shards, poll, listener, counter, &mut channels)?)
+                })
+            });
+        Ok((End::Channel(peers), started))
     }
 
-    fn tokio(&mut self) -> Result<End> {
+    fn tokio(&mut self) -> (End, Result<()>) {
         let (peers, receivers): (Vec<_>, Vec<_>) =
             (0..self.shards).map(|_| ::tokio::sync::mpsc::unbounded_channel()).unzip();
-        for (number, receiver) in receivers.into_iter().enumerate() {
+        let started = receivers.into_iter().enumerate().try_for_each(|(number, receiver)| {
             let peers = peers.clone();
             self.shard(number as u32, move |shard, listener, counters| {
                 Ok(tokio::run(shard, listener, counters, peers, receiver)?)
-            })?;
-        }
-        Ok(End::Tokio(peers))
+            })
+        });
+        (End::Tokio(peers), started)
     }
 }

@@ -197,3 +197,50 @@ impl Session {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What one shard alone answers to these pieces.
+    fn answers<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<u8>, bool) {
+        let (mut session, mut shard) = (Session::default(), Shard::new(0, Router::new(1)));
+        let mut sent = Vec::new();
+        for piece in pieces {
+            session.feed(piece, &mut shard, &mut |_| unreachable!("there is no other shard"));
+            sent.append(session.replies.out());
+            assert!(session.input.len() <= resp::REQUEST_MAX, "what is kept has a bound");
+        }
+        (sent, session.closing)
+    }
+
+    #[test]
+    fn any_bytes_are_answered_the_same_in_pieces_and_never_by_a_panic() {
+        let mut good = Vec::new();
+        for words in
+            [&["SET", "k", "5"][..], &["INCR", "k"], &["MGET", "k", "l"], &["DEL", "k", "l"], &["PING"], &[]]
+        {
+            resp::array(&mut good, words.len());
+            words.iter().for_each(|word| resp::bulk(&mut good, word.as_bytes()));
+        }
+        let (mut random, mut closed) = (fastrand::Rng::with_seed(7), 0);
+        for _ in 0..5_000 {
+            let mut bytes = good.clone();
+            for _ in 0..random.usize(0..4) {
+                let at = random.usize(0..bytes.len());
+                match random.u32(0..4) {
+                    0 => bytes[at] = random.u8(..),
+                    1 => bytes[at] = *random.choice(b"*$\r\n0129-").expect("there are some"),
+                    2 => drop(bytes.remove(at)),
+                    _ => bytes.truncate(at + 1),
+                }
+            }
+            let whole = answers([&bytes[..]]);
+            assert_eq!(answers(bytes.chunks(1)), whole, "{}", bytes.escape_ascii());
+            assert_eq!(answers(bytes.chunks(random.usize(1..50))), whole, "{}", bytes.escape_ascii());
+            closed += u32::from(whole.1);
+        }
+        assert!(closed > 500 && closed < 4_500, "{closed}");
+        assert_eq!(answers([&good[..]]).0, b"+OK\r\n:6\r\n*2\r\n$1\r\n6\r\n$-1\r\n:1\r\n+PONG\r\n");
+    }
+}
