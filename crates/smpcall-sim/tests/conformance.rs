@@ -238,7 +238,8 @@ fn on_three_cpus() {
 /// again before its thread has come far (CAVEATS, O20).
 #[test]
 fn on_four_cpus() {
-    passes::<true, true, false, false>(4, 20..22);
+    // Not 20 or 25: of every fifth seed's schedule the waiters ring so often that the thread takes a hundred times as long; it ends, too.
+    passes::<true, true, false, false>(4, 21..24);
     passes::<false, false, true, false>(4, 20..22);
 }
 
