@@ -85,6 +85,8 @@ pub struct Attached<'m, T: Trace = (), D: Doorbell = Futex> {
     pub(crate) machine: &'m Machine<T>,
     pub(crate) own: Own<'m, T>,
     pub(crate) bell: Arc<D>,
+    /// A sleep was refused since the machine is at its end.
+    pub(crate) was_told_of_the_end: bool,
 }
 
 impl<'m, T: Trace, D: Doorbell> Attached<'m, T, D> {
@@ -126,7 +128,7 @@ impl<'m, T: Trace, D: Doorbell> Attached<'m, T, D> {
             }
         }
         match machine.pinned().online() {
-            Ok(own) => Ok(Self { machine, own, bell }),
+            Ok(own) => Ok(Self { machine, own, bell, was_told_of_the_end: false }),
             Err(error) => {
                 Self::get_up(machine, cpu);
                 Err(AttachError::Refused(error))

@@ -41,7 +41,8 @@ impl<'m, T: Trace, D: Doorbell> Attached<'m, T, D> {
     /// Says that this thread means to sleep in its own loop: from now on the next post rings its doorbell. Until then, and after
     /// [`Asleep::woken`], it counts as awake, and posts make no system call.
     ///
-    /// A loop that sleeps needs no time-out on our account, and looks at [`Machine::is_shut_down`] after each sleep.
+    /// A loop that sleeps needs no time-out on our account, and looks at [`Machine::is_shut_down`] before each sleep. One that looked
+    /// just before the machine was shut down does not sleep over that: once, a sleep is refused then.
     ///
     /// ```
     /// use smpcall_host::smpcall::{Budget, Flushed};
@@ -62,13 +63,17 @@ impl<'m, T: Trace, D: Doorbell> Attached<'m, T, D> {
     ///
     /// # Errors
     ///
-    /// [`NoSleep`].
+    /// [`NoSleep`]; [`NoSleep::Work`] also when the machine was shut down, the first time.
     pub fn begin_sleep(&mut self) -> Result<SleepGuard<'_, 'm, T, D>, NoSleep> {
         let (machine, latch, cpu) = (self.machine, self.latch(), self.cpu());
         let core = self.own.begin_sleep()?;
         latch.leave();
+        // After the latch: the ring of the end comes later, and ends the sleep; or was taken note of, here or by a wait before, and then
+        // this shows the end.
+        let is_over = machine.is_shut_down();
+        let is_news = is_over && !std::mem::replace(&mut self.was_told_of_the_end, true);
         let guard = SleepGuard { core: Some(core), wakes: Wakes { machine, latch, bell: &*self.bell, cpu } };
-        if guard.has_work() { Err(NoSleep::Work) } else { Ok(guard) }
+        if is_news || guard.has_work() { Err(NoSleep::Work) } else { Ok(guard) }
     }
 }
 

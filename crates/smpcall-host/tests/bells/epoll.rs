@@ -3,7 +3,7 @@
 use crate::loops::{Flood, epoll, is_readable, turn, wait};
 use crate::site::{Site, beside, bounded, eventually};
 use nix::sys::epoll::EpollFlags;
-use smpcall_host::smpcall::{Budget, Flushed};
+use smpcall_host::smpcall::{Budget, Flushed, NoSleep};
 use smpcall_host::{EventFd, Machine};
 use std::num::NonZeroU32;
 use std::os::fd::{AsFd, AsRawFd};
@@ -159,12 +159,30 @@ fn p14_the_machines_end_wakes_the_loop() {
         while !site.is_shut_down() {
             turn(&mut here, &epoll);
         }
+        // The first sleep is refused, if no other was.
+        drop(here.begin_sleep());
         assert!(here.begin_sleep().is_ok_and(|guard| guard.look_again()), "and is no reason to sleep");
     };
     beside(serve, || {
         eventually(|| site.is_online_racy(0));
         site.shutdown().unwrap();
     });
+}
+
+#[test]
+fn p14_no_loop_sleeps_over_an_end_that_came_while_it_was_awake() {
+    let _bounded = bounded();
+    for polls in [0, 1] {
+        let site = site();
+        let mut here = site.attach_with(0, EventFd::new().unwrap()).unwrap();
+        let _ = here.begin_sleep().unwrap().commit().woken(Budget::DEFAULT);
+        // Awake: the ring only latches. A loop has looked at the flag just before.
+        site.shutdown().unwrap();
+        // As a wait takes note of it.
+        (0..polls).for_each(|_| assert_eq!(here.poll(Budget::DEFAULT), Flushed::All(0)));
+        assert!(matches!(here.begin_sleep(), Err(NoSleep::Work)));
+        assert!(here.begin_sleep().is_ok(), "who goes on to serve may sleep");
+    }
 }
 
 #[test]
