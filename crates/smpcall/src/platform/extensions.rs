@@ -187,7 +187,7 @@ pub trait Topology {
     const RELAYED_MIN: u32 = crate::relay::RELAYED_MIN;
 
     /// Makes several CPUs flush soon: CPU `first + n` for each bit `n` of `cpus`. As [`Platform::ring`] for each, unless the
-    /// machine can do better. Returns those whose doorbell could not be sent ([`RingError`](crate::RingError)), a bit for each; 0: all
+    /// machine can do better. Returns those whose doorbell could not be sent ([`RingError`]), a bit for each; 0: all
     /// were.
     ///
     /// Context: as for [`Platform::ring`].
