@@ -76,8 +76,8 @@ impl<'a> Row<'a> {
     }
 }
 
-/// Those that a switch can choose, in one program that has all of them. None, when these do not build: then it takes a
-/// build of each to say which is at fault.
+/// Those that a switch can choose, in one program that has all of them. An error when that does not build: a build of each would take an hour
+/// and more to say what the compiler says.
 fn together<'a>(tree: &mut Tree, todo: &[(&'a Mutant, &'a str)], jobs: usize) -> Result<Vec<Row<'a>>> {
     let switched = tree.put_in_all(todo.iter().map(|(mutant, _)| *mutant))?;
     println!("{} of {} mutants behind a switch", switched.len(), todo.len());
@@ -92,8 +92,8 @@ fn together<'a>(tree: &mut Tree, todo: &[(&'a Mutant, &'a str)], jobs: usize) ->
             Ok(Row::new(mutant, outcome, start))
         })?,
         Err(why) => {
-            println!("with switches it does not build, so each is built alone: {why}");
-            Vec::new()
+            tree.restore()?;
+            bail!("a mutant does not build (where, the compiler says): {why}");
         }
     };
     tree.restore()?;
