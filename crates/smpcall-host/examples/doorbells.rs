@@ -8,7 +8,7 @@
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd;
 use smpcall_host::smpcall::{Budget, Csd, Posted};
-use smpcall_host::{EventFd, Machine, MsgRing, Signal, WakerCell};
+use smpcall_host::{Attached, Doorbell, EventFd, Machine, MsgRing, Signal, WakerCell};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, OnceLock};
@@ -72,16 +72,7 @@ fn serve(machine: &'static Machine, cpu: u32, kind: Kind) -> u64 {
             let mut here =
                 machine.attach_with(cpu, EventFd::new().expect("few files are open")).expect("free");
             let epoll = epoll(&here);
-            while !machine.is_shut_down() {
-                if let Ok(guard) = here.begin_sleep() {
-                    let asleep = guard.commit();
-                    wait(&epoll);
-                    sleeps += 1;
-                    let _ = asleep.woken(Budget::DEFAULT);
-                } else {
-                    let _ = here.poll(Budget::DEFAULT);
-                }
-            }
+            sleeps = serve_asleep(machine, &mut here, || wait(&epoll));
         }
         Kind::MsgRing | Kind::OwnRing => sleeps = serve_in_ring(machine, cpu, kind),
         Kind::Futex => {
@@ -118,26 +109,37 @@ fn serve(machine: &'static Machine, cpu: u32, kind: Kind) -> u64 {
     sleeps
 }
 
-/// The same, in an io_uring.
-fn serve_in_ring(machine: &'static Machine, cpu: u32, kind: Kind) -> u64 {
+/// The loop of a thread that says when it sleeps, in whatever `sleep` is; returns how often it did.
+fn serve_asleep<D: Doorbell>(
+    machine: &Machine,
+    here: &mut Attached<'_, (), D>,
+    mut sleep: impl FnMut(),
+) -> u64 {
     let mut sleeps = 0;
-    let mut ring = io_uring::IoUring::new(8).expect("asked before");
-    // SAFETY: the ring is there until the doorbell has its own descriptor.
-    let fd = unsafe { BorrowedFd::borrow_raw(ring.as_raw_fd()) };
-    let doorbell = if kind == Kind::MsgRing { MsgRing::new(fd, 1) } else { MsgRing::by_own_ring(fd, 1) };
-    let mut here = machine.attach_with(cpu, doorbell.expect("asked before")).expect("free");
     while !machine.is_shut_down() {
         if let Ok(guard) = here.begin_sleep() {
             let asleep = guard.commit();
-            let _ = ring.submit_and_wait(1);
+            sleep();
             sleeps += 1;
             let _ = asleep.woken(Budget::DEFAULT);
         } else {
             let _ = here.poll(Budget::DEFAULT);
         }
-        ring.completion().for_each(drop);
     }
     sleeps
+}
+
+/// The same, in an io_uring.
+fn serve_in_ring(machine: &'static Machine, cpu: u32, kind: Kind) -> u64 {
+    let mut ring = io_uring::IoUring::new(8).expect("asked before");
+    // SAFETY: the ring is there until the doorbell has its own descriptor.
+    let fd = unsafe { BorrowedFd::borrow_raw(ring.as_raw_fd()) };
+    let doorbell = if kind == Kind::MsgRing { MsgRing::new(fd, 1) } else { MsgRing::by_own_ring(fd, 1) };
+    let mut here = machine.attach_with(cpu, doorbell.expect("asked before")).expect("free");
+    serve_asleep(machine, &mut here, || {
+        let _ = ring.submit_and_wait(1);
+        ring.completion().for_each(drop);
+    })
 }
 
 /// The same, while the thread computes, on a core of its own if there is one.

@@ -2,7 +2,6 @@
 
 use crate::doorbell::{Doorbell, Futex};
 use crate::here::{self, Here};
-use crate::incarnation;
 use crate::interrupt;
 use crate::latch::Latch;
 use crate::machine::{Machine, Own};
@@ -112,7 +111,6 @@ impl<'m, T: Trace, D: Doorbell> Attached<'m, T, D> {
         }
         let core = machine.platform().settle(cpu, core);
         here::set(Here { machine: machine.platform().id(), cpu, core });
-        incarnation::begin();
         here::serve(Some(machine.served()));
         let bell = Arc::new(bell);
         let rung: Arc<dyn Doorbell> = Arc::<D>::clone(&bell);
@@ -142,7 +140,6 @@ impl<'m, T: Trace, D: Doorbell> Attached<'m, T, D> {
         machine.platform().set_bell(cpu, None);
         interrupt::end();
         here::clear();
-        incarnation::end();
         machine.seats().give_back(cpu);
     }
 

@@ -1,6 +1,6 @@
 //! Who the calling thread is: which CPU of which machine, on which core it last was, and whether its soft interrupts are off.
 
-use crate::interrupt;
+use crate::{incarnation, interrupt};
 use nix::sched::sched_getcpu;
 use smpcall::Serve;
 use std::cell::{Cell, RefCell};
@@ -120,7 +120,7 @@ pub(crate) fn here() -> Here {
     HERE.with(|here| Here { machine: here.machine.get(), cpu: here.cpu.get(), core: here.core.get() })
 }
 
-pub(crate) fn set(Here { machine, cpu, core }: Here) {
+fn write(Here { machine, cpu, core }: Here) {
     HERE.with(|here| {
         here.machine.set(machine);
         here.cpu.set(cpu);
@@ -128,8 +128,16 @@ pub(crate) fn set(Here { machine, cpu, core }: Here) {
     });
 }
 
+/// The thread becomes that CPU.
+pub(crate) fn set(here: Here) {
+    write(here);
+    incarnation::begin();
+}
+
+/// It is none any more.
 pub(crate) fn clear() {
-    set(NOWHERE);
+    write(NOWHERE);
+    incarnation::end();
     serve(None);
 }
 

@@ -14,7 +14,6 @@ use self::end::Ends;
 use crate::attach::{AttachError, Attached, Rings};
 use crate::doorbell::{Doorbell, Futex};
 use crate::here::{self, Here, Served};
-use crate::incarnation;
 use crate::port::Host;
 use crate::spin::short_pause;
 use crate::trace::Trace;
@@ -288,7 +287,6 @@ impl<T: Trace> Shared<T> {
     fn become_cpu(self: &Arc<Self>, cpu: u32, core: Option<usize>) {
         let host = self.smp.platform();
         here::set(Here { machine: host.id(), cpu, core: host.settle(cpu, core) });
-        incarnation::begin();
         here::serve(Some(self.served()));
     }
 
