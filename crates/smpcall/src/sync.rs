@@ -171,6 +171,10 @@ mod under_loom {
                 pub(crate) fn fetch_and(&self, value: $value, order: Ordering) -> $value {
                     self.inner.fetch_and(value, order)
                 }
+
+                pub(crate) fn fetch_max(&self, value: $value, order: Ordering) -> $value {
+                    self.inner.fetch_max(value, order)
+                }
             }
         };
     }

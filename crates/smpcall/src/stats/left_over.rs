@@ -58,8 +58,11 @@ impl Backlogs {
     pub(super) fn behind(&self, len: u32, behind_ns: Option<u64>) {
         // Relaxed: the last value counts.
         self.now.store(len as usize, Ordering::Relaxed);
-        raise(&self.most, len as usize);
-        raise(&self.longest_ns, usize::try_from(behind_ns.unwrap_or(0)).unwrap_or(usize::MAX));
+        // Relaxed: a count. A read-modify-write, since CPUs without a row share theirs.
+        self.most.fetch_max(len as usize, Ordering::Relaxed);
+        let behind_ns = usize::try_from(behind_ns.unwrap_or(0)).unwrap_or(usize::MAX);
+        // Relaxed: as above.
+        self.longest_ns.fetch_max(behind_ns, Ordering::Relaxed);
     }
 
     pub(super) fn read(&self) -> LeftOver {
@@ -70,17 +73,5 @@ impl Backlogs {
             now: get(&self.now),
             longest_ns: get(&self.longest_ns),
         }
-    }
-}
-
-/// Makes it the most that there was. CPUs without a row share theirs.
-fn raise(most: &AtomicUsize, value: usize) {
-    // Relaxed: a count.
-    let mut seen = most.load(Ordering::Relaxed);
-    while seen < value
-        // Relaxed: as above. Failure Relaxed: we try again.
-        && let Err(now) = most.compare_exchange(seen, value, Ordering::Relaxed, Ordering::Relaxed)
-    {
-        seen = now;
     }
 }
