@@ -86,6 +86,7 @@ mod callers;
 #[cfg(doctest)]
 mod doctests;
 mod doorbell;
+mod first_look;
 mod fork;
 #[doc(hidden)]
 pub mod futex;

@@ -8,6 +8,7 @@ mod rings;
 
 use crate::callers;
 use crate::doorbell::Doorbell;
+use crate::first_look;
 use crate::here::{self, NO_CORE};
 use crate::interrupt;
 use crate::latch::Latch;
@@ -299,7 +300,12 @@ impl<T: Trace> Tuning for Host<T> {
 
     #[inline]
     fn looks_first(&self, target: u32) -> u32 {
-        if self.shares_a_core_with(target) { 0 } else { 64 }
+        if self.shares_a_core_with(target) { 0 } else { first_look::LOOKS }
+    }
+
+    #[inline(always)]
+    fn look_first(&self, target: u32, alike: usize, done: impl Fn() -> bool) -> bool {
+        !self.shares_a_core_with(target) && first_look::look_first(target, alike, done)
     }
 }
 

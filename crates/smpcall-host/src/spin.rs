@@ -63,7 +63,7 @@ impl Spin {
 ///
 /// A pause hint takes 25 ns on some x86-64 machines, a third of such a round trip, and an empty loop runs ahead with loads
 /// that the coming write throws away. A load fence is the middle: the next look begins when the last has ended. A CPU of the
-/// host's that polls makes one between two looks, a waiting caller four.
+/// host's that polls makes one between two looks, a waiting caller four, and before the first as many as it has learnt (`first_look`).
 ///
 /// Context: any. Progress: wait-free.
 #[inline(always)]

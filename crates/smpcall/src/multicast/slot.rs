@@ -112,11 +112,13 @@ impl Slot {
         self.run.with(|field| unsafe { *field })
     }
 
-    /// Sender: all bits are set, `sent` of them. `keep`: it goes on holding the slot.
-    pub(crate) fn sent(&self, sent: u32, keep: Keep) {
+    /// Sender: all bits are set, `sent` of them. `keep`: it goes on holding the slot. Returns whether all have acknowledged already; what
+    /// they wrote, [`is_acknowledged`](Self::is_acknowledged) shows.
+    pub(crate) fn sent(&self, sent: u32, keep: Keep) -> bool {
         let own = if keep == Keep::Yes { OWN } else { 0 };
         // Release: if that frees the slot, the next sender writes the fields after us; pairs with `claim`.
-        self.count.pending.fetch_sub(FILLING - sent - own, Ordering::Release);
+        let still = self.count.pending.fetch_sub(FILLING - sent - own, Ordering::Release);
+        still.wrapping_sub(FILLING - sent) == 0
     }
 
     /// Target: has run the function. Returns whom to wake. The slot is not to be touched afterwards.

@@ -253,6 +253,29 @@ pub trait Tuning {
         let _ = target;
         64
     }
+
+    /// A call that its caller waits for has just been sent to `target`: pauses, and looks a few times whether it is `done`; returns
+    /// whether it is. If not, the caller serves its own CPU, backs off, and sleeps.
+    ///
+    /// By default it looks [`looks_first`](Self::looks_first) times, with a [`relax`](Platform::relax) before each look. Where a call
+    /// takes no longer than a cache line's round trip, *when* the first look comes is much of its price: a look just before the answer
+    /// takes the line away from the target that is about to write there, and costs another round trip; each moment after it is lost
+    /// as well. A port may learn the right moment: `alike` is the same number for calls of one function that go the same way, and
+    /// so take about as long on one target.
+    ///
+    /// Context: thread, interrupts on. The call is under way, so `done` may become true at any time, and stays so then.
+    #[inline(always)]
+    fn look_first(&self, target: u32, alike: usize, done: impl Fn() -> bool) -> bool
+    where
+        Self: Platform,
+    {
+        let _ = alike;
+        (0..self.looks_first(target)).any(|_| {
+            // First the pause: an early look would take the line away from the target that fetches it.
+            self.relax();
+            done()
+        })
+    }
 }
 
 /// How long a wait has gone on, for [`Waiting::pause`].

@@ -197,7 +197,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             drop(unsafe { Payload::<F, Outcome<P, R>>::function(payload) });
             return Err(CallError::Offline);
         }
-        self.await_call(setup, header, core::any::type_name::<F>());
+        self.await_call(setup, header, run_payload::<P, F, R, C>, core::any::type_name::<F>());
         core::mem::forget(guard);
         // SAFETY: the word says done, so `run_payload` has left the outcome, and the room is ours again (I4).
         Ok(unsafe { Payload::<F, Outcome<P, R>>::result(payload) })

@@ -23,7 +23,7 @@ mod wait_loop;
 
 use self::awaited::Wait;
 use super::{Serve, Smp};
-use crate::csd::Header;
+use crate::csd::{Func, Header};
 use crate::percpu::{PerCpu, Storage};
 use crate::platform::Platform;
 
@@ -52,14 +52,16 @@ impl<P: Platform, S: Storage> Smp<P, S> {
 
     /// Waits until a queued waiting call is done.
     #[inline]
-    pub(super) fn await_call(&self, setup: &CallSetup<'_>, header: &Header, function: &'static str) {
+    pub(super) fn await_call(
+        &self,
+        setup: &CallSetup<'_>,
+        header: &Header,
+        func: Func,
+        function: &'static str,
+    ) {
         let CallSetup { cpu: target_cpu, target, waiter, serve } = *setup;
-        for _ in 0..self.platform.looks_first(target_cpu) {
-            // First the pause: an early look would take the line away from the target that fetches it.
-            self.platform.relax();
-            if header.state.is_done() {
-                return;
-            }
+        if self.platform.look_first(target_cpu, func as usize, || header.state.is_done()) {
+            return;
         }
         let wait = Wait { target, target_cpu, header, function, waiter, deadline_ns: None, slots: 0, serve };
         let ask = || if waiter.is_some() { Some(header.state.park()) } else { None };

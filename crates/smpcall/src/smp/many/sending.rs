@@ -120,9 +120,10 @@ impl<'a, P: Platform, S: Storage> Multicast<'a, P, S> {
     #[inline(always)]
     fn complete(&mut self) {
         let slot = self.smp.slots.get(self.at);
-        slot.sent(self.acks, self.keep);
+        let are_done = slot.sent(self.acks, self.keep);
         if self.keep == Keep::Yes {
-            if !slot.is_acknowledged() {
+            // No look without need: it would take the line away from a target that is about to write there.
+            if !(are_done && slot.is_acknowledged()) {
                 self.smp.await_acks(self.at, self.last, self.waiter, self.function);
             }
             let offline = slot.take_offline();

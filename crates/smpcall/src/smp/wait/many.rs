@@ -18,11 +18,9 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         function: &'static str,
     ) {
         let slot = self.slots.get(at);
-        for _ in 0..self.platform.looks_first(target_cpu) {
-            self.platform.relax();
-            if slot.is_acknowledged() {
-                return;
-            }
+        // A function's name is a constant of its own, and so is its address.
+        if self.platform.look_first(target_cpu, function.as_ptr().addr(), || slot.is_acknowledged()) {
+            return;
         }
         let wait = Wait {
             target: &self.cpus()[target_cpu as usize],
