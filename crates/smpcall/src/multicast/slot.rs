@@ -27,7 +27,6 @@ pub(crate) struct Slot {
     /// In which order the slots of one sender were taken (P6).
     pub(super) ticket: AtomicUsize,
     run: SharedCell<Run>,
-    arg: SharedCell<*const ()>,
     payload: SharedCell<InlinePayload>,
     stamp: Stamp,
     waiter: AtomicU16,
@@ -48,7 +47,6 @@ impl Slot {
             Self {
                 ticket: AtomicUsize::new(0),
                 run: SharedCell::new(never_filled),
-                arg: SharedCell::new(core::ptr::null()),
                 payload: SharedCell::new(MaybeUninit::uninit()),
                 stamp: Stamp::new(),
                 waiter: AtomicU16::new(0),
@@ -73,11 +71,9 @@ impl Slot {
     /// # Safety
     ///
     /// The caller has claimed it, and has set no bit yet (I10). What `run` will find stays alive until all have acknowledged.
-    pub(crate) unsafe fn fill(&self, run: Run, arg: *const (), waiter: u16, ticket: usize) {
+    pub(crate) unsafe fn fill(&self, run: Run, waiter: u16, ticket: usize) {
         // SAFETY: by I10 the fields are the caller's.
         self.run.with_mut(|field| unsafe { *field = run });
-        // SAFETY: as above.
-        self.arg.with_mut(|field| unsafe { *field = arg });
         // Relaxed: published by `set`, with the other fields.
         self.waiter.store(waiter, Ordering::Relaxed);
         // Relaxed: as above.
@@ -89,17 +85,14 @@ impl Slot {
         &self.stamp
     }
 
+    /// The line in which the targets count down, for a prefetch.
+    pub(crate) fn count(&self) -> *const () {
+        core::ptr::from_ref(&self.count).cast()
+    }
+
     /// The room for a closure that is kept here.
     pub(crate) fn payload(&self) -> &SharedCell<InlinePayload> {
         &self.payload
-    }
-
-    /// # Safety
-    ///
-    /// The caller has to acknowledge the slot (I10).
-    pub(crate) unsafe fn arg(&self) -> *const () {
-        // SAFETY: by I10 nobody writes the field.
-        self.arg.with(|field| unsafe { *field })
     }
 
     /// What to run.

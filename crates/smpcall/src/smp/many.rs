@@ -14,16 +14,16 @@ mod to;
 
 pub use self::to::{Reached, To};
 
-use self::functions::{Shared, run_shared};
+use self::functions::{Panics, Shared, run_shared};
 use self::sending::Multicast;
 use super::Smp;
 use crate::error::{CallError, ManyError};
 use crate::mask::CpuMask;
 use crate::multicast::{Claimant, Keep, Run, SLOTS};
+use crate::payload::copied;
 use crate::percpu::{PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform, demand_shared_stacks};
 use crate::queue::Seen;
-use crate::sync::{AtomicU32, SharedCell};
 use crate::trace::{EventKind, trace};
 
 /// How often a caller that waits for a slot looks at a few of them, before it looks at all.
@@ -165,22 +165,20 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         if !self.may_wait(here) {
             return Err(ManyError::WouldDeadlock);
         }
-        let shared = Shared::<P, F> {
-            platform: &self.platform,
-            function,
-            panicked: AtomicU32::new(0),
-            panic: SharedCell::new(None),
-        };
+        let panics = Panics::new(&self.platform);
         let waiter = self.waiter();
         let at = self.claim_slot(here, core::any::type_name::<F>());
+        let slot = self.slots.get(at);
+        let shared = copied(Shared { function, panics: &panics });
+        // SAFETY: claimed, and no bit is set yet.
+        slot.payload().with_mut(|room| unsafe { *room = shared });
         let run: Run = run_shared::<P, F>;
-        let arg = (&raw const shared).cast();
-        // SAFETY: claimed, and no bit is set yet; `shared` is left only after the multicast has finished.
-        unsafe { self.slots.get(at).fill(run, arg, waiter.unwrap_or(0), self.slots.ticket()) };
+        // SAFETY: as above; what is shared is left only after the multicast has finished.
+        unsafe { slot.fill(run, waiter.unwrap_or(0), self.slots.ticket()) };
         let mut sending = Multicast::new(self, here, at, waiter, Keep::Yes, core::any::type_name::<F>());
         let own = sending.send(to, busy);
         let ran_here = match here {
-            Some((_, here)) if own => self.call_self(here, || shared.run()),
+            Some((_, here)) if own => self.call_self(here, || panics.run(function)),
             _ => Err(CallError::NoSuchCpu),
         };
         let mut reached = sending.finish();
@@ -189,8 +187,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             Err(CallError::Offline) => reached.offline += 1,
             Err(_) => {}
         }
-        // SAFETY: all have acknowledged, and none of them touches it any more.
-        if let Some(panic) = shared.panic.with_mut(|place| unsafe { (*place).take() }) {
+        // SAFETY: all have acknowledged.
+        if let Some(panic) = unsafe { panics.take() } {
             P::resume(panic);
         }
         Ok(reached)

@@ -119,7 +119,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         slot.payload().with_mut(|room| unsafe { *room = copied(function) });
         let ticket = self.slots.ticket();
         // SAFETY: as above; the copy stays where it is until the last acknowledgement.
-        unsafe { slot.fill(run_copied::<F>, core::ptr::null(), waiter.unwrap_or(0), ticket) };
+        unsafe { slot.fill(run_copied::<F>, waiter.unwrap_or(0), ticket) };
         let mut sending = Multicast::new(self, here, at, waiter, keep, core::any::type_name::<F>());
         let own = sending.send(to, None);
         (sending, own)
