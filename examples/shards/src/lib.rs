@@ -1,5 +1,5 @@
-//! A key-value server that speaks RESP2, a shard a core, three times: its shards reach each other by smpcall, by crossbeam's channels,
-//! or by tokio's. Protocol, commands and store are the same. docs/shards.md says what it shows.
+//! A key-value server that speaks RESP2, a shard a core, four times: its shards reach each other by smpcall, in a loop on epoll or on
+//! io_uring, by crossbeam's channels, or by tokio's. Protocol, commands and store are the same. docs/shards.md says what it shows.
 
 mod by;
 pub mod counting;
@@ -9,26 +9,54 @@ pub mod resp;
 pub mod session;
 pub mod store;
 
-use crate::by::smpcall::{Calls, Shared};
+use crate::by::smpcall::{Bell, Calls, Shared};
 use crate::by::{channel, tokio};
 use crate::counting::{Counter, Counts};
+use crate::evented::epoll::{self, Epoll};
+use crate::evented::uring::Uring;
 use crate::session::Shard;
 use crate::store::Router;
 use anyhow::{Context, Result};
-use mio::Poll;
+use mio::{Poll, Waker};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 /// How the shards of a server reach each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {
-    /// Messages of smpcall, in an epoll loop
-    Smpcall,
-    /// A crossbeam channel and an eventfd each, in the same loop
+    /// Messages of smpcall.
+    Smpcall(Loop),
+    /// A crossbeam channel and an eventfd each, in the loop on epoll.
     Channel,
-    /// tokio's channels, in a current-thread runtime each
+    /// tokio's channels, in a current-thread runtime each.
     Tokio,
+}
+
+/// What a shard sleeps in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Loop {
+    /// epoll (mio); a ring wakes it by mio's waker
+    Epoll,
+    /// io_uring; a ring is a completion (Linux 6.1)
+    Uring,
+}
+
+impl Loop {
+    /// Returns whether this system has it.
+    ///
+    /// # Errors
+    ///
+    /// Why not.
+    pub fn is_here(self) -> Result<()> {
+        match self {
+            Self::Epoll => Ok(()),
+            Self::Uring => Uring::new(None)
+                .and_then(|ring| ring.doorbell())
+                .map(drop)
+                .context("no io_uring here that can be woken"),
+        }
+    }
 }
 
 /// A server that runs, until it is dropped.
@@ -62,7 +90,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// The system's: a port that is taken, no thread, no descriptor.
+    /// The system's: a port that is taken, no thread, no descriptor; no such [loop](Loop::is_here).
     pub fn start(by: By, shards: u32, port: u16) -> Result<Self> {
         anyhow::ensure!((1..=64).contains(&shards), "1 to 64 shards, not {shards}");
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).context("cannot listen")?;
@@ -76,7 +104,7 @@ impl Server {
             shards,
         };
         let (end, started) = match by {
-            By::Smpcall => new.smpcall()?,
+            By::Smpcall(on) => new.smpcall(on)?,
             By::Channel => new.channel()?,
             By::Tokio => new.tokio(),
         };
@@ -159,21 +187,32 @@ impl Start {
         Ok(())
     }
 
-    fn smpcall(&mut self) -> Result<(End, Result<()>)> {
+    fn smpcall(&mut self, on: Loop) -> Result<(End, Result<()>)> {
+        on.is_here()?;
         let shared = Arc::new(Shared::new(self.shards)?);
-        let started = self.attach(&shared);
+        let started = self.attach(&shared, on);
         Ok((End::Smpcall(shared), started))
     }
 
-    fn attach(&mut self, shared: &Arc<Shared>) -> Result<()> {
+    fn attach(&mut self, shared: &Arc<Shared>, on: Loop) -> Result<()> {
         for number in 0..self.shards {
             let (shared, shards) = (Arc::clone(shared), self.shards);
             self.shard(number, move |mut shard, listener, counters| {
-                let poll = Poll::new()?;
-                let mut calls = Calls::attach(&shared, number, &poll)?;
-                let listener = listener.map(mio::net::TcpListener::from_std);
                 let counter = &counters[number as usize];
-                Ok(evented::run(&mut shard, shards, poll, listener, counter, &mut calls)?)
+                match on {
+                    Loop::Epoll => {
+                        let poll = Poll::new()?;
+                        let bell = Bell(Waker::new(poll.registry(), epoll::BELL)?);
+                        let sockets = Epoll::new(poll, listener)?;
+                        let mut calls = Calls::attach(&shared, number, bell)?;
+                        Ok(evented::run(&mut shard, shards, sockets, counter, &mut calls)?)
+                    }
+                    Loop::Uring => {
+                        let sockets = Uring::new(listener)?;
+                        let mut calls = Calls::attach(&shared, number, sockets.doorbell()?)?;
+                        Ok(evented::run(&mut shard, shards, sockets, counter, &mut calls)?)
+                    }
+                }
             })?;
         }
         // What is sent to a shard that is not there yet would be refused.
@@ -196,9 +235,9 @@ impl Start {
                 let (number, shards) = (number as u32, self.shards);
                 let mut channels = channel::Channels::new(number, receiver, peers.clone());
                 self.shard(number, move |mut shard, listener, counters| {
-                    let listener = listener.map(mio::net::TcpListener::from_std);
+                    let sockets = Epoll::new(poll, listener)?;
                     let counter = &counters[number as usize];
-                    Ok(evented::run(&mut shard, shards, poll, listener, counter, &mut channels)?)
+                    Ok(evented::run(&mut shard, shards, sockets, counter, &mut channels)?)
                 })
             });
         Ok((End::Channel(peers), started))

@@ -55,6 +55,8 @@ pub struct Session {
     args: Vec<Range<usize>>,
     /// What is to be sent.
     pub replies: Replies,
+    /// What was read has to wait for room.
+    stopped: bool,
     closing: bool,
 }
 
@@ -83,9 +85,10 @@ impl Session {
         !self.closing && self.replies.waiting() < WAITING_MAX && self.replies.bytes() < BYTES_MAX
     }
 
-    /// Returns whether there is input that was not run.
-    pub fn has_input(&self) -> bool {
-        !self.input.is_empty()
+    /// Returns whether requests that were read wait for [room](Self::has_room): they are to be [resumed](Self::resume). The beginning of
+    /// one waits for nothing but the rest.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped
     }
 
     /// The client sends no more.
@@ -117,6 +120,7 @@ impl Session {
                 }
             }
         }
+        self.stopped = used < input.len() && !self.closing && !self.has_room();
         // Nothing that comes after the end is kept.
         if self.closing { input.len() } else { used }
     }

@@ -3,15 +3,15 @@
 //! A question is a message, and so is its answer, in the buffer of the question. A shard that has sent wakes the others once a turn,
 //! and looks at its own channel once a turn.
 
-use crate::evented::{Arrived, Asker, BELL, Sleep, Transport};
+use crate::evented::epoll::BELL;
+use crate::evented::{Arrived, Asker, Sleep, Transport};
 use crate::session::{Ask, Shard};
 use crate::store::{Key, Op};
 use crossbeam_channel::{Receiver, Sender};
-use mio::net::TcpStream;
-use mio::{Events, Poll, Waker};
+use mio::{Poll, Waker};
 use std::io;
+use std::net::TcpStream;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Messages that are taken in a turn, so that sockets have theirs.
 const TURN: usize = 1024;
@@ -134,13 +134,9 @@ impl Transport for Channels {
         }
     }
 
-    fn wait(&mut self, poll: &mut Poll, events: &mut Events, sleep: Sleep) -> io::Result<()> {
+    fn wait<R>(&mut self, sleep: Sleep, wait: impl FnOnce(Sleep) -> R) -> R {
         // What comes after this look wakes.
-        let timeout =
-            if sleep == Sleep::Allowed && self.receiver.is_empty() { None } else { Some(Duration::ZERO) };
-        // A signal is no error.
-        poll.poll(events, timeout)
-            .or_else(|why| if why.kind() == io::ErrorKind::Interrupted { Ok(()) } else { Err(why) })
+        wait(if self.receiver.is_empty() { sleep } else { Sleep::Not })
     }
 
     fn has_arrived(&mut self) -> bool {

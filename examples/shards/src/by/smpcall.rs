@@ -4,17 +4,15 @@
 //! the other shard, which runs the batch in its next turn and sends the same csd back. Its buffers go to and fro with it, so that
 //! after the first turns nothing is allocated; while all lanes to a shard are under way, what is asked collects in the next batch.
 
-use crate::evented::{Arrived, Asker, BELL, Sleep, Transport};
+use crate::evented::{Arrived, Asker, Sleep, Transport};
 use crate::session::{Ask, Shard};
 use crate::store::{Key, Op};
-use mio::net::TcpStream;
-use mio::{Events, Poll, Waker};
+use mio::Waker;
 use smpcall_host::smpcall::{Budget, Here, MessageField, MessageOwner, RingError, csd_field};
 use smpcall_host::{Attached, Doorbell, Machine};
 use std::cell::RefCell;
-use std::io;
+use std::net::TcpStream;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Batches that may be under way from one shard to another.
 const LANES: usize = 4;
@@ -39,7 +37,7 @@ impl MessageOwner for Lane {
 }
 
 /// mio's waker as a doorbell. It rings once for each sleep, and since mio's events are edges nobody has to read it.
-struct Bell(Waker);
+pub(crate) struct Bell(pub(crate) Waker);
 
 impl Doorbell for Bell {
     fn ring(&self) -> Result<(), RingError> {
@@ -126,16 +124,16 @@ struct Peer {
 }
 
 /// One shard's side.
-pub(crate) struct Calls<'m> {
+pub(crate) struct Calls<'m, D: Doorbell> {
     shared: &'m Shared,
-    here: Attached<'m, (), Bell>,
+    here: Attached<'m, (), D>,
     peers: Vec<Peer>,
     arrived: Vec<Batch>,
 }
 
-impl<'m> Calls<'m> {
-    pub(crate) fn attach(shared: &'m Shared, number: u32, poll: &Poll) -> anyhow::Result<Self> {
-        let here = shared.machine.attach_with(number, Bell(Waker::new(poll.registry(), BELL)?))?;
+impl<'m, D: Doorbell> Calls<'m, D> {
+    pub(crate) fn attach(shared: &'m Shared, number: u32, bell: D) -> anyhow::Result<Self> {
+        let here = shared.machine.attach_with(number, bell)?;
         let peers = (0..shared.shards).map(|peer| {
             let first = (number * shared.shards + peer) as usize * LANES;
             Peer { next: Batch::default(), spare: Vec::new(), lanes: (first..first + LANES).collect() }
@@ -144,7 +142,7 @@ impl<'m> Calls<'m> {
     }
 }
 
-impl Transport for Calls<'_> {
+impl<D: Doorbell> Transport for Calls<'_, D> {
     fn ask(&mut self, asker: Asker, ask: Ask<'_>) {
         let Ask { shard, reply, op, key, value } = ask;
         let batch = &mut self.peers[shard as usize].next;
@@ -215,19 +213,17 @@ impl Transport for Calls<'_> {
         self.arrived = arrived;
     }
 
-    fn wait(&mut self, poll: &mut Poll, events: &mut Events, sleep: Sleep) -> io::Result<()> {
-        let polled = if sleep == Sleep::Allowed
+    fn wait<R>(&mut self, sleep: Sleep, wait: impl FnOnce(Sleep) -> R) -> R {
+        if sleep == Sleep::Allowed
             && let Ok(guard) = self.here.begin_sleep()
         {
             let asleep = guard.commit();
-            let polled = poll.poll(events, None);
+            let waited = wait(Sleep::Allowed);
             let _ = asleep.woken(Budget::DEFAULT);
-            polled
+            waited
         } else {
-            poll.poll(events, Some(Duration::ZERO))
-        };
-        // A signal.
-        polled.or_else(|why| if why.kind() == io::ErrorKind::Interrupted { Ok(()) } else { Err(why) })
+            wait(Sleep::Not)
+        }
     }
 
     fn has_arrived(&mut self) -> bool {

@@ -152,7 +152,7 @@ fn feed(here: &Here, session: &mut Session, read: Option<&[u8]>, answers: &mut A
     let shard = &mut here.shard.borrow_mut();
     match read {
         Some(read) => session.feed(read, shard, &mut ask),
-        None if session.has_input() => session.resume(shard, &mut ask),
+        None if session.is_stopped() => session.resume(shard, &mut ask),
         None => {}
     }
     here.show(shard);
