@@ -12,18 +12,43 @@ use anyhow::{Context, Result, bail};
 use figures::{Figures, Runs};
 use server::Server;
 use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 /// The Debian package that has the client.
 pub(crate) const DEBIAN: [&str; 1] = ["redis-tools"];
 
-/// All servers, ours first.
-const SERVERS: [&str; 3] = ["smpcall", "channel", "tokio"];
+/// A server, and how it is started.
+#[derive(Clone, Copy)]
+struct Kind {
+    name: &'static str,
+    args: &'static str,
+}
+
+/// All servers. Each is compared to the one by channels.
+const SERVERS: [Kind; 5] = [
+    Kind { name: "smpcall", args: "--by smpcall" },
+    Kind { name: "smpcall, io_uring", args: "--by smpcall --loop uring" },
+    Kind { name: CHANNEL, args: "--by channel" },
+    Kind { name: "channel, io_uring", args: "--by channel --loop uring" },
+    Kind { name: "tokio", args: "--by tokio" },
+];
+const CHANNEL: &str = "channel";
+/// The exit code of a server that says that the system has no such loop.
+const UNAVAILABLE: i32 = 69;
 /// `mget` is of ten keys, so that shards ask each other more than clients ask them.
 const COMMANDS: [&str; 3] = ["get", "set", "mget"];
 const MGET_LEN: usize = 10;
 const PIPELINES: [u32; 2] = [1, 16];
 /// Keys, all of which are set before.
 const KEYS: &str = "10000";
+
+/// What came of one command, with so many in the pipeline.
+struct Measured {
+    command: &'static str,
+    pipeline: u32,
+    servers: Vec<(Kind, Runs)>,
+}
 
 /// How long to measure.
 #[derive(clap::Args, Clone, Debug)]
@@ -37,6 +62,9 @@ pub(crate) struct Args {
     /// Shards of each server
     #[arg(long, default_value_t = 2)]
     shards: u32,
+    /// One command alone: get, set, or mget
+    #[arg(long, value_parser = COMMANDS)]
+    only: Option<String>,
 }
 
 /// Why it cannot run here.
@@ -49,7 +77,7 @@ pub(crate) fn missing() -> Option<String> {
 
 /// A short run, whose figures are worth nothing.
 pub(crate) fn step() -> Result<()> {
-    run(&Args { rounds: 1, requests: 2_000, shards: 2 })
+    run(&Args { rounds: 1, requests: 2_000, shards: 2, only: None })
 }
 
 /// Measures, and prints the table.
@@ -59,26 +87,58 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     Cmd::cargo("build --release -p shards").run()?;
     let before = load();
+    let mut servers = Vec::new();
+    for server in SERVERS {
+        if server.is_here()? {
+            servers.push(server);
+        }
+    }
     let mut all = Vec::new();
     for (command, pipeline) in
         COMMANDS.iter().flat_map(|command| PIPELINES.map(|pipeline| (*command, pipeline)))
     {
-        let mut runs = SERVERS.map(|_| Runs::default());
+        if args.only.as_ref().is_some_and(|only| only != command) {
+            continue;
+        }
+        let mut runs: Vec<_> = servers.iter().map(|server| (*server, Runs::default())).collect();
         for round in 0..args.rounds as usize {
-            for turn in 0..SERVERS.len() {
-                let which = (round + turn) % SERVERS.len();
-                runs[which].add(one(args, SERVERS[which], command, pipeline)?);
+            for turn in 0..runs.len() {
+                let which = (round + turn) % servers.len();
+                let (server, runs) = &mut runs[which];
+                runs.add(one(args, *server, command, pipeline)?);
             }
         }
-        for (server, runs) in SERVERS.iter().zip(&mut runs) {
-            runs.system_calls = system_calls(args, server, command, pipeline)?;
-            println!("  {command}, {pipeline} in the pipeline, {server}: {runs}");
+        for (server, runs) in &mut runs {
+            runs.system_calls = system_calls(args, *server, command, pipeline)?;
+            println!("  {command}, {pipeline} in the pipeline, {}: {runs}", server.name);
         }
-        all.push((command, pipeline, runs));
+        all.push(Measured { command, pipeline, servers: runs });
     }
     println!("\n{}\n", machine(args, &before));
     print!("{}", table(&all));
     Ok(())
+}
+
+impl Kind {
+    /// `false`, said aloud: the system has not what it needs.
+    fn is_here(&self) -> Result<bool> {
+        // It ends with its input.
+        let mut server = Command::new(program());
+        let ended = server.args(self.args.split(' ')).stdin(Stdio::null()).output()?;
+        let why = String::from_utf8_lossy(&ended.stderr);
+        match ended.status.code() {
+            Some(0) => Ok(true),
+            Some(UNAVAILABLE) => {
+                println!("  {}: skipped: {}", self.name, why.trim_end());
+                Ok(false)
+            }
+            _ => bail!("{} ends with {}: {}", self.name, ended.status, why.trim_end()),
+        }
+    }
+}
+
+fn program() -> PathBuf {
+    sh::target_dir().join("release/shards")
 }
 
 /// How much a run sends.
@@ -97,8 +157,8 @@ fn client(port: u16, command: &str, pipeline: u32, requests: u32) -> String {
 }
 
 /// Starts a server, drives it, and ends it.
-fn one(args: &Args, by: &str, command: &str, pipeline: u32) -> Result<Figures> {
-    let mut server = start(args, by)?;
+fn one(args: &Args, server: Kind, command: &str, pipeline: u32) -> Result<Figures> {
+    let mut server = start(args, server)?;
     let before = server.counts()?;
     let client = client(server.port(), command, pipeline, requests(args, command, pipeline));
     // As long as a server that hangs may take; `timeout` outlives us.
@@ -109,17 +169,16 @@ fn one(args: &Args, by: &str, command: &str, pipeline: u32) -> Result<Figures> {
 }
 
 /// A server that has all keys.
-fn start(args: &Args, by: &str) -> Result<Server> {
-    let program = sh::target_dir().join("release/shards");
-    let server = Server::start(&program, by, args.shards)?;
+fn start(args: &Args, server: Kind) -> Result<Server> {
+    let server = Server::start(&program(), server.args, args.shards)?;
     let fill = client(server.port(), "set", 16, 100_000);
     Cmd::new("timeout", "-k 2 120 redis-benchmark").args(&fill).read()?;
     Ok(server)
 }
 
 /// System calls a request; none where perf does not count them.
-fn system_calls(args: &Args, by: &str, command: &str, pipeline: u32) -> Result<Option<f64>> {
-    let mut server = start(args, by)?;
+fn system_calls(args: &Args, server: Kind, command: &str, pipeline: u32) -> Result<Option<f64>> {
+    let mut server = start(args, server)?;
     let before = server.counts()?;
     let perf = format!("-k 2 120 perf stat -x, -e raw_syscalls:sys_enter -p {}", server.id());
     let client = client(server.port(), command, pipeline, requests(args, command, pipeline));
@@ -163,14 +222,17 @@ fn machine(args: &Args, load_before: &str) -> String {
 }
 
 /// The table, as it stands in docs/shards.md.
-fn table(all: &[(&str, u32, [Runs; SERVERS.len()])]) -> String {
+fn table(all: &[Measured]) -> String {
     let mut text = "| command, pipeline | server | requests/s | p50 ms | p99 ms | p99.9 ms | CPU µs | system calls | \
-                    allocations | smpcall ÷ it: requests/s | smpcall ÷ it: p99.9 |\n|---|---|---|---|---|---|---|---|---|---|---|\n"
+                    allocations | requests/s ÷ channel | p99.9 ÷ channel |\n|---|---|---|---|---|---|---|---|---|---|---|\n"
         .to_owned();
-    for (command, pipeline, runs) in all {
-        for (server, of) in SERVERS.iter().zip(runs) {
-            let against = if *server == SERVERS[0] { "| | |".to_owned() } else { runs[0].against(of) };
-            text += &format!("| {command}, {pipeline} | {server} {}{against}\n", of.columns());
+    for Measured { command, pipeline, servers } in all {
+        let channel = servers.iter().find(|(server, _)| server.name == CHANNEL);
+        for (server, runs) in servers {
+            let against = channel
+                .filter(|_| server.name != CHANNEL)
+                .map_or("| | |".to_owned(), |(_, channel)| runs.against(channel));
+            text += &format!("| {command}, {pipeline} | {} {}{against}\n", server.name, runs.columns());
         }
     }
     text

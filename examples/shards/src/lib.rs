@@ -1,5 +1,5 @@
-//! A key-value server that speaks RESP2, a shard a core, four times: its shards reach each other by smpcall, in a loop on epoll or on
-//! io_uring, by crossbeam's channels, or by tokio's. Protocol, commands and store are the same. docs/shards.md says what it shows.
+//! A key-value server that speaks RESP2, a shard a core, three times: its shards reach each other by smpcall, by crossbeam's channels,
+//! both in a loop on epoll or on io_uring, or by tokio's channels. Protocol, commands and store are the same. docs/shards.md says what it shows.
 
 mod by;
 pub mod counting;
@@ -18,6 +18,7 @@ use crate::session::Shard;
 use crate::store::Router;
 use anyhow::{Context, Result};
 use mio::{Poll, Waker};
+use nix::sys::eventfd::EventFd;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -27,8 +28,8 @@ use std::thread::{self, JoinHandle};
 pub enum By {
     /// Messages of smpcall.
     Smpcall(Loop),
-    /// A crossbeam channel and an eventfd each, in the loop on epoll.
-    Channel,
+    /// A crossbeam channel and an eventfd each.
+    Channel(Loop),
     /// tokio's channels, in a current-thread runtime each.
     Tokio,
 }
@@ -105,7 +106,7 @@ impl Server {
         };
         let (end, started) = match by {
             By::Smpcall(on) => new.smpcall(on)?,
-            By::Channel => new.channel()?,
+            By::Channel(on) => new.channel(on)?,
             By::Tokio => new.tokio(),
         };
         let server = Self { address: new.address, counters: new.counters, threads: new.threads, end };
@@ -160,6 +161,12 @@ impl End {
             Self::Tokio(shards) => shards.iter().for_each(|shard| drop(shard.send(tokio::Message::End))),
         }
     }
+}
+
+/// What a shard that has a channel is going to sleep in, and what wakes it there.
+enum SleepsIn {
+    Epoll(Poll),
+    Uring(Arc<EventFd>),
 }
 
 /// A server that is being started.
@@ -226,20 +233,42 @@ impl Start {
         Ok(())
     }
 
-    fn channel(&mut self) -> Result<(End, Result<()>)> {
-        let polls = (0..self.shards).map(|_| Poll::new()).collect::<std::io::Result<Vec<_>>>()?;
-        let (peers, receivers): (Vec<_>, Vec<_>) =
-            polls.iter().map(channel::Address::new).collect::<std::io::Result<Vec<_>>>()?.into_iter().unzip();
-        let started =
-            polls.into_iter().zip(receivers).enumerate().try_for_each(|(number, (poll, receiver))| {
-                let (number, shards) = (number as u32, self.shards);
-                let mut channels = channel::Channels::new(number, receiver, peers.clone());
-                self.shard(number, move |mut shard, listener, counters| {
-                    let sockets = Epoll::new(poll, listener)?;
-                    let counter = &counters[number as usize];
-                    Ok(evented::run(&mut shard, shards, sockets, counter, &mut channels)?)
-                })
-            });
+    fn channel(&mut self, on: Loop) -> Result<(End, Result<()>)> {
+        on.is_here()?;
+        let (mut peers, mut starts) = (Vec::new(), Vec::new());
+        for _ in 0..self.shards {
+            let (peer, receiver, sleeps) = match on {
+                Loop::Epoll => {
+                    let poll = Poll::new()?;
+                    let (peer, receiver) = channel::Address::on_epoll(&poll)?;
+                    (peer, receiver, SleepsIn::Epoll(poll))
+                }
+                Loop::Uring => {
+                    let (peer, receiver, event) = channel::Address::on_uring()?;
+                    (peer, receiver, SleepsIn::Uring(event))
+                }
+            };
+            peers.push(peer);
+            starts.push((receiver, sleeps));
+        }
+        let started = starts.into_iter().enumerate().try_for_each(|(number, (receiver, sleeps))| {
+            let (number, shards) = (number as u32, self.shards);
+            let mut channels = channel::Channels::new(number, receiver, peers.clone());
+            self.shard(number, move |mut shard, listener, counters| {
+                let counter = &counters[number as usize];
+                match sleeps {
+                    SleepsIn::Epoll(poll) => {
+                        let sockets = Epoll::new(poll, listener)?;
+                        Ok(evented::run(&mut shard, shards, sockets, counter, &mut channels)?)
+                    }
+                    SleepsIn::Uring(event) => {
+                        let mut sockets = Uring::new(listener)?;
+                        sockets.watch(event)?;
+                        Ok(evented::run(&mut shard, shards, sockets, counter, &mut channels)?)
+                    }
+                }
+            })
+        });
         Ok((End::Channel(peers), started))
     }
 

@@ -20,7 +20,7 @@ struct Args {
     /// How shards reach each other
     #[arg(long, value_enum, default_value = "smpcall")]
     by: Transport,
-    /// What a shard sleeps in; io_uring with smpcall only
+    /// What a shard sleeps in; tokio's own is on epoll
     #[arg(long = "loop", value_enum, default_value = "epoll")]
     on: Loop,
     /// How many shards; as many as there are cores unless given
@@ -48,10 +48,10 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let by = match (args.by, args.on) {
         (Transport::Smpcall, on) => By::Smpcall(on),
-        (Transport::Channel, Loop::Epoll) => By::Channel,
+        (Transport::Channel, on) => By::Channel(on),
         (Transport::Tokio, Loop::Epoll) => By::Tokio,
-        (_, Loop::Uring) => {
-            let why = "--loop uring is for --by smpcall";
+        (Transport::Tokio, Loop::Uring) => {
+            let why = "tokio has a loop of its own: no --loop uring with --by tokio";
             Args::command().error(ErrorKind::ArgumentConflict, why).exit()
         }
     };

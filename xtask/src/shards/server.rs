@@ -26,9 +26,10 @@ pub(super) struct Counts {
 }
 
 impl Server {
-    pub(super) fn start(program: &Path, by: &str, shards: u32) -> Result<Self> {
+    pub(super) fn start(program: &Path, args: &str, shards: u32) -> Result<Self> {
         let mut child = Command::new(program)
-            .args(["--by", by, "--shards", &shards.to_string()])
+            .args(args.split(' '))
+            .args(["--shards", &shards.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -1,4 +1,4 @@
-//! Shards as threads with a channel each (crossbeam's), and mio's waker, which writes an eventfd.
+//! Shards as threads with a channel each (crossbeam's), and an eventfd: mio's waker, or one of its own in an io_uring.
 //!
 //! A question is a message, and so is its answer, in the buffer of the question. A shard that has sent wakes the others once a turn,
 //! and looks at its own channel once a turn.
@@ -9,6 +9,7 @@ use crate::session::{Ask, Shard};
 use crate::store::{Key, Op};
 use crossbeam_channel::{Receiver, Sender};
 use mio::{Poll, Waker};
+use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::io;
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -28,15 +29,29 @@ pub(crate) enum Message {
 #[derive(Clone)]
 pub(crate) struct Address {
     sender: Sender<Message>,
-    waker: Arc<Waker>,
+    bell: Bell,
+}
+
+/// What ends its sleep.
+#[derive(Clone)]
+enum Bell {
+    Mio(Arc<Waker>),
+    Event(Arc<EventFd>),
 }
 
 impl Address {
     /// Of a shard whose loop is going to be on `poll`.
-    pub(crate) fn new(poll: &Poll) -> io::Result<(Self, Receiver<Message>)> {
+    pub(crate) fn on_epoll(poll: &Poll) -> io::Result<(Self, Receiver<Message>)> {
         let (sender, receiver) = crossbeam_channel::unbounded();
-        let waker = Arc::new(Waker::new(poll.registry(), BELL)?);
-        Ok((Self { sender, waker }, receiver))
+        let bell = Bell::Mio(Arc::new(Waker::new(poll.registry(), BELL)?));
+        Ok((Self { sender, bell }, receiver))
+    }
+
+    /// Of one whose loop is going to be on an io_uring, and to watch this descriptor.
+    pub(crate) fn on_uring() -> io::Result<(Self, Receiver<Message>, Arc<EventFd>)> {
+        let (sender, receiver) = crossbeam_channel::unbounded();
+        let event = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?);
+        Ok((Self { sender, bell: Bell::Event(Arc::clone(&event)) }, receiver, event))
     }
 
     /// Ends its loop.
@@ -47,8 +62,12 @@ impl Address {
     }
 
     fn wake(&self) {
-        // An error: the server ends.
-        let _ = self.waker.wake();
+        match &self.bell {
+            // An error: the server ends.
+            Bell::Mio(waker) => drop(waker.wake()),
+            // An error: nobody has looked for 2^64 writes.
+            Bell::Event(event) => drop(event.write(1)),
+        }
     }
 }
 

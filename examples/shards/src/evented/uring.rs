@@ -10,10 +10,12 @@
 
 use super::{Happened, Read, Sleep, Sockets};
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
+use nix::sys::eventfd::EventFd;
 use smpcall_host::MsgRing;
 use std::io::{self, ErrorKind};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::Arc;
 
 /// Submissions that are taken down before they are handed over.
 const ENTRIES: u32 = 256;
@@ -24,11 +26,14 @@ const INPUT: usize = 16 << 10;
 const BELL: u64 = u64::MAX;
 const ACCEPT: u64 = u64::MAX - 1;
 const CANCEL: u64 = u64::MAX - 2;
+const EVENT: u64 = u64::MAX - 3;
 const IS_SEND: u64 = 1;
 
 pub(crate) struct Uring {
     ring: IoUring,
     listener: Option<TcpListener>,
+    /// What wakes the loop, if no doorbell does. Nobody has to read it: each write completes once.
+    event: Option<Arc<EventFd>>,
     /// Nobody can be accepted now, for want of file descriptors perhaps: to be tried again when something else has happened.
     starved: bool,
     /// Submissions that have not completed.
@@ -64,7 +69,7 @@ impl Uring {
             .setup_taskrun_flag()
             .dontfork()
             .build(ENTRIES)?;
-        let mut new = Self { ring, listener, starved: false, under_way: 0 };
+        let mut new = Self { ring, listener, event: None, starved: false, under_way: 0 };
         if let Some(listener) = &new.listener {
             // A submission for a socket that does not block ends at once.
             listener.set_nonblocking(false)?;
@@ -82,6 +87,20 @@ impl Uring {
         // SAFETY: the ring is there until the doorbell has its own descriptor.
         let ring = unsafe { BorrowedFd::borrow_raw(self.ring.as_raw_fd()) };
         MsgRing::new(ring, BELL)
+    }
+
+    /// Has that descriptor wake this loop.
+    pub(crate) fn watch(&mut self, event: Arc<EventFd>) -> io::Result<()> {
+        self.event = Some(event);
+        self.poll()
+    }
+
+    fn poll(&mut self) -> io::Result<()> {
+        let Some(event) = &self.event else { return Ok(()) };
+        let fd = types::Fd(event.as_raw_fd());
+        let poll = opcode::PollAdd::new(fd, nix::libc::POLLIN as u32).multi(true).build();
+        // SAFETY: it points to nothing.
+        unsafe { self.push(&poll.user_data(EVENT)) }
     }
 
     fn accept(&mut self) -> io::Result<()> {
@@ -116,13 +135,15 @@ impl Uring {
     }
 
     fn completions(&mut self, happened: &mut Vec<Happened<Ready>>) -> io::Result<()> {
-        let mut accepts = std::mem::take(&mut self.starved);
+        let (mut accepts, mut polls) = (std::mem::take(&mut self.starved), false);
         for entry in self.ring.completion() {
             let result = result(&entry);
-            self.under_way -= usize::from(entry.user_data() != BELL);
+            let is_last = entry.user_data() != BELL && !cqueue::more(entry.flags());
+            self.under_way -= usize::from(is_last);
             match entry.user_data() {
                 // There may have been nothing to cancel.
                 BELL | CANCEL => {}
+                EVENT => polls |= is_last,
                 ACCEPT => match result {
                     Ok(fd) => {
                         accepts = true;
@@ -138,6 +159,9 @@ impl Uring {
                     happened.push(Happened::Ready((of >> 1) as usize, ready));
                 }
             }
+        }
+        if polls {
+            self.poll()?;
         }
         if accepts { self.accept() } else { Ok(()) }
     }
@@ -247,8 +271,8 @@ impl Sockets for Uring {
     }
 
     fn end(&mut self, happened: &mut Vec<Happened<Ready>>) -> io::Result<()> {
-        // So that it is not accepted from once more.
-        let _listener = self.listener.take();
+        // So that they are not asked once more.
+        let _watched = (self.listener.take(), self.event.take());
         let cancel = opcode::AsyncCancel2::new(types::CancelBuilder::any()).build();
         // SAFETY: it points to nothing.
         unsafe { self.push(&cancel.user_data(CANCEL))? };
