@@ -56,8 +56,6 @@ pub(crate) trait Transport {
     fn wait<R>(&mut self, sleep: Sleep, wait: impl FnOnce(Sleep) -> R) -> R;
     /// Whether other shards have sent something.
     fn has_arrived(&mut self) -> bool;
-    /// Whether a question was not answered yet.
-    fn has_asked(&self) -> bool;
     /// Whether the server ends.
     fn is_over(&self) -> bool;
 }
@@ -115,7 +113,7 @@ pub(crate) fn run<S: Sockets>(
     let mut connections = Connections::new(sockets);
     let (mut happened, mut next, mut turns) = (Vec::new(), 0, 0);
     while !transport.is_over() {
-        if turns < TURNS && has_arrived(transport) {
+        if turns < TURNS && transport.has_arrived() {
             turns += 1;
             connections.sockets.look(&mut happened)?;
         } else {
@@ -146,12 +144,4 @@ pub(crate) fn run<S: Sockets>(
         counter.show(shard);
     }
     connections.end(&mut happened)
-}
-
-/// Whether other shards have sent something; those that are to answer may wait for this core, and then it comes without a sleep.
-fn has_arrived(transport: &mut impl Transport) -> bool {
-    if !transport.has_arrived() && transport.has_asked() {
-        std::thread::yield_now();
-    }
-    transport.has_arrived()
 }

@@ -78,8 +78,6 @@ pub(crate) struct Channels {
     peers: Vec<Address>,
     /// To whom it has sent in this turn.
     sent: Vec<bool>,
-    /// Questions that were not answered yet.
-    asked: usize,
     /// Where an answer is written before it goes into the question's buffer.
     text: Vec<u8>,
     over: bool,
@@ -88,7 +86,7 @@ pub(crate) struct Channels {
 impl Channels {
     pub(crate) fn new(number: u32, receiver: Receiver<Message>, peers: Vec<Address>) -> Self {
         let sent = vec![false; peers.len()];
-        Self { number, receiver, peers, sent, asked: 0, text: Vec::new(), over: false }
+        Self { number, receiver, peers, sent, text: Vec::new(), over: false }
     }
 
     fn send_to(&mut self, shard: u32, message: Message) {
@@ -101,7 +99,6 @@ impl Channels {
 impl Transport for Channels {
     fn ask(&mut self, asker: Asker, ask: Ask<'_>) {
         let Ask { shard, reply, op, key, value } = ask;
-        self.asked += 1;
         let mut bytes = Vec::with_capacity(key.text.len() + value.len());
         bytes.extend_from_slice(key.text);
         bytes.extend_from_slice(value);
@@ -143,7 +140,6 @@ impl Transport for Channels {
                     self.send_to(from, Message::Answer { asker, reply, bytes });
                 }
                 Ok(Message::Answer { asker, reply, bytes }) => {
-                    self.asked -= 1;
                     deliver(Arrived::Answer { asker, reply, text: &bytes }, shard, self);
                 }
                 Ok(Message::Connection(stream)) => deliver(Arrived::Connection(stream), shard, self),
@@ -160,10 +156,6 @@ impl Transport for Channels {
 
     fn has_arrived(&mut self) -> bool {
         !self.receiver.is_empty()
-    }
-
-    fn has_asked(&self) -> bool {
-        self.asked > 0
     }
 
     fn is_over(&self) -> bool {

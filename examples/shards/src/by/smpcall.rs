@@ -230,10 +230,6 @@ impl<D: Doorbell> Transport for Calls<'_, D> {
         self.here.handle().has_work()
     }
 
-    fn has_asked(&self) -> bool {
-        self.peers.iter().any(|peer| peer.lanes.len() < LANES)
-    }
-
     fn is_over(&self) -> bool {
         self.shared.machine.is_shut_down()
     }
