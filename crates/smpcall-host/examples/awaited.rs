@@ -13,7 +13,7 @@ use smpcall_host::{
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::sync_channel;
-use std::thread;
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot};
@@ -69,7 +69,8 @@ enum Target {
     Polls,
     /// A CPU that is a thread of the machine's own, in no runtime.
     Owned,
-    /// A task that looks at a word in each turn, and writes another: no call, no value, what the turns and the cores' lines cost.
+    /// No call, no value: what turns, cores and wake-ups cost anyway. Awake, a task that looks at a word in each turn, and writes another; asleep,
+    /// a thread without a runtime that parks, and unparks the other.
     Words,
 }
 
@@ -77,7 +78,7 @@ enum Target {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum By {
     Channel,
-    /// The caller looks at a word in each of its turns.
+    /// A word, by the same way.
     Words,
     /// `call_async_by`: a slot for all calls.
     Slot,
@@ -97,7 +98,7 @@ const fn row(name: &'static str, others: Others, target: Target, by: By) -> Row 
 }
 
 /// The first of each kind of sleep is what the others are measured by.
-const ROWS: [Row; 11] = [
+const ROWS: [Row; 12] = [
     row("awake: mpsc + oneshot", Others::Spin, Target::Receiver, By::Channel),
     row("awake: bare words, polled", Others::Spin, Target::Words, By::Words),
     row("awake: call_async_by, polled", Others::Spin, Target::Polls, By::Slot),
@@ -105,6 +106,7 @@ const ROWS: [Row; 11] = [
     row("awake: call_async_by, a pump", Others::Spin, Target::Pump, By::Slot),
     row("awake: call_async, a pump", Others::Spin, Target::Pump, By::Boxed),
     row("asleep: mpsc + oneshot", Others::Sleep, Target::Receiver, By::Channel),
+    row("asleep: bare words, std's park", Others::Sleep, Target::Words, By::Words),
     row("asleep: call_async_by, a pump", Others::Sleep, Target::Pump, By::Slot),
     row("asleep: call_async, a pump", Others::Sleep, Target::Pump, By::Boxed),
     row("asleep: call_async_by, a thread of the machine's", Others::Sleep, Target::Owned, By::Slot),
@@ -165,26 +167,34 @@ impl Row {
         if self.target == Target::Owned {
             let cores = Cores::These(vec![core]);
             let machine = Machine::builder().owned(1).cores(cores).idle(Idle::Sleep).build();
-            return self.call(&machine.expect("a machine can be had"), None);
+            return self.call(&machine.expect("a machine can be had"), None, None);
         }
         let machine = Machine::builder().attachable(1).build().expect("a machine can be had");
         let (to_target, asked) = mpsc::channel(64);
         let (online, is_online) = sync_channel(1);
+        let caller = thread::current();
         thread::scope(|scope| {
-            scope.spawn(|| {
+            let target = scope.spawn(|| {
                 pin_this_thread(core).expect("the process may use it");
                 let online = move || online.send(()).expect("it is awaited");
-                self.answer(&machine, asked, online);
+                self.answer(&machine, &caller, asked, online);
             });
             is_online.recv().expect("it comes online");
-            let cost = self.call(&machine, Some(to_target));
+            let cost = self.call(&machine, Some(target.thread()), Some(to_target));
             machine.shutdown().expect("outside of any call");
+            target.thread().unpark();
             cost
         })
     }
 
     /// On the target's thread: until the machine's end, or that of the channel.
-    fn answer(&self, machine: &Machine, mut asked: mpsc::Receiver<Ask>, online: impl FnOnce()) {
+    fn answer(
+        &self,
+        machine: &Machine,
+        caller: &Thread,
+        mut asked: mpsc::Receiver<Ask>,
+        online: impl FnOnce(),
+    ) {
         let runtime = runtime();
         self.others.begin(&runtime);
         match self.target {
@@ -209,24 +219,41 @@ impl Row {
             }
             Target::Words => {
                 online();
-                runtime.block_on(async {
-                    let mut answered = 0;
-                    while !machine.is_shut_down() {
-                        let asked = ASKED.0.load(Ordering::Acquire);
-                        if asked != answered {
-                            answered = asked;
-                            ANSWERED.0.store(answered, Ordering::Release);
-                        }
-                        yield_now().await;
-                    }
-                });
+                runtime.block_on(self.answer_words(machine, caller));
             }
             Target::Owned => unreachable!("it is the machine's"),
         }
     }
 
+    async fn answer_words(&self, machine: &Machine, caller: &Thread) {
+        let mut answered = 0;
+        while !machine.is_shut_down() {
+            let asked = ASKED.0.load(Ordering::Acquire);
+            if asked != answered {
+                answered = asked;
+                ANSWERED.0.store(answered, Ordering::Release);
+                self.wake(caller);
+            }
+            self.rest().await;
+        }
+    }
+
+    /// Of those who pass words.
+    fn wake(&self, other: &Thread) {
+        if self.others == Others::Sleep {
+            other.unpark();
+        }
+    }
+
+    async fn rest(&self) {
+        match self.others {
+            Others::Spin => yield_now().await,
+            Others::Sleep => thread::park(),
+        }
+    }
+
     /// On the caller's thread.
-    fn call(&self, machine: &Machine, to_target: Option<mpsc::Sender<Ask>>) -> Cost {
+    fn call(&self, machine: &Machine, target: Option<&Thread>, to_target: Option<mpsc::Sender<Ask>>) -> Cost {
         let runtime = runtime();
         self.others.begin(&runtime);
         let mut slot = AsyncCall::new();
@@ -241,8 +268,9 @@ impl Row {
                     (By::Boxed, _) => machine.call_async(0, move || value + 1).await.ok(),
                     (By::Words, _) => {
                         ASKED.0.store(value + 1, Ordering::Release);
+                        self.wake(target.expect("it has a thread"));
                         while ANSWERED.0.load(Ordering::Acquire) != value + 1 {
-                            yield_now().await;
+                            self.rest().await;
                         }
                         Some(value + 1)
                     }

@@ -55,8 +55,8 @@ impl<'m, T: Trace> Attached<'m, T, WakerCell> {
     }
 }
 
-/// The future of an attached CPU that serves it: whenever it is woken it flushes with a budget, yields to the other tasks if there is
-/// more, and else sleeps until a post wakes its task. It ends when the machine was [shut down](crate::Machine::shutdown), having run
+/// The future of an attached CPU that serves it: whenever it is woken it flushes with a budget, yields to the other tasks if that ran
+/// anything, and else sleeps until a post wakes its task. It ends when the machine was [shut down](crate::Machine::shutdown), having run
 /// what was there; never before.
 ///
 /// It works on any executor that polls it on the thread that attached, for it is not `Send`: tokio's `LocalSet`, smol's `LocalExecutor`,
@@ -107,18 +107,20 @@ impl<T: Trace> Future for Pump<'_, '_, T> {
         let here = &mut *self.here;
         let machine = here.machine;
         assert!(machine.platform().can_wait(), "a pump is for thread context");
-        // Awake: until the end of this, and longer if there is more, posts need not wake the task.
+        // Before the flush, which runs all that came before the end.
+        let is_over = machine.is_shut_down();
+        // Awake: until the end of this, and longer if it is to be polled again at once, posts need not wake the task.
         here.latch().come_back();
         machine.platform().show_core(here.cpu());
         let flushed = here.own.flush(budget);
         // Before it may count as asleep, so that every ring finds a waker.
         here.bell.register(context.waker());
-        if !matches!(flushed, Flushed::More(_)) {
-            match here.begin_sleep() {
-                Ok(guard) if machine.is_shut_down() => {
-                    guard.abort();
-                    return Poll::Ready(());
-                }
+        match flushed {
+            Flushed::All(_) if is_over => return Poll::Ready(()),
+            // It looks once more before it sleeps: who was answered is about to ask again, and where the executor has other tasks
+            // that costs less than to be woken.
+            Flushed::More(_) | Flushed::All(1..) => {}
+            Flushed::All(0) | Flushed::Nested | Flushed::NotACpu => match here.begin_sleep() {
                 Ok(guard) => {
                     // The task's next poll is what comes back from this sleep.
                     let _ = guard.commit();
@@ -126,7 +128,7 @@ impl<T: Trace> Future for Pump<'_, '_, T> {
                 }
                 Err(NoSleep::InCall) => panic!("a pump is for thread context"),
                 Err(_) => {}
-            }
+            },
         }
         context.waker().wake_by_ref();
         Poll::Pending
