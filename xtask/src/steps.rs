@@ -121,10 +121,13 @@ fn runtimes_step() -> Step {
     let switch = std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled").unwrap_or_default();
     let off = !matches!(switch.trim(), "" | "0");
     let body = move || {
-        for runtime in ["embassy"].into_iter().chain(RINGS.into_iter().filter(|_| !off)) {
+        // What brings its own pender goes without embassy's.
+        let pender = ("pender", "--no-default-features --bin");
+        let rings = RINGS.into_iter().filter(|_| !off);
+        for (runtime, how) in ["embassy"].into_iter().chain(rings).map(|name| (name, "--bin")).chain([pender]) {
             Cmd::cargo("run --locked --manifest-path integrations/runtimes/Cargo.toml --target-dir")
                 .arg(sh::target_dir().join("runtimes"))
-                .args("--bin")
+                .args(how)
                 .arg(runtime)
                 .run()?;
         }

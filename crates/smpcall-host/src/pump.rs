@@ -2,6 +2,7 @@
 
 use crate::attach::Attached;
 use crate::doorbell::WakerCell;
+use crate::machine::Machine;
 use crate::spawn::{LocalSpawner, Registered};
 use crate::trace::Trace;
 use smpcall::{Budget, Flushed, NoSleep, Platform};
@@ -55,8 +56,49 @@ impl<'m, T: Trace> Attached<'m, T, WakerCell> {
     }
 }
 
+impl<T: Trace> Machine<T> {
+    /// Runs what was posted to the CPU that the calling thread is, as the handler of an interrupt would: for the hooks of a runtime whose
+    /// thread is a CPU, beside its [pump](Pump). As tokio's `on_thread_unpark`, what a post woke the thread for runs before any task has its turn.
+    ///
+    /// Calls that may block are left to the pump. So is what is more than `budget`, and the sleep: no doorbell is acknowledged here.
+    ///
+    /// No task is polled meanwhile. A [spawner](Pump::spawning_by) is called there too, and so spawns by a handle of the executor's own: tokio's
+    /// free `spawn_local` is for the inside of a task.
+    ///
+    /// Context: thread or interrupt; from call context it returns at once, as on a thread that is no CPU of this machine. Progress: at
+    /// most `budget` functions; if there is nothing, a few loads.
+    ///
+    /// ```
+    /// use smpcall_host::smpcall::Budget;
+    /// use smpcall_host::{Machine, WakerCell};
+    /// use std::sync::{Arc, Barrier};
+    ///
+    /// let machine = Arc::new(Machine::builder().attachable(1).build()?);
+    /// let online = Barrier::new(2);
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(|| {
+    ///         let hook = Arc::clone(&machine);
+    ///         let runtime = tokio::runtime::Builder::new_current_thread()
+    ///             .on_thread_unpark(move || drop(hook.flush_here(Budget::DEFAULT)))
+    ///             .build()
+    ///             .unwrap();
+    ///         let mut here = machine.attach_with(0, WakerCell::new()).unwrap();
+    ///         online.wait();
+    ///         runtime.block_on(here.pump());
+    ///     });
+    ///     online.wait();
+    ///     assert_eq!(machine.call(0, || 5), Ok(5));
+    ///     machine.shutdown().unwrap();
+    /// });
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn flush_here(&self, budget: Budget) -> Flushed {
+        self.pinned().flush(budget)
+    }
+}
+
 /// The future of an attached CPU that serves it: whenever it is woken it flushes with a budget, yields to the other tasks if that ran
-/// anything, and else sleeps until a post wakes its task. It ends when the machine was [shut down](crate::Machine::shutdown), having run
+/// anything, and else sleeps until a post wakes its task. It ends when the machine was [shut down](Machine::shutdown), having run
 /// what was there; never before.
 ///
 /// It works on any executor that polls it on the thread that attached, for it is not `Send`: tokio's `LocalSet`, smol's `LocalExecutor`,

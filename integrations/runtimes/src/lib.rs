@@ -16,7 +16,8 @@ thread_local! {
 
 static HIT: Csd<fn()> = Csd::new(|| HITS.set(HITS.get() + 1));
 
-fn machine() -> &'static Machine {
+/// The machine, of one CPU, for a thread that attaches.
+pub fn machine() -> &'static Machine {
     MACHINE.get_or_init(|| Machine::builder().attachable(1).build().expect("one CPU"))
 }
 

@@ -2,12 +2,13 @@
 
 use crate::loops::Flood;
 use crate::site::{Count, Flag, Site, bounded, eventually, rounds};
-use smpcall_host::smpcall::{Budget, Csd};
+use smpcall_host::smpcall::{Budget, Csd, Flushed};
 use smpcall_host::{Attached, Machine, WakerCell};
+use std::cell::Cell;
 use std::num::NonZeroU32;
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::{LazyLock, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::task::Poll;
 use std::thread;
 
@@ -116,4 +117,71 @@ fn p14_two_runtimes_in_one_process_call_each_other() {
         machine.shutdown().unwrap();
     });
     assert!(!(0..2).any(|cpu| machine.is_online_racy(cpu)));
+}
+
+/// A runtime of this thread alone with these hooks, each of which flushes the CPU that its thread is.
+fn hooked(park: Arc<Machine>, unpark: Arc<Machine>) -> tokio::runtime::Runtime {
+    let flush = |machine: &Machine| {
+        IN_HOOK.set(true);
+        let _ = machine.flush_here(Budget::DEFAULT);
+        IN_HOOK.set(false);
+    };
+    tokio::runtime::Builder::new_current_thread()
+        .on_thread_park(move || flush(&park))
+        .on_thread_unpark(move || flush(&unpark))
+        .build()
+        .unwrap()
+}
+
+thread_local! {
+    static IN_HOOK: Cell<bool> = const { Cell::new(false) };
+}
+
+fn attachable() -> Arc<Machine> {
+    Arc::new(Machine::builder().attachable(1).build().unwrap())
+}
+
+#[test]
+fn what_woke_a_runtime_runs_in_its_hook_before_the_pumps_turn() {
+    let _bounded = bounded();
+    let (machine, nobody) = (attachable(), attachable());
+    let online = Flag::default();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let runtime = hooked(nobody, Arc::clone(&machine));
+            let mut here = machine.attach_with(0, WakerCell::new()).unwrap();
+            online.set();
+            runtime.block_on(here.pump());
+        });
+        online.wait();
+        // Sooner or later one finds the runtime asleep. The others are the pump's.
+        while machine.call(0, || IN_HOOK.get()) != Ok(true) {}
+        machine.shutdown().unwrap();
+    });
+}
+
+#[test]
+fn what_came_while_a_runtime_was_busy_runs_as_it_parks_and_what_that_wakes_keeps_it_awake() {
+    let _bounded = bounded();
+    let (machine, nobody) = (attachable(), attachable());
+    let runtime = hooked(Arc::clone(&machine), nobody);
+    // No pump, and no doorbell: nothing else runs what is posted, and nothing else wakes the task.
+    let here = machine.attach(0).unwrap();
+    let (woken, in_hook) = (Arc::new(tokio::sync::Notify::new()), Arc::new(Count::default()));
+    let csd = Arc::new(Csd::new({
+        let (woken, in_hook) = (Arc::clone(&woken), Arc::clone(&in_hook));
+        move || {
+            let _ = IN_HOOK.get().then(|| in_hook.up());
+            woken.notify_one();
+        }
+    }));
+    for round in 1..=100 {
+        runtime.block_on(async {
+            thread::scope(|scope| scope.spawn(|| machine.post(0, &csd)).join().unwrap().unwrap());
+            woken.notified().await;
+        });
+        assert_eq!(in_hook.get(), round);
+    }
+    drop(here);
+    assert_eq!(machine.flush_here(Budget::DEFAULT), Flushed::NotACpu);
 }
