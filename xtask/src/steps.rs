@@ -124,7 +124,8 @@ fn runtimes_step() -> Step {
         // What brings its own pender goes without embassy's.
         let pender = ("pender", "--no-default-features --bin");
         let rings = RINGS.into_iter().filter(|_| !off);
-        for (runtime, how) in ["embassy"].into_iter().chain(rings).map(|name| (name, "--bin")).chain([pender]) {
+        for (runtime, how) in ["embassy"].into_iter().chain(rings).map(|name| (name, "--bin")).chain([pender])
+        {
             Cmd::cargo("run --locked --manifest-path integrations/runtimes/Cargo.toml --target-dir")
                 .arg(sh::target_dir().join("runtimes"))
                 .args(how)

@@ -82,6 +82,18 @@ pub trait Doorbell: Send + Sync + 'static {
     /// One that panics, or whose drop does, counts as one that failed, and [is counted](crate::Counts::panics).
     fn ring(&self) -> Result<(), RingError>;
 
+    /// The same, for what the CPU's own flush has left over at its budget: it may come when the thread has had a turn, and does where a ring
+    /// interrupts, since in a flood the thread would have none.
+    ///
+    /// Context: the CPU's thread, awake, with the soft irq guard held; in a signal's handler if that flushes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::ring`].
+    fn ring_self(&self) -> Result<(), RingError> {
+        self.ring()
+    }
+
     /// Takes back what earlier rings left behind for the loop to see, such as a readable file descriptor. Called by the CPU's thread when
     /// it is awake, after the latch was taken note of and before the flush; also when there was no ring: then it should cost nothing.
     ///

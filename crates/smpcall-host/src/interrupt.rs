@@ -41,7 +41,6 @@ thread_local! {
     static ARMED: Cell<Option<Armed>> = const { Cell::new(None) };
     /// Whether `ARMED` is there for handlers.
     static IS_ARMED: AtomicBool = const { AtomicBool::new(false) };
-    static ANSWERS: AtomicBool = const { AtomicBool::new(false) };
 }
 
 /// A flag of the thread's own and its handlers'.
@@ -135,11 +134,6 @@ pub(crate) fn end() {
     }
 }
 
-/// Whether the calling thread is in an answer, by a handler or not: its flush, and the functions that this runs.
-pub(crate) fn is_answering() -> bool {
-    get(&ANSWERS)
-}
-
 extern "C" fn on_signal(_signal: c_int) {
     let errno = Errno::last_raw();
     if here::irq_is_off() {
@@ -166,11 +160,8 @@ pub(crate) fn answer() {
         if get(&IS_ARMED)
             && let Some(armed) = ARMED.get()
         {
-            let answered = get(&ANSWERS);
-            set(&ANSWERS, true);
             // SAFETY: it is there until `end`, which this thread has not begun.
             unsafe { &*armed.served }.interrupted();
-            set(&ANSWERS, answered);
         }
         if !here::irq_on_to_look() {
             return;

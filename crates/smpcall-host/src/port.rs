@@ -274,6 +274,12 @@ impl<T: Trace> Tracing for Host<T> {
 }
 
 impl<T: Trace> smpcall::Topology for Host<T> {
+    fn ring_self(&self, cpu: u32) -> Result<(), RingError> {
+        // Relaxed: a statistic.
+        self.cpu(cpu).counts.rings.fetch_add(1, Ordering::Relaxed);
+        self.ring_doorbell_by(cpu, |bell| bell.ring_self())
+    }
+
     /// By the cores that the threads were last seen on, and what the system says of those.
     #[cfg(feature = "topology")]
     fn nearest(&self, cpu: u32, among: &mut dyn Iterator<Item = u32>) -> Option<u32> {

@@ -69,34 +69,25 @@ impl Signal {
         Ok(Self { number, process: process::id(), thread, timer })
     }
 
-    fn is_own_thread(&self) -> bool {
-        // SAFETY: as above.
-        unsafe { libc::gettid() == self.thread }
-    }
-}
-
-impl Doorbell for Signal {
-    fn ring(&self) -> Result<(), RingError> {
+    /// In a signal's handler `errno` is not ours. In the child of a fork the thread has another number, and is not rung.
+    fn try_by(&self, ring: impl FnOnce() -> bool) -> Result<(), RingError> {
         let errno = Errno::last_raw();
-        // Not in the child of a fork, whose thread has another number.
-        let is_here = process::id() == self.process;
-        let sent = is_here
-            && if interrupt::is_answering() && self.is_own_thread() {
-                // It has more than its budget. At once, it would come as this handler returns, and the thread to nothing.
-                self.timer.start()
-            } else {
-                self.send()
-            };
-        // In a signal's handler it is not ours.
+        let sent = process::id() == self.process && ring();
         Errno::set_raw(errno);
         if sent { Ok(()) } else { Err(RingError) }
     }
 }
 
-impl Signal {
-    fn send(&self) -> bool {
+impl Doorbell for Signal {
+    fn ring(&self) -> Result<(), RingError> {
         // SAFETY: if there is no such thread the kernel says so; if the number is another thread's by now, the handler does nothing there.
-        unsafe { libc::syscall(libc::SYS_tgkill, self.process, self.thread, self.number) == 0 }
+        let send = || unsafe { libc::syscall(libc::SYS_tgkill, self.process, self.thread, self.number) == 0 };
+        self.try_by(send)
+    }
+
+    /// At once, it would come as the handler returns, and the thread to nothing.
+    fn ring_self(&self) -> Result<(), RingError> {
+        self.try_by(|| self.timer.start())
     }
 }
 

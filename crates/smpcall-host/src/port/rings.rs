@@ -20,10 +20,19 @@ impl<T> Host<T> {
     }
 
     pub(crate) fn ring_doorbell(&self, cpu: u32) -> Result<(), RingError> {
+        self.ring_doorbell_by(cpu, |bell| bell.ring())
+    }
+
+    /// `ring` is what the doorbell is asked for, if it has to end a sleep in the thread's own loop.
+    pub(super) fn ring_doorbell_by(
+        &self,
+        cpu: u32,
+        ring: fn(&dyn Doorbell) -> Result<(), RingError>,
+    ) -> Result<(), RingError> {
         match self.cpu(cpu).latch.ring() {
             Rang::Latched | Rang::Merged => return Ok(()),
             Rang::Woke => {}
-            Rang::Outside => self.ring_outside(cpu)?,
+            Rang::Outside => self.ring_outside(cpu, ring)?,
         }
         // Relaxed: a statistic.
         self.cpu(cpu).counts.wakes.fetch_add(1, Ordering::Relaxed);
@@ -32,11 +41,15 @@ impl<T> Host<T> {
 
     /// Ends the sleep that the thread of `cpu` sleeps in its own loop.
     #[cold]
-    fn ring_outside(&self, cpu: u32) -> Result<(), RingError> {
+    fn ring_outside(
+        &self,
+        cpu: u32,
+        ring: fn(&dyn Doorbell) -> Result<(), RingError>,
+    ) -> Result<(), RingError> {
         // Held by a thread that attaches or detaches at this moment: nothing waits for it here.
         let bell = self.cpu(cpu).bell.try_read().ok().and_then(|bell| bell.clone());
         // The last to hold it drops it, in there too.
-        let ring = || bell.map_or(Err(RingError), |bell| bell.ring());
+        let ring = || bell.map_or(Err(RingError), |bell| ring(&*bell));
         let rang = catch_unwind(AssertUnwindSafe(ring)).unwrap_or_else(|panic| {
             self.count_panic(cpu, panic);
             Err(RingError)
