@@ -24,6 +24,10 @@ module_param(races, int, 0);
 static bool many_posters; /* Stock Linux's list would bite its tail, and the CPU never come back. */
 module_param(many_posters, bool, 0);
 
+/* Only a warning: that it fails the run shows that any other would. */
+static bool plant;
+module_param(plant, bool, 0);
+
 /* Where irq_work_queue_on() is, which is not exported: init reads it from /proc/kallsyms. */
 static unsigned long queue_on;
 module_param(queue_on, ulong, 0);
@@ -558,6 +562,10 @@ static void check_wake_ups(void)
 
 static int __init start(void)
 {
+	if (plant) {
+		WARN_ON(1);
+		return 0;
+	}
 	if (num_online_cpus() < 3 || set_cpus_allowed_ptr(current, cpumask_of(0)))
 		return -EINVAL;
 	check_p2();

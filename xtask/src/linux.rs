@@ -204,7 +204,29 @@ fn scf(which: &Which, seconds: u32, onoff: bool, reports: bool) -> Result<()> {
     Ok(())
 }
 
+/// A run whose guest warns fails: else what a run says of warnings would be worth nothing.
+fn planted_warning_fails(which: &Which) -> Result<()> {
+    let tree = Tree::build(which.variant, which.config)?;
+    let guest = Guest {
+        tree: &tree,
+        cpus: which.cpus,
+        what: "planted",
+        words: "",
+        seconds: 60,
+        timing: Timing::Threads,
+    };
+    match verdict::judge(which.variant, "planted", &[], &guest.boot()?) {
+        Ok(()) => bail!("a planted `WARN_ON(1)` did not fail the run: this kernel's warnings are not seen"),
+        Err(why) if why.to_string().contains("WARNING:") => {
+            println!("  a planted `WARN_ON(1)` fails a run, as it is to: {why}");
+            Ok(())
+        }
+        Err(why) => Err(why.context("the run with a planted `WARN_ON(1)` failed, but not by it")),
+    }
+}
+
 fn checks(which: &Which, races: u32) -> Result<()> {
+    planted_warning_fails(which)?;
     let posters = if which.variant == Variant::Ours { 1 } else { 0 };
     let words = format!("smpcall.args=races={races},many_posters={posters}");
     let log = run(which, "checks", 240, &words, &[Expected::text("smpcall-check: end:")])?;
@@ -223,9 +245,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_fragments_are_there_and_say_smp() {
+    fn the_fragments_are_there_and_say_smp_and_bug() {
         let plain = tree::fragment(Config::Plain).unwrap();
         assert!(plain.contains(&"CONFIG_SMP=y".to_owned()) && plain.len() > 30);
+        // Without it a warning prints nothing.
+        assert!(plain.contains(&"CONFIG_BUG=y".to_owned()));
         let debug = tree::fragment(Config::Debug).unwrap();
         let dropped: Vec<_> = plain.iter().filter(|line| !debug.contains(line)).collect();
         assert_eq!(dropped, ["CONFIG_PREEMPT_VOLUNTARY=y"]);

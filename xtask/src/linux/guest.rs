@@ -87,9 +87,13 @@ impl Guest<'_> {
         fs::create_dir_all(root.join("bin"))?;
         fs::copy(BUSYBOX, root.join("bin/busybox"))?;
         fs::copy(sh::root().join("linux/init"), root.join("init"))?;
-        if matches!(self.what, "checks" | "bench") {
-            let module = format!("smpcall_{}.ko", self.what);
-            fs::copy(self.modules()?.join(&module), root.join(&module))?;
+        let module = match self.what {
+            "checks" | "planted" => Some("smpcall_checks.ko"),
+            "bench" => Some("smpcall_bench.ko"),
+            _ => None,
+        };
+        if let Some(module) = module {
+            fs::copy(self.modules()?.join(module), root.join(module))?;
         }
         let archive = self.tree.folder().join(format!("root-{}.cpio", self.tree.variant.name()));
         let pack = format!("find . | cpio --quiet -o -H newc > '{}'", archive.display());

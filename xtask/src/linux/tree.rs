@@ -126,6 +126,9 @@ impl Tree {
         match lacking(&text, &fragment(config)?) {
             None => Ok(()),
             Some(line) if line == "CONFIG_SMP=y" => bail!("a kernel without SMP has no call layer"),
+            Some(line) if line == "CONFIG_BUG=y" => {
+                bail!("a kernel without BUG prints no warning, so that no run could fail by one")
+            }
             Some(line) => bail!("the configuration lost `{line}`"),
         }
     }
