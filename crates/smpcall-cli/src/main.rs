@@ -7,11 +7,10 @@
 //! | [`sim`] | simulated machines, seed after seed, with faults; every failure repeats |
 //! | [`litmus`] | P2 raced: how often Busy is not kept by Linux's protocol, and by ours |
 //! | [`trace`] | a short mix of calls, as a file that Perfetto shows |
-//! | [`pace`] | which cores, and how to wait where threads share one |
 //! | [`threads`] | threads that may fail to start |
 //! | [`output`] | what is printed, files, and the progress bar |
 //!
-//! Exit codes are in [`EXIT_CODES`], which the help shows.
+//! Cores, samples and floors come from [`smpcall_measure`]. Exit codes are in [`EXIT_CODES`], which the help shows.
 
 #![deny(unsafe_code)]
 // They panic where nobody reads; `output` has what does not.
@@ -19,7 +18,6 @@
 
 mod litmus;
 mod output;
-mod pace;
 mod run;
 mod sim;
 mod threads;
@@ -28,6 +26,7 @@ mod trace;
 
 use clap::{Parser, Subcommand};
 use output::{ClosedPipe, complain};
+use smpcall_measure::pace;
 use std::process::ExitCode;
 
 /// A check failed, or the run could not be made or told of. `clap` itself ends with 2.

@@ -9,7 +9,7 @@
 //! `p99` are over samples. So `p99` is not that of single calls, except where a sample is one call.
 //!
 //! Samples are interleaved: the floor, then each row, the floor again, so that all of them see the same machine, with
-//! the same neighbours and the same clock frequency. [`floor`] says what the floors are, [`rows`] what each row is.
+//! the same neighbours and the same clock frequency. [`smpcall_measure::floor`] says what the floors are, [`rows`] what each row is.
 //!
 //! # What is checked
 //!
@@ -21,10 +21,8 @@
 
 mod checks;
 mod contract;
-mod floor;
 mod report;
 mod rows;
-mod samples;
 mod stage;
 
 use crate::output::{JsonFile, count_of, progress, say};

@@ -1,14 +1,14 @@
 //! The table and the JSON file: the same numbers, rounded once.
 
 use super::checks::Checks;
-use super::floor::Against;
-use super::samples::round;
 use super::stage::{Bench, Row};
 use crate::output::{say, table};
 use crate::pace::{Pace, Place};
 use anyhow::Result;
 use comfy_table::Table;
 use serde::Serialize;
+use smpcall_measure::floor::Against;
+use smpcall_measure::samples::round;
 
 const HEADER: [&str; 11] = [
     "call",

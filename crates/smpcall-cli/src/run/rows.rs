@@ -33,11 +33,11 @@ mod posts;
 mod waiting;
 
 use super::checks::Checks;
-use super::floor::Against;
-use super::samples::Sample;
 use super::stage::Stage;
 use crate::pace::Place;
 use anyhow::Result;
+use smpcall_measure::floor::Against;
+use smpcall_measure::samples::Sample;
 use std::time::Duration;
 
 /// What the target does when it has nothing to run.

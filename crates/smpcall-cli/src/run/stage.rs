@@ -5,12 +5,12 @@
 //! target that polls takes its core for itself; they take turns every few ten milliseconds.
 
 use super::checks::Checks;
-use super::floor::Floor;
 use super::rows::{Alone, Caller, Measure, Plan, ROWS, Rings, State};
-use super::samples::{Sample, Samples};
 use crate::pace::{Pace, Place};
 use anyhow::Result;
 use smpcall_host::{Attached, Idle, Machine};
+use smpcall_measure::floor::{Between, Floor};
+use smpcall_measure::samples::{Sample, Samples};
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
@@ -110,10 +110,11 @@ impl Bench {
         checks: &mut Checks,
     ) -> Result<()> {
         let repeat = stage.pace.batch(SAMPLES_PER_VISIT);
+        let between = Between { machine: stage.machine, target: TARGET, pace: stage.pace };
         for _ in 0..repeat {
             match at.0 {
-                State::Polling => self.floor.sample_polling(stage)?,
-                State::Parked => self.floor.sample_parked(stage)?,
+                State::Polling => self.floor.sample_polling(&between)?,
+                State::Parked => self.floor.sample_parked(&between)?,
             }
         }
         for row in &mut self.rows {

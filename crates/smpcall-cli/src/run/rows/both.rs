@@ -1,13 +1,13 @@
 //! Two CPUs that call each other at the same time: each serves the other's calls while it waits for its own (P10).
 
 use super::super::checks::Checks;
-use super::super::samples::Sample;
 use super::super::stage::{CALLER, TARGET};
 use crate::pace::{Line, Pace, Place, linger_until};
 use crate::threads::spawn;
 use anyhow::{Result, ensure};
 use smpcall_host::smpcall::Budget;
 use smpcall_host::{Attached, Machine};
+use smpcall_measure::samples::Sample;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -25,12 +25,6 @@ struct Rounds {
     done: Line<AtomicU32>,
     /// How many of its calls were answered rightly.
     right: Line<AtomicU32>,
-}
-
-impl Default for Line<AtomicU32> {
-    fn default() -> Self {
-        Line(AtomicU32::new(0))
-    }
 }
 
 /// Ends the other CPU, also when this one is at an error.

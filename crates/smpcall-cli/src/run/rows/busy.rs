@@ -1,12 +1,12 @@
 //! Calls to a target that runs something else: another function for a moment, or one that holds it until it is let go.
 
 use super::super::checks::Checks;
-use super::super::samples::Sample;
 use super::super::stage::{Stage, TARGET};
 use super::posts::posts;
 use crate::pace::{Line, linger_until};
 use anyhow::{Result, ensure};
 use smpcall_host::smpcall::{Cancel, Coalesced, Csd, Posted};
+use smpcall_measure::samples::Sample;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};

@@ -2,13 +2,13 @@
 //! after another in each round, so that they see the same machine.
 
 use super::super::checks::Checks;
-use super::super::samples::Sample;
 use super::super::stage::{CALLER, TARGET};
 use super::waiting;
 use crate::pace::{Pace, Place};
 use anyhow::Result;
 use smpcall_host::smpcall::Counts;
 use smpcall_host::{Counters, Idle, Latencies, Machine, Trace};
+use smpcall_measure::samples::Sample;
 use std::time::{Duration, Instant};
 
 /// How a row hands its samples on.

@@ -4,12 +4,12 @@
 //! measured is the way through the queue.
 
 use super::super::checks::Checks;
-use super::super::samples::Sample;
 use super::super::stage::{Stage, TARGET};
 use crate::pace::Line;
 use anyhow::Result;
 use smpcall_host::Machine;
 use smpcall_host::smpcall::{Csd, PostError};
+use smpcall_measure::samples::Sample;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 

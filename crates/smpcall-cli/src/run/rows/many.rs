@@ -1,12 +1,12 @@
 //! Multicasts to all, waited for: between the two CPUs of the table, and on eight that share the cores.
 
 use super::super::checks::Checks;
-use super::super::samples::Sample;
 use super::super::stage::Stage;
 use crate::pace::{Line, Place};
 use anyhow::Result;
 use smpcall_host::Machine;
 use smpcall_host::smpcall::To;
+use smpcall_measure::samples::Sample;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 

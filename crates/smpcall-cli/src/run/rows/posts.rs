@@ -1,11 +1,11 @@
 //! Asynchronous posts of one csd, and detached calls, one after the other, each until the caller sees that it has run.
 
 use super::super::checks::Checks;
-use super::super::samples::Sample;
 use super::super::stage::{CALLER, Stage, TARGET};
 use crate::pace::Line;
 use anyhow::{Context, Result};
 use smpcall_host::smpcall::{Budget, Csd, Flushed, Posted};
+use smpcall_measure::samples::Sample;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const POSTS: u32 = 64;

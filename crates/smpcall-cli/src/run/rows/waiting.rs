@@ -1,11 +1,11 @@
 //! Waiting calls: to a target that polls, to one that sleeps, and to oneself.
 
 use super::super::checks::Checks;
-use super::super::samples::Sample;
 use super::super::stage::{CALLER, Stage, TARGET};
 use crate::pace::Line;
 use anyhow::Result;
 use smpcall_host::{Machine, Trace};
+use smpcall_measure::samples::Sample;
 use std::hint::black_box;
 
 pub(super) const CALLS: u32 = 64;

@@ -10,17 +10,19 @@ const LONGEST: u64 = 1_000_000_000_000_000;
 
 /// What one sample came to.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Sample {
-    pub(super) calls: u32,
-    pub(super) elapsed: Duration,
+pub struct Sample {
+    /// How many calls it was.
+    pub calls: u32,
+    /// How long all of them took.
+    pub elapsed: Duration,
     /// How many of the calls were told Busy.
-    pub(super) busy: u32,
+    pub busy: u32,
 }
 
 impl Sample {
     /// Times `calls` calls, which `run` makes.
     #[inline]
-    pub(super) fn time(calls: u32, run: impl FnOnce()) -> Self {
+    pub fn time(calls: u32, run: impl FnOnce()) -> Self {
         let started = Instant::now();
         run();
         Self { calls, elapsed: started.elapsed(), busy: 0 }
@@ -29,27 +31,38 @@ impl Sample {
 
 /// A histogram of ns per call.
 #[derive(Debug)]
-pub(super) struct Samples(Histogram<u64>);
+pub struct Samples(Histogram<u64>);
+
+impl Default for Samples {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl Samples {
-    pub(super) fn new() -> Self {
+    /// None yet.
+    pub fn new() -> Self {
         Self(Histogram::new_with_bounds(1, LONGEST, 3).expect("constant bounds"))
     }
 
-    pub(super) fn record(&mut self, sample: &Sample) {
+    /// Takes one more.
+    pub fn record(&mut self, sample: &Sample) {
         let ns = sample.elapsed.as_nanos() as f64 / f64::from(sample.calls.max(1));
         self.0.saturating_record(((ns * UNIT_PER_NS) as u64).max(1));
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    /// Whether there is none yet.
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    pub(super) fn min_ns(&self) -> f64 {
+    /// The fastest, in ns a call.
+    pub fn min_ns(&self) -> f64 {
         ns(self.0.min())
     }
 
-    pub(super) fn percentile_ns(&self, percent: f64) -> f64 {
+    /// So many percent of the samples took no longer, in ns a call.
+    pub fn percentile_ns(&self, percent: f64) -> f64 {
         ns(self.0.value_at_quantile(percent / 100.0))
     }
 }
@@ -60,7 +73,7 @@ fn ns(units: u64) -> f64 {
 }
 
 /// Rounds to so many decimals.
-pub(super) fn round(value: f64, decimals: i32) -> f64 {
+pub fn round(value: f64, decimals: i32) -> f64 {
     let scale = 10_f64.powi(decimals);
     (value * scale).round() / scale
 }

@@ -15,12 +15,13 @@
 //! The partner on the other side is a function posted to the very CPU that the rows call: the same thread, the same
 //! core, and nothing else runs there meanwhile.
 
-use super::samples::{Sample, Samples};
-use super::stage::{Stage, TARGET};
-use crate::pace::{Line, Pace, linger_until};
+mod futex;
+
+use crate::pace::{Line, Pace};
+use crate::samples::{Sample, Samples};
 use anyhow::{Result, bail, ensure};
 use smpcall_host::smpcall::{Csd, Platform};
-use smpcall_host::{futex, short_pause};
+use smpcall_host::{Machine, short_pause};
 use std::hint::{black_box, spin_loop};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -36,11 +37,21 @@ const STOP: u32 = u32::MAX;
 
 static PING: Line<AtomicU32> = Line(AtomicU32::new(0));
 static PONG: Line<AtomicU32> = Line(AtomicU32::new(0));
-static FUTEX: Line<AtomicU32> = Line(AtomicU32::new(0));
+
+/// Between whom the floors are measured: the calling thread, and a CPU of this machine.
+#[derive(Clone, Copy, Debug)]
+pub struct Between<'m> {
+    /// Its thread is the partner.
+    pub machine: &'m Machine,
+    /// The CPU's number.
+    pub target: u32,
+    /// Whether the two can run at the same time.
+    pub pace: Pace,
+}
 
 /// What the samples came to.
 #[derive(Debug)]
-pub(super) struct Floor {
+pub struct Floor {
     cache_line: [Samples; 6],
     looked_at: [Samples; 3],
     futex: Samples,
@@ -50,17 +61,22 @@ pub(super) struct Floor {
 
 /// What a row is held against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Against {
+pub enum Against {
+    /// A cache line's round trip.
     CacheLine,
+    /// That of a line which is looked at.
     LookedAt,
+    /// A round trip through the kernel.
     Futex,
+    /// One `fetch_or`.
     FetchOr,
+    /// What is between two looks.
     Pause,
 }
 
 impl Against {
     /// The key of the floor in the JSON file.
-    pub(super) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::CacheLine => "cache_line_rtt_ns",
             Self::LookedAt => "looked_at_line_rtt_ns",
@@ -71,8 +87,15 @@ impl Against {
     }
 }
 
+impl Default for Floor {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Floor {
-    pub(super) fn new() -> Self {
+    /// No sample yet.
+    pub fn new() -> Self {
         let samples = Samples::new;
         Self {
             cache_line: std::array::from_fn(|_| samples()),
@@ -84,7 +107,7 @@ impl Floor {
     }
 
     /// The floor in ns: a median.
-    pub(super) fn ns(&self, against: Against) -> f64 {
+    pub fn ns(&self, against: Against) -> f64 {
         match against {
             Against::CacheLine => best_of(&self.cache_line),
             Against::LookedAt => best_of(&self.looked_at),
@@ -95,35 +118,43 @@ impl Floor {
     }
 
     /// One sample of each floor that is measured against a polling target.
-    pub(super) fn sample_polling(&mut self, stage: &Stage<'_>) -> Result<()> {
-        let (ways, looked_at): (&[Way], &[Way]) = match stage.pace {
+    ///
+    /// # Errors
+    ///
+    /// The partner did not run.
+    pub fn sample_polling(&mut self, between: &Between<'_>) -> Result<()> {
+        let (ways, looked_at): (&[Way], &[Way]) = match between.pace {
             Pace::Apart => (&SPINNING, &LOOKED_AT_SPINNING),
             Pace::Shared => (&YIELDING, &LOOKED_AT_YIELDING),
         };
         for (way, samples) in ways.iter().zip(&mut self.cache_line) {
-            samples.record(&way.sample(stage)?);
+            samples.record(&way.sample(between)?);
         }
         for (way, samples) in looked_at.iter().zip(&mut self.looked_at) {
-            samples.record(&way.sample_without_moments(stage)?);
+            samples.record(&way.sample_without_moments(between)?);
         }
         self.fetch_or.record(&fetch_or());
-        let pause = || (0..PAUSES).for_each(|_| stage.machine.platform().relax());
+        let pause = || (0..PAUSES).for_each(|_| between.machine.platform().relax());
         self.pause.record(&Sample::time(PAUSES, pause));
         Ok(())
     }
 
     /// One sample of the futex's round trip, against a CPU that sleeps.
-    pub(super) fn sample_parked(&mut self, stage: &Stage<'_>) -> Result<()> {
-        self.futex.record(&futex_round_trip(stage)?);
+    ///
+    /// # Errors
+    ///
+    /// The partner did not run.
+    pub fn sample_parked(&mut self, between: &Between<'_>) -> Result<()> {
+        self.futex.record(&futex::round_trip(between)?);
         Ok(())
     }
 }
 
 impl Way {
     /// One sample, without the moments for which each side lets the other look.
-    fn sample_without_moments(&'static self, stage: &Stage<'_>) -> Result<Sample> {
+    fn sample_without_moments(&'static self, between: &Between<'_>) -> Result<Sample> {
         for _ in 0..TRIES_MAX {
-            let trips = self.sample(stage)?;
+            let trips = self.sample(between)?;
             let moments = Sample::time(trips.calls, || (0..2 * trips.calls).for_each(|_| let_look()));
             // The thread may have been off its core in the moments, and not before: then the two do not belong together.
             if let Some(elapsed) =
@@ -200,16 +231,16 @@ impl Way {
         Self { partner: Csd::new(looked_at_partner::<S>), caller: looked_at_caller::<S>, answer: &PING.0 }
     }
 
-    fn sample(&'static self, stage: &Stage<'_>) -> Result<Sample> {
-        stage.machine.post(TARGET, &self.partner)?;
+    fn sample(&'static self, between: &Between<'_>) -> Result<Sample> {
+        between.machine.post(between.target, &self.partner)?;
         // The first trips wait for the partner to begin.
         (self.caller)(2);
-        let trips = stage.pace.batch(ROUND_TRIPS);
+        let trips = between.pace.batch(ROUND_TRIPS);
         let sample = Sample::time(trips, || (self.caller)(trips));
         // Release: nothing is published with it.
         PING.0.store(STOP, Ordering::Release);
         // Acquire: the partner is done with both words.
-        let stopped = stage.pace.wait_until(|| self.answer.load(Ordering::Acquire) == 0);
+        let stopped = between.pace.wait_until(|| self.answer.load(Ordering::Acquire) == 0);
         ensure!(stopped, "the floor's partner did not come back");
         // Release: both words start anew.
         PING.0.store(0, Ordering::Release);
@@ -335,52 +366,4 @@ fn fetch_or() -> Sample {
         }
         black_box(bits);
     })
-}
-
-static FUTEX_PARTNER: Csd<fn()> = Csd::new(futex_partner);
-
-/// One round trip, both ways through the kernel.
-fn futex_round_trip(stage: &Stage<'_>) -> Result<Sample> {
-    stage.machine.post(TARGET, &FUTEX_PARTNER)?;
-    // Acquire: the partner is about to sleep.
-    let began = stage.pace.wait_until(|| FUTEX.0.load(Ordering::Acquire) == 2);
-    ensure!(began, "the floor's partner did not come");
-    stage.pace.settle();
-    let sample = Sample::time(1, || {
-        send(1);
-        wait_while(1);
-    });
-    send(STOP);
-    // Acquire: the partner does not look at the word any more.
-    let stopped = linger_until(|| FUTEX.0.load(Ordering::Acquire) == 0);
-    ensure!(stopped, "the floor's partner did not come back");
-    Ok(sample)
-}
-
-fn futex_partner() {
-    send(2);
-    loop {
-        wait_while(2);
-        // Acquire: as `wait_while`.
-        if FUTEX.0.load(Ordering::Acquire) == STOP {
-            break;
-        }
-        send(2);
-    }
-    // Release: says that we are done.
-    FUTEX.0.store(0, Ordering::Release);
-}
-
-fn send(word: u32) {
-    // Release: what a doorbell needs at the least.
-    FUTEX.0.store(word, Ordering::Release);
-    futex::wake_one(&FUTEX.0);
-}
-
-fn wait_while(word: u32) {
-    // Acquire: what a doorbell needs at the least.
-    while FUTEX.0.load(Ordering::Acquire) == word {
-        // Interrupted, or changed meanwhile: the loop looks again.
-        futex::wait(&FUTEX.0, word, None);
-    }
 }

@@ -16,11 +16,12 @@ const SETTLE_SHARED: Duration = Duration::from_micros(100);
 
 /// A cache line, or two, of its own: some CPUs fetch them in pairs.
 #[repr(align(128))]
-pub(crate) struct Line<T>(pub(crate) T);
+#[derive(Debug, Default)]
+pub struct Line<T>(pub T);
 
 /// Whether the two threads can run at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pace {
+pub enum Pace {
     /// A core each.
     Apart,
     /// One core for both.
@@ -29,32 +30,34 @@ pub(crate) enum Pace {
 
 /// The cores that the process may use; the first two are those between which everything is timed.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
+pub struct Place {
     /// Empty if the system does not say: then nothing is pinned.
-    pub(crate) cores: Vec<usize>,
+    pub cores: Vec<usize>,
 }
 
 impl Place {
-    pub(crate) fn find() -> Self {
+    /// As the system says.
+    pub fn find() -> Self {
         Self { cores: allowed_cores() }
     }
 
-    pub(crate) fn pace(&self) -> Pace {
+    /// How its first two threads are to wait for each other.
+    pub fn pace(&self) -> Pace {
         if self.cores.len() == 1 { Pace::Shared } else { Pace::Apart }
     }
 
     /// The core of the thread that calls.
-    pub(crate) fn caller(&self) -> Option<usize> {
+    pub fn caller(&self) -> Option<usize> {
         self.cores.first().copied()
     }
 
     /// The core of the CPU that is called.
-    pub(crate) fn target(&self) -> Option<usize> {
+    pub fn target(&self) -> Option<usize> {
         self.cores.get(1).or(self.cores.first()).copied()
     }
 
     /// The machine's own threads: the target's core first, the caller's last, and round again.
-    pub(crate) fn owned(&self) -> Cores {
+    pub fn owned(&self) -> Cores {
         let mut cores = self.cores.clone();
         match cores.len() {
             0 => Cores::Unpinned,
@@ -66,7 +69,11 @@ impl Place {
     }
 
     /// Makes the calling thread a CPU, on the given core if it is known.
-    pub(crate) fn attach<T: Trace>(
+    ///
+    /// # Errors
+    ///
+    /// As [`Machine::attach`].
+    pub fn attach<T: Trace>(
         machine: &Machine<T>,
         cpu: u32,
         core: Option<usize>,
@@ -79,14 +86,18 @@ impl Place {
 }
 
 /// Keeps the calling thread on a core, if it is known.
-pub(crate) fn pin(core: Option<usize>) -> anyhow::Result<()> {
+///
+/// # Errors
+///
+/// The kernel refused.
+pub fn pin(core: Option<usize>) -> anyhow::Result<()> {
     core.map_or(Ok(()), |core| Ok(pin_this_thread(core)?))
 }
 
 impl Pace {
     /// Waits until `done`; `false` if that took longer than anything that works would take.
     #[inline]
-    pub(crate) fn wait_until(self, mut done: impl FnMut() -> bool) -> bool {
+    pub fn wait_until(self, mut done: impl FnMut() -> bool) -> bool {
         let spins = match self {
             Self::Apart => 1 << 12,
             Self::Shared => 0,
@@ -116,7 +127,7 @@ impl Pace {
     }
 
     /// Lets the target fall asleep.
-    pub(crate) fn settle(self) {
+    pub fn settle(self) {
         match self {
             Self::Shared => std::thread::sleep(SETTLE_SHARED),
             Self::Apart => {
@@ -129,7 +140,7 @@ impl Pace {
     }
 
     /// So many where both threads run at once, one where each call costs a change of threads.
-    pub(crate) fn batch(self, calls: u32) -> u32 {
+    pub fn batch(self, calls: u32) -> u32 {
         match self {
             Self::Apart => calls,
             Self::Shared => 1,
@@ -138,6 +149,6 @@ impl Pace {
 }
 
 /// Waits in a function, on a target that knows nothing of its cores: spins for a moment, then yields.
-pub(crate) fn linger_until(done: impl FnMut() -> bool) -> bool {
+pub fn linger_until(done: impl FnMut() -> bool) -> bool {
     Pace::Apart.wait_until(done)
 }
