@@ -12,6 +12,7 @@ mod integrations;
 mod linux;
 mod models;
 mod mutants;
+mod peers;
 mod perfetto;
 mod same_code;
 mod sanitize;
@@ -76,6 +77,8 @@ enum Verb {
     Integrations(integrations::Args),
     /// Ask Perfetto's own trace processor whether it shows the command's traces as they were written
     Perfetto,
+    /// Measure calls beside channels, runtimes and Linux's algorithm in one run, and print the tables of docs/peers.md
+    Peers(peers::Args),
     /// Drive the key-value server of examples/shards and its rivals by redis-benchmark, and print the table of docs/shards.md
     Shards(shards::Args),
     /// Compare the code of the fast paths with and without tracepoints that nobody listens to
@@ -105,6 +108,7 @@ fn main() -> ExitCode {
         Verb::Linux(what) => linux::verb(&what),
         Verb::Integrations(args) => integrations::verb(&args),
         Verb::Perfetto => perfetto::run(),
+        Verb::Peers(args) => peers::run(&args),
         Verb::Shards(args) => shards::run(&args),
         Verb::SameCode => same_code::run(),
         Verb::Tidy => tidy::run(),

@@ -16,7 +16,7 @@
 //! Every call that is timed; and, with all CPUs of the machine, the promises that no timing exercises ([`contract`]).
 //! `--cpus` is about those: timing is between two.
 //!
-//! Not here: throughput with several callers, a comparison with other libraries, and latency under a foreign load. A
+//! Not here: throughput with several callers, a comparison with other libraries (`cargo xtask peers`), and latency under a foreign load. A
 //! neighbour on the cores shows in `p99`, seldom in `min`.
 
 mod checks;
