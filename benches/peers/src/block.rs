@@ -55,7 +55,7 @@ pub(crate) enum Shape {
 }
 
 /// How many rests a long one is.
-const LONG: u32 = 10;
+const LONG: u32 = 40;
 
 impl Visit {
     /// Takes samples for the visit's time: `run` makes so many calls, and says how many were answered rightly.

@@ -9,7 +9,7 @@ pub(crate) use crossed::{crossbeam as crossed_crossbeam, ours as crossed_ours};
 pub(crate) use thousand::{ALL, FEW, Target, beside};
 
 use crate::block::{Block, Tail, Visit};
-use crate::unpark::{self, Caller};
+use crate::unpark::{self, Before, Caller};
 use crate::work::KEY;
 use anyhow::{Context, Result, ensure};
 use hdrhistogram::Histogram;
@@ -133,7 +133,7 @@ fn ours(visit: &Visit, callers: u32, idle: Idle) -> Result<Block> {
 fn crossbeam(visit: &Visit, callers: u32, idle: unpark::Idle) -> Result<Block> {
     unpark::beside(visit, idle, |target| {
         crowd(visit, callers, || {
-            let (caller, target) = (Caller::new(), target.clone());
+            let (caller, target) = (Caller::new(Before::Backoff), target.clone());
             move |number| caller.call(&target, number, || false)
         })
     })
@@ -152,7 +152,7 @@ pub(crate) fn crossbeam_polling(visit: &Visit, callers: u32) -> Result<Block> {
 }
 
 pub(crate) fn crossbeam_parked(visit: &Visit, callers: u32) -> Result<Block> {
-    crossbeam(visit, callers, unpark::Idle::Park)
+    crossbeam(visit, callers, unpark::Idle::Park(Before::Backoff))
 }
 
 #[cfg(test)]

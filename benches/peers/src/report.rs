@@ -139,9 +139,13 @@ impl Report {
         let mut text = format!("{}\n", self.machine);
         // A `String` takes all that is written to it.
         let _ = writeln!(text, "{}\n", self.distance());
-        text += &self.summary();
-        text += &self.pairs();
-        text += &self.tails();
+        let has = |of: fn(&RowReport) -> bool| self.rows.iter().any(of);
+        let tables = [
+            has(|row| row.group == "peers").then(|| self.summary()),
+            has(|row| row.by == "median").then(|| self.pairs()),
+            has(|row| row.by != "median").then(|| self.tails()),
+        ];
+        tables.into_iter().flatten().for_each(|table| text += &format!("{table}\n"));
         text
     }
 
@@ -177,7 +181,7 @@ impl Report {
     }
 
     fn pairs(&self) -> String {
-        let mut text = "\n| call | target | ours, ns | allocations | beside | ns | allocations | ours ÷ it | least, most | goal |\n\
+        let mut text = "| call | target | ours, ns | allocations | beside | ns | allocations | ours ÷ it | least, most | goal |\n\
                         |---|---|---|---|---|---|---|---|---|---|\n"
             .to_owned();
         let count =
@@ -205,7 +209,7 @@ impl Report {
     }
 
     fn tails(&self) -> String {
-        let mut text = "\n| call | target | by | p50, ns | p99 | p99.9 | most ÷ least served | calls/s | ours ÷ it | least, most | goal |\n\
+        let mut text = "| call | target | by | p50, ns | p99 | p99.9 | most ÷ least served | calls/s | ours ÷ it | least, most | goal |\n\
                         |---|---|---|---|---|---|---|---|---|---|---|\n"
             .to_owned();
         for row in self.rows.iter().filter(|row| row.by != "median") {

@@ -4,8 +4,9 @@ use crate::block::{Block, Shape, Visit};
 use crate::channels::{self, Crossbeam, Flume, Kanal, Rtrb, Std};
 use crate::crowd::{self, ALL, FEW, Target};
 use crate::linux::{self, Who};
+use crate::unpark::{self, Before};
 use crate::work::CALLS;
-use crate::{ours, runtimes, unpark};
+use crate::{ours, runtimes};
 use anyhow::Result;
 use smpcall_host::Idle;
 use std::time::Duration;
@@ -90,10 +91,10 @@ const fn crowd(
     Row { group: "crowd", call, target, by, ours, beside: theirs }
 }
 
-/// One beside ours: Linux's algorithm, with the goal.
+/// Beside ours: Linux's algorithm, with the goal, and what else there is.
 macro_rules! by_linux {
-    ($goal:expr, $measure:expr) => {
-        &[goal($goal, peer("Linux's algorithm", $measure))]
+    ($goal:expr, $measure:expr $(, $floor:expr)?) => {
+        &[$($floor,)? goal($goal, peer("Linux's algorithm", $measure))]
     };
 }
 
@@ -111,6 +112,7 @@ static BUSY: Target = Target { idle: Idle::Poll, shape: REST, function: Duration
 const REST: Shape = Shape::AfterRest;
 const LONG_REST: Shape = Shape::AfterLongRest;
 const UNPARK: &str = "crossbeam + unpark";
+const UNPARK_AT_ONCE: &str = "crossbeam + unpark, no spinning";
 
 pub(crate) static ROWS: &[Row] = &[
     row(
@@ -135,7 +137,8 @@ pub(crate) static ROWS: &[Row] = &[
             peer("eventfd", runtimes::eventfd),
             peer("std mpsc", |v| channels::parked::<Std>(v, REST)),
             peer("crossbeam", |v| channels::parked::<Crossbeam>(v, REST)),
-            goal(0.25, peer(UNPARK, |v| unpark::parked(v, REST))),
+            goal(0.25, peer(UNPARK, |v| unpark::parked(v, REST, Before::Backoff))),
+            goal(0.25, peer(UNPARK_AT_ONCE, |v| unpark::parked(v, REST, Before::Nothing))),
             peer("kanal", |v| channels::parked::<Kanal>(v, REST)),
             peer("flume", |v| channels::parked::<Flume>(v, REST)),
             peer("tokio spawn_pinned", runtimes::spawn_pinned),
@@ -151,7 +154,8 @@ pub(crate) static ROWS: &[Row] = &[
         &[
             peer("std mpsc", |v| channels::parked::<Std>(v, LONG_REST)),
             peer("crossbeam", |v| channels::parked::<Crossbeam>(v, LONG_REST)),
-            peer(UNPARK, |v| unpark::parked(v, LONG_REST)),
+            peer(UNPARK, |v| unpark::parked(v, LONG_REST, Before::Backoff)),
+            peer(UNPARK_AT_ONCE, |v| unpark::parked(v, LONG_REST, Before::Nothing)),
             peer("kanal", |v| channels::parked::<Kanal>(v, LONG_REST)),
             peer("flume", |v| channels::parked::<Flume>(v, LONG_REST)),
         ],
@@ -208,7 +212,7 @@ pub(crate) static ROWS: &[Row] = &[
     linux(
         ("waiting call", "polling"),
         |v| linux::waiting(Who::Ours, v),
-        by_linux!(0.7, |v| linux::waiting(Who::Linux, v)),
+        by_linux!(0.7, |v| linux::waiting(Who::Linux, v), LINE),
     ),
     linux(
         ("waiting call", "parked"),
@@ -218,7 +222,7 @@ pub(crate) static ROWS: &[Row] = &[
     linux(
         ("csd, run seen", "polling"),
         |v| linux::csd(Who::Ours, v),
-        by_linux!(0.8, |v| linux::csd(Who::Linux, v)),
+        by_linux!(0.8, |v| linux::csd(Who::Linux, v), LINE),
     ),
     linux(
         ("csd, run seen", "parked"),
@@ -243,7 +247,7 @@ pub(crate) static ROWS: &[Row] = &[
     linux(
         ("all 2", "polling"),
         |v| linux::all_polling(Who::Ours, v),
-        by_linux!(0.6, |v| linux::all_polling(Who::Linux, v)),
+        by_linux!(0.6, |v| linux::all_polling(Who::Linux, v), LINE),
     ),
     linux(
         ("all 9", "8 parked on 2 cores"),

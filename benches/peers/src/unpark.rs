@@ -1,7 +1,7 @@
 //! crossbeam-channel between threads that sleep by `park`: the sender unparks, and who waits looks before it sleeps.
 //!
 //! Requests are boxed closures by a channel of the target's; the answer is a word of the caller's, and an unpark. Both sides wait as
-//! the documentation of crossbeam's `Backoff` shows it: spin, then yield, then park.
+//! the documentation of crossbeam's `Backoff` shows it: spin, then yield, then park. One row shows the same where both park at once.
 
 use crate::block::{Block, Shape, Visit};
 use crate::work::KEY;
@@ -20,8 +20,17 @@ pub(crate) type Job = Box<dyn FnOnce() + Send>;
 /// No answer yet. Answers are 32 bits.
 const NONE: u64 = u64::MAX;
 
+/// What a side does before it parks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Before {
+    /// It spins and yields for a moment.
+    Backoff,
+    Nothing,
+}
+
 /// A caller's place for answers, which it keeps.
 pub(crate) struct Caller {
+    before: Before,
     word: Arc<Line<AtomicU64>>,
     thread: Thread,
 }
@@ -35,8 +44,8 @@ pub(crate) struct Target {
 
 impl Caller {
     /// The calling thread's.
-    pub(crate) fn new() -> Self {
-        Self { word: Arc::new(Line(AtomicU64::new(NONE))), thread: thread::current() }
+    pub(crate) fn new(before: Before) -> Self {
+        Self { before, word: Arc::new(Line(AtomicU64::new(NONE))), thread: thread::current() }
     }
 
     /// Sends a closure, and waits for its answer. Between two looks the caller serves others, if it is called itself: `serve` says
@@ -63,7 +72,7 @@ impl Caller {
             }
             if serve() {
                 backoff.reset();
-            } else if backoff.is_completed() {
+            } else if self.before == Before::Nothing || backoff.is_completed() {
                 thread::park();
             } else {
                 backoff.snooze();
@@ -75,8 +84,7 @@ impl Caller {
 /// What the target does with a channel that stays empty.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Idle {
-    /// It parks when it has spun and yielded for a moment.
-    Park,
+    Park(Before),
     /// It spins for a moment, and then yields between looks.
     Poll,
 }
@@ -91,8 +99,11 @@ fn serve(jobs: &Receiver<Job>, idle: Idle) {
                 backoff.reset();
             }
             Err(TryRecvError::Disconnected) => return,
-            Err(TryRecvError::Empty) if idle == Idle::Park && backoff.is_completed() => thread::park(),
-            Err(TryRecvError::Empty) => backoff.snooze(),
+            Err(TryRecvError::Empty) => match idle {
+                Idle::Park(Before::Nothing) => thread::park(),
+                Idle::Park(Before::Backoff) if backoff.is_completed() => thread::park(),
+                Idle::Park(Before::Backoff) | Idle::Poll => backoff.snooze(),
+            },
         }
     }
 }
@@ -116,10 +127,10 @@ pub(crate) fn beside<R>(visit: &Visit, idle: Idle, body: impl FnOnce(Target) -> 
     result
 }
 
-pub(crate) fn parked(visit: &Visit, rest: Shape) -> Result<Block> {
+pub(crate) fn parked(visit: &Visit, rest: Shape, before: Before) -> Result<Block> {
     pin(visit.place.caller())?;
-    beside(visit, Idle::Park, |target| {
-        let caller = Caller::new();
+    beside(visit, Idle::Park(before), |target| {
+        let caller = Caller::new(before);
         visit.measure(rest, |n| (0..n).map(|number| u32::from(caller.call(&target, number, || false))).sum())
     })
 }

@@ -2,7 +2,7 @@
 
 use super::{all_at_once, call_until};
 use crate::block::{Block, Visit};
-use crate::unpark::{Caller, Job, Target};
+use crate::unpark::{Before, Caller, Job, Target};
 use crate::work::KEY;
 use anyhow::Result;
 use crossbeam_channel::{Receiver, Sender, unbounded};
@@ -59,7 +59,7 @@ pub(crate) fn crossbeam(visit: &Visit) -> Result<Block> {
             thread: thread.get().expect("all are here").clone(),
         };
         let targets: Vec<Target> = channels.iter().zip(&threads).map(of).collect();
-        let (caller, jobs, began) = (Caller::new(), &channels[cpu as usize].1, Instant::now());
+        let (caller, jobs, began) = (Caller::new(Before::Backoff), &channels[cpu as usize].1, Instant::now());
         let serve = || jobs.try_iter().map(|job| job()).count() > 0;
         let seen =
             call_until(end, |number| caller.call(&targets[target(cpu, number) as usize], number, serve));
