@@ -62,6 +62,11 @@ fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
+/// To three digits that count, so that what is more than nothing stays so.
+fn three_digits(value: f64) -> f64 {
+    round(value, 2 - value.abs().log10().floor().clamp(-9.0, 9.0) as i32)
+}
+
 impl Figures {
     fn of(blocks: &[Block]) -> Self {
         let tail = |value: fn(&Tail) -> f64| {
@@ -75,8 +80,8 @@ impl Figures {
             tail: has_tail.then(|| TailFigures {
                 p99_ns: tail(|tail| tail.p99_ns),
                 p999_ns: tail(|tail| tail.p999_ns),
-                fairness: round(tail(|tail| tail.fairness), 2),
-                calls_per_s: round(tail(|tail| tail.calls_per_s), 0),
+                fairness: three_digits(tail(|tail| tail.fairness)),
+                calls_per_s: three_digits(tail(|tail| tail.calls_per_s)),
             }),
         }
     }
@@ -103,9 +108,9 @@ impl RowReport {
                 name: beside.name,
                 floor: beside.is_floor,
                 figures: Figures::of(&theirs),
-                ratio: round(median(ratios.clone()), 3),
-                ratio_least: round(ratios.iter().copied().fold(f64::INFINITY, f64::min), 3),
-                ratio_most: round(ratios.iter().copied().fold(0.0, f64::max), 3),
+                ratio: three_digits(median(ratios.clone())),
+                ratio_least: three_digits(ratios.iter().copied().fold(f64::INFINITY, f64::min)),
+                ratio_most: three_digits(ratios.iter().copied().fold(0.0, f64::max)),
                 goal: beside.goal,
             }
         };
@@ -235,6 +240,12 @@ impl Report {
 mod tests {
     use super::*;
     use crate::rows::ROWS;
+
+    #[test]
+    fn three_digits_count() {
+        let read = [1234.5, 99.96, 1.0, 0.5004, 0.000_012_345].map(three_digits);
+        assert_eq!(read, [1230.0, 100.0, 1.0, 0.5, 0.000_012_3]);
+    }
 
     #[test]
     fn ratios_are_of_blocks_that_followed_each_other() {
