@@ -46,8 +46,10 @@ impl Block {
 /// What a sample consists of.
 #[derive(Clone, Copy)]
 pub(crate) enum Shape {
-    /// So many calls back to back.
+    /// So many calls back to back; fewer in a visit that is over in less than a microsecond for each.
     Batch(u32),
+    /// So many posts, of which the last is waited for.
+    Flood(u32),
     /// One call, after the target was left alone for long enough to fall asleep.
     AfterRest,
     /// One call, after a rest that outlasts a receiver that spins or yields for a while first.
@@ -62,12 +64,13 @@ impl Visit {
     pub(crate) fn measure(&self, shape: Shape, mut run: impl FnMut(u32) -> u32) -> Result<Block> {
         let pace = self.place.pace();
         let calls = match shape {
-            Shape::Batch(calls) => pace.batch(calls),
+            Shape::Batch(calls) => pace.batch(calls.min(self.time.as_micros() as u32).max(1)),
+            Shape::Flood(posts) => posts,
             Shape::AfterRest | Shape::AfterLongRest => 1,
         };
         let mut sample = || {
             let rests = match shape {
-                Shape::Batch(_) => 0,
+                Shape::Batch(_) | Shape::Flood(_) => 0,
                 Shape::AfterRest => 1,
                 Shape::AfterLongRest => LONG,
             };

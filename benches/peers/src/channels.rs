@@ -183,7 +183,7 @@ pub(crate) fn flood<C: Channel>(visit: &Visit) -> Result<Block> {
         visit,
         |job| job(),
         |mut tx| {
-            visit.measure(Shape::Batch(FLOOD), |_| {
+            visit.measure(Shape::Flood(FLOOD), |_| {
                 RUNS.flood(visit.place.pace(), || {
                     (0..FLOOD).for_each(|by| C::send(&mut tx, Box::new(move || RUNS.flooded_by(by))));
                     true

@@ -127,7 +127,7 @@ static CSDS: LazyLock<Box<dyn Flood>> = LazyLock::new(|| {
 pub(crate) fn flood(visit: &Visit) -> Result<Block> {
     let csds = &**CSDS;
     on(visit, Idle::Poll, |machine| {
-        visit.measure(Shape::Batch(FLOOD), |_| RUNS.flood(visit.place.pace(), || csds.post_each(machine)))
+        visit.measure(Shape::Flood(FLOOD), |_| RUNS.flood(visit.place.pace(), || csds.post_each(machine)))
     })
 }
 
@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn an_answer_that_is_wrong_is_an_error() {
         let visit = Visit { place: Place::find(), time: std::time::Duration::from_micros(1) };
-        assert!(visit.measure(Shape::Batch(4), |n| n - 1).is_err());
-        assert!(visit.measure(Shape::Batch(4), |n| n).is_ok());
+        assert!(visit.measure(Shape::Flood(4), |n| n - 1).is_err());
+        assert!(visit.measure(Shape::Flood(4), |n| n).is_ok());
     }
 }

@@ -22,7 +22,7 @@ fn every_row_runs_and_is_written() {
     let folder = tempfile::tempdir().expect("there is room");
     let json = folder.path().join("peers.json");
     let ran = Command::new(env!("CARGO_BIN_EXE_peers"))
-        .args(["--seconds", "0.1", "--rounds", "1", "--json"])
+        .args(["--seconds", "0.001", "--rounds", "1", "--json"])
         .arg(&json)
         .output()
         .expect("it starts");
