@@ -87,6 +87,7 @@ fn plan(extent: Extent) -> Vec<Step> {
     }
     plan.push(runtimes_step());
     plan.push(step_unless("shards", shards::missing, shards::step));
+    plan.push(step("peers", cargo("test -p peers -- --ignored")));
     plan.push(step_unless("linux", linux::missing, linux::step));
     plan.push(step_unless("integrations arceos", integrations::missing, integrations::arceos_step));
     plan.push(step_unless("integrations compio", integrations::compio_missing, integrations::compio_step));
