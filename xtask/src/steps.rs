@@ -117,7 +117,7 @@ fn examples() -> Result<()> {
 /// Runtimes whose threads are CPUs, in a workspace of their own. Those on io_uring are skipped, and said to be, where the kernel
 /// has it switched off.
 fn runtimes_step() -> Step {
-    const RINGS: [&str; 3] = ["compio", "glommio", "monoio"];
+    const RINGS: [&str; 4] = ["compio", "compio_loop", "glommio", "monoio"];
     // Kernels before 6.6 have no such switch.
     let switch = std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled").unwrap_or_default();
     let off = !matches!(switch.trim(), "" | "0");
