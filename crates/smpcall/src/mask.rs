@@ -91,9 +91,7 @@ impl CpuMask {
     #[inline]
     pub(crate) fn has_from(&self, first: u32) -> bool {
         let (at, bit) = ((first / usize::BITS) as usize, first % usize::BITS);
-        let Some(([first, rest @ ..], bit)) = self.0.get(at..).map(|words| (words, bit)) else {
-            return false;
-        };
+        let Some([first, rest @ ..]) = self.0.get(at..) else { return false };
         first >> bit != 0 || rest.iter().any(|word| *word != 0)
     }
 
