@@ -8,7 +8,7 @@
 //! | sizes of files and functions; nothing left undone | [`text`] |
 //! | the documents are there, their links lead somewhere, and no path of one machine is in them | [`docs`] |
 //! | the code in the guide for kernels is what is compiled | [`guide`] |
-//! | what the README says that we have for Linux's names is there, and so are the tests that show it | [`names`] |
+//! | what is said to be ours for Linux's names is there, and so are the tests that show it | [`names`] |
 //! | what is rendered cites no invariant that only the sources have | [`public`] |
 
 mod circles;
@@ -112,7 +112,7 @@ mod tests {
             write(document, "See [the readme](README.md).\n");
         }
         let names = "## From Linux's names to ours\n| Linux | ours | test |\n|-|-|-|\n| x | y | `f` |\n";
-        write("README.md", names);
+        write("docs/from-linux.md", names);
         write(
             "crates/smpcall/src/a.rs",
             "// Release: publishes x; pairs with y.\nfn f() { X.store(1, Release); }\n",
@@ -128,7 +128,7 @@ mod tests {
 
         write("CHANGELOG.md", "See [nothing](nowhere.md).\n");
         write("docs/kernel-guide.md", "```rust\nfn f() {}\n```\n");
-        write("README.md", &names.replace("`f`", "`no_such_test`"));
+        write("docs/from-linux.md", &names.replace("`f`", "`no_such_test`"));
         write("xtask/mutants.toml", &entry("fn f()").replace("fn f()", "// Release"));
         let bare = "use core::sync::atomic::fence;\n/// By I1.\npub fn g() { fence(AcqRel); } // FIX";
         write("crates/smpcall/src/b.rs", &format!("{bare}{}\n", "ME"));

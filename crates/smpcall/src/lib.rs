@@ -7,8 +7,8 @@
 //! and gives back a result; [`Smp::call_blocking`] does so in the CPU's thread, where the function may wait in turn.
 //! [`Smp::post_detached`] needs no csd, and [`Smp::post_lazy`] rings nobody.
 //!
-//! The promises have ids, P1 to P15, by which the documentation cites them; the README has the table, and says which of them
-//! hold today. A machine is a [`Machine`]: a port (a [`Platform`]) and memory for its CPUs (a [`Storage`]); what any thread may ask of it is [`Smp`]. How it is built is in
+//! The promises have ids, P1 to P15, by which the documentation cites them; docs/promises.md has the table.
+//! A machine is a [`Machine`]: a port (a [`Platform`]) and memory for its CPUs (a [`Storage`]); what any thread may ask of it is [`Smp`]. How it is built is in
 //! ARCHITECTURE.md, beside the README: two atomic words, the csd's state and the queue's head, are the whole protocol.
 //!
 //! The crate is `no_std`, allocates nothing and depends on nothing. The feature `alloc` adds shared csds

@@ -1,4 +1,4 @@
-//! The README's table of Linux's names: what it says we have is there, and so is each test that is to show it.
+//! The table of Linux's names: what it says we have is there, and so is each test that is to show it.
 //!
 //! A row whose third cell is [`TO_COME`] names what is not there yet; once it is, the row must name a test.
 
@@ -6,7 +6,7 @@ use super::Breach;
 use super::scan::Source;
 use std::collections::BTreeSet;
 
-const DOCUMENT: &str = "README.md";
+const DOCUMENT: &str = "docs/from-linux.md";
 const HEADING: &str = "## From Linux's names to ours";
 const TO_COME: &str = "(merge)";
 const CORE: &str = "crates/smpcall/src/";

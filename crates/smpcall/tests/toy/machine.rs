@@ -10,7 +10,7 @@ use std::cell::UnsafeCell;
 use std::mem::{size_of, size_of_val};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
-/// P13's price: what one CPU costs. Who changes it says so in the README.
+/// P13's price: what one CPU costs. Who changes it says so in docs/promises.md.
 const PER_CPU_BYTES: usize = 768;
 
 #[test]
