@@ -85,11 +85,6 @@ impl Slot {
         &self.stamp
     }
 
-    /// The line in which the targets count down, for a prefetch.
-    pub(crate) fn count(&self) -> *const () {
-        core::ptr::from_ref(&self.count).cast()
-    }
-
     /// The room for a closure that is kept here.
     pub(crate) fn payload(&self) -> &SharedCell<InlinePayload> {
         &self.payload

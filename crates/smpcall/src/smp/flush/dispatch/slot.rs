@@ -47,8 +47,6 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     #[inline(always)]
     unsafe fn run_function_of(&self, here: &PerCpu, at: u32) -> &Slot {
         let slot = self.slots.get(at);
-        // It comes while the fields do.
-        self.platform.prefetch_write(slot.count());
         // SAFETY: the caller's promise.
         let run = unsafe { slot.run() };
         let (csd, func) = (slot.as_header().addr(), run as usize);
