@@ -11,9 +11,9 @@
 //!    caller's side, lets go of it, and wakes: once, and with nothing of the slot in its hands.
 //! 3. The next poll takes the result.
 //!
-//! If the target looks at its queue by itself when the call is posted, the first poll registers no waker: it wakes its own task, and so
-//! do the next ones, a few times; most likely one of them, as the executor comes round, finds the result, and else the last registers.
-//! That spares a wake-up from another CPU, which costs more than all the rest, and the executor's other tasks run in between.
+//! If the target looks at its queue by itself when the call is posted, the first poll registers no waker: it wakes its own task, once,
+//! and the second poll, when the executor comes round, most likely finds the result; else it registers. That spares a wake-up from
+//! another CPU, which costs more than all the rest, and spins nowhere.
 //!
 //! # A future that is dropped
 //!

@@ -15,10 +15,6 @@ use core::marker::PhantomData;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 
-/// How often the caller's executor may come round, and find that a target that looks by itself has not answered yet, until that is
-/// asked to wake it. Some turns of an executor cost less than a wake-up from another CPU.
-const LOOKS_MAX: u32 = if cfg!(loom) { 1 } else { 8 };
-
 enum Stage<F> {
     Unsent(F),
     Sent,
@@ -42,8 +38,6 @@ pub struct PendingCall<
     call: C,
     cpu: u32,
     deadline_ns: Option<u64>,
-    /// How often it still wakes its own task.
-    looks: u32,
     stage: Stage<F>,
     result: PhantomData<fn() -> R>,
 }
@@ -56,15 +50,7 @@ where
     C: BorrowMut<AsyncCall<F, R, P::Panic>>,
 {
     pub(super) fn new(smp: &'m Smp<P, S>, call: C, cpu: u32, function: F) -> Self {
-        Self {
-            smp,
-            call,
-            cpu,
-            deadline_ns: None,
-            looks: 0,
-            stage: Stage::Unsent(function),
-            result: PhantomData,
-        }
+        Self { smp, call, cpu, deadline_ns: None, stage: Stage::Unsent(function), result: PhantomData }
     }
 
     /// Gives the call a deadline: if the port's clock ([`Platform::now_ns`]) shows so much when its target comes to it, or when it is
@@ -115,7 +101,6 @@ where
         let sent = self.post();
         if sent.is_ok() && answers_soon {
             // The result is most likely there when the executor comes round, and no other CPU has to wake it.
-            self.looks = LOOKS_MAX - 1;
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -153,10 +138,7 @@ where
     fn receive(&mut self, cx: &Context<'_>) -> Poll<Outcome<R, P>> {
         let call: &AsyncCall<F, R, P::Panic> = self.call.borrow();
         let slot = call.slot();
-        let looks_on = self.looks > 0;
-        let awaited = &slot.awaited;
-        let has_ended = if looks_on { awaited.is_callers() } else { awaited.await_end(cx.waker()) };
-        if has_ended {
+        if slot.awaited.await_end(cx.waker()) {
             self.stage = Stage::Done;
             return Poll::Ready(slot.outcome());
         }
@@ -164,10 +146,6 @@ where
             self.stage = Stage::Done;
             slot.abandon();
             return Poll::Ready(Err(AsyncCallError::TimedOut));
-        }
-        if looks_on {
-            self.looks -= 1;
-            cx.waker().wake_by_ref();
         }
         Poll::Pending
     }
