@@ -18,7 +18,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use qemu::{Accel, Qemu};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use verdict::Verdict;
 
 /// An architecture that the kernel is written for.
@@ -75,6 +75,9 @@ pub(crate) struct Boot {
     /// Another QEMU than the one on the path
     #[arg(long, value_name = "PROGRAM")]
     pub(crate) qemu: Option<String>,
+    /// Another firmware than QEMU's own, such as a newer OpenSBI
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bios: Option<PathBuf>,
     /// Ends a machine that has not ended by then, as failed
     #[arg(long, default_value_t = 300, value_name = "SECONDS")]
     pub(crate) timeout: u32,
@@ -92,6 +95,7 @@ impl Boot {
             accel: None,
             x2apic: false,
             qemu: None,
+            bios: None,
             timeout: 300,
         }
     }
@@ -163,7 +167,7 @@ fn watch(boot: &Boot) -> Result<(Verdict, String)> {
     Ok((verdict, text))
 }
 
-fn log_path(boot: &Boot) -> std::path::PathBuf {
+fn log_path(boot: &Boot) -> PathBuf {
     let how = match (boot.icount, boot.accel) {
         (true, _) => "-icount".to_owned(),
         (false, None) => String::new(),

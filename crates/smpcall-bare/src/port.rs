@@ -322,10 +322,20 @@ impl<K: Kernel, const CPUS: usize> Topology for Bare<K, CPUS> {
                 asked |= too;
             }
             if self.doorbell.ring_group(group, mask).is_err() {
-                failed |= asked;
+                failed |= self.ring_each(first, asked);
             }
         }
         failed
+    }
+}
+
+impl<K: Kernel, const CPUS: usize> Bare<K, CPUS> {
+    /// Rings the CPUs `first + n` for each bit `n` of `cpus` one by one, and returns those that cannot be. One of a group that cannot may
+    /// have kept the others from it: OpenSBI 1.9 interrupts nobody if one hart of a mask has stopped, where 1.6 leaves that out.
+    #[cold]
+    fn ring_each(&self, first: u32, cpus: usize) -> usize {
+        let cannot = |bit: &u32| cpus >> bit & 1 == 1 && self.ring(first + bit).is_err();
+        (0..usize::BITS).filter(cannot).fold(0, |failed, bit| failed | 1 << bit)
     }
 }
 

@@ -161,6 +161,9 @@ impl Qemu {
             cmd = cmd.args(if boot.x2apic { "-cpu qemu64,+x2apic" } else { "-cpu qemu64" });
         }
         cmd = cmd.args(boot.arch.machine()).args(&format!("-smp {} -m 256M -no-reboot", boot.cpus));
+        if let Some(bios) = &boot.bios {
+            cmd = cmd.arg("-bios").arg(bios);
+        }
         cmd.arg("-kernel").arg(kernel).arg("-append").arg(words).into_file(to).map(End::of)
     }
 }
