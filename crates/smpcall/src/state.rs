@@ -27,8 +27,6 @@
 //!    └─────────────────────────────────┴────────────────────────────────────────────────┘
 //! ```
 //!
-//! A foreign csd for the caller's own CPU, which runs at once, goes from free to free in one step, `pass`: CAS, Relaxed.
-//!
 //! Lazy posts have steps of their own: see `state/lazy.rs`.
 //!
 //! # Invariants
@@ -49,7 +47,6 @@
 //! | `claim`, won | Acquire | `unlock` | the new poster writes fields that the last flush still reads (P11) |
 //! | `claim_unshared` | Acquire | `unlock` | the same, of a detached call's slot |
 //! | `claim`, lost or revived | Release, *successful* CAS | `unlock` | told Busy, and the run misses the writes (P2) |
-//! | `pass` | Relaxed | – | –: nobody was told Busy, and no field that the core writes is read |
 //! | `unlock` | AcqRel | lost `claim` / won `claim` | as the two rows above |
 //! | `set_dequeued` | Relaxed | – | –: for reports; a read-modify-write only so that `PARKED` is not lost |
 //! | `cancel` | Acquire | lost `claim` | the canceller does not see what those wrote whom it now owes (P2) |
@@ -75,7 +72,7 @@ pub(crate) use self::snapshot::Snapshot;
 pub(crate) use self::waiting::Park;
 pub(crate) use self::word::Kind;
 
-use self::word::{CANCELLED, COALESCED, CPU_SHIFT, LAZY, LINKED, LOCK, RUNS, locked, unlocked};
+use self::word::{CANCELLED, COALESCED, CPU_SHIFT, LAZY, LINKED, LOCK, RUNS, RUNS_SHIFT, locked};
 use crate::sync::{AtomicU32, Ordering, const_unless_loom};
 
 /// Whether a post is to run soon.
@@ -128,42 +125,25 @@ impl State {
     /// As [`Self::claim`], for a run of that kind.
     #[inline(always)]
     pub(crate) fn claim_as(&self, kind: Kind, cpu: u32, urgency: Urgency) -> Claim {
-        // Relaxed: a look; a CAS decides.
-        let s = self.0.load(Ordering::Relaxed);
-        match self.try_claim(s, kind, cpu, urgency) {
-            Ok(claim) => claim,
-            Err(now) => self.claim_again(now, kind, cpu, urgency),
-        }
-    }
-
-    /// The rest of a claim, after a first try that found something else.
-    #[cold]
-    #[inline(never)]
-    fn claim_again(&self, mut s: u32, kind: Kind, cpu: u32, urgency: Urgency) -> Claim {
+        let lazy = if urgency == Urgency::Lazy { LAZY } else { 0 };
+        // Relaxed: a look; the CAS below, or that of `rely_on`, decides.
+        let mut s = self.0.load(Ordering::Relaxed);
         loop {
-            let tried = if s & LOCK == 0 {
-                self.try_claim(s, kind, cpu, urgency)
-            } else {
-                self.rely_on(s, cpu, urgency)
-            };
-            match tried {
-                Ok(claim) => return claim,
+            if s & LOCK != 0 {
+                match self.rely_on(s, cpu, urgency) {
+                    Ok(lost) => return lost,
+                    Err(now) => s = now,
+                }
+                continue;
+            }
+            let want = locked(kind, cpu) | lazy | s & RUNS;
+            // Acquire: the last flush has read next, func and arg before we write them; pairs with `unlock`.
+            // Failure Relaxed: we look at the newer value and try again.
+            match self.0.compare_exchange(s, want, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => return Claim::Won,
                 Err(now) => s = now,
             }
         }
-    }
-
-    /// One try to claim the word `s`; `Err` is what it is.
-    #[inline(always)]
-    fn try_claim(&self, s: u32, kind: Kind, cpu: u32, urgency: Urgency) -> Result<Claim, u32> {
-        if s & LOCK != 0 {
-            return Err(s);
-        }
-        let lazy = if urgency == Urgency::Lazy { LAZY } else { 0 };
-        let want = locked(kind, cpu) | lazy | s & RUNS;
-        // Acquire: the last flush has read next, func and arg before we write them; pairs with `unlock`.
-        // Failure Relaxed: the caller looks at the newer value and tries again.
-        self.0.compare_exchange(s, want, Ordering::Acquire, Ordering::Relaxed).map(|_| Claim::Won)
     }
 
     /// Claims the word of an object that others may claim, and on whose run nobody but its claimant relies; `false` if it
@@ -180,29 +160,10 @@ impl State {
 
     /// Leaves word that somebody relies on the run of a csd that is claimed already; `None` if it is free. Never wins a
     /// claim, so nobody can have to wait for the caller, and it needs no irq guard.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn rely(&self, cpu: u32, urgency: Urgency) -> Option<Claim> {
-        // Relaxed: a look; the CAS of `tell` decides.
-        let s = self.0.load(Ordering::Relaxed);
-        if s & LOCK == 0 {
-            return None;
-        }
-        match self.rely_on(s, cpu, urgency) {
-            Ok(lost) => Some(lost),
-            Err(now) => self.rely_again(now, cpu, urgency),
-        }
-    }
-
-    /// As [`Self::rely`], one try, of a word that was seen locked; mostly that is enough. `true`: a run is still to begin on its CPU.
-    #[inline(always)]
-    pub(crate) fn rely_once(&self, seen: Snapshot) -> bool {
-        seen.0 & (CANCELLED | LAZY) == 0 && self.rely_on(seen.0, 0, Urgency::Now).is_ok()
-    }
-
-    /// The rest of [`Self::rely`], after a first try that found something else.
-    #[cold]
-    #[inline(never)]
-    fn rely_again(&self, mut s: u32, cpu: u32, urgency: Urgency) -> Option<Claim> {
+        // Relaxed: a look; the CAS below decides.
+        let mut s = self.0.load(Ordering::Relaxed);
         while s & LOCK != 0 {
             match self.rely_on(s, cpu, urgency) {
                 Ok(lost) => return Some(lost),
@@ -212,17 +173,8 @@ impl State {
         None
     }
 
-    /// Claims a foreign csd and lets go of it in one step, for a run that begins at once on `cpu`, and for which the caller has read
-    /// the fields: nobody is told Busy in between. `seen` was free. `false`: somebody was faster.
-    #[inline(always)]
-    pub(crate) fn pass(&self, cpu: u32, seen: Snapshot) -> bool {
-        // Relaxed: nobody relies on a word that was never locked (P2); of the fields only those were read that their poster writes, who
-        // comes to know by the run's own writes that it has begun. Failure Relaxed: the caller posts it like any other.
-        self.0.compare_exchange(seen.0, unlocked(cpu, seen.0), Ordering::Relaxed, Ordering::Relaxed).is_ok()
-    }
-
     /// One try to be told Busy by the claim seen in `s`; `Err` is the word's newer value.
-    #[inline(always)]
+    #[inline]
     fn rely_on(&self, s: u32, cpu: u32, urgency: Urgency) -> Result<Claim, u32> {
         if s & (CANCELLED | LAZY) != 0 {
             return self.rely_on_marked(s, cpu, urgency);
@@ -252,7 +204,7 @@ impl State {
         }
     }
 
-    #[inline(always)]
+    #[inline]
     fn tell(&self, s: u32, told: u32, lost: Claim) -> Result<Claim, u32> {
         // Release, and successful even when it changes nothing: publishes what the caller wrote to the run (P2);
         // pairs with `unlock`. A failed CAS would only be a load. Failure Relaxed: the caller tries again.
@@ -269,7 +221,8 @@ impl State {
     /// As [`Self::unlock`], for one who has looked at the word since it was locked: the count of runs has not changed (I3).
     #[inline]
     pub(crate) fn unlock_seen(&self, cpu: u32, seen: Snapshot) -> Snapshot {
-        let free = unlocked(cpu, seen.0);
+        let runs = (seen.0 & RUNS).wrapping_add(1 << RUNS_SHIFT);
+        let free = (cpu + 1) << CPU_SHIFT | runs;
         // AcqRel: sees what every loser wrote (its half of P2), and publishes that the fields were read to the next
         // `claim`. A swap, not a store: a store would cut the losers' release sequence (I1).
         Snapshot(self.0.swap(free, Ordering::AcqRel))

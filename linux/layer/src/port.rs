@@ -5,9 +5,7 @@ use crate::{arch, glue};
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::sync::atomic::Ordering;
-use smpcall::{
-    CallStall, Entry, Foreign, PerCpu, Phase, Platform, Reporting, RingError, Topology, Tuning, Waiting,
-};
+use smpcall::{CallStall, Entry, Foreign, PerCpu, Phase, Platform, Reporting, RingError, Topology, Waiting};
 
 /// The machine.
 pub(crate) type Machine = smpcall::Machine<Linux, &'static mut [PerCpu]>;
@@ -111,16 +109,6 @@ impl Topology for Linux {
     }
 }
 
-impl Tuning for Linux {
-    // An idle CPU that polls is told by its thread's flags, in the glue's ring; the rest has no name in Linux.
-    const LAZY_POSTS: bool = false;
-    const POLLS: bool = false;
-    const BLOCKING_CALLS: bool = false;
-    // Linux runs what it took.
-    const LEAVES_OVER: bool = false;
-    const RINGS_FAIL: bool = false;
-}
-
 impl Foreign for Linux {
     #[inline(always)]
     unsafe fn run_foreign(&self, function: *const (), argument: *const (), csd: *const ()) {
@@ -135,7 +123,7 @@ impl Foreign for Linux {
     }
 }
 
-smpcall::simple_port!(Linux: Tracing, Hosting);
+smpcall::simple_port!(Linux: Tracing, Tuning, Hosting);
 
 struct Place(UnsafeCell<MaybeUninit<Machine>>);
 
@@ -156,8 +144,7 @@ pub(crate) fn machine() -> &'static Machine {
 /// # Safety
 ///
 /// Called once, before anything asks for it, by the only CPU that runs.
-pub(crate) unsafe fn put(storage: &'static mut [PerCpu]) {
+pub(crate) unsafe fn put(machine: Machine) {
     // SAFETY: the caller's promise.
-    let place = unsafe { &mut *MACHINE.0.get() };
-    Machine::emplace(place, Linux, storage).expect("Linux has 1 to 8192 CPUs");
+    unsafe { (*MACHINE.0.get()).write(machine) };
 }

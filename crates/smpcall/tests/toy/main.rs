@@ -27,7 +27,6 @@ mod frames;
 mod future;
 mod hotplug;
 mod lazy;
-mod leaves_out;
 mod local;
 mod machine;
 mod many;
