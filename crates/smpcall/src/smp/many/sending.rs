@@ -122,10 +122,8 @@ impl<'a, P: Platform, S: Storage> Multicast<'a, P, S> {
         let slot = self.smp.slots.get(self.at);
         let are_done = slot.sent(self.acks, self.keep);
         if self.keep == Keep::Yes {
-            // No look without need: it would take the line away from a target that is about to write there. (In a model it takes nothing
-            // away, and spares the steps of a wait.)
-            let looks = are_done || cfg!(loom);
-            if !(looks && slot.is_acknowledged()) {
+            // No look without need: it would take the line away from a target that is about to write there.
+            if !(are_done && slot.is_acknowledged()) {
                 self.smp.await_acks(self.at, self.last, self.waiter, self.function);
             }
             let offline = slot.take_offline();
