@@ -8,7 +8,7 @@
 //!
 //! What is learnt is the thread's own: no line is shared for it.
 
-use crate::spin::short_pause;
+use crate::spin::short_pauses;
 use std::cell::Cell;
 use std::sync::OnceLock;
 use std::time::Instant;
@@ -16,8 +16,8 @@ use std::time::Instant;
 /// How often a caller looks, in all, before it goes on to serve, to back off, and to sleep.
 pub(crate) const LOOKS: u32 = 64;
 
-/// Short pauses between the looks after the first.
-const BETWEEN: u32 = 4;
+/// Short pauses between the looks after the first, and wherever else a caller waits for a moment.
+pub(crate) const BETWEEN: u16 = 4;
 
 /// The pauses before a first look, at least and at most. Beyond the latter the best look is no matter of a line's round trip any more.
 const PAUSES_MIN: u32 = 2;
@@ -74,8 +74,8 @@ struct FirstLook {
 impl FirstLook {
     const fn new() -> Self {
         Self {
-            pauses: Cell::new(BETWEEN as u16),
-            tried: Cell::new(4 * BETWEEN as u16),
+            pauses: Cell::new(BETWEEN),
+            tried: Cell::new(4 * BETWEEN),
             rest: Cell::new(REST_MIN),
             between: Cell::new(REST_MIN),
             trials: Cell::new(0),
@@ -89,7 +89,7 @@ impl FirstLook {
         if let Some(half) = self.begin() {
             return self.measure(half, done);
         }
-        pause(self.pauses.get());
+        short_pauses(self.pauses.get());
         done() || look_on(done)
     }
 
@@ -114,7 +114,7 @@ impl FirstLook {
     #[inline(never)]
     fn measure(&self, half: usize, done: impl Fn() -> bool) -> bool {
         let pauses = self.half(half);
-        pause(pauses);
+        short_pauses(pauses);
         let mut took_ns = u32::from(pauses) * ten_pauses_ns() / 10;
         if !done() {
             let start = Instant::now();
@@ -178,28 +178,23 @@ fn candidate(pauses: u32, trial: u32, bound: u32) -> u16 {
 
 /// How long ten short pauses take, in ns: by a measurement when it is first asked.
 fn ten_pauses_ns() -> u32 {
-    const PAUSES: u32 = 1_000;
+    const PAUSES: u16 = 1_000;
     static TOOK: OnceLock<u32> = OnceLock::new();
     *TOOK.get_or_init(|| {
         let once = || {
             let start = Instant::now();
-            (0..PAUSES).for_each(|_| short_pause());
+            short_pauses(PAUSES);
             start.elapsed().as_nanos() as u32
         };
-        ((0..3).map(|_| once()).min().unwrap_or(1) / (PAUSES / 10)).max(1)
+        ((0..3).map(|_| once()).min().unwrap_or(1) / u32::from(PAUSES / 10)).max(1)
     })
-}
-
-#[inline(always)]
-fn pause(pauses: u16) {
-    (0..pauses).for_each(|_| short_pause());
 }
 
 /// The looks after the first.
 #[inline(always)]
 fn look_on(done: impl Fn() -> bool) -> bool {
     (1..LOOKS).any(|_| {
-        (0..BETWEEN).for_each(|_| short_pause());
+        short_pauses(BETWEEN);
         done()
     })
 }

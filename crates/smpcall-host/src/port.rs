@@ -13,7 +13,7 @@ use crate::here::{self, NO_CORE};
 use crate::interrupt;
 use crate::latch::Latch;
 use crate::machine::CpuCounts;
-use crate::spin::{Spin, Waits, short_pause};
+use crate::spin::{Spin, Waits, short_pauses};
 use crate::stalls::{Stalls, nanos};
 #[cfg(feature = "topology")]
 use crate::topology::Topology;
@@ -33,7 +33,7 @@ const FIRST_CALLER: u16 = 0x8000;
 
 /// How many short pauses a polling CPU gathers posts for: about 40 ns, where a flood's cost per post was measured to fall
 /// to less than half, and a single post's way to its run grows by a quarter.
-const GATHER: u32 = 30;
+const GATHER: u16 = 30;
 
 /// One CPU as the port sees it.
 pub(crate) struct HostCpu {
@@ -149,9 +149,7 @@ unsafe impl<T: Trace> Platform for Host<T> {
     }
 
     fn ring(&self, cpu: u32) -> Result<(), RingError> {
-        // Relaxed: a statistic.
-        self.cpu(cpu).counts.rings.fetch_add(1, Ordering::Relaxed);
-        self.ring_doorbell(cpu)
+        self.ring_counted(cpu, |bell| bell.ring())
     }
 
     #[inline]
@@ -166,9 +164,7 @@ unsafe impl<T: Trace> Platform for Host<T> {
 
     #[inline(always)]
     fn relax(&self) {
-        for _ in 0..4 {
-            short_pause();
-        }
+        short_pauses(first_look::BETWEEN);
     }
 
     fn now_ns(&self) -> u64 {
@@ -275,9 +271,7 @@ impl<T: Trace> Tracing for Host<T> {
 
 impl<T: Trace> smpcall::Topology for Host<T> {
     fn ring_self(&self, cpu: u32) -> Result<(), RingError> {
-        // Relaxed: a statistic.
-        self.cpu(cpu).counts.rings.fetch_add(1, Ordering::Relaxed);
-        self.ring_doorbell_by(cpu, |bell| bell.ring_self())
+        self.ring_counted(cpu, |bell| bell.ring_self())
     }
 
     /// By the cores that the threads were last seen on, and what the system says of those.
@@ -299,9 +293,7 @@ impl<T: Trace> Tuning for Host<T> {
 
     #[inline(always)]
     fn gather(&self) {
-        for _ in 0..GATHER {
-            short_pause();
-        }
+        short_pauses(GATHER);
     }
 
     #[inline]

@@ -77,6 +77,12 @@ pub fn short_pause() {
     std::hint::spin_loop();
 }
 
+/// So many short pauses.
+#[inline(always)]
+pub(crate) fn short_pauses(count: u16) {
+    (0..count).for_each(|_| short_pause());
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

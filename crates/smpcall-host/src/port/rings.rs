@@ -8,6 +8,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
+/// What a doorbell is asked for.
+type How = fn(&dyn Doorbell) -> Result<(), RingError>;
+
 impl<T> Host<T> {
     /// Says what ends the sleeps in the thread's own loop of `cpu` from now on.
     pub(crate) fn set_bell(&self, cpu: u32, bell: Option<Arc<dyn Doorbell>>) {
@@ -23,12 +26,15 @@ impl<T> Host<T> {
         self.ring_doorbell_by(cpu, |bell| bell.ring())
     }
 
-    /// `ring` is what the doorbell is asked for, if it has to end a sleep in the thread's own loop.
-    pub(super) fn ring_doorbell_by(
-        &self,
-        cpu: u32,
-        ring: fn(&dyn Doorbell) -> Result<(), RingError>,
-    ) -> Result<(), RingError> {
+    /// A ring that the core asks for, and that is counted.
+    pub(super) fn ring_counted(&self, cpu: u32, ring: How) -> Result<(), RingError> {
+        // Relaxed: a statistic.
+        self.cpu(cpu).counts.rings.fetch_add(1, Ordering::Relaxed);
+        self.ring_doorbell_by(cpu, ring)
+    }
+
+    /// `ring` is for a doorbell that has to end a sleep in the thread's own loop.
+    fn ring_doorbell_by(&self, cpu: u32, ring: How) -> Result<(), RingError> {
         match self.cpu(cpu).latch.ring() {
             Rang::Latched | Rang::Merged => return Ok(()),
             Rang::Woke => {}
@@ -41,11 +47,7 @@ impl<T> Host<T> {
 
     /// Ends the sleep that the thread of `cpu` sleeps in its own loop.
     #[cold]
-    fn ring_outside(
-        &self,
-        cpu: u32,
-        ring: fn(&dyn Doorbell) -> Result<(), RingError>,
-    ) -> Result<(), RingError> {
+    fn ring_outside(&self, cpu: u32, ring: How) -> Result<(), RingError> {
         // Held by a thread that attaches or detaches at this moment: nothing waits for it here.
         let bell = self.cpu(cpu).bell.try_read().ok().and_then(|bell| bell.clone());
         // The last to hold it drops it, in there too.

@@ -257,11 +257,9 @@ pub trait Tuning {
     /// A call that its caller waits for has just been sent to `target`: pauses, and looks a few times whether it is `done`; returns
     /// whether it is. If not, the caller serves its own CPU, backs off, and sleeps.
     ///
-    /// By default it looks [`looks_first`](Self::looks_first) times, with a [`relax`](Platform::relax) before each look. Where a call
-    /// takes no longer than a cache line's round trip, *when* the first look comes is much of its price: a look just before the answer
-    /// takes the line away from the target that is about to write there, and costs another round trip; each moment after it is lost
-    /// as well. A port may learn the right moment: `alike` is the same number for calls of one function that go the same way, and
-    /// so take about as long on one target.
+    /// By default it looks [`looks_first`](Self::looks_first) times, with a [`relax`](Platform::relax) before each. *When* it first looks
+    /// is much of a short call's price: a look just before the answer takes the line away from the target, and costs a round trip; each
+    /// moment after it is lost. A port may learn when: `alike` is the same number for calls that take about as long on one target.
     ///
     /// Context: thread, interrupts on. The call is under way, so `done` may become true at any time, and stays so then.
     #[inline(always)]
