@@ -38,7 +38,9 @@ async fn woken() {
     poll_fn(|context| {
         let _ = WAKER.set(context.waker().clone());
         smpcall_runtimes::turn();
+        // Acquire: all that came before this wake-up; pairs with the waker's store.
         let seen = WAKES.load(Ordering::Acquire);
+        // Release: the turn has come, and all that it did is seen; pairs with the waker's look.
         SEEN.store(seen, Ordering::Release);
         if seen == WAKES_MAX { Poll::Ready(()) } else { Poll::Pending }
     })
@@ -48,8 +50,10 @@ async fn woken() {
 fn main() {
     let waker = thread::spawn(|| {
         for wakes in 1..=WAKES_MAX {
+            // Release: before the wake-up; pairs with the task's load.
             WAKES.store(wakes, Ordering::Release);
             WAKER.wait().wake_by_ref();
+            // Acquire: pairs with the task's store.
             while SEEN.load(Ordering::Acquire) < wakes {
                 thread::yield_now();
             }
