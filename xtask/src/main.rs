@@ -10,6 +10,7 @@ mod fuzz;
 mod herd;
 mod integrations;
 mod linux;
+mod machine;
 mod models;
 mod mutants;
 mod peers;

@@ -7,11 +7,11 @@
 mod figures;
 mod server;
 
+use crate::machine;
 use crate::sh::{self, Cmd};
 use anyhow::{Context, Result, bail};
 use figures::{Figures, Runs};
 use server::Server;
-use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -86,7 +86,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         bail!("{why}");
     }
     Cmd::cargo("build --release -p shards").run()?;
-    let before = load();
+    let before = machine::load();
     let mut servers = Vec::new();
     for server in SERVERS {
         if server.is_here()? {
@@ -114,7 +114,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
         all.push(Measured { command, pipeline, servers: runs });
     }
-    println!("\n{}\n", machine(args, &before));
+    println!("\n{}\n", measured_on(args, &before));
     print!("{}", table(&all));
     Ok(())
 }
@@ -191,33 +191,18 @@ fn system_calls(args: &Args, server: Kind, command: &str, pipeline: u32) -> Resu
     Ok(count.map(|count| count / (after.requests - before.requests) as f64))
 }
 
-fn load() -> String {
-    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    text.split(' ').next().unwrap_or("?").to_owned()
-}
-
 /// What the figures were measured on, and how.
-fn machine(args: &Args, load_before: &str) -> String {
-    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let of = |name: &str| {
-        let line = info.lines().find(|line| line.split(':').next().is_some_and(|key| key.trim() == name));
-        line.and_then(|line| line.split_once(": ")).map_or("?", |(_, value)| value).to_owned()
-    };
-    let cores = info.lines().filter(|line| line.starts_with("processor")).count();
-    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+fn measured_on(args: &Args, load_before: &str) -> String {
     let client = Cmd::new("redis-benchmark", "--version").read().unwrap_or_default();
     format!(
-        "{cores} cores of {} (family {}, model {}), Linux {}; {client}, 50 connections, {KEYS} keys, {} shards; \
+        "{}; {client}, 50 connections, {KEYS} keys, {} shards; \
          {} rounds of {} requests (with 16 in the pipeline {}; of mget, of {MGET_LEN} keys each, a quarter). Load of the machine before: {load_before}, after: {}.",
-        of("model name"),
-        of("cpu family"),
-        of("model"),
-        kernel.trim(),
+        machine::described(),
         args.shards,
         args.rounds,
         requests(args, "get", 1),
         requests(args, "get", 16),
-        load(),
+        machine::load(),
     )
 }
 

@@ -16,6 +16,7 @@
 //! | [`linux`] | Linux's algorithm on host threads |
 //! | [`crowd`] | many callers: tails, fairness, the 1,025th thread, CPUs that share cores |
 //! | [`counting`] | allocations |
+//! | [`machine`] | what it runs on; a file of xtask's |
 //! | [`report`] | the tables and the JSON file |
 
 mod block;
@@ -23,6 +24,8 @@ mod channels;
 mod counting;
 mod crowd;
 mod linux;
+#[path = "../../../xtask/src/machine.rs"]
+mod machine;
 mod ours;
 mod report;
 mod rows;
@@ -67,9 +70,9 @@ fn main() -> Result<()> {
     ensure!(args.seconds > 0.0 && args.seconds <= 86_400.0, "seconds are more than 0, and at most a day");
     let rows: Vec<&Row> = ROWS.iter().filter(|row| row.title().contains(&args.rows)).collect();
     ensure!(!rows.is_empty(), "no row has {:?} in its title", args.rows);
-    let before = load();
+    let before = machine::load();
     let report = measure(&args, &rows)?;
-    let report = Report { machine: machine(&args, &before), rounds: args.rounds, rows: report };
+    let report = Report { machine: measured_on(&args, &before), rounds: args.rounds, rows: report };
     if let Some(json) = &args.json {
         let text = serde_json::to_string_pretty(&report)?;
         fs::write(json, text).with_context(|| format!("cannot write {}", json.display()))?;
@@ -105,27 +108,8 @@ fn measure(args: &Args, rows: &[&Row]) -> Result<Vec<RowReport>> {
     Ok(rows.iter().zip(&pairs).map(|(row, pairs)| RowReport::new(row, pairs)).collect())
 }
 
-fn load() -> String {
-    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    text.split(' ').next().unwrap_or("?").to_owned()
-}
-
 /// What the figures were measured on, and how.
-fn machine(args: &Args, load_before: &str) -> String {
-    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let of = |name: &str| {
-        let line = info.lines().find(|line| line.split(':').next().is_some_and(|key| key.trim() == name));
-        line.and_then(|line| line.split_once(": ")).map_or("?", |(_, value)| value).to_owned()
-    };
-    let cores = info.lines().filter(|line| line.starts_with("processor")).count();
-    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    format!(
-        "{cores} cores of {} (family {}, model {}), Linux {}; {} rounds, {} s of blocks. Load of the machine before: {load_before}.",
-        of("model name"),
-        of("cpu family"),
-        of("model"),
-        kernel.trim(),
-        args.rounds,
-        args.seconds,
-    )
+fn measured_on(args: &Args, load_before: &str) -> String {
+    let (machine, rounds, seconds) = (machine::described(), args.rounds, args.seconds);
+    format!("{machine}; {rounds} rounds, {seconds} s of blocks. Load of the machine before: {load_before}.")
 }

@@ -10,67 +10,45 @@ pub(crate) struct Kanal;
 pub(crate) struct Flume;
 pub(crate) struct Rtrb;
 
-impl Channel for Std {
-    type Tx<T: Send + 'static> = mpsc::Sender<T>;
-    type Rx<T: Send + 'static> = mpsc::Receiver<T>;
+/// A channel whose ends and errors have the names of std's.
+macro_rules! like_std {
+    ($kind:ident, $of:ident, $open:ident) => {
+        impl Channel for $kind {
+            type Tx<T: Send + 'static> = $of::Sender<T>;
+            type Rx<T: Send + 'static> = $of::Receiver<T>;
 
-    fn open<T: Send + 'static>() -> (Self::Tx<T>, Self::Rx<T>) {
-        mpsc::channel()
-    }
+            fn open<T: Send + 'static>() -> (Self::Tx<T>, Self::Rx<T>) {
+                $of::$open()
+            }
 
-    #[inline]
-    fn send<T: Send + 'static>(tx: &mut Self::Tx<T>, value: T) {
-        // Closed: who waits for an answer finds that out.
-        let _ = tx.send(value);
-    }
+            #[inline]
+            fn send<T: Send + 'static>(tx: &mut Self::Tx<T>, value: T) {
+                // Closed: who waits for an answer finds that out.
+                let _ = tx.send(value);
+            }
 
-    #[inline]
-    fn look<T: Send + 'static>(rx: &mut Self::Rx<T>) -> Look<T> {
-        match rx.try_recv() {
-            Ok(value) => Look::Value(value),
-            Err(mpsc::TryRecvError::Empty) => Look::Nothing,
-            Err(mpsc::TryRecvError::Disconnected) => Look::Closed,
+            #[inline]
+            fn look<T: Send + 'static>(rx: &mut Self::Rx<T>) -> Look<T> {
+                match rx.try_recv() {
+                    Ok(value) => Look::Value(value),
+                    Err($of::TryRecvError::Empty) => Look::Nothing,
+                    Err($of::TryRecvError::Disconnected) => Look::Closed,
+                }
+            }
         }
-    }
-}
 
-impl Sleeps for Std {
-    #[inline]
-    fn sleep<T: Send + 'static>(rx: &mut Self::Rx<T>) -> Option<T> {
-        rx.recv().ok()
-    }
-}
-
-impl Channel for Crossbeam {
-    type Tx<T: Send + 'static> = crossbeam_channel::Sender<T>;
-    type Rx<T: Send + 'static> = crossbeam_channel::Receiver<T>;
-
-    fn open<T: Send + 'static>() -> (Self::Tx<T>, Self::Rx<T>) {
-        crossbeam_channel::unbounded()
-    }
-
-    #[inline]
-    fn send<T: Send + 'static>(tx: &mut Self::Tx<T>, value: T) {
-        // As for std's.
-        let _ = tx.send(value);
-    }
-
-    #[inline]
-    fn look<T: Send + 'static>(rx: &mut Self::Rx<T>) -> Look<T> {
-        match rx.try_recv() {
-            Ok(value) => Look::Value(value),
-            Err(crossbeam_channel::TryRecvError::Empty) => Look::Nothing,
-            Err(crossbeam_channel::TryRecvError::Disconnected) => Look::Closed,
+        impl Sleeps for $kind {
+            #[inline]
+            fn sleep<T: Send + 'static>(rx: &mut Self::Rx<T>) -> Option<T> {
+                rx.recv().ok()
+            }
         }
-    }
+    };
 }
 
-impl Sleeps for Crossbeam {
-    #[inline]
-    fn sleep<T: Send + 'static>(rx: &mut Self::Rx<T>) -> Option<T> {
-        rx.recv().ok()
-    }
-}
+like_std!(Std, mpsc, channel);
+like_std!(Crossbeam, crossbeam_channel, unbounded);
+like_std!(Flume, flume, unbounded);
 
 impl Channel for Kanal {
     type Tx<T: Send + 'static> = kanal::Sender<T>;
@@ -97,37 +75,6 @@ impl Channel for Kanal {
 }
 
 impl Sleeps for Kanal {
-    #[inline]
-    fn sleep<T: Send + 'static>(rx: &mut Self::Rx<T>) -> Option<T> {
-        rx.recv().ok()
-    }
-}
-
-impl Channel for Flume {
-    type Tx<T: Send + 'static> = flume::Sender<T>;
-    type Rx<T: Send + 'static> = flume::Receiver<T>;
-
-    fn open<T: Send + 'static>() -> (Self::Tx<T>, Self::Rx<T>) {
-        flume::unbounded()
-    }
-
-    #[inline]
-    fn send<T: Send + 'static>(tx: &mut Self::Tx<T>, value: T) {
-        // As for std's.
-        let _ = tx.send(value);
-    }
-
-    #[inline]
-    fn look<T: Send + 'static>(rx: &mut Self::Rx<T>) -> Look<T> {
-        match rx.try_recv() {
-            Ok(value) => Look::Value(value),
-            Err(flume::TryRecvError::Empty) => Look::Nothing,
-            Err(flume::TryRecvError::Disconnected) => Look::Closed,
-        }
-    }
-}
-
-impl Sleeps for Flume {
     #[inline]
     fn sleep<T: Send + 'static>(rx: &mut Self::Rx<T>) -> Option<T> {
         rx.recv().ok()
