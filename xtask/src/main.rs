@@ -9,6 +9,7 @@ mod files;
 mod fuzz;
 mod herd;
 mod integrations;
+mod limit;
 mod linux;
 mod machine;
 mod models;

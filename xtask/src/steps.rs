@@ -2,10 +2,11 @@
 //! always `N passed, M failed`, counted in steps.
 
 use crate::boot::{self, Arch, Boot};
+use crate::limit::{self, Killed, limited};
 use crate::sanitize::{self, Sanitizer};
 use crate::sh::{self, Cmd};
 use crate::{fuzz, herd, integrations, linux, models, mutants, perfetto, same_code, setup, shards, tidy};
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -212,7 +213,12 @@ fn run_steps(plan: Vec<Step>) -> Vec<Done> {
     for Step { name, body } in plan {
         println!("==> {name}");
         let start = Instant::now();
-        let outcome = body();
+        let (outcome, killed) = limited(limit::STEP, body);
+        let outcome = match killed {
+            Killed::Nothing => outcome,
+            // Whatever came of it: a step that was cut short has not passed.
+            Killed::AtTheLimit => Err(anyhow!("it ran for longer than {:?}, and was killed", limit::STEP)),
+        };
         let took = start.elapsed();
         let failed = outcome.is_err();
         match &outcome {

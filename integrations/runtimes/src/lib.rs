@@ -35,6 +35,11 @@ pub fn turn() {
 
 /// Calls and posts while `runtime` runs in a thread of its own, and ends the machine then, and so the pump.
 pub fn drive(name: &str, runtime: fn()) {
+    drive_until(name, runtime, || ());
+}
+
+/// [`drive`], and `done` returns before the machine is shut down: it waits for what else needs the CPU.
+pub fn drive_until(name: &str, runtime: fn(), done: impl FnOnce()) {
     let thread = std::thread::spawn(runtime);
     let machine = machine();
     while !machine.is_online_racy(0) {
@@ -51,6 +56,7 @@ pub fn drive(name: &str, runtime: fn()) {
         machine.wait(&HIT).expect("this thread may wait");
     }
     assert_eq!(machine.call(0, || HITS.get()), Ok(1_000));
+    done();
     let counts = machine.counts();
     machine.shutdown().expect("outside of any call");
     while machine.is_online_racy(0) {

@@ -59,16 +59,20 @@ fn main() {
             }
         }
     });
-    smpcall_runtimes::drive("embassy's pender", || {
-        let mut here = machine().attach(0).expect("nobody else is this CPU");
-        let executor: &'static Executor = Box::leak(Box::new(Executor::new(ptr::null_mut())));
-        executor.spawner().spawn(woken().expect("there is one"));
-        while !machine().is_shut_down() {
-            // SAFETY: nothing that it runs polls it, and the pender only posts.
-            unsafe { executor.poll() };
-            // Runs what was posted; sleeps if there was nothing, and the pender has not posted either.
-            here.park(None);
-        }
-    });
-    waker.join().expect("each wake-up was seen");
+    // The task needs the CPU until its last wake-up: the machine ends after it.
+    let woken_to_the_last = || waker.join().expect("each wake-up was seen");
+    smpcall_runtimes::drive_until("embassy's pender", pendered, woken_to_the_last);
+}
+
+/// The loop of the CPU: the executor's tasks, then what was posted.
+fn pendered() {
+    let mut here = machine().attach(0).expect("nobody else is this CPU");
+    let executor: &'static Executor = Box::leak(Box::new(Executor::new(ptr::null_mut())));
+    executor.spawner().spawn(woken().expect("there is one"));
+    while !machine().is_shut_down() {
+        // SAFETY: nothing that it runs polls it, and the pender only posts.
+        unsafe { executor.poll() };
+        // Runs what was posted; sleeps if there was nothing, and the pender has not posted either.
+        here.park(None);
+    }
 }
