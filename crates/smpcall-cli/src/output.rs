@@ -27,13 +27,13 @@ pub(crate) fn progress(len: u64, what: &str) -> ProgressBar {
     bar
 }
 
-/// A table without lines. A column whose cells are numbers stands to the right.
+/// A table without lines. A column whose cells are numbers, or empty, stands to the right.
 pub(crate) fn table<const N: usize>(header: [&str; N], rows: impl Iterator<Item = [String; N]>) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_header(header).add_rows(rows);
     for column in 0..N {
         let mut cells = table.row_iter().filter_map(|row| row.cell_iter().nth(column));
-        let is_number = cells.all(|cell| cell.content().parse::<f64>().is_ok());
+        let is_number = cells.all(|cell| cell.content().is_empty() || cell.content().parse::<f64>().is_ok());
         let column = table.column_mut(column).expect("one of the header's");
         column.set_padding((0, 2));
         if is_number {

@@ -75,7 +75,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut checks = Checks::default();
     let bench = measure(&place, cpus, args.seconds, &bar, &mut checks)?;
     bar.finish_and_clear();
-    let report = Report::new(&bench, &checks);
+    let report = Report::new(&bench, &place, &checks);
     if let Some(json) = json {
         json.write(&report)?;
     }

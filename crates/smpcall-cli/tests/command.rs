@@ -82,6 +82,16 @@ fn a_run_checks_everything_and_writes_what_it_prints() {
         });
         assert!(printed, "{row} is not in\n{stdout}");
     }
+    let with_goals = rows.iter().filter(|row| row["goal"].as_f64().is_some_and(|goal| goal > 0.0)).count();
+    assert_eq!(with_goals, 11, "the others are there to be compared with");
+    let cores = run["floor"]["cores"].as_str().unwrap();
+    let said = match cores {
+        "near" => "The two cores are near",
+        "far" => "The two cores are far",
+        "shared" => "There is one core",
+        other => panic!("{other}: not pinned"),
+    };
+    assert!(stdout.contains(said), "{cores} in\n{stdout}");
     for state in ["polling", "parked", "busy"] {
         assert!(rows.iter().any(|row| row["target"] == state), "{state}");
     }

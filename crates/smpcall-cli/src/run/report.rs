@@ -10,7 +10,7 @@ use serde::Serialize;
 use smpcall_measure::floor::Against;
 use smpcall_measure::samples::round;
 
-const HEADER: [&str; 11] = [
+const HEADER: [&str; 12] = [
     "call",
     "target",
     "count",
@@ -20,6 +20,7 @@ const HEADER: [&str; 11] = [
     "p99",
     "x floor",
     "floor",
+    "goal",
     "doorbells/call",
     "busies",
 ];
@@ -35,11 +36,56 @@ pub(super) struct Report {
 /// Medians, in ns.
 #[derive(Serialize)]
 struct FloorReport {
+    cores: Cores,
     cache_line_rtt_ns: f64,
     looked_at_line_rtt_ns: f64,
     futex_rtt_ns: f64,
     fetch_or_ns: f64,
     pause_ns: f64,
+}
+
+/// How far it is between the two cores, as a cache line goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Cores {
+    Near,
+    Far,
+    /// There is one.
+    Shared,
+    /// The threads are not pinned.
+    Unknown,
+}
+
+/// From so many uncontended `fetch_or` in a line's round trip on, two cores are far. Within one cache or mesh it takes 10 to 35 of them, between caches
+/// of one package, or packages, 70 and more.
+const FAR: f64 = 50.0;
+
+impl Cores {
+    /// By the floors, not by what the system says of its topology: in a virtual machine that is made up, and may change in the middle of a run.
+    fn of(place: &Place, line_ns: f64, fetch_or_ns: f64) -> Self {
+        match (place.cores.len(), place.pace()) {
+            (0, _) => Self::Unknown,
+            (_, Pace::Shared) => Self::Shared,
+            (_, Pace::Apart) if line_ns < FAR * fetch_or_ns => Self::Near,
+            (_, Pace::Apart) => Self::Far,
+        }
+    }
+
+    fn say(self, line_ns: f64, fetch_or_ns: f64) -> String {
+        let trip = round(line_ns / fetch_or_ns, 1);
+        match self {
+            Self::Near => format!(
+                "The two cores are near: a line's round trip takes {trip} fetch_or (far: {FAR} and more)."
+            ),
+            Self::Far => format!(
+                "The two cores are far: a line's round trip takes {trip} fetch_or (near: less than {FAR})."
+            ),
+            Self::Shared => {
+                "There is one core: no line moves, and a round trip takes two changes of threads.".to_owned()
+            }
+            Self::Unknown => "Which cores are used is not known: the threads are not pinned.".to_owned(),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -55,6 +101,8 @@ struct RowReport {
     /// The key of the floor that the ratio is to.
     floor: &'static str,
     ratio_to_floor: f64,
+    /// At most so much was the aim, on any machine.
+    goal: Option<f64>,
     doorbells_per_call: f64,
     busy: u64,
 }
@@ -66,12 +114,14 @@ struct ChecksReport {
 }
 
 impl Report {
-    pub(super) fn new(bench: &Bench, checks: &Checks) -> Self {
+    pub(super) fn new(bench: &Bench, place: &Place, checks: &Checks) -> Self {
+        let (line_ns, fetch_or_ns) = (bench.floor.ns(Against::CacheLine), bench.floor.ns(Against::FetchOr));
         let floor = FloorReport {
-            cache_line_rtt_ns: bench.floor.ns(Against::CacheLine),
+            cores: Cores::of(place, line_ns, fetch_or_ns),
+            cache_line_rtt_ns: line_ns,
             looked_at_line_rtt_ns: bench.floor.ns(Against::LookedAt),
             futex_rtt_ns: bench.floor.ns(Against::Futex),
-            fetch_or_ns: bench.floor.ns(Against::FetchOr),
+            fetch_or_ns,
             pause_ns: bench.floor.ns(Against::Pause),
         };
         let total = checks.total();
@@ -108,6 +158,7 @@ impl Report {
         ] {
             say!("  {name}{ns:>8} ns  {what}")?;
         }
+        say!("{}", floor.cores.say(floor.cache_line_rtt_ns, floor.fetch_or_ns))?;
         let ChecksReport { passed, failed } = self.checks;
         say!("Checks of {}: {passed} passed, {failed} failed", checks.promises().join(", "))?;
         for (promise, what, tally) in checks.failures() {
@@ -128,6 +179,7 @@ impl Report {
                 row.ns_p99.to_string(),
                 row.ratio_to_floor.to_string(),
                 short(row.floor).to_owned(),
+                row.goal.map(|goal| goal.to_string()).unwrap_or_default(),
                 row.doorbells_per_call.to_string(),
                 row.busy.to_string(),
             ]
@@ -150,6 +202,7 @@ impl RowReport {
             ns_p99: row.samples.percentile_ns(99.0),
             floor: row.plan.against.name(),
             ratio_to_floor: round(ns_p50 / bench.floor.ns(row.plan.against), 3),
+            goal: row.plan.goal,
             doorbells_per_call: round(row.rings as f64 / calls, 4),
             busy: row.busy,
         }
@@ -162,5 +215,20 @@ fn short(floor: &'static str) -> &'static str {
         "cache_line_rtt_ns" => "line",
         "futex_rtt_ns" => "futex",
         _ => "fetch_or",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cores_are_near_or_far_by_what_a_line_takes_in_the_same_run() {
+        let two = Place { cores: vec![0, 1] };
+        let of = |line_ns| Cores::of(&two, line_ns, 3.3);
+        assert_eq!([55.0, 160.0, 330.0, 660.0].map(of), [Cores::Near, Cores::Near, Cores::Far, Cores::Far]);
+        assert_eq!(Cores::of(&Place { cores: vec![3] }, 330.0, 3.3), Cores::Shared);
+        assert_eq!(Cores::of(&Place { cores: vec![] }, 55.0, 3.3), Cores::Unknown);
+        assert!(Cores::Far.say(330.0, 3.3).contains("are far: a line's round trip takes 100 fetch_or"));
     }
 }

@@ -23,6 +23,8 @@
 //! States of the target: *polling*: it looks at its queue all the time. *Parked*: it sleeps, and was left alone before
 //! the call for long enough to do so. *Busy*: it runs another function; in the timed rows that one began just before,
 //! takes [`busy::TOIL`], and is part of the time.
+//!
+//! A row's goal is a ratio to its floor, the same on every machine. Rows without one are there to be compared with others.
 
 mod both;
 mod busy;
@@ -69,8 +71,17 @@ pub(super) struct Plan {
     pub(super) call: &'static str,
     pub(super) target: &'static str,
     pub(super) against: Against,
+    /// How much of that floor it is to take at most, where a goal was set.
+    pub(super) goal: Option<f64>,
     pub(super) rings: Rings,
     pub(super) measure: Measure,
+}
+
+impl Plan {
+    /// The same row with a goal.
+    const fn goal(self, goal: f64) -> Plan {
+        Plan { goal: Some(goal), ..self }
+    }
 }
 
 /// Where a row's samples are taken.
@@ -91,11 +102,11 @@ const fn row(
     rings: Rings,
     measure: fn(&Stage<'_>, &mut Checks) -> Result<Sample>,
 ) -> Plan {
-    Plan { call, target, against, rings, measure: Measure::On(at, measure) }
+    Plan { call, target, against, goal: None, rings, measure: Measure::On(at, measure) }
 }
 
 const fn alone((call, target): (&'static str, &'static str), against: Against, measure: Alone) -> Plan {
-    Plan { call, target, against, rings: Rings::Any, measure: Measure::Alone(measure) }
+    Plan { call, target, against, goal: None, rings: Rings::Any, measure: Measure::Alone(measure) }
 }
 
 const CPU_POLLING: (State, Caller) = (State::Polling, Caller::Cpu);
@@ -108,25 +119,28 @@ pub(super) static ROWS: [Plan; 25] = {
     use Against::{CacheLine, FetchOr, Futex};
     use Rings::{Any, None, OneEach};
     [
-        row(("waiting call", "polling"), CacheLine, CPU_POLLING, Any, waiting::to_polling),
-        row(("waiting call, borrowing", "polling"), CacheLine, CPU_POLLING, Any, waiting::borrowing),
-        row(("waiting call", "parked"), Futex, CPU_PARKED, Any, waiting::to_parked),
+        row(("waiting call", "polling"), CacheLine, CPU_POLLING, Any, waiting::to_polling).goal(1.25),
+        row(("waiting call, borrowing", "polling"), CacheLine, CPU_POLLING, Any, waiting::borrowing)
+            .goal(2.0),
+        row(("waiting call", "parked"), Futex, CPU_PARKED, Any, waiting::to_parked).goal(0.4),
         row(("waiting call", "busy"), CacheLine, CPU_POLLING, Any, busy::call),
-        row(("waiting call, by a thread", "polling"), CacheLine, THREAD_POLLING, Any, waiting::to_polling),
-        row(("waiting call, by a thread", "parked"), Futex, THREAD_PARKED, Any, waiting::to_parked),
+        row(("waiting call, by a thread", "polling"), CacheLine, THREAD_POLLING, Any, waiting::to_polling)
+            .goal(1.25),
+        row(("waiting call, by a thread", "parked"), Futex, THREAD_PARKED, Any, waiting::to_parked).goal(0.4),
         alone(("waiting call, both ways", "calling"), CacheLine, both::measure),
-        row(("multicast to all", "polling"), CacheLine, CPU_POLLING, Any, many::to_both),
+        row(("multicast to all", "polling"), CacheLine, CPU_POLLING, Any, many::to_both).goal(2.5),
         alone(("multicast to all of 8", "shared cores"), Futex, many::to_eight),
-        row(("post, run seen", "polling"), CacheLine, CPU_POLLING, None, posts::to_polling),
+        row(("post, run seen", "polling"), CacheLine, CPU_POLLING, None, posts::to_polling).goal(1.5),
         row(("post, run seen", "parked"), Futex, CPU_PARKED, OneEach, posts::to_parked),
         row(("post, run seen", "busy"), CacheLine, CPU_POLLING, None, busy::post),
-        row(("detached call, run seen", "polling"), CacheLine, CPU_POLLING, None, posts::detached),
-        row(("flood of posts", "polling"), CacheLine, CPU_POLLING, None, flood::posts),
+        row(("detached call, run seen", "polling"), CacheLine, CPU_POLLING, None, posts::detached).goal(2.0),
+        row(("flood of posts", "polling"), CacheLine, CPU_POLLING, None, flood::posts).goal(0.15),
         row(("flood of posts", "parked"), Futex, CPU_PARKED, OneEach, flood::posts_to_parked),
-        row(("flood of posts, by a thread", "polling"), CacheLine, THREAD_POLLING, None, flood::posts),
+        row(("flood of posts, by a thread", "polling"), CacheLine, THREAD_POLLING, None, flood::posts)
+            .goal(0.15),
         row(("flood of chains", "polling"), CacheLine, CPU_POLLING, None, flood::chains),
         row(("flood of chains", "parked"), Futex, CPU_PARKED, OneEach, flood::chains_to_parked),
-        row(("post told Busy", "busy"), FetchOr, CPU_POLLING, None, busy::told),
+        row(("post told Busy", "busy"), FetchOr, CPU_POLLING, None, busy::told).goal(1.5),
         row(("cancel", "busy"), FetchOr, CPU_POLLING, None, busy::cancel),
         row(("call to oneself", "self"), CacheLine, CPU_POLLING, Any, waiting::to_oneself),
         row(("post to oneself", "self"), CacheLine, CPU_POLLING, None, posts::to_oneself),
