@@ -14,6 +14,7 @@ mod linux;
 mod machine;
 mod models;
 mod mutants;
+mod parallel;
 mod peers;
 mod perfetto;
 mod same_code;

@@ -7,11 +7,11 @@ mod switch;
 pub(crate) mod table;
 mod tree;
 
+use crate::parallel::in_parallel;
 use crate::sh;
 use anyhow::{Result, anyhow, bail};
 use check::Check;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Mutex;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 use table::{Fate, Mutant, Table};
 use tree::{Outcome, Sound, Tree};
@@ -150,39 +150,6 @@ fn on_sound_sources<'a>(
         Ok((name, sound))
     })?;
     Ok(Ok(sound.into_iter().collect()))
-}
-
-/// Works on so many items at once. The first error ends the run after what is under way.
-fn in_parallel<I: Send, O: Send>(
-    jobs: usize,
-    items: Vec<I>,
-    work: impl Fn(I) -> Result<O> + Sync,
-) -> Result<Vec<O>> {
-    let queue = Mutex::new(VecDeque::from(items));
-    let done = Mutex::new(Ok(Vec::new()));
-    std::thread::scope(|scope| {
-        for _ in 0..jobs {
-            scope.spawn(|| {
-                loop {
-                    let next = queue.lock().ok().and_then(|mut queue| queue.pop_front());
-                    let (Some(item), true) = (next, done.lock().is_ok_and(|done| done.is_ok())) else {
-                        return;
-                    };
-                    let result = work(item);
-                    let Ok(mut done) = done.lock() else { return };
-                    match (result, done.as_mut()) {
-                        (Ok(output), Ok(outputs)) => outputs.push(output),
-                        (Err(why), Ok(_)) => *done = Err(why),
-                        (_, Err(_)) => {}
-                    }
-                }
-            });
-        }
-    });
-    match done.into_inner() {
-        Ok(done) => done,
-        Err(_) => bail!("a worker panicked"),
-    }
 }
 
 fn report(root: &std::path::Path, table: &Table, rows: &[Row<'_>]) -> Result<()> {
