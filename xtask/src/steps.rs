@@ -38,6 +38,10 @@ pub(crate) fn run(extent: Extent) -> ExitCode {
 
 fn plan(extent: Extent) -> Vec<Step> {
     let cargo = |args: &'static str| move || Cmd::cargo(args).run();
+    let seeds = match extent {
+        Extent::Short => "run --release -p smpcall-cli -- sim --seed 1 --seeds 10000 --twice",
+        Extent::Full => "run --release -p smpcall-cli -- sim --seed 1 --seeds 30000 --twice",
+    };
     let mut plan = vec![
         step("format", || {
             Cmd::cargo("fmt --all --check").run()?;
@@ -62,7 +66,7 @@ fn plan(extent: Extent) -> Vec<Step> {
         step("same code", same_code::run),
         step("models", || models::run(None)),
         // A fixed set of seeds, each twice: the second run must be the first to its last step.
-        step("sim", cargo("run --release -p smpcall-cli -- sim --seed 1 --seeds 30000 --twice")),
+        step("sim", cargo(seeds)),
         step(
             "sim (futures)",
             cargo("run --release -p smpcall-cli -- sim --futures --seed 1 --seeds 6000 --twice"),
