@@ -51,10 +51,10 @@ pub(crate) fn verb(args: &Args) -> Result<()> {
         return accept(why, args.pairs);
     }
     let commit = match &args.base {
-        Some(commit) => base::commit(commit)?,
+        Some(commit) => commit.clone(),
         None => Base::accepted()?.commit,
     };
-    fail_if_slower(&compare(&commit, args.pairs)?)
+    fail_if_slower(&compare(&base::commit(&commit)?, args.pairs)?)
 }
 
 /// What CI runs.
