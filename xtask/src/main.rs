@@ -7,6 +7,7 @@ mod boot;
 mod debian;
 mod files;
 mod fuzz;
+mod gate;
 mod herd;
 mod integrations;
 mod limit;
@@ -84,6 +85,8 @@ enum Verb {
     Peers(peers::Args),
     /// Drive the key-value server of examples/shards and its rivals by redis-benchmark, and print the table of docs/shards.md
     Shards(shards::Args),
+    /// Hold what calls cost, in runs that alternate, against a build of the accepted commit; fail where a row is slower twice
+    Gate(gate::Args),
     /// Compare the code of the fast paths with and without tracepoints that nobody listens to
     SameCode,
     /// Text rules: a reason at every ordering, sizes, links, a mutant for every ordering
@@ -113,6 +116,7 @@ fn main() -> ExitCode {
         Verb::Perfetto => perfetto::run(),
         Verb::Peers(args) => peers::run(&args),
         Verb::Shards(args) => shards::run(&args),
+        Verb::Gate(args) => gate::verb(&args),
         Verb::SameCode => same_code::run(),
         Verb::Tidy => tidy::run(),
     };

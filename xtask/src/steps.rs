@@ -5,7 +5,9 @@ use crate::boot::{self, Arch, Boot};
 use crate::limit::{self, Killed, limited};
 use crate::sanitize::{self, Sanitizer};
 use crate::sh::{self, Cmd};
-use crate::{fuzz, herd, integrations, linux, models, mutants, perfetto, same_code, setup, shards, tidy};
+use crate::{
+    fuzz, gate, herd, integrations, linux, models, mutants, perfetto, same_code, setup, shards, tidy,
+};
 use anyhow::{Result, anyhow};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -79,6 +81,7 @@ fn plan(extent: Extent) -> Vec<Step> {
         return plan;
     }
     plan.insert(0, step("setup", setup::run));
+    plan.push(step_unless("gate", gate::missing, gate::step));
     plan.push(step_unless("herd", herd::missing, herd::run));
     plan.push(step("mutants", || mutants::run(None, None, mutants::Asks::Caught)));
     for (name, which) in [("sanitize asan", Sanitizer::Asan), ("sanitize tsan", Sanitizer::Tsan)] {
