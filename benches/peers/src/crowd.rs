@@ -6,7 +6,7 @@ mod crossed;
 mod thousand;
 
 pub(crate) use crossed::{crossbeam as crossed_crossbeam, ours as crossed_ours};
-pub(crate) use thousand::{ALL, FEW, Target, beside};
+pub(crate) use thousand::{FEW, MANY, Target, beside};
 
 use crate::block::{Block, Tail, Visit};
 use crate::unpark::{self, Before, Caller};

@@ -2,7 +2,7 @@
 
 use crate::block::{Block, Shape, Visit};
 use crate::channels::{self, Crossbeam, Flume, Kanal, Rtrb, Std};
-use crate::crowd::{self, ALL, FEW, Target};
+use crate::crowd::{self, FEW, MANY, Target};
 use crate::linux::{self, Who};
 use crate::unpark::{self, Before};
 use crate::work::CALLS;
@@ -310,17 +310,17 @@ pub(crate) static ROWS: &[Row] = &[
     ),
     thousand(
         "parked",
-        |v| crowd::beside(v, ALL, &PARKED),
+        |v| crowd::beside(v, MANY, &PARKED),
         &[goal(1.0, peer(FIRST, |v| crowd::beside(v, FEW, &PARKED)))],
     ),
     thousand(
         "polling",
-        |v| crowd::beside(v, ALL, &POLLING),
+        |v| crowd::beside(v, MANY, &POLLING),
         &[goal(1.0, peer(FIRST, |v| crowd::beside(v, FEW, &POLLING)))],
     ),
     thousand(
         "in the function for 300 µs",
-        |v| crowd::beside(v, ALL, &BUSY),
+        |v| crowd::beside(v, MANY, &BUSY),
         &[goal(1.0, peer(FIRST, |v| crowd::beside(v, FEW, &BUSY)))],
     ),
 ];

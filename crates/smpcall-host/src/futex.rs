@@ -18,6 +18,15 @@ pub fn wait(word: &AtomicU32, value: u32, timeout: Option<Duration>) {
 
 /// Wakes one thread that sleeps on the word. Async-signal-safe: it cannot fail, and so leaves `errno` as it is.
 pub fn wake_one(word: &AtomicU32) {
+    wake(word, 1);
+}
+
+/// Wakes all threads that sleep on the word. Async-signal-safe, as [`wake_one`].
+pub fn wake_all(word: &AtomicU32) {
+    wake(word, libc::c_int::MAX);
+}
+
+fn wake(word: &AtomicU32, threads: libc::c_int) {
     // SAFETY: the word is there, and the kernel does not write it.
-    unsafe { libc::syscall(SYS_futex, word.as_ptr(), FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1) };
+    unsafe { libc::syscall(SYS_futex, word.as_ptr(), FUTEX_WAKE | FUTEX_PRIVATE_FLAG, threads) };
 }

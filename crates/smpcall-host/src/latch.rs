@@ -133,7 +133,7 @@ impl Latch {
             RUNG => Rang::Merged,
             OUTSIDE => Rang::Outside,
             // One deep: a caller's doorbell is never diverted.
-            diverted => callers::latch((diverted - DIVERTED) as u16).ring(),
+            diverted => callers::ring((diverted - DIVERTED) as u16),
         }
     }
 
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_diverted_ring_rings_the_callers_as_well() {
-        let slot = callers::slot().expect("few threads call");
+        let slot = callers::waiter();
         let (latch, caller) = (Latch::new(), callers::latch(slot));
         caller.acknowledge();
         assert!(latch.divert(slot));
@@ -242,7 +242,7 @@ mod tests {
         latch.leave();
         latch.sleep(Some(Duration::from_nanos(1)));
         assert_eq!(latch.value(), OUTSIDE);
-        let slot = callers::slot().expect("few threads call");
+        let slot = callers::waiter();
         assert!(latch.divert(slot));
         latch.acknowledge();
         thread::scope(|scope| {
@@ -286,7 +286,7 @@ mod tests {
         assert!(!latch.sleep(None));
         assert_eq!((latch.value(), latch.sleep(Some(Duration::from_nanos(1)))), (OUTSIDE, false));
         // A signal that comes late leaves the latch as it is.
-        let slot = callers::slot().expect("few threads call");
+        let slot = callers::waiter();
         assert!(latch.divert(slot));
         latch.answer();
         assert_eq!(latch.value(), DIVERTED + u32::from(slot));

@@ -105,6 +105,7 @@ mod sysfs;
 #[cfg(feature = "topology")]
 mod topology;
 mod trace;
+mod turns;
 mod uring;
 
 pub use affinity::{allowed_cores, pin_this_thread, process_cores, unpin_this_thread};

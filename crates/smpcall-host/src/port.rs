@@ -193,7 +193,7 @@ impl<T: Trace> Waiting for Host<T> {
     fn waiter(&self) -> Option<u16> {
         match self.current_cpu() {
             Some(cpu) => u16::try_from(cpu).ok(),
-            None => callers::slot().map(|slot| FIRST_CALLER + slot),
+            None => Some(FIRST_CALLER + callers::waiter()),
         }
     }
 
@@ -208,16 +208,14 @@ impl<T: Trace> Waiting for Host<T> {
                     interrupt::answer_if_armed();
                 }
             }
-            (None, Some(waiter)) => _ = callers::latch(waiter - FIRST_CALLER).sleep(Some(timeout)),
+            (None, Some(waiter)) => callers::sleep(waiter - FIRST_CALLER, Some(timeout)),
             (None, None) => callers::nap(timeout),
         }
     }
 
     fn wake(&self, waiter: u16) {
         match waiter.checked_sub(FIRST_CALLER) {
-            Some(slot) => {
-                callers::latch(slot).ring();
-            }
+            Some(caller) => _ = callers::ring(caller),
             // It sleeps on the latch, which never fails; or it is awake.
             None => _ = self.ring_doorbell(waiter.into()),
         }

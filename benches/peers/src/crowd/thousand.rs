@@ -1,4 +1,4 @@
-//! A calling thread that finds no doorbell: the host has 1,024 for threads that are no CPUs, and each keeps its own while it lives.
+//! A thread that calls while more than a thousand others have called and live: each of them keeps a doorbell of the host's.
 
 use crate::block::{Block, Shape, Visit};
 use crate::work::KEY;
@@ -10,9 +10,9 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// So many others hold all the doorbells that there are.
-pub(crate) const ALL: usize = 1024;
-/// So few that there is one left, whoever else has one.
+/// So many others come before the 1,025th.
+pub(crate) const MANY: usize = 1024;
+/// So many before one of the first: the same number of threads, but for a few.
 pub(crate) const FEW: usize = 1000;
 /// Holders do next to nothing.
 const STACK_LEN: usize = 64 << 10;

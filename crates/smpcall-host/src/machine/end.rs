@@ -99,11 +99,11 @@ impl<T: Trace> Served for Shared<T> {
 
     fn rest(&self, serve: Serve, sleep: &mut dyn FnMut()) {
         let host = self.smp.platform();
-        // Without a doorbell as a caller it naps, and looks here again when it has napped.
-        let (Some(cpu), Some(caller)) = (host.current_cpu(), callers::slot()) else {
+        let Some(cpu) = host.current_cpu() else {
             return self.pinned().rest_elsewhere(serve, sleep);
         };
         let latch = &host.cpu(cpu).latch;
+        let caller = callers::waiter();
         // Before the CPU rests: from then on it is rung.
         if latch.divert(caller) {
             self.pinned().rest_elsewhere(serve, sleep);

@@ -4,11 +4,12 @@
 //! when it has slept, and now and then while it polls; a caller looks where it is when it has waited for a moment, and again
 //! when it has spun in vain. If both are on one core the caller sleeps at once, for the target could not run meanwhile, and its
 //! next waits do not even begin with a look, until one of them is seen elsewhere. And the target does not poll then, for the
-//! caller could not run.
+//! caller could not run. Who shares its core with other CPUs than its target gives it away to them between two looks ([`turns`]).
 
 use super::Host;
 use crate::here::{self, NO_CORE};
 use crate::spin::Waits;
+use crate::turns;
 use smpcall::Pause;
 use std::sync::atomic::Ordering;
 
@@ -42,6 +43,12 @@ impl<T> Host<T> {
     pub(super) fn shares_a_core_with(&self, target: u32) -> bool {
         let theirs = self.core_of(target);
         theirs != NO_CORE && theirs == here::here().core
+    }
+
+    /// Whether any CPU but the caller itself was last seen on the core on which the caller last saw itself.
+    fn shares_a_core_with_any(&self) -> bool {
+        let itself = self.current_cpu_of_this_machine();
+        (0..self.cpus.len() as u32).any(|cpu| Some(cpu) != itself && self.shares_a_core_with(cpu))
     }
 
     /// The calling thread is `cpu` and has nothing to do: returns whether somebody waits for its core, once.
@@ -96,9 +103,7 @@ impl<T> Host<T> {
             _ => spin.limit_ns(),
         };
         if waited_ns < u64::from(limit_ns) {
-            for _ in 0..8 {
-                std::hint::spin_loop();
-            }
+            turns::pause(|| self.shares_a_core_with_any());
             return Pause::Again;
         }
         if limit_ns > 0 {
@@ -176,6 +181,23 @@ mod tests {
             assert_eq!(host.looks_first(0), 0);
             here::clear();
         });
+    }
+
+    #[test]
+    fn a_core_is_shared_with_the_cpus_that_were_seen_there_and_not_with_oneself() {
+        let host = host(Waits::Spin);
+        let shares_as = |machine, core| {
+            here::set(Here { machine, cpu: 1, core });
+            let shares = host.shares_a_core_with_any();
+            here::clear();
+            shares
+        };
+        let (this, other) = (host.id(), u64::MAX);
+        assert!(!shares_as(this, NO_CORE) && !shares_as(other, 5), "nobody has been seen");
+        host.saw(1, 5);
+        assert_eq!((shares_as(this, 5), shares_as(this, 4), shares_as(other, 5)), (false, false, true));
+        host.saw(2, 5);
+        assert_eq!((shares_as(this, 5), shares_as(this, 4), shares_as(this, NO_CORE)), (true, false, false));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! P4 and P10: waiting calls, and callers that sleep.
 
-use crate::site::{Count, Flag, IDLES, Site, bounded, counted, eventually, hold, rounds, sites};
+use crate::site::{Count, Flag, IDLES, Site, bounded, counted, hold, rounds, sites};
 use smpcall_host::smpcall::{Budget, CallError, Csd, Flushed, Platform, Posted, WaitError};
 use smpcall_host::{Cores, Idle, Machine};
 use std::cell::RefCell;
@@ -127,32 +127,6 @@ fn p4_those_who_wait_for_a_csd_and_went_to_sleep_are_woken() {
             }
         });
     }
-}
-
-#[test]
-fn p10_more_callers_than_doorbells_all_come_back() {
-    // The table of doorbells has 1024; whoever comes later naps.
-    const CALLERS: usize = 1_100;
-    let _bounded = bounded();
-    let site = Site::new(Machine::builder().owned(1).stall_timeout(Duration::ZERO));
-    let (ran, calling) = (Count::default(), Count::default());
-    let held = hold(&site, 0);
-    thread::scope(|scope| {
-        for _ in 0..CALLERS {
-            let small = thread::Builder::new().stack_size(128 << 10);
-            let call = || {
-                calling.up();
-                site.call(0, || _ = ran.up()).unwrap();
-            };
-            small.spawn_scoped(scope, call).expect("the system has that many threads");
-        }
-        eventually(|| calling.get() as usize == CALLERS);
-        assert_eq!(ran.get(), 0);
-        drop(held);
-    });
-    assert_eq!(ran.get() as usize, CALLERS);
-    // And those that are free again are used again.
-    assert_eq!(thread::scope(|scope| scope.spawn(|| site.call(0, || 5)).join().unwrap()), Ok(5));
 }
 
 /// Two CPUs that call each other, `calls` times each, and serve until both are through.

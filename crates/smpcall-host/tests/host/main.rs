@@ -7,6 +7,7 @@ mod attach;
 mod backlog;
 mod blocking;
 mod build;
+mod callers;
 mod calls;
 mod cores;
 mod doorbells;
