@@ -120,6 +120,8 @@ int smp_call_function_single(int cpu, smp_call_func_t func, void *info, int wait
 	int err = 0;
 
 	if (cpu == get_cpu()) {
+		/* It would not deadlock; but to any other CPU it would, and Linux warns of both. */
+		WARN_ON_ONCE(irqs_disabled() && !smpcall_glue_may_wait());
 		run_here(func, info);
 	} else {
 		trace_csd_queue_cpu(cpu, _RET_IP_, func, NULL);

@@ -60,6 +60,8 @@ pub(crate) enum Config {
     Plain,
     /// Also preemptible, with lockdep, checks of contexts, and tracepoints
     Debug,
+    /// Also with mitigations and versions of symbols, as distributions have them
+    Wide,
 }
 
 impl Config {
@@ -67,6 +69,7 @@ impl Config {
         match self {
             Self::Plain => "plain",
             Self::Debug => "debug",
+            Self::Wide => "wide",
         }
     }
 }
@@ -254,5 +257,7 @@ mod tests {
         let dropped: Vec<_> = plain.iter().filter(|line| !debug.contains(line)).collect();
         assert_eq!(dropped, ["CONFIG_PREEMPT_VOLUNTARY=y"]);
         assert!(debug.contains(&"CONFIG_PROVE_LOCKING=y".to_owned()));
+        let wide = tree::fragment(Config::Wide).unwrap();
+        assert!(wide.contains(&"CONFIG_MODVERSIONS=y".to_owned()) && wide.len() > plain.len());
     }
 }

@@ -245,3 +245,116 @@ pub struct UnsharedStackPinned;
 /// let _ = smp.call_in(&SLOT, 0, || [1_usize; 2]);
 /// ```
 pub struct SlotTooSmall;
+
+/// A port that has said that something is never used has the rest,
+///
+/// ```no_run
+/// use smpcall::{Machine, PerCpu, Platform, RingError, Tuning, Waiting};
+///
+/// struct Port;
+///
+/// impl Waiting for Port {
+///     const SERVES_IN_WAITS: bool = false;
+/// }
+/// impl Tuning for Port {
+///     const LAZY_POSTS: bool = false;
+///     const POLLS: bool = false;
+///     const BLOCKING_CALLS: bool = false;
+///     const LEAVES_OVER: bool = false;
+///     const RINGS_FAIL: bool = false;
+/// }
+/// smpcall::simple_port!(Port: Reporting, Tracing, Topology, Foreign, Hosting);
+///
+/// // SAFETY: nothing of this runs.
+/// unsafe impl Platform for Port {
+///     type IrqState = ();
+///     smpcall::no_unwinding!();
+///     fn current_cpu(&self) -> Option<u32> { None }
+///     fn can_wait(&self) -> bool { false }
+///     fn ring(&self, _cpu: u32) -> Result<(), RingError> { Ok(()) }
+///     fn irq_save(&self) {}
+///     fn irq_restore(&self, _state: ()) {}
+///     fn relax(&self) {}
+///     fn now_ns(&self) -> u64 { 0 }
+/// }
+///
+/// let smp = Machine::new(Port, [PerCpu::new()]);
+/// static CSD: smpcall::Csd<fn()> = smpcall::Csd::new(|| ());
+/// let _ = smp.post(0, &CSD);
+/// let _ = smp.call(0, || 1);
+/// ```
+///
+/// and no lazy posts,
+///
+/// ```compile_fail,E0080
+/// use smpcall::{Machine, PerCpu, Platform, RingError, Tuning, Waiting};
+///
+/// struct Port;
+///
+/// impl Waiting for Port {
+///     const SERVES_IN_WAITS: bool = false;
+/// }
+/// impl Tuning for Port {
+///     const LAZY_POSTS: bool = false;
+///     const POLLS: bool = false;
+///     const BLOCKING_CALLS: bool = false;
+///     const LEAVES_OVER: bool = false;
+///     const RINGS_FAIL: bool = false;
+/// }
+/// smpcall::simple_port!(Port: Reporting, Tracing, Topology, Foreign, Hosting);
+///
+/// // SAFETY: nothing of this runs.
+/// unsafe impl Platform for Port {
+///     type IrqState = ();
+///     smpcall::no_unwinding!();
+///     fn current_cpu(&self) -> Option<u32> { None }
+///     fn can_wait(&self) -> bool { false }
+///     fn ring(&self, _cpu: u32) -> Result<(), RingError> { Ok(()) }
+///     fn irq_save(&self) {}
+///     fn irq_restore(&self, _state: ()) {}
+///     fn relax(&self) {}
+///     fn now_ns(&self) -> u64 { 0 }
+/// }
+///
+/// let smp = Machine::new(Port, [PerCpu::new()]);
+/// static CSD: smpcall::Csd<fn()> = smpcall::Csd::new(|| ());
+/// let _ = smp.post_lazy(0, &CSD);
+/// ```
+///
+/// nor calls that may block.
+///
+/// ```compile_fail,E0080
+/// use smpcall::{Machine, PerCpu, Platform, RingError, Tuning, Waiting};
+///
+/// struct Port;
+///
+/// impl Waiting for Port {
+///     const SERVES_IN_WAITS: bool = false;
+/// }
+/// impl Tuning for Port {
+///     const LAZY_POSTS: bool = false;
+///     const POLLS: bool = false;
+///     const BLOCKING_CALLS: bool = false;
+///     const LEAVES_OVER: bool = false;
+///     const RINGS_FAIL: bool = false;
+/// }
+/// smpcall::simple_port!(Port: Reporting, Tracing, Topology, Foreign, Hosting);
+///
+/// // SAFETY: nothing of this runs.
+/// unsafe impl Platform for Port {
+///     type IrqState = ();
+///     smpcall::no_unwinding!();
+///     fn current_cpu(&self) -> Option<u32> { None }
+///     fn can_wait(&self) -> bool { false }
+///     fn ring(&self, _cpu: u32) -> Result<(), RingError> { Ok(()) }
+///     fn irq_save(&self) {}
+///     fn irq_restore(&self, _state: ()) {}
+///     fn relax(&self) {}
+///     fn now_ns(&self) -> u64 { 0 }
+/// }
+///
+/// let smp = Machine::new(Port, [PerCpu::new()]);
+/// static CSD: smpcall::Csd<fn()> = smpcall::Csd::new(|| ());
+/// let _ = smp.call_blocking(0, || 1);
+/// ```
+pub struct NeverUsed;

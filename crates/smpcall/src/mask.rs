@@ -91,8 +91,8 @@ impl CpuMask {
     #[inline]
     pub(crate) fn has_from(&self, first: u32) -> bool {
         let (at, bit) = ((first / usize::BITS) as usize, first % usize::BITS);
-        let mut words = self.0.iter().skip(at);
-        words.next().is_some_and(|word| word >> bit != 0) || words.any(|word| *word != 0)
+        let Some([first, rest @ ..]) = self.0.get(at..) else { return false };
+        first >> bit != 0 || rest.iter().any(|word| *word != 0)
     }
 
     /// Returns how many are in the set.

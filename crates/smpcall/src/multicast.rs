@@ -93,12 +93,32 @@ impl Slots {
         Self { slots: core::array::from_fn(|_| Slot::new()), tickets: AtomicUsize::new(0) }
     }
 
+    /// As [`Self::new`], slot by slot in its place.
+    ///
+    /// # Safety
+    ///
+    /// The place is the caller's to write; all of it is written.
+    pub(crate) unsafe fn emplace(at: *mut Self) {
+        for slot in 0..SLOTS {
+            // SAFETY: the caller's promise.
+            unsafe { (&raw mut (*at).slots[slot]).write(Slot::new()) };
+        }
+        // SAFETY: as above.
+        unsafe { (&raw mut (*at).tickets).write(AtomicUsize::new(0)) };
+    }
+
     /// Takes a slot: the first that is free from `first` on, so that few senders meet. Bounded.
+    #[inline]
     pub(crate) fn claim(&self, first: u32, who: Claimant) -> Option<u32> {
-        self.claim_one_of(first, who, SLOTS)
+        // Mostly it is free, and one of those that are for everybody.
+        if who == Claimant::Waiting || first as usize >= UNAWAITED_SLOTS {
+            return self.claim_one_of(first, who, SLOTS);
+        }
+        if self.get(first).claim() { Some(first) } else { self.claim_one_of(first + 1, who, SLOTS) }
     }
 
     /// As [`Self::claim`], of the next `tried` slots.
+    #[inline(never)]
     pub(crate) fn claim_one_of(&self, first: u32, who: Claimant, tried: usize) -> Option<u32> {
         let (first, len) = match who {
             Claimant::Unawaited => (first, UNAWAITED_SLOTS),

@@ -12,16 +12,19 @@
 //! | [`Reporting`] | there is a console or a log, or a time-out other than Linux's |
 //! | [`Tracing`] | events are to be counted or recorded |
 //! | [`Topology`] | one doorbell reaches several CPUs at once, a CPU's own may wait for its thread's turn, or some are nearer than others |
-//! | [`Tuning`] | it was measured to be faster |
+//! | [`Tuning`] | it was measured to be faster, or some of this crate is never used |
 //! | [`Foreign`] | another language posts csds of its own |
 //! | [`Hosting`] | a thread may be a CPU of one machine and call another; the whole program may be stopped from outside |
 
 mod extensions;
 mod hosted;
+mod tuning;
 
 pub(crate) use self::extensions::demand_shared_stacks;
-pub use self::extensions::{Backoff, Pause, Reporting, Topology, Tracing, Tuning, Waiting};
+pub use self::extensions::{Backoff, Pause, Reporting, Topology, Tracing, Waiting};
 pub use self::hosted::{Foreign, Hosting};
+pub use self::tuning::Tuning;
+pub(crate) use self::tuning::demand_used;
 
 /// What a machine has to offer so that calls can run on it.
 ///

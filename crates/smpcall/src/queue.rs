@@ -63,7 +63,7 @@
 mod owed;
 mod word;
 
-pub(crate) use self::word::{List, Seen};
+pub(crate) use self::word::{List, Seen, Word};
 
 use crate::csd::Header;
 use crate::sync::{AtomicPtr, Ordering, const_unless_loom};
@@ -104,6 +104,13 @@ impl Head {
     pub(crate) fn look(&self) -> Seen {
         // Relaxed: decides nothing; whoever acts on it follows with a read-modify-write.
         Seen::of(self.0.load(Ordering::Relaxed))
+    }
+
+    /// As [`Self::look`], for whoever is going to replace it.
+    #[inline]
+    pub(crate) fn look_word(&self) -> Word {
+        // Relaxed: as above.
+        Word::of(self.0.load(Ordering::Relaxed))
     }
 
     /// Puts the chain from `newest` to `oldest` in front of the list; `awaited` if its one header is a call that somebody waits
@@ -195,27 +202,20 @@ impl Head {
 
     /// Says that somebody multicasts to this CPU, after having set its bit there. `expected` as for [`Self::push`]. Lock-free.
     #[inline]
-    pub(crate) fn notify(&self, expected: Seen) -> Pushed {
+    pub(crate) fn notify(&self, expected: Word) -> Pushed {
         let mut seen = expected;
-        loop {
-            let new = match seen {
-                Seen::Offline => return Pushed::Refused,
-                Seen::Idle | Seen::Polling => List::EMPTY.called(),
-                Seen::List(list) => list.called(),
-            };
+        while seen != Word::OFFLINE {
+            // Of a mark, too: it is the empty list.
+            let new = List::of(seen.word()).called();
             // AcqRel, and successful even when it changes nothing: Release publishes the caller's bit to `take` and
             // `close`, as P2's loser does; Acquire as for `push`. Failure Relaxed: we try again with the newer value.
-            match self.0.compare_exchange(
-                seen.word(),
-                Seen::List(new).word(),
-                Ordering::AcqRel,
-                Ordering::Relaxed,
-            ) {
+            match self.0.compare_exchange(seen.word(), new.word(), Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) if seen.owes_the_ring() => return Pushed::Ring,
                 Ok(_) => return Pushed::Seen,
-                Err(now) => seen = Seen::of(now),
+                Err(now) => seen = Word::of(now),
             }
         }
+        Pushed::Refused
     }
 
     /// Owner: takes the whole list and leaves `POLLING`; `None` if there is none: then nothing is written. `ahead` is given

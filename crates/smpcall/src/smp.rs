@@ -32,7 +32,7 @@ mod watchdog;
 pub use self::cpu::{Asleep, Cpu, NoSleep, SleepGuard};
 pub use self::flush::{Budget, Flushed};
 pub use self::machine::Machine;
-pub use self::many::{Reached, To};
+pub use self::many::{Awaits, Reached, To};
 pub use self::pinned::Pinned;
 pub use self::post::Chain;
 pub use self::serve::Serve;
@@ -87,6 +87,23 @@ impl<P: Platform, S: Storage> Smp<P, S> {
                 storage,
                 _pinned: PhantomPinned,
             }
+        }
+    }
+
+    /// As [`Self::new`], field by field in its place.
+    ///
+    /// # Safety
+    ///
+    /// The place is the caller's to write; all of it is written.
+    unsafe fn emplace(at: *mut Self, platform: P, storage: S) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            (&raw mut (*at).platform).write(platform);
+            Slots::emplace(&raw mut (*at).slots);
+            (&raw mut (*at).stalled).write(AtomicUsize::new(0));
+            (&raw mut (*at).unrung).write(AtomicUsize::new(0));
+            (&raw mut (*at).turns).write(AtomicUsize::new(0));
+            (&raw mut (*at).storage).write(storage);
         }
     }
 
@@ -160,6 +177,40 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     #[inline(always)]
     fn home(&self) -> Option<&PerCpu> {
         if self.is_at_home() { self.here().map(|(_, here)| here) } else { None }
+    }
+
+    /// Whether lazy posts are there, on a port that knows any.
+    #[inline(always)]
+    fn has_lazy(here: &PerCpu) -> bool {
+        P::LAZY_POSTS && matches!(here.own.lazy.look(), Seen::List(_))
+    }
+
+    /// What a post expects in its target's head: what is there, where that is worth a look. On a port on which no CPU polls it is at rest,
+    /// or a list, and a wrong guess costs no more than the look.
+    #[inline(always)]
+    fn expected(target: &PerCpu) -> Seen {
+        if P::POLLS { target.mailbox.head.look() } else { Seen::Idle }
+    }
+
+    /// Whether there is something to flush on the CPU that runs the caller.
+    #[inline(always)]
+    fn has_work_here(&self) -> bool {
+        let _stay = self.stay();
+        let has_work =
+            |here: &PerCpu| matches!(here.mailbox.head.look(), Seen::List(_)) || Self::has_left_over(here);
+        self.platform.current_cpu().and_then(|cpu| self.cpu(cpu)).is_some_and(has_work)
+    }
+
+    /// Whether a flush has left something over, on a port where one may.
+    #[inline(always)]
+    fn has_left_over(here: &PerCpu) -> bool {
+        P::LEAVES_OVER && here.own.has_left_over()
+    }
+
+    /// Whether the CPU polls, on a port where one may.
+    #[inline(always)]
+    fn polls(here: &PerCpu) -> bool {
+        P::POLLS && here.own.polling()
     }
 
     /// The CPU that runs the caller, just now if it may migrate. The port's word is taken for granted, its number is not.

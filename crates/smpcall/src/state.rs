@@ -27,6 +27,8 @@
 //!    └─────────────────────────────────┴────────────────────────────────────────────────┘
 //! ```
 //!
+//! A foreign csd for the caller's own CPU, which runs at once, goes from free to free in one step, `pass`: CAS, Relaxed.
+//!
 //! Lazy posts have steps of their own: see `state/lazy.rs`.
 //!
 //! # Invariants
@@ -47,6 +49,7 @@
 //! | `claim`, won | Acquire | `unlock` | the new poster writes fields that the last flush still reads (P11) |
 //! | `claim_unshared` | Acquire | `unlock` | the same, of a detached call's slot |
 //! | `claim`, lost or revived | Release, *successful* CAS | `unlock` | told Busy, and the run misses the writes (P2) |
+//! | `pass` | Relaxed | – | –: nobody was told Busy, and no field that the core writes is read |
 //! | `unlock` | AcqRel | lost `claim` / won `claim` | as the two rows above |
 //! | `set_dequeued` | Relaxed | – | –: for reports; a read-modify-write only so that `PARKED` is not lost |
 //! | `cancel` | Acquire | lost `claim` | the canceller does not see what those wrote whom it now owes (P2) |
@@ -72,7 +75,7 @@ pub(crate) use self::snapshot::Snapshot;
 pub(crate) use self::waiting::Park;
 pub(crate) use self::word::Kind;
 
-use self::word::{CANCELLED, COALESCED, CPU_SHIFT, LAZY, LINKED, LOCK, RUNS, RUNS_SHIFT, locked};
+use self::word::{CANCELLED, COALESCED, CPU_SHIFT, LAZY, LINKED, LOCK, RUNS, locked, unlocked};
 use crate::sync::{AtomicU32, Ordering, const_unless_loom};
 
 /// Whether a post is to run soon.
@@ -173,6 +176,21 @@ impl State {
         None
     }
 
+    /// As [`Self::rely`], one try, of a word that was seen locked; mostly that is enough. `true`: a run is still to begin on its CPU.
+    #[inline(always)]
+    pub(crate) fn rely_once(&self, seen: Snapshot) -> bool {
+        seen.0 & (CANCELLED | LAZY) == 0 && self.rely_on(seen.0, 0, Urgency::Now).is_ok()
+    }
+
+    /// Claims a foreign csd and lets go of it in one step, for a run that begins at once on `cpu`, and for which the caller has read
+    /// the fields: nobody is told Busy in between. `seen` was free. `false`: somebody was faster.
+    #[inline(always)]
+    pub(crate) fn pass(&self, cpu: u32, seen: Snapshot) -> bool {
+        // Relaxed: nobody relies on a word that was never locked (P2); of the fields only those were read that their poster writes, who
+        // comes to know by the run's own writes that it has begun. Failure Relaxed: the caller posts it like any other.
+        self.0.compare_exchange(seen.0, unlocked(cpu, seen.0), Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
     /// One try to be told Busy by the claim seen in `s`; `Err` is the word's newer value.
     #[inline]
     fn rely_on(&self, s: u32, cpu: u32, urgency: Urgency) -> Result<Claim, u32> {
@@ -221,8 +239,7 @@ impl State {
     /// As [`Self::unlock`], for one who has looked at the word since it was locked: the count of runs has not changed (I3).
     #[inline]
     pub(crate) fn unlock_seen(&self, cpu: u32, seen: Snapshot) -> Snapshot {
-        let runs = (seen.0 & RUNS).wrapping_add(1 << RUNS_SHIFT);
-        let free = (cpu + 1) << CPU_SHIFT | runs;
+        let free = unlocked(cpu, seen.0);
         // AcqRel: sees what every loser wrote (its half of P2), and publishes that the fields were read to the next
         // `claim`. A swap, not a store: a store would cut the losers' release sequence (I1).
         Snapshot(self.0.swap(free, Ordering::AcqRel))

@@ -2,13 +2,13 @@
 //! What the glue calls. Preemption is off in all of these, and none is called before [`smpcall_init`].
 
 use crate::glue::{self, NO_ROOM};
-use crate::port::{Linux, machine, put};
+use crate::port::{machine, put};
 use core::ffi::{c_char, c_int, c_void};
 use core::num::NonZeroU32;
 use core::sync::atomic::Ordering;
 use smpcall::{
-    Budget, CallError, CpuMask, DetachedError, Entry, ForeignCsd, ManyError, PerCpu, Platform, PostError,
-    Posted, Machine, To,
+    Awaits, Budget, CallError, CpuMask, DetachedError, Entry, ForeignCsd, ManyError, PerCpu,
+    Platform, Posted, To,
 };
 
 /// Linux's errno of what we say in our own words.
@@ -16,7 +16,7 @@ const EBUSY: c_int = -16;
 const ENXIO: c_int = -6;
 const EDEADLK: c_int = -35;
 
-/// How much a flush does at most before the CPU gets a turn; then it has rung itself. Linux takes what is there, and no more.
+/// How much a flush does, about, before the CPU gets a turn; then it has rung itself. Linux takes what is there, and no more.
 const BUDGET: Budget = Budget::calls(NonZeroU32::new(8192).unwrap());
 
 /// How many looks for room between two looks at the clock.
@@ -33,10 +33,14 @@ unsafe impl Send for Call {}
 unsafe impl Sync for Call {}
 
 impl Call {
+    /// As the core takes it: one type of function for all shapes of calls.
     #[inline(always)]
-    fn run(self) {
-        // SAFETY: irqs are off in call context, and the two belong together.
-        unsafe { glue::smpcall_glue_run(self.0, self.1, core::ptr::null()) }
+    fn function(self) -> impl Fn() + Copy + Send + Sync + 'static {
+        move || {
+            let Self(func, info) = { self };
+            // SAFETY: irqs are off in call context, and the two belong together.
+            unsafe { glue::smpcall_glue_run(func, info, core::ptr::null()) }
+        }
     }
 }
 
@@ -63,13 +67,12 @@ unsafe extern "C" fn smpcall_init(memory: *mut c_void, cpus: u32) {
     let first = memory.cast::<PerCpu>();
     for at in 0..cpus as usize {
         // SAFETY: within the memory, which is ours.
-        unsafe { first.add(at).write(PerCpu::new()) };
+        unsafe { first.add(at).write(const { PerCpu::new() }) };
     }
     // SAFETY: just written; nobody else has it.
     let storage = unsafe { core::slice::from_raw_parts_mut(first, cpus as usize) };
-    let machine = Machine::with_storage(Linux, storage).expect("Linux has 1 to 8192 CPUs");
     // SAFETY: the caller's promise.
-    unsafe { put(machine) };
+    unsafe { put(storage) };
 }
 
 /// The CPU takes calls from now on.
@@ -88,14 +91,14 @@ extern "C" fn smpcall_offline() {
 /// Runs what is queued, with irqs off.
 #[unsafe(no_mangle)]
 extern "C" fn smpcall_flush() {
-    // `More` has rung.
-    let _ = machine().flush(BUDGET);
+    // SAFETY: the glue calls this with irqs off. `More` has rung.
+    let _ = unsafe { machine().flush_guarded(BUDGET) };
 }
 
 /// Whether there is anything to flush: for the idle loop, which writes nothing if not.
 #[unsafe(no_mangle)]
 extern "C" fn smpcall_has_work() -> bool {
-    machine().as_pin().this_cpu().is_ok_and(|cpu| cpu.has_work())
+    machine().has_work_here()
 }
 
 /// Waits until `func` has run on another CPU.
@@ -105,8 +108,7 @@ extern "C" fn smpcall_has_work() -> bool {
 /// `func` may be called there with `info`, irqs off.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn smpcall_call(cpu: u32, func: *const (), info: *const ()) -> c_int {
-    let call = Call(func, info);
-    match machine().call(cpu, move || call.run()) {
+    match machine().call(cpu, Call(func, info).function()) {
         Ok(()) => 0,
         Err(CallError::WouldDeadlock) => EDEADLK,
         Err(_) => ENXIO,
@@ -120,10 +122,10 @@ unsafe extern "C" fn smpcall_call(cpu: u32, func: *const (), info: *const ()) ->
 /// As for [`smpcall_call`].
 #[unsafe(no_mangle)]
 unsafe extern "C" fn smpcall_send(cpu: u32, func: *const (), info: *const ()) -> c_int {
-    let call = Call(func, info);
+    let function = Call(func, info).function();
     let mut room = Room::new(cpu);
     loop {
-        match machine().post_detached(cpu, move || call.run()) {
+        match machine().post_detached(cpu, function) {
             Ok(()) => return 0,
             Err(DetachedError::Full) => room.wait(),
             Err(_) => return ENXIO,
@@ -139,13 +141,14 @@ unsafe extern "C" fn smpcall_send(cpu: u32, func: *const (), info: *const ()) ->
 /// are, and that function may be called with its argument.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn smpcall_post(cpu: u32, csd: *const ForeignCsd) -> c_int {
-    // SAFETY: the caller's promise; preemption is off.
-    match unsafe { machine().post_foreign_or_run(cpu, &*csd) } {
+    let errno = |answer| match answer {
         Ok(Posted::Queued) => 0,
         Ok(Posted::Busy { .. }) => EBUSY,
-        Err(PostError::Cancelled { .. }) => unreachable!("nobody cancels these"),
+        // Offline, or no such CPU: nobody cancels these.
         Err(_) => ENXIO,
-    }
+    };
+    // SAFETY: the caller's promise; preemption is off.
+    unsafe { machine().post_foreign_or_run(cpu, &*csd, errno) }
 }
 
 /// Queues an irq_work or a task wake-up; `false` if the CPU is offline.
@@ -175,20 +178,18 @@ unsafe extern "C" fn smpcall_many(
 ) -> c_int {
     // SAFETY: the caller's words, for as long as this call.
     let mask = CpuMask::from_words(unsafe { core::slice::from_raw_parts(mask, words) });
-    let call = Call(func, info);
-    if wait {
-        return match machine().call_many(To::Mask(mask), || call.run()) {
-            Ok(_) => 0,
-            Err(ManyError::WouldDeadlock) => EDEADLK,
-            Err(_) => unreachable!("a mask of this machine's CPUs"),
-        };
-    }
-    let mut room = Room::new(mask.iter().next().unwrap_or(0));
+    let function = Call(func, info).function();
+    let awaits = if wait { Awaits::Everybody } else { Awaits::Nobody };
+    let mut room = None;
     loop {
-        match machine().post_many(To::Mask(mask), move || call.run()) {
+        match machine().many_copied(To::Mask(mask), awaits, function) {
             Ok(_) => return 0,
-            Err(ManyError::Full) => room.wait(),
-            Err(_) => unreachable!("a mask of this machine's CPUs"),
+            Err(ManyError::Full) => {
+                room.get_or_insert_with(|| Room::new(mask.iter().next().unwrap_or(0))).wait();
+            }
+            Err(ManyError::WouldDeadlock) => return EDEADLK,
+            // A mask of other CPUs than this machine's.
+            Err(_) => return ENXIO,
         }
     }
 }

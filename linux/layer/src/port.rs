@@ -5,7 +5,9 @@ use crate::{arch, glue};
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::sync::atomic::Ordering;
-use smpcall::{CallStall, Entry, Foreign, PerCpu, Phase, Platform, Reporting, RingError, Topology, Waiting};
+use smpcall::{
+    CallStall, Entry, Foreign, PerCpu, Phase, Platform, Reporting, RingError, Topology, Tuning, Waiting,
+};
 
 /// The machine.
 pub(crate) type Machine = smpcall::Machine<Linux, &'static mut [PerCpu]>;
@@ -109,6 +111,16 @@ impl Topology for Linux {
     }
 }
 
+impl Tuning for Linux {
+    // An idle CPU that polls is told by its thread's flags, in the glue's ring; the rest has no name in Linux.
+    const LAZY_POSTS: bool = false;
+    const POLLS: bool = false;
+    const BLOCKING_CALLS: bool = false;
+    // Linux runs what it took.
+    const LEAVES_OVER: bool = false;
+    const RINGS_FAIL: bool = false;
+}
+
 impl Foreign for Linux {
     #[inline(always)]
     unsafe fn run_foreign(&self, function: *const (), argument: *const (), csd: *const ()) {
@@ -123,7 +135,7 @@ impl Foreign for Linux {
     }
 }
 
-smpcall::simple_port!(Linux: Tracing, Tuning, Hosting);
+smpcall::simple_port!(Linux: Tracing, Hosting);
 
 struct Place(UnsafeCell<MaybeUninit<Machine>>);
 
@@ -144,7 +156,8 @@ pub(crate) fn machine() -> &'static Machine {
 /// # Safety
 ///
 /// Called once, before anything asks for it, by the only CPU that runs.
-pub(crate) unsafe fn put(machine: Machine) {
+pub(crate) unsafe fn put(storage: &'static mut [PerCpu]) {
     // SAFETY: the caller's promise.
-    unsafe { (*MACHINE.0.get()).write(machine) };
+    let place = unsafe { &mut *MACHINE.0.get() };
+    Machine::emplace(place, Linux, storage).expect("Linux has 1 to 8192 CPUs");
 }

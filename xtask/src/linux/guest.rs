@@ -1,6 +1,6 @@
 //! The guest: a first file system of one busybox and our modules, and QEMU.
 
-use super::tree::{Tree, phase};
+use super::tree::{Tree, jobs, phase};
 use crate::boot::End;
 use crate::sh::{self, Cmd};
 use anyhow::{Context, Result, bail};
@@ -32,6 +32,13 @@ pub(super) struct Guest<'a> {
     pub(super) timing: Timing,
 }
 
+/// After how long the guest takes a CPU for locked up: Linux's 10 s (a soft lockup is twice that), as many times as its CPUs share one of
+/// the host's. Linux takes 60 at most.
+fn watchdog_seconds(cpus: u32, host: usize) -> u32 {
+    let sharing = cpus.div_ceil(u32::try_from(host).unwrap_or(u32::MAX).max(1));
+    (10 * sharing).min(60)
+}
+
 /// Why nothing can be booted.
 pub(super) fn missing() -> Option<String> {
     if Cmd::new(QEMU, "--version").read().is_err() {
@@ -58,7 +65,8 @@ impl Guest<'_> {
             }
         };
         // `timeout` outlives us, should we be ended.
-        let status = Cmd::new("timeout", &format!("-k 2 {} {QEMU} {accel}", self.seconds * 2 + 120))
+        let limit = self.seconds * 2 + 12 * watchdog_seconds(self.cpus, jobs());
+        let status = Cmd::new("timeout", &format!("-k 2 {limit} {QEMU} {accel}"))
             .args("-m 768 -nographic -no-reboot")
             .args(&format!("-smp {}", self.cpus))
             .arg("-kernel")
@@ -67,8 +75,10 @@ impl Guest<'_> {
             .arg(files)
             .arg("-append")
             .arg(format!(
-                "console=ttyS0 panic=-1 scftorture.holdoff=100000 smpcall.do={} {}",
-                self.what, self.words
+                "console=ttyS0 panic=-1 scftorture.holdoff=100000 watchdog_thresh={} smpcall.do={} {}",
+                watchdog_seconds(self.cpus, jobs()),
+                self.what,
+                self.words
             ))
             .into_file(File::create(&log).with_context(|| format!("cannot write {}", log.display()))?)?;
         println!("  log: {}", sh::shown(&log));
@@ -113,5 +123,16 @@ impl Guest<'_> {
             self.tree.make(&format!("M={} modules", folder.display()), "modules.log")?;
             Ok(folder.clone())
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_of_more_cpus_than_the_host_has_is_given_more_time() {
+        assert_eq!([watchdog_seconds(2, 4), watchdog_seconds(4, 2), watchdog_seconds(20, 2)], [10, 20, 60]);
+        assert_eq!(watchdog_seconds(64, 0), 60);
     }
 }

@@ -13,6 +13,15 @@ const TARGET: &str = "x86_64-unknown-none";
 const FLAGS: &str = "-Crelocation-model=static -Ccode-model=kernel -Cno-redzone=y -Zcf-protection=branch -Cjump-tables=n \
     -Cforce-unwind-tables=no -Zplt=yes";
 
+/// What Linux gives its own Rust where it has these (arch/x86/Makefile), and what the object's folder is called for it.
+const MITIGATIONS: [(&str, &str, &str); 2] = [
+    ("CONFIG_MITIGATION_RETPOLINE=y", " -Zretpoline-external-thunk", "-retpoline"),
+    ("CONFIG_MITIGATION_RETHUNK=y", " -Zfunction-return=thunk-extern", "-rethunk"),
+];
+
+/// From so many possible CPUs on multicasts are relayed.
+const RELAYS_CPUS: u32 = 128;
+
 /// Makes the new text of a file from the old.
 type Cut = fn(&str) -> Result<String>;
 
@@ -27,12 +36,12 @@ pub(super) fn missing() -> Option<String> {
 }
 
 pub(super) fn fetch() -> Result<()> {
-    cargo("fetch --quiet --locked").run()
+    cargo("fetch --quiet --locked", &folder("layer")).run()
 }
 
 /// Puts our layer into a tree. What has not changed is left alone, so that make does not build it anew.
 pub(super) fn put_in(tree: &Path) -> Result<()> {
-    let object = object()?;
+    let object = object(tree)?;
     for (file, cut) in CUTS {
         let (path, stock) = (tree.join(file), tree.join(format!("{file}.stock")));
         if !stock.exists() {
@@ -43,7 +52,34 @@ pub(super) fn put_in(tree: &Path) -> Result<()> {
     for file in ["smpcall_glue.c", "smpcall_glue.h"] {
         put(&tree.join("kernel").join(file), &fs::read(sh::root().join("linux/glue").join(file))?)?;
     }
+    // With CONFIG_MODVERSIONS modpost reads this of each object: ours exports nothing.
+    put(&tree.join("kernel/.smpcall_layer.o.cmd"), b"savedcmd_kernel/smpcall_layer.o := cp\n")?;
     put(&tree.join("kernel/smpcall_layer.o_shipped"), &fs::read(object)?)
+}
+
+/// How the object is built for a kernel of that configuration: with its mitigations, and with what only many CPUs need.
+#[derive(Debug, PartialEq, Eq)]
+struct Built {
+    flags: String,
+    features: &'static str,
+    name: String,
+}
+
+fn built(config: &str) -> Built {
+    let has = |line: &str| config.lines().any(|has| has == line);
+    let cpus = config.lines().find_map(|line| line.strip_prefix("CONFIG_NR_CPUS=")?.parse::<u32>().ok());
+    let mut built = Built { flags: FLAGS.to_owned(), features: "", name: "layer".to_owned() };
+    for (line, flag, name) in MITIGATIONS {
+        if has(line) {
+            built.flags += flag;
+            built.name += name;
+        }
+    }
+    if cpus.is_some_and(|cpus| cpus >= RELAYS_CPUS) {
+        built.features = "--features relays";
+        built.name += "-relays";
+    }
+    built
 }
 
 fn put(path: &Path, new: &[u8]) -> Result<()> {
@@ -54,9 +90,16 @@ fn put(path: &Path, new: &[u8]) -> Result<()> {
 }
 
 /// Builds the object: of the static library only our own, with what it reaches, in sections that the kernel's linker knows.
-pub(super) fn object() -> Result<PathBuf> {
-    cargo("build --release --quiet --locked").arg("--target").arg(TARGET).env("RUSTFLAGS", FLAGS).run()?;
-    let folder = folder();
+pub(super) fn object(tree: &Path) -> Result<PathBuf> {
+    let config = fs::read_to_string(tree.join(".config")).context("the kernel is not configured")?;
+    let built = built(&config);
+    let folder = folder(&built.name);
+    cargo("build --release --quiet --locked", &folder)
+        .args(built.features)
+        .arg("--target")
+        .arg(TARGET)
+        .env("RUSTFLAGS", &built.flags)
+        .run()?;
     let library = folder.join(TARGET).join("release/libsmpcall_linux.a");
     let parts = folder.join("parts");
     let _ = fs::remove_dir_all(&parts);
@@ -99,21 +142,33 @@ fn names(header: &str) -> Vec<String> {
     declared.filter(|name| name.starts_with("smpcall_") && !name.starts_with("smpcall_glue_")).collect()
 }
 
-fn cargo(verb: &str) -> Cmd {
+fn cargo(verb: &str, folder: &Path) -> Cmd {
     Cmd::debian_cargo(verb)
-        .env("CARGO_TARGET_DIR", folder())
+        .env("CARGO_TARGET_DIR", folder)
         .args("-Zbuild-std=core,compiler_builtins")
         .dir(&sh::root().join("linux/layer"))
 }
 
-fn folder() -> PathBuf {
-    let at = sh::target_dir().join("linux/layer");
+fn folder(name: &str) -> PathBuf {
+    let at = sh::target_dir().join("linux").join(name);
     std::path::absolute(&at).unwrap_or(at)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_object_has_the_kernels_mitigations_and_no_more() {
+        let plain = built("# CONFIG_CPU_MITIGATIONS is not set\nCONFIG_NR_CPUS=64\n");
+        assert_eq!((plain.flags.as_str(), plain.features, plain.name.as_str()), (FLAGS, "", "layer"));
+        let wide = built("CONFIG_MITIGATION_RETPOLINE=y\nCONFIG_MITIGATION_RETHUNK=y\nCONFIG_NR_CPUS=128\n");
+        assert!(wide.flags.contains("retpoline") && wide.flags.contains("thunk-extern"), "{wide:?}");
+        assert_eq!(
+            (wide.features, wide.name.as_str()),
+            ("--features relays", "layer-retpoline-rethunk-relays")
+        );
+    }
 
     #[test]
     fn the_header_names_what_is_linked() {

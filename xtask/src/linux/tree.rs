@@ -36,6 +36,7 @@ pub(super) fn fragment(config: Config) -> Result<Vec<String>> {
     let files: &[&str] = match config {
         Config::Plain => &["plain.config"],
         Config::Debug => &["plain.config", "debug.config"],
+        Config::Wide => &["plain.config", "wide.config"],
     };
     let mut lines = Vec::new();
     for file in files {

@@ -228,54 +228,6 @@ pub trait Topology {
     }
 }
 
-/// Hints. **Implement this when** it was measured to be faster; nothing else depends on it.
-pub trait Tuning {
-    /// Asks the memory system for `line`, to be written soon. A hint: it reads nothing and never faults.
-    #[inline(always)]
-    fn prefetch_write(&self, line: *const ()) {
-        let _ = line;
-    }
-
-    /// Lets a moment pass, about as long as a cache line travels, between a polling CPU's sight of a call that nobody
-    /// waits for and its taking of the list. In a flood of posts more come along meanwhile; without, poster and target
-    /// would pass the line to and fro for every one of them. May do nothing.
-    ///
-    /// Context: flush, local interrupts off.
-    #[inline(always)]
-    fn gather(&self) {}
-
-    /// Returns how often a waiting caller looks at its call before it does anything else: about as long as a polling
-    /// target takes to answer. 0 where the target cannot run while the caller does.
-    ///
-    /// Context: thread, interrupts on.
-    #[inline(always)]
-    fn looks_first(&self, target: u32) -> u32 {
-        let _ = target;
-        64
-    }
-
-    /// A call that its caller waits for has just been sent to `target`: pauses, and looks a few times whether it is `done`; returns
-    /// whether it is. If not, the caller serves its own CPU, backs off, and sleeps.
-    ///
-    /// By default it looks [`looks_first`](Self::looks_first) times, with a [`relax`](Platform::relax) before each. *When* it first looks
-    /// is much of a short call's price: a look just before the answer takes the line away from the target, and costs a round trip; each
-    /// moment after it is lost. A port may learn when: `alike` is the same number for calls that take about as long on one target.
-    ///
-    /// Context: thread, interrupts on. The call is under way, so `done` may become true at any time, and stays so then.
-    #[inline(always)]
-    fn look_first(&self, target: u32, alike: usize, done: impl Fn() -> bool) -> bool
-    where
-        Self: Platform,
-    {
-        let _ = alike;
-        (0..self.looks_first(target)).any(|_| {
-            // First the pause: an early look would take the line away from the target that fetches it.
-            self.relax();
-            done()
-        })
-    }
-}
-
 /// How long a wait has gone on, for [`Waiting::pause`].
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]

@@ -30,6 +30,11 @@ impl List {
         Self(word)
     }
 
+    #[inline(always)]
+    pub(super) fn word(self) -> *mut Header {
+        self.0.cast_mut()
+    }
+
     /// The newest header; null if there is none.
     #[inline(always)]
     pub(crate) fn newest(self) -> *const Header {
@@ -117,5 +122,29 @@ impl Seen {
     #[inline(always)]
     pub(super) fn owes_the_ring(self) -> bool {
         self.word().addr() & OWED != 0
+    }
+}
+
+/// What the head word held, for whoever only notifies: not told apart, since every mark but one is the empty list.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Word(*mut Header);
+
+impl Word {
+    pub(crate) const OFFLINE: Self = Self(without_provenance_mut(OFFLINE));
+
+    #[inline(always)]
+    pub(super) fn of(word: *mut Header) -> Self {
+        Self(word)
+    }
+
+    #[inline(always)]
+    pub(super) fn word(self) -> *mut Header {
+        self.0
+    }
+
+    /// Whether whoever replaces it owes the ring.
+    #[inline(always)]
+    pub(super) fn owes_the_ring(self) -> bool {
+        self.0.addr() & OWED != 0
     }
 }

@@ -23,7 +23,7 @@ use super::wait::CallSetup;
 use crate::csd::{Header, Op};
 use crate::error::CallError;
 use crate::percpu::{PerCpu, Storage};
-use crate::platform::{IrqGuard, Platform, demand_shared_stacks};
+use crate::platform::{IrqGuard, Platform, demand_shared_stacks, demand_used};
 use crate::queue::Seen;
 use crate::state::Kind;
 
@@ -65,6 +65,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         R: Send,
     {
         const { demand_shared_stacks::<P>() };
+        demand_used!(P::BLOCKING_CALLS);
         let target = self.cpu(cpu).ok_or(CallError::NoSuchCpu)?;
         let here = self.here();
         if !self.may_wait(here) {
@@ -89,7 +90,11 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     #[inline]
     pub(super) fn run_blocking(&self) -> u32 {
         let (cpu, here) = self.here().expect("run_blocking is for a CPU of this machine");
-        if here.own.has_blocking() && self.is_at_home() && self.may_wait(Some((cpu, here))) {
+        if P::BLOCKING_CALLS
+            && here.own.has_blocking()
+            && self.is_at_home()
+            && self.may_wait(Some((cpu, here)))
+        {
             self.run_all_blocking(here)
         } else {
             0

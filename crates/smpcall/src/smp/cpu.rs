@@ -13,7 +13,7 @@ use super::context::demand_no_frame;
 use super::flush::{Budget, Flushed};
 use crate::error::HotplugError;
 use crate::percpu::{PerCpu, Storage};
-use crate::platform::{IrqGuard, Platform};
+use crate::platform::{IrqGuard, Platform, demand_used};
 use crate::queue::Seen;
 use core::marker::PhantomData;
 
@@ -131,7 +131,7 @@ impl<'m, P: Platform, S: Storage> Cpu<'m, P, S> {
     pub fn has_work(&self) -> bool {
         let _stay = self.smp.stay();
         let here = self.here();
-        matches!(here.mailbox.head.look(), Seen::List(_)) || here.own.has_left_over()
+        matches!(here.mailbox.head.look(), Seen::List(_)) || Smp::<P, S>::has_left_over(here)
     }
 
     /// Says that the CPU looks at its queue by itself from now on, so that posts to it need not ring (P7). It must then
@@ -139,6 +139,7 @@ impl<'m, P: Platform, S: Storage> Cpu<'m, P, S> {
     ///
     /// Context: the CPU's thread; in call context, and under a frame of this crate, it does nothing. Progress: wait-free.
     pub fn poll_begin(&mut self) {
+        demand_used!(P::POLLS);
         let _irq = IrqGuard::new(&self.smp.platform);
         let here = self.here();
         if demand_no_frame(here).is_ok() {

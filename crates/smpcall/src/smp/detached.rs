@@ -39,7 +39,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         F: FnOnce() + Copy + Send + 'static,
     {
         let target = self.cpu(cpu).ok_or(DetachedError::NoSuchCpu)?;
-        let expected = target.mailbox.head.look();
+        let expected = Self::expected(target);
         if expected == Seen::Offline {
             trace!(self, EventKind::Refused { cpu, csd: 0 });
             return Err(DetachedError::Offline);

@@ -14,7 +14,7 @@ use self::singly::Singly;
 use super::Smp;
 use crate::percpu::{Batch, PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
-use crate::queue::GoIdle;
+use crate::queue::{GoIdle, Seen};
 
 /// What a flush came to.
 #[must_use = "`More` means that a polling loop must flush again"]
@@ -37,6 +37,14 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     #[inline]
     pub(super) fn flush(&self, budget: Budget) -> Flushed {
         let irq = IrqGuard::new(&self.platform);
+        let flushed = self.flush_guarded(budget);
+        drop(irq);
+        flushed
+    }
+
+    /// As [`Self::flush`], with local interrupts off.
+    #[inline(always)]
+    pub(super) fn flush_guarded(&self, budget: Budget) -> Flushed {
         let cpu = self.platform.current_cpu().unwrap_or(u32::MAX);
         // (As an index: for an option LLVM computes the place twice.)
         if cpu as usize >= self.cpus().len() {
@@ -46,19 +54,16 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         if here.own.in_call() {
             return Flushed::Nested;
         }
-        let flushed = self.run_queue(cpu, here, budget);
-        drop(irq);
-        flushed
+        self.run_queue(cpu, here, budget)
     }
 
     /// Runs until the queue is empty or the budget is used up: an interrupt's flush by the short way as long as that leads on.
     #[inline]
     fn run_queue(&self, cpu: u32, here: &PerCpu, budget: Budget) -> Flushed {
-        let own = &*here.own;
-        if own.has_left_over() {
+        if Self::has_left_over(here) {
             return self.run_backlog(cpu, here, budget.packed());
         }
-        if own.polling() {
+        if Self::polls(here) {
             return self.run_batches(cpu, here, budget.packed(), Batch::EMPTY, Before::Nothing);
         }
         match self.run_singly(cpu, here) {
@@ -77,31 +82,42 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         mut batch: Batch,
         before: Before,
     ) -> Flushed {
-        let own = &*here.own;
         let mut left = budget.unpack().after(before);
         let mut lazy = before == Before::Nothing;
         let mut flood = false;
         loop {
             if batch.is_empty() {
+                if !P::LEAVES_OVER && left.total() == 0 && matches!(here.mailbox.head.look(), Seen::List(_)) {
+                    if !Self::polls(here) {
+                        // The head stays as it is, a list, so nobody else will ring.
+                        self.ring_oneself(cpu, here);
+                    }
+                    return Flushed::More(budget.unpack().total());
+                }
                 let list = self.take_list(here, flood);
                 // Not a second time: what came in between would be put in front of what came before (P6).
                 batch = self.open(here, list, core::mem::take(&mut lazy));
                 // What is there when a batch has just run came while it ran.
-                flood = own.polling();
+                flood = Self::polls(here);
             }
             if batch.is_empty() {
                 // Nothing there. A polling CPU stays POLLING; any other must say that it looks no more, and look again
                 // if somebody was faster.
-                if own.polling() || here.mailbox.head.go_idle() == GoIdle::Idle {
+                if Self::polls(here) || here.mailbox.head.go_idle() == GoIdle::Idle {
                     return Flushed::All(budget.unpack().total() - left.total());
                 }
                 continue;
             }
-            if left.is_used_up_for(&batch) {
+            if P::LEAVES_OVER && left.is_used_up_for(&batch) {
                 self.leave_over(cpu, here, batch);
                 return Flushed::More(budget.unpack().total() - left.total());
             }
-            batch = self.run_batch(cpu, here, batch, &mut left);
+            batch = if P::POLLS {
+                self.run_batch(cpu, here, batch, &mut left)
+            } else {
+                // An interrupt's flush seldom comes here.
+                self.run_some(cpu, here, batch, &mut left)
+            };
         }
     }
 }

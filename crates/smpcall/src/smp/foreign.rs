@@ -8,7 +8,8 @@ use crate::percpu::{PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
 use crate::posted::Posted;
 use crate::queue::Seen;
-use crate::state::{Claim, Kind, Urgency};
+use crate::stamp::Stamp;
+use crate::state::{Claim, Kind, Snapshot, Urgency};
 use crate::trace::{CallKind, EventKind, trace};
 
 impl<P: Platform, S: Storage> Smp<P, S> {
@@ -27,19 +28,30 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         match csd.0.state.rely(cpu, Urgency::Now) {
             Some(lost) => self.answer_lost(&csd.0, lost),
             // SAFETY: the caller's promise.
-            None => unsafe { self.post_foreign_free(cpu, &csd.0) },
+            None => unsafe { self.post_foreign_apart(cpu, &csd.0) },
         }
     }
 
-    /// Posts one that was seen free. Apart, so that a Busy answer is only a few instructions.
+    /// As [`Self::post_foreign_free`]. Apart, so that a Busy answer is only a few instructions.
     ///
     /// # Safety
     ///
     /// As for [`Smp::post_foreign`].
     #[inline(never)]
+    unsafe fn post_foreign_apart(&self, cpu: u32, header: &Header) -> Result<Posted, PostError> {
+        // SAFETY: the caller's promise.
+        unsafe { self.post_foreign_free(cpu, header) }
+    }
+
+    /// Posts one that was seen free.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Smp::post_foreign`].
+    #[inline(always)]
     unsafe fn post_foreign_free(&self, cpu: u32, header: &Header) -> Result<Posted, PostError> {
         let target = self.cpu(cpu).ok_or(PostError::NoSuchCpu)?;
-        let expected = target.mailbox.head.look();
+        let expected = Self::expected(target);
         if expected == Seen::Offline {
             trace!(self, EventKind::Refused { cpu, csd: header.name() });
             return Err(PostError::Offline { coalesced: Coalesced::No });
@@ -63,42 +75,80 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// As [`Smp::post_foreign`]; but to the CPU that runs the caller it runs at once, as in Linux, if that CPU is in no call and
     /// has nothing queued: then nothing that was posted before is overtaken (P6), and nothing recurses (P5).
     ///
+    /// `answer` makes of what a poster is told what the other language wants to hear, at each place where it is known.
+    ///
     /// # Safety
     ///
     /// As for [`Smp::post_foreign`]; and the caller stays on its CPU.
-    #[inline]
-    pub unsafe fn post_foreign_or_run(&self, cpu: u32, csd: &ForeignCsd) -> Result<Posted, PostError> {
-        match csd.0.state.rely(cpu, Urgency::Now) {
-            Some(lost) => self.answer_lost(&csd.0, lost),
-            None => match self.here().filter(|(here, _)| *here == cpu) {
-                // SAFETY: the caller's promise.
-                Some((_, here)) => unsafe { self.run_foreign_here(cpu, here, &csd.0) },
-                // SAFETY: the caller's promise.
-                None => unsafe { self.post_foreign_free(cpu, &csd.0) },
-            },
+    #[inline(always)]
+    pub unsafe fn post_foreign_or_run<R>(
+        &self,
+        cpu: u32,
+        csd: &ForeignCsd,
+        answer: impl Fn(Result<Posted, PostError>) -> R,
+    ) -> R {
+        let seen = csd.0.state.look_racy();
+        if !seen.is_free()
+            && csd.0.state.rely_once(seen)
+            && let Some(cpu) = seen.cpu()
+        {
+            trace!(self, EventKind::Busy { cpu, csd: csd.0.name() });
+            return answer(Ok(Posted::Busy { cpu }));
         }
+        // SAFETY: the caller's promise.
+        unsafe { self.run_or_post_foreign(cpu, &csd.0, answer) }
     }
 
+    /// The rest of [`Self::post_foreign_or_run`]. Apart, so that a Busy answer is only a few instructions.
+    ///
     /// # Safety
     ///
-    /// As for [`Smp::post_foreign_or_run`]; and `here` is the caller's CPU.
+    /// As there.
     #[inline(never)]
-    unsafe fn run_foreign_here(&self, cpu: u32, here: &PerCpu, header: &Header) -> Result<Posted, PostError> {
+    unsafe fn run_or_post_foreign<R>(
+        &self,
+        cpu: u32,
+        header: &Header,
+        answer: impl Fn(Result<Posted, PostError>) -> R,
+    ) -> R {
+        let seen = header.state.look_racy();
+        if self.platform.current_cpu() == Some(cpu)
+            && seen.is_free()
+            && let Some(here) = self.cpu(cpu)
+            // SAFETY: the caller's promise.
+            && unsafe { self.run_foreign_here(cpu, here, header, seen) }
+        {
+            return answer(Ok(Posted::Queued));
+        }
+        // SAFETY: the caller's promise.
+        answer(unsafe { self.post_foreign_free(cpu, header) })
+    }
+
+    /// Runs it at once, if it may; `false` if nothing was done.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Smp::post_foreign_or_run`]; and `here` is the caller's CPU, and the csd was `seen` free.
+    #[inline(always)]
+    unsafe fn run_foreign_here(&self, cpu: u32, here: &PerCpu, header: &Header, seen: Snapshot) -> bool {
         // Before the looks: an interrupt's flush between them would take the list, and leave some of it over.
         let _irq = IrqGuard::new(&self.platform);
         let own = &*here.own;
-        if own.in_call() || own.has_left_over() || matches!(here.mailbox.head.look(), Seen::List(_)) {
-            // SAFETY: the caller's promise.
-            return unsafe { self.post_foreign_free(cpu, header) };
+        if own.in_call() || Self::has_left_over(here) || matches!(here.mailbox.head.look(), Seen::List(_)) {
+            return false;
         }
-        if let Err(lost) = self.claim_foreign(cpu, header) {
-            return lost;
+        // SAFETY: the poster's, who is the caller; others who post it do not change them.
+        let (func, arg) = unsafe { header.foreign_work() };
+        if !header.state.pass(cpu, seen) {
+            return false;
         }
+        let stamp = Stamp::new();
+        self.stamp(&stamp);
         own.set_in_call(true);
-        // SAFETY: the claim is ours, and so the run.
-        unsafe { self.run_foreign(cpu, here, header, header.state.look_racy()) };
+        // SAFETY: we have claimed this run.
+        unsafe { self.run_foreign_function(here, header, (func, arg), &stamp, || ()) };
         own.set_in_call(false);
-        Ok(Posted::Queued)
+        true
     }
 
     #[inline]
@@ -131,7 +181,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let _irq = IrqGuard::new(&self.platform);
         trace!(self, EventKind::Queue { cpu, csd: header.name(), func: 0, kind: CallKind::Foreign });
         // SAFETY: the caller keeps it alive and in place; its link is ours to write.
-        unsafe { self.push_one(cpu, target, header, false, target.mailbox.head.look()) }
+        unsafe { self.push_one(cpu, target, header, false, Self::expected(target)) }
     }
 }
 

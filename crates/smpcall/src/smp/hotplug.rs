@@ -40,7 +40,9 @@ impl<P: Platform, S: Storage> Machine<P, S> {
             return Err(HotplugError::Already);
         }
         // Last: whoever expedites a lazy post that was accepted finds the mailbox open, and notifies.
-        here.own.lazy.open();
+        if P::LAZY_POSTS {
+            here.own.lazy.open();
+        }
         Ok(Cpu::new(self.get_ref(), cpu))
     }
 
@@ -86,17 +88,21 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         own.set_polling(false);
         let list = here.mailbox.head.close();
         let mut left = Left::ALL;
-        let backlog = own.take_left_over();
+        let backlog = if P::LEAVES_OVER { own.take_left_over().batch } else { Batch::EMPTY };
         // What a flush left over is older than anything in the head.
-        for batch in [backlog.batch, self.unfold(here, list)] {
+        for batch in [backlog, self.unfold(here, list)] {
             let rest = self.run_some(cpu, here, batch, &mut left);
             debug_assert!(rest.is_empty(), "no machine has 2^32 csds");
         }
         self.close_lazy(cpu, here, &mut left);
-        self.catch_up(here);
+        if P::LEAVES_OVER {
+            self.catch_up(here);
+        }
         drop(irq);
         // A blocking call was counted when it was taken off the queue.
-        self.run_all_blocking(here);
+        if P::BLOCKING_CALLS {
+            self.run_all_blocking(here);
+        }
         Ok(Left::ALL.total() - left.total())
     }
 
@@ -109,6 +115,9 @@ impl<P: Platform, S: Storage> Smp<P, S> {
 
     /// Going offline: refuses lazy posts from now on, and runs those that were accepted (P8).
     fn close_lazy(&self, cpu: u32, here: &PerCpu, left: &mut Left) {
+        if !P::LAZY_POSTS {
+            return;
+        }
         let list = here.own.lazy.close();
         if list != List::EMPTY {
             let mut batch = Batch::EMPTY;
@@ -125,12 +134,11 @@ impl<P: Platform, S: Storage> Smp<P, S> {
 
     /// Takes the mark back, so that the next post rings; `false` if there is work.
     pub(super) fn stop_polling(&self, here: &PerCpu) -> bool {
-        let own = &*here.own;
-        if own.has_left_over() || here.mailbox.head.go_idle() == GoIdle::Work {
+        if Self::has_left_over(here) || here.mailbox.head.go_idle() == GoIdle::Work {
             // Still looking: an interrupt that flushed in between left POLLING in place.
             return false;
         }
-        own.set_polling(false);
+        here.own.set_polling(false);
         true
     }
 }

@@ -13,7 +13,7 @@ use super::post::release;
 use crate::csd::{Coalesced, Header, Post};
 use crate::error::PostError;
 use crate::percpu::Storage;
-use crate::platform::{IrqGuard, Platform};
+use crate::platform::{IrqGuard, Platform, demand_used};
 use crate::posted::Posted;
 use crate::queue::{Pushed, Seen};
 use crate::state::{Claim, Linked, Urgency};
@@ -50,6 +50,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// }
     /// ```
     pub fn post_lazy<T: Post>(&self, cpu: u32, csd: T) -> Result<Posted, PostError> {
+        demand_used!(P::LAZY_POSTS);
         let target = self.cpu(cpu).ok_or(PostError::NoSuchCpu)?;
         let header = csd.header();
         if let Some(lost) = header.state.rely(cpu, Urgency::Lazy) {
@@ -106,7 +107,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             return;
         }
         let _irq = IrqGuard::new(&self.platform);
-        match target.mailbox.head.notify(target.mailbox.head.look()) {
+        match target.mailbox.head.notify(target.mailbox.head.look_word()) {
             Pushed::Ring => _ = self.ring(cpu),
             Pushed::Seen | Pushed::Refused => {}
         }

@@ -5,6 +5,7 @@ use super::flush::{Budget, Flushed};
 use crate::error::CpuCountError;
 use crate::percpu::{CPUS_MAX, PerCpu, Storage};
 use crate::platform::Platform;
+use core::mem::MaybeUninit;
 use core::ops::Deref;
 use core::pin::Pin;
 
@@ -67,6 +68,28 @@ impl<P: Platform, S: Storage> Machine<P, S> {
         }
     }
 
+    /// As [`Machine::with_storage`], in the place where it is to stay, and never on the stack: a machine has some thousand bytes, and
+    /// a kernel's first stack may have no more.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Machine::with_storage`].
+    pub fn emplace(
+        place: &'static mut MaybeUninit<Self>,
+        platform: P,
+        storage: S,
+    ) -> Result<Pin<&'static Self>, CpuCountError> {
+        let asked = storage.cpus().len();
+        if !(1..=CPUS_MAX).contains(&asked) {
+            return Err(CpuCountError { asked });
+        }
+        // SAFETY: the place is ours, and `Smp::emplace` fills all of it.
+        unsafe {
+            Smp::emplace(&raw mut (*place.as_mut_ptr()).smp, platform, storage);
+            Ok(Pin::static_ref(place.assume_init_ref()))
+        }
+    }
+
     /// Returns the machine as pinned, which one in a `static` is.
     ///
     /// ```
@@ -92,5 +115,24 @@ impl<P: Platform, S: Storage> Machine<P, S> {
     #[inline]
     pub fn flush(&self, budget: Budget) -> Flushed {
         self.smp.flush(budget)
+    }
+
+    /// Returns whether a flush of the CPU that runs the caller would find anything: for an idle loop that has no handle
+    /// ([`Cpu::has_work`](crate::Cpu::has_work)). Writes nothing.
+    ///
+    /// Context: any. Progress: wait-free.
+    #[inline]
+    pub fn has_work_here(&self) -> bool {
+        self.smp.has_work_here()
+    }
+
+    /// As [`Machine::flush`], without its irq guard: for a doorbell's handler that runs with local interrupts off anyway.
+    ///
+    /// # Safety
+    ///
+    /// Local interrupts are off, as after [`irq_save`](Platform::irq_save), until this returns.
+    #[inline]
+    pub unsafe fn flush_guarded(&self, budget: Budget) -> Flushed {
+        self.smp.flush_guarded(budget)
     }
 }

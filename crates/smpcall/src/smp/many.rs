@@ -12,7 +12,7 @@ mod relaying;
 mod sending;
 mod to;
 
-pub use self::to::{Reached, To};
+pub use self::to::{Awaits, Reached, To};
 
 use self::functions::{Panics, Shared, run_shared};
 use self::sending::Multicast;

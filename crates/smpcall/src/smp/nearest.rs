@@ -53,7 +53,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let online = |cpu: &u32| mask.contains(*cpu) && self.is_online_racy(*cpu);
         let idle = |cpu: &u32| {
             let looks = self.cpu(*cpu).is_some_and(|cpu| {
-                matches!(cpu.mailbox.head.look(), Seen::Idle | Seen::Polling) && !cpu.own.has_left_over()
+                matches!(cpu.mailbox.head.look(), Seen::Idle | Seen::Polling) && !Self::has_left_over(cpu)
             });
             looks && mask.contains(*cpu) && self.running_racy(*cpu).is_none()
         };

@@ -54,7 +54,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// Posts a csd that was seen free. Apart from `post`, so that a Busy answer is only a few instructions.
     #[inline(never)]
     fn post_free<T: Post>(&self, cpu: u32, target: &PerCpu, csd: T) -> Result<Posted, PostError> {
-        let expected = target.mailbox.head.look();
+        let expected = Self::expected(target);
         if expected == Seen::Offline {
             // Without a claim: nobody can have been told Busy.
             trace!(self, EventKind::Refused { cpu, csd: csd.header().name() });
@@ -143,7 +143,9 @@ impl<P: Platform, S: Storage> Smp<P, S> {
                 Ok(Posted::Busy { cpu })
             }
             Claim::Expedited(cpu) => {
-                self.expedite_linked(header, cpu);
+                if P::LAZY_POSTS {
+                    self.expedite_linked(header, cpu);
+                }
                 Ok(Posted::Busy { cpu })
             }
             Claim::Cancelled(cpu) => Err(PostError::Cancelled { cpu }),

@@ -65,7 +65,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         }
         let wait = Wait { target, target_cpu, header, function, waiter, deadline_ns: None, slots: 0, serve };
         let ask = || if waiter.is_some() { Some(header.state.park()) } else { None };
-        let done = self.wait_loop(&wait, || header.state.is_done(), ask);
+        let done = self.wait_loop(&wait, &|| header.state.is_done(), &ask);
         debug_assert!(done.is_ok(), "there is no deadline");
     }
 }

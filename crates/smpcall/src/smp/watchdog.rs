@@ -86,7 +86,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let now_ns = self.platform.now_ns();
         let mut held_up = 0;
         for ((cpu, at), note) in (0..).zip(self.cpus()).zip(notes) {
-            let (cause, ended) = (held_up_by(at), at.running.ended());
+            let (cause, ended) = (held_up_by::<P>(at), at.running.ended());
             if let Some((cause, for_ns)) = note.look(cause, ended, now_ns, timeout_ns) {
                 self.platform.queue_stalled(&QueueStall { cpu, cause, for_ns, reports: note.reports });
                 note.reports = if cause == StallCause::Over { 0 } else { note.reports.saturating_add(1) };
@@ -111,14 +111,15 @@ impl<P: Platform, S: Storage> Smp<P, S> {
 }
 
 /// What a CPU has to do, if anything.
-fn held_up_by(cpu: &PerCpu) -> Option<StallCause> {
-    let queued = matches!(cpu.mailbox.head.look(), Seen::List(_)) || cpu.own.has_left_over();
+fn held_up_by<P: Platform>(cpu: &PerCpu) -> Option<StallCause> {
+    let queued =
+        matches!(cpu.mailbox.head.look(), Seen::List(_)) || P::LEAVES_OVER && cpu.own.has_left_over();
     match (cpu.running.func_racy(), queued) {
         (Some(func), true) => Some(StallCause::Behind(func.addr())),
         (Some(func), false) => Some(StallCause::Running(func.addr())),
         (None, true) => Some(match cpu.running.blocking_func_racy() {
             Some(func) => StallCause::BehindBlocking(func.addr()),
-            None if is_unrung(cpu) => StallCause::Unrung,
+            None if is_unrung::<P>(cpu) => StallCause::Unrung,
             None => StallCause::Queued,
         }),
         (None, false) => None,

@@ -37,6 +37,12 @@ pub(super) fn locked(kind: Kind, cpu: u32) -> u32 {
     LOCK | kind as u32 | (cpu + 1) << CPU_SHIFT
 }
 
+/// Free again after one more run than `s` says.
+#[inline(always)]
+pub(super) fn unlocked(cpu: u32, s: u32) -> u32 {
+    (cpu + 1) << CPU_SHIFT | (s & RUNS).wrapping_add(1 << RUNS_SHIFT)
+}
+
 /// A call that somebody waits for names its waiter where others name their target, which nobody asks it for.
 pub(super) fn waiting(waiter: u16, kind: Kind) -> u32 {
     LOCK | kind as u32 | u32::from(waiter) << CPU_SHIFT

@@ -36,7 +36,7 @@ fn post(cpu: u32, csd: &'static ForeignCsd) -> Result<Posted, PostError> {
 
 fn post_or_run(cpu: u32, csd: &'static ForeignCsd) -> Result<Posted, PostError> {
     // SAFETY: as above.
-    unsafe { machine().post_foreign_or_run(cpu, csd) }
+    unsafe { machine().post_foreign_or_run(cpu, csd, |answer| answer) }
 }
 
 /// An entry of that kind, at an address that is no multiple of 16 but of 8, in an object of its own; and the address.

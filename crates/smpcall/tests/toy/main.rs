@@ -27,6 +27,7 @@ mod frames;
 mod future;
 mod hotplug;
 mod lazy;
+mod leaves_out;
 mod local;
 mod machine;
 mod many;

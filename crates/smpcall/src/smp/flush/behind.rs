@@ -72,7 +72,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let behind_ns = here.callers_line.behind.set(backlog.len(), self.stamp_ns());
         let len = u32::try_from(backlog.len()).unwrap_or(u32::MAX);
         trace!(self, EventKind::LeftOver { csd: backlog.next(), len, behind_ns });
-        if !here.own.polling() {
+        if !Self::polls(here) {
             // The head stays as it is, POLLING or a list, so nobody else will ring.
             self.ring_oneself(cpu, here);
         }

@@ -32,7 +32,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     #[inline(always)]
     pub(super) fn run_batch(&self, cpu: u32, here: &PerCpu, mut batch: Batch, left: &mut Left) -> Batch {
         here.own.set_in_call(true);
-        while batch.is_awaited() && left.take_awaited() {
+        while batch.is_awaited() && (left.take_awaited() || !P::LEAVES_OVER) {
             if !batch.sync.is_null() {
                 let at = batch.sync;
                 // SAFETY: the batch's headers are alive and ours (I5, I2).
@@ -46,8 +46,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
                 unsafe { self.run_slot(cpu, here, at) };
             }
         }
-        while !batch.r#async.is_null() && left.posts > 0 {
-            left.posts -= 1;
+        while !batch.r#async.is_null() && (left.posts > 0 || !P::LEAVES_OVER) {
+            left.posts -= u32::from(left.posts > 0);
             let at = batch.r#async;
             // SAFETY: as for waiting calls.
             batch.r#async = unsafe { (*at).next() };
@@ -116,7 +116,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// `header`, whose word is `seen`, was taken off this CPU's queue, and is let go of once.
     #[cold]
     unsafe fn run_uncommon(&self, cpu: u32, here: &PerCpu, header: &Header, seen: Snapshot) {
-        if seen.is_blocking() {
+        if P::BLOCKING_CALLS && seen.is_blocking() {
             header.state.set_dequeued();
             // SAFETY: the caller's promise; its caller waits until it is completed (I5); a flush holds the guard.
             unsafe { here.own.add_blocking(header) };
@@ -130,7 +130,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         } else if seen.is_no_csd() {
             // SAFETY: the caller's promise.
             unsafe { self.take_entry(here, header) };
-        } else if seen.is_wake() {
+        } else if P::PARKS && seen.is_wake() {
             self.run_wake(cpu, here, header, seen);
         } else {
             // SAFETY: the caller's promise; there is no other kind.

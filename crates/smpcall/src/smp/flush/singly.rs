@@ -4,7 +4,7 @@
 use super::budget::Before;
 use crate::percpu::{Batch, PerCpu, Storage};
 use crate::platform::Platform;
-use crate::queue::{GoIdle, List, Seen};
+use crate::queue::{GoIdle, List};
 use crate::smp::Smp;
 use crate::trace::{EventKind, trace};
 
@@ -22,7 +22,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     pub(super) fn run_singly(&self, cpu: u32, here: &PerCpu) -> Singly {
         let list = here.mailbox.head.take(|_| ());
         // After the take, which may have been notified for them.
-        let has_lazy = matches!(here.own.lazy.look(), Seen::List(_));
+        let has_lazy = Self::has_lazy(here);
         match list {
             None if has_lazy => Singly::Further(Batch::EMPTY, Before::Nothing),
             None if here.mailbox.head.go_idle() == GoIdle::Idle => Singly::All(0),
@@ -42,7 +42,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let at = list.newest();
         if at.is_null() {
             let slots = here.mailbox.callers.take(&here.running.collected);
-            if slots.count_ones() != 1 {
+            if slots == 0 || slots & (slots - 1) != 0 {
                 let batch = Batch { slots, ..Batch::EMPTY };
                 self.trace_batch(&batch);
                 return Err(batch);

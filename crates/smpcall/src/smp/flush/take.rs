@@ -89,7 +89,9 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// Puts the lazy ones that are there in front of the batch's asynchronous calls.
     #[inline]
     fn add_lazy(&self, here: &PerCpu, batch: &mut Batch) {
-        if let Some(list) = here.own.lazy.take(|_| ()) {
+        if P::LAZY_POSTS
+            && let Some(list) = here.own.lazy.take(|_| ())
+        {
             // A flush that has found nothing else has left IDLE in the head, and would be rung while it runs them (P7).
             here.mailbox.head.start_polling();
             self.put_first(list, batch);

@@ -2,7 +2,7 @@
 
 use super::functions::run_copied;
 use super::sending::Multicast;
-use super::to::{Reached, To};
+use super::to::{Awaits, Reached, To};
 use crate::error::ManyError;
 use crate::multicast::{Claimant, Keep};
 use crate::payload::copied;
@@ -35,16 +35,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     where
         F: Fn() + Copy + Send + Sync + 'static,
     {
-        self.demand_known(&to)?;
-        let here = self.here();
-        let at = self.slots.claim(self.first_slot(here), Claimant::Unawaited).ok_or(ManyError::Full)?;
-        // SAFETY: claimed.
-        let (sending, own) = unsafe { self.send_copied(here, at, None, Keep::No, to, function) };
-        let mut reached = sending.finish();
-        if own {
-            self.run_own_part(here, &mut reached, function);
-        }
-        Ok(reached)
+        self.many_copied(to, Awaits::Nobody, function)
     }
 
     /// As [`Smp::call_many`], with a function that is copied into the machine, three words at most, so that it borrows nothing: no
@@ -74,15 +65,40 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     where
         F: Fn() + Copy + Send + Sync + 'static,
     {
+        self.many_copied(to, Awaits::Everybody, function)
+    }
+
+    /// As [`Smp::call_many_copied`], or as [`Smp::post_many`]: for callers who are told at run time which.
+    ///
+    /// # Errors
+    ///
+    /// As for these.
+    #[inline]
+    pub fn many_copied<F>(&self, to: To<'_>, awaits: Awaits, function: F) -> Result<Reached, ManyError>
+    where
+        F: Fn() + Copy + Send + Sync + 'static,
+    {
         self.demand_known(&to)?;
         let here = self.here();
-        if !self.may_wait(here) {
-            return Err(ManyError::WouldDeadlock);
-        }
-        let waiter = self.waiter();
-        let at = self.claim_slot(here, core::any::type_name::<F>());
+        let (waiter, at, keep) = match awaits {
+            Awaits::Nobody => {
+                let at = self.slots.claim(self.first_slot(here), Claimant::Unawaited);
+                (None, at.ok_or(ManyError::Full)?, Keep::No)
+            }
+            Awaits::Everybody if !self.may_wait(here) => return Err(ManyError::WouldDeadlock),
+            Awaits::Everybody => {
+                (self.waiter(), self.claim_slot(here, core::any::type_name::<F>()), Keep::Yes)
+            }
+        };
         // SAFETY: claimed.
-        let (sending, own) = unsafe { self.send_copied(here, at, waiter, Keep::Yes, to, function) };
+        let (sending, own) = unsafe { self.send_copied(here, at, waiter, keep, to, function) };
+        if awaits == Awaits::Nobody {
+            let mut reached = sending.finish();
+            if own {
+                self.run_own_part(here, &mut reached, function);
+            }
+            return Ok(reached);
+        }
         let mut own_part = Reached::default();
         if own {
             // Should it panic, the acknowledgements are awaited by the drop of what is under way.

@@ -3,7 +3,7 @@
 use crate::mask::{CpuMask, bits_of};
 use crate::percpu::Storage;
 use crate::platform::Platform;
-use crate::queue::{Pushed, Seen};
+use crate::queue::{Pushed, Seen, Word};
 use crate::smp::Smp;
 use crate::trace::{CallKind, EventKind, trace};
 
@@ -82,8 +82,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     #[inline(always)]
     fn notify(&self, at: u32, cpu: u32) -> Pushed {
         let target = &self.cpus()[cpu as usize];
-        let seen = target.mailbox.head.look();
-        if seen == Seen::Offline {
+        let seen = target.mailbox.head.look_word();
+        if seen == Word::OFFLINE {
             return Pushed::Refused;
         }
         trace!(self, self.notification_event(at, cpu));

@@ -36,6 +36,15 @@ impl core::fmt::Debug for To<'_> {
     }
 }
 
+/// Whom the caller of a multicast waits for ([`Smp::many_copied`](crate::Smp::many_copied)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Awaits {
+    /// All that are meant, until they have run the function.
+    Everybody,
+    /// Nobody.
+    Nobody,
+}
+
 /// Whom a multicast reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

@@ -24,14 +24,13 @@ pub(super) struct Wait<'a> {
 
 impl<'a> Wait<'a> {
     /// Who is waited for now, by number.
-    pub(super) fn pending<P: Platform, S: Storage>(
-        &self,
-        smp: &'a Smp<P, S>,
-    ) -> impl Iterator<Item = (u32, &'a PerCpu)> {
-        let slots = self.slots;
-        let one = (slots == 0).then_some((self.target_cpu, self.target));
-        let several = if slots == 0 { &[] } else { smp.cpus() };
-        one.into_iter().chain((0..).zip(several).filter(move |(_, cpu)| cpu.has_pending_racy(slots)))
+    pub(super) fn pending<P: Platform, S: Storage>(&self, smp: &'a Smp<P, S>) -> Pending<'a> {
+        match self.slots {
+            0 => {
+                Pending { cpus: core::slice::from_ref(self.target), first: self.target_cpu, at: 0, slots: 0 }
+            }
+            slots => Pending { cpus: smp.cpus(), first: 0, at: 0, slots },
+        }
     }
 
     /// One of them, or who was.
@@ -46,5 +45,30 @@ impl<'a> Wait<'a> {
     /// Returns whether it is a csd's run that is waited for, and no slot, nor something of the port's.
     pub(super) fn is_for_a_run(&self) -> bool {
         self.header != core::ptr::dangling()
+    }
+}
+
+/// Those CPUs that are waited for.
+pub(super) struct Pending<'a> {
+    cpus: &'a [PerCpu],
+    /// The number of the first of them.
+    first: u32,
+    at: u32,
+    slots: usize,
+}
+
+impl<'a> Iterator for Pending<'a> {
+    type Item = (u32, &'a PerCpu);
+
+    // Not inlined: it is for reports, of which there are several.
+    #[inline(never)]
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let cpu = self.cpus.get(self.at as usize)?;
+            self.at += 1;
+            if self.slots == 0 || cpu.has_pending_racy(self.slots) {
+                return Some((self.first + self.at - 1, cpu));
+            }
+        }
     }
 }

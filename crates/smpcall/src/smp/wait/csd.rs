@@ -158,7 +158,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     fn pass_time_for_csd(&self, wait: &Wait<'_>, done: &dyn Fn() -> bool) -> Result<(), WaitError> {
         let asked = Cell::new(false);
         let ask = || if done() { Some(Park::Done) } else { self.ask_for_wake(wait, &asked) };
-        self.wait_loop(wait, done, ask).map_err(WaitError::TimedOut)
+        self.wait_loop(wait, done, &ask).map_err(WaitError::TimedOut)
     }
 
     /// Asks the target to wake this waiter after what is queued there; `None`: it naps. Rings nobody. `asked`: whether

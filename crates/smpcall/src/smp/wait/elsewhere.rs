@@ -34,7 +34,7 @@ impl<P: Platform, S: Storage> Machine<P, S> {
     pub fn rest_elsewhere(&self, serve: Serve, sleep: &mut dyn FnMut()) {
         let Some((_, here)) = self.here() else { return sleep() };
         // Where threads migrate, a wait takes the mark back (I26).
-        let polled = here.own.polling() && !P::MIGRATES;
+        let polled = Smp::<P, S>::polls(here) && !P::MIGRATES;
         if !self.may_sleep(serve, None) {
             return;
         }
@@ -87,6 +87,6 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             serve: Serve::Blocking,
         };
         let asks = || waiter.map(|waiter| if ask(waiter) { Park::Sleep } else { Park::Done });
-        self.wait_loop(&wait, done, asks).map_err(WaitError::TimedOut)
+        self.wait_loop(&wait, &done, &asks).map_err(WaitError::TimedOut)
     }
 }

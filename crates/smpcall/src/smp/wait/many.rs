@@ -34,7 +34,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         };
         let ask = || if waiter.is_some() { Some(slot.park()) } else { None };
         // What the function borrows is in the caller's frame, and the targets may still reach it.
-        let done = NoUnwind::around(|| self.wait_loop(&wait, || slot.is_acknowledged(), ask));
+        let done = NoUnwind::around(|| self.wait_loop(&wait, &|| slot.is_acknowledged(), &ask));
         debug_assert!(done.is_ok(), "there is no deadline");
     }
 
@@ -61,7 +61,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             slot.get().is_some()
         };
         // There is no deadline, and it ends as soon as `claimed` says yes.
-        let _ = self.wait_loop(&wait, claimed, || None);
+        let _ = self.wait_loop(&wait, &claimed, &|| None);
         slot.get().expect("the wait ends with a slot")
     }
 }

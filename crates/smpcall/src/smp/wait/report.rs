@@ -136,13 +136,13 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let running = &*target.running;
         let phase = match running.func_racy() {
             _ if running.runs(wait.header) => Phase::Running,
-            _ if running.runs_blocking_racy(wait.header) => Phase::Running,
+            _ if P::BLOCKING_CALLS && running.runs_blocking_racy(wait.header) => Phase::Running,
             Some(func) => Phase::Behind(func.addr()),
-            None if is_dequeued(wait) => Phase::Dequeued,
-            None if is_unrung(target) => Phase::Unrung,
+            None if P::BLOCKING_CALLS && is_dequeued(wait) => Phase::Dequeued,
+            None if is_unrung::<P>(target) => Phase::Unrung,
             None => Phase::Queued,
         };
-        let phase = match (phase, running.blocking_func_racy()) {
+        let phase = match (phase, running.blocking_func_racy().filter(|_| P::BLOCKING_CALLS)) {
             (Phase::Queued | Phase::Unrung | Phase::Dequeued, Some(func)) => {
                 Phase::BehindBlocking(func.addr())
             }

@@ -66,7 +66,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let _irq = IrqGuard::new(&self.platform);
         let Some((_, here)) = self.here() else { return true };
         let blocking = serve == Serve::Blocking && self.is_at_home();
-        if blocking && here.own.has_blocking() {
+        if P::BLOCKING_CALLS && blocking && here.own.has_blocking() {
             return false;
         }
         if !self.stop_polling(here) {
@@ -101,6 +101,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     }
 
     fn polls_in_waits(&self) -> bool {
+        const { assert!(P::POLLS || !P::SERVES_IN_WAITS, "who serves while it waits polls (`Tuning::POLLS`)") };
         P::SERVES_IN_WAITS && !P::MIGRATES
     }
 

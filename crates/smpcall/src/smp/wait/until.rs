@@ -28,6 +28,6 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let target = &self.cpus()[target_cpu as usize];
         let (waiter, slots, serve) = (None, 0, Serve::Queue);
         let wait = Wait { target, target_cpu, header, function, waiter, deadline_ns, slots, serve };
-        self.wait_loop(&wait, done, || None).map_err(WaitError::TimedOut)
+        self.wait_loop(&wait, &done, &|| None).map_err(WaitError::TimedOut)
     }
 }

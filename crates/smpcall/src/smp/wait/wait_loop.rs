@@ -24,8 +24,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     pub(super) fn wait_loop(
         &self,
         wait: &Wait<'_>,
-        done: impl Fn() -> bool,
-        ask: impl Fn() -> Option<Park>,
+        done: &dyn Fn() -> bool,
+        ask: &dyn Fn() -> Option<Park>,
     ) -> Result<(), CallStall> {
         let found = self.begin_serving();
         let started_ns = self.platform.now_ns();
@@ -56,7 +56,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             if self.platform.pause(&backoff) == Pause::Park {
                 let until_ns = stalls.next_ns.min(stalls.stop_ns).min(wait.deadline_ns.unwrap_or(u64::MAX));
                 let for_ns = until_ns.saturating_sub(now_ns).min(stalls.sleep_ns);
-                slept_ns = self.sleep(wait, &ask, backoff.rounds, for_ns);
+                slept_ns = self.sleep(wait, ask, backoff.rounds, for_ns);
             }
             backoff.rounds = backoff.rounds.saturating_add(1);
         };
@@ -70,7 +70,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
 
     /// Sleeps until woken, rung, or `for_ns` have passed; a CPU gives up looking before, and looks again after. Returns how long
     /// it was to sleep.
-    fn sleep(&self, wait: &Wait<'_>, ask: &impl Fn() -> Option<Park>, rounds: u32, for_ns: u64) -> u64 {
+    fn sleep(&self, wait: &Wait<'_>, ask: &dyn Fn() -> Option<Park>, rounds: u32, for_ns: u64) -> u64 {
         if P::SERVES_IN_WAITS && !self.may_sleep(wait.serve, wait.waiter) {
             return 0;
         }
@@ -112,13 +112,13 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     #[cold]
     fn rings_still_fail(&self, wait: &Wait<'_>) -> bool {
         self.ring_those_owed(wait);
-        Self::is_left_to_who_is_bound(wait) || wait.pending(self).any(|(_, target)| is_unrung(target))
+        Self::is_left_to_who_is_bound(wait) || wait.pending(self).any(|(_, target)| is_unrung::<P>(target))
     }
 
     /// Rings those who are waited for, and whose doorbell failed.
     #[cold]
     fn ring_those_owed(&self, wait: &Wait<'_>) {
-        for (cpu, target) in wait.pending(self).filter(|(_, target)| is_unrung(target)) {
+        for (cpu, target) in wait.pending(self).filter(|(_, target)| is_unrung::<P>(target)) {
             self.ring_again(cpu, &target.mailbox.head);
         }
         self.ring_who_is_bound(wait);

@@ -4,6 +4,7 @@ use crate::csd::Header;
 use crate::percpu::{PerCpu, Storage};
 use crate::platform::Platform;
 use crate::smp::Smp;
+use crate::stamp::Stamp;
 use crate::state::Snapshot;
 use crate::trace::{EventKind, trace};
 
@@ -22,11 +23,30 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         seen: Snapshot,
     ) {
         // SAFETY: the fields are ours until the unlock (I2).
-        let (func, arg) = unsafe { header.foreign_work() };
+        let work = unsafe { header.foreign_work() };
+        let unlock = || _ = header.state.unlock_seen(cpu, seen);
+        // SAFETY: the caller's promise.
+        unsafe { self.run_foreign_function(here, header, work, &header.stamp, unlock) };
+    }
+
+    /// Runs the function of a foreign csd, after `unlock`.
+    ///
+    /// # Safety
+    ///
+    /// It was read from `header` for a run that was claimed, and is called once for that; the csd is free after `unlock`.
+    #[inline(always)]
+    pub(in crate::smp) unsafe fn run_foreign_function(
+        &self,
+        here: &PerCpu,
+        header: &Header,
+        (func, arg): (*const (), *const ()),
+        stamp: &Stamp,
+        unlock: impl FnOnce(),
+    ) {
         let csd = header.name();
-        let entered = self.enter(csd, func.addr(), &header.stamp);
+        let entered = self.enter(csd, func.addr(), stamp);
         here.running.begin(header, func);
-        let _ = header.state.unlock_seen(cpu, seen);
+        unlock();
         // SAFETY: the poster's promise; this claim's one call.
         unsafe { self.platform.run_foreign(func, arg, core::ptr::without_provenance(csd)) };
         self.exit(csd, func.addr(), entered);
