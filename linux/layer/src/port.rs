@@ -15,8 +15,9 @@ pub(crate) type Machine = smpcall::Machine<Linux, &'static mut [PerCpu]>;
 /// Linux, as the core sees it.
 pub(crate) struct Linux;
 
-// SAFETY: 1. Every function of `abi` is called with preemption off (the glue's duty), and an interrupt or NMI runs on the CPU that
-// it interrupts. 2. `irq_save` masks interrupts; `flush` is called in the call-function interrupt, and otherwise with
+// SAFETY: 1. Every function of `abi` is called with preemption off (the glue's duty), but for calls that wait in a kernel that preempts
+// them: there `MIGRATES` says so, and irqs that are off keep a thread where it is. An interrupt or NMI runs on the CPU that it
+// interrupts. 2. `irq_save` masks interrupts; `flush` is called in the call-function interrupt, and otherwise with
 // irqs off. 3. The IPI's vector is latched by the interrupt controller, which is acknowledged before the handler flushes; a
 // polling idle CPU is told by a read-modify-write of its thread's flags, and flushes after it cleared POLLING, with a full barrier
 // between (the contract of TIF_POLLING_NRFLAG). The architecture orders the send behind what was written before. 4. Nothing
@@ -64,6 +65,13 @@ unsafe impl Platform for Linux {
 impl Waiting for Linux {
     // A call's function may rely on its being in an interrupt: RCU's do. So a CPU that waits leaves its queue to its interrupts.
     const SERVES_IN_WAITS: bool = false;
+
+    const MIGRATES: bool = cfg!(feature = "preemptible");
+
+    /// CPUs come and go with irqs off, and nothing of Linux's uses blocking calls.
+    fn is_bound(&self) -> bool {
+        !arch::irqs_are_on()
+    }
 }
 
 impl Reporting for Linux {
