@@ -3,7 +3,7 @@
 //! [`smpcall_init`].
 
 use crate::glue::{self, NO_ROOM};
-use crate::port::{machine, put};
+use crate::port::{as_going, machine, put};
 use core::ffi::{c_char, c_int, c_void};
 use core::num::NonZeroU32;
 use core::sync::atomic::Ordering;
@@ -85,8 +85,10 @@ extern "C" fn smpcall_online() {
 /// The CPU takes no more calls, and has run those that it took (P8).
 #[unsafe(no_mangle)]
 extern "C" fn smpcall_offline() {
-    let handle = machine().as_pin().this_cpu().expect("a CPU that was online, and is in no call");
-    let _ran = handle.offline().expect("as above");
+    as_going(|| {
+        let handle = machine().as_pin().this_cpu().expect("a CPU that was online, and is in no call");
+        let _ran = handle.offline().expect("as above");
+    });
 }
 
 /// Runs what is queued, with irqs off.

@@ -4,7 +4,7 @@
 use crate::{arch, glue};
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU32, Ordering};
 use smpcall::{
     CallStall, Entry, Foreign, PerCpu, Phase, Platform, Reporting, RingError, Topology, Tuning, Waiting,
 };
@@ -68,10 +68,25 @@ impl Waiting for Linux {
 
     const MIGRATES: bool = cfg!(feature = "preemptible");
 
-    /// CPUs come and go with irqs off, and nothing of Linux's uses blocking calls.
+    /// The thread that takes its CPU offline, as long as it does: it runs there with irqs off, so nobody else does. No other has anything
+    /// of its own there, for nothing of Linux's uses blocking calls.
+    #[inline(always)]
     fn is_bound(&self) -> bool {
-        !arch::irqs_are_on()
+        // Relaxed: a CPU's number is written here, and taken back, by that CPU itself; no other CPU's thread finds its own.
+        GOING.load(Ordering::Relaxed) == arch::current_cpu()
     }
+}
+
+/// The CPU that is going offline: one at a time, since hotplug is.
+static GOING: AtomicU32 = AtomicU32::new(u32::MAX);
+
+/// Calls `offline` by the thread that takes its CPU offline, irqs off.
+pub(crate) fn as_going(offline: impl FnOnce()) {
+    // Relaxed, both: read by this CPU alone, see `is_bound`.
+    GOING.store(arch::current_cpu(), Ordering::Relaxed);
+    offline();
+    // Relaxed: as above.
+    GOING.store(u32::MAX, Ordering::Relaxed);
 }
 
 impl Reporting for Linux {
