@@ -28,6 +28,7 @@
 #include <linux/smp.h>
 #include <linux/timekeeping.h>
 #include <linux/topology.h>
+#include <linux/version.h>
 
 #include <trace/events/csd.h>
 #include <trace/events/ipi.h>
@@ -51,10 +52,32 @@ static_assert(offsetof(struct irq_work, node) == 0 && sizeof(struct irq_work) >=
 static_assert(offsetof(struct task_struct, wake_entry) % 8 == 0);
 static_assert(offsetof(struct task_struct, wake_entry) + 32 <= sizeof(struct task_struct));
 static_assert(__alignof__(struct __call_single_node) == 8);
+#define SINCE_7_3 (LINUX_VERSION_CODE >= KERNEL_VERSION(7, 3, 0))
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0) || (!SINCE_7_3 && LINUX_VERSION_CODE >= KERNEL_VERSION(6, 13, 0)) || \
+	LINUX_VERSION_CODE >= KERNEL_VERSION(7, 4, 0)
+#error "the stand-in is for Linux 6.12 and 7.3"
+#endif
+
 #ifdef CONFIG_X86_64
 /* What linux/layer/src/x86_64.rs takes for granted. */
+#if SINCE_7_3
+static_assert(__same_type(cpu_number, int));
+#else
 static_assert(offsetof(struct pcpu_hot, cpu_number) == 12);
+#endif
 static_assert(!IS_ENABLED(CONFIG_PARAVIRT_XXL));
+#endif
+
+#if SINCE_7_3
+/* Whether a call that waits was a bool became one in 7.3. */
+typedef bool wait_t;
+/* The core is built with its feature `preemptible` then. */
+#define PREEMPTIBLE_WAITS IS_ENABLED(CONFIG_PREEMPTION)
+#define trace_queue trace_call__csd_queue_cpu
+#else
+typedef int wait_t;
+#define PREEMPTIBLE_WAITS false
+#define trace_queue trace_csd_queue_cpu
 #endif
 
 #ifdef CONFIG_CSD_LOCK_WAIT_DEBUG
@@ -96,12 +119,17 @@ static __always_inline int call(int cpu, const struct cpumask *meant, smp_call_f
 	return wait ? smpcall_call(cpu, func, info) : smpcall_send(cpu, func, info);
 }
 
+/* What a CPU waits for is noted for it: so its waiter stays there, as under Linux's own csd lock debugging. */
 static noinline int call_reported(int cpu, const struct cpumask *meant, smp_call_func_t func, void *info, bool wait)
 {
-	smp_call_func_t before = this_cpu_xchg(waits_for, func);
-	int err = call(cpu, meant, func, info, wait);
+	smp_call_func_t before;
+	int err;
 
+	preempt_disable();
+	before = this_cpu_xchg(waits_for, func);
+	err = call(cpu, meant, func, info, wait);
 	this_cpu_write(waits_for, before);
+	preempt_enable();
 	return err;
 }
 
@@ -115,20 +143,31 @@ static __always_inline int call_others(int cpu, const struct cpumask *meant, smp
 	return err;
 }
 
-int smp_call_function_single(int cpu, smp_call_func_t func, void *info, int wait)
+/* Preemption is off, and on again at the end; while it waits it is off where waits are not preemptible, or it was off before. */
+static int call_single(int cpu, smp_call_func_t func, void *info, bool wait, unsigned long callsite)
 {
 	int err = 0;
 
-	if (cpu == get_cpu()) {
+	if (cpu == smp_processor_id()) {
 		/* It would not deadlock; but to any other CPU it would, and Linux warns of both. */
 		WARN_ON_ONCE(irqs_disabled() && !smpcall_glue_may_wait());
 		run_here(func, info);
 	} else {
-		trace_csd_queue_cpu(cpu, _RET_IP_, func, NULL);
+		trace_csd_queue_cpu(cpu, callsite, func, NULL);
+		if (wait && PREEMPTIBLE_WAITS) {
+			preempt_enable();
+			return call_others(cpu, NULL, func, info, wait);
+		}
 		err = call_others(cpu, NULL, func, info, wait);
 	}
-	put_cpu();
+	preempt_enable();
 	return err;
+}
+
+int smp_call_function_single(int cpu, smp_call_func_t func, void *info, wait_t wait)
+{
+	preempt_disable();
+	return call_single(cpu, func, info, wait, _RET_IP_);
 }
 EXPORT_SYMBOL(smp_call_function_single);
 
@@ -148,6 +187,15 @@ int smp_call_function_single_async(int cpu, call_single_data_t *csd)
 }
 EXPORT_SYMBOL_GPL(smp_call_function_single_async);
 
+#if SINCE_7_3
+/* This CPU if it is in the mask, else the nearest. */
+static int nearest(const struct cpumask *mask)
+{
+	int cpu = smp_processor_id();
+
+	return cpumask_test_cpu(cpu, mask) ? cpu : sched_numa_find_nth_cpu(mask, 0, cpu_to_node(cpu));
+}
+#else
 /* This CPU if it is in the mask, else one of its node, else any. */
 static int nearest(const struct cpumask *mask)
 {
@@ -160,14 +208,17 @@ static int nearest(const struct cpumask *mask)
 			return near;
 	return cpumask_any_and(mask, cpu_online_mask);
 }
+#endif
 
 int smp_call_function_any(const struct cpumask *mask, smp_call_func_t func, void *info, int wait)
 {
 	int err;
 
-	get_cpu();
-	err = smp_call_function_single(nearest(mask), func, info, wait);
-	put_cpu();
+	/* Again where waits are preemptible, and the CPU that was chosen went offline before it was called. */
+	do {
+		preempt_disable();
+		err = call_single(nearest(mask), func, info, wait, _RET_IP_);
+	} while (PREEMPTIBLE_WAITS && err == -ENXIO && cpumask_intersects(mask, cpu_online_mask));
 	return err;
 }
 EXPORT_SYMBOL_GPL(smp_call_function_any);
@@ -188,54 +239,78 @@ static void trace_queued(const struct cpumask *meant, unsigned long callsite, sm
 
 	if (trace_csd_queue_cpu_enabled())
 		for_each_cpu(cpu, meant)
-			if (cpu != smp_processor_id())
-				trace_csd_queue_cpu(cpu, callsite, func, NULL);
+			if (cpu != raw_smp_processor_id())
+				trace_queue(cpu, callsite, func, NULL);
 }
 
-/* The others, and the caller's own CPU if `own`, last. Preemption is off. The condition is asked for all before anybody is called. */
+/*
+ * Waits, and may be preempted meanwhile, if it was not forbidden before. The caller's own CPU, if it is meant, is called as the others are,
+ * for the caller may have left it; where it cannot answer, since irqs are off, the caller cannot leave it either.
+ */
+static void call_many_preemptible(struct cpumask *meant, smp_call_func_t func, void *info, unsigned long callsite)
+{
+	int this_cpu = smp_processor_id();
+	bool own = irqs_disabled() && cpumask_test_cpu(this_cpu, meant);
+
+	if (own)
+		__cpumask_clear_cpu(this_cpu, meant);
+	trace_queued(meant, callsite, func);
+	preempt_enable();
+	call_others(this_cpu, meant, func, info, true);
+	if (own)
+		run_here(func, info);
+}
+
+/*
+ * The others, and the caller's own CPU if `own`, last. The condition is asked for all before anybody is called. Preemption is off while it is
+ * decided who is meant, and longer where waits are not preemptible.
+ */
 static void call_many(const struct cpumask *mask, smp_call_func_t func, void *info, bool wait, bool own,
 		      smp_cond_func_t cond, unsigned long callsite)
 {
 	struct cpumask meant; /* On the stack: an interrupt may come and call, too. */
-	int this_cpu = smp_processor_id();
-	int first;
+	int this_cpu, first;
 
 	BUILD_BUG_ON(NR_CPUS > 4096);
-	lockdep_assert_preemption_disabled();
+	preempt_disable();
+	this_cpu = smp_processor_id();
 	cpumask_and(&meant, mask, cpu_online_mask);
 	if (!own)
 		__cpumask_clear_cpu(this_cpu, &meant);
 	if (cond)
 		ask(&meant, cond, info);
 	first = cpumask_first(&meant);
-	if (first >= nr_cpu_ids)
-		return;
-	if (first == this_cpu && cpumask_next(first, &meant) >= nr_cpu_ids)
-		return run_here(func, info);
-	trace_queued(&meant, callsite, func);
-	call_others(this_cpu, &meant, func, info, wait);
+	if (first >= nr_cpu_ids) {
+		/* Nobody. */
+	} else if (first == this_cpu && cpumask_next(first, &meant) >= nr_cpu_ids) {
+		run_here(func, info);
+	} else if (wait && PREEMPTIBLE_WAITS) {
+		return call_many_preemptible(&meant, func, info, callsite);
+	} else {
+		trace_queued(&meant, callsite, func);
+		call_others(this_cpu, &meant, func, info, wait);
+	}
+	preempt_enable();
 }
 
 void smp_call_function_many(const struct cpumask *mask, smp_call_func_t func, void *info, bool wait)
 {
+	if (!PREEMPTIBLE_WAITS)
+		lockdep_assert_preemption_disabled();
 	call_many(mask, func, info, wait, false, NULL, _RET_IP_);
 }
 EXPORT_SYMBOL(smp_call_function_many);
 
 void smp_call_function(smp_call_func_t func, void *info, int wait)
 {
-	preempt_disable();
 	call_many(cpu_online_mask, func, info, wait, false, NULL, _RET_IP_);
-	preempt_enable();
 }
 EXPORT_SYMBOL(smp_call_function);
 
 void on_each_cpu_cond_mask(smp_cond_func_t cond, smp_call_func_t func, void *info, bool wait,
 			   const struct cpumask *mask)
 {
-	preempt_disable();
 	call_many(mask, func, info, wait, true, cond, _RET_IP_);
-	preempt_enable();
 }
 EXPORT_SYMBOL(on_each_cpu_cond_mask);
 
@@ -250,6 +325,26 @@ void kick_all_cpus_sync(void)
 }
 EXPORT_SYMBOL_GPL(kick_all_cpus_sync);
 
+#if SINCE_7_3
+#ifdef CONFIG_PREEMPTION
+/* Nothing: who is meant is on the caller's stack. */
+int smp_task_ipi_mask_alloc(struct task_struct *task)
+{
+	return 0;
+}
+
+void smp_task_ipi_mask_free(struct task_struct *task)
+{
+}
+#endif
+
+/* Whether anything is queued for one of these, or was a moment ago. */
+bool cpus_peek_for_pending_ipi(const struct cpumask *mask)
+{
+	return smpcall_is_pending(cpumask_bits(mask), BITS_TO_LONGS(nr_cpu_ids));
+}
+#endif
+
 /* What is no csd. A CPU that takes nothing any more must not lose it (P8): it runs here, and somebody hears of it. */
 void __smp_call_single_queue(int cpu, struct llist_node *llist)
 {
@@ -260,7 +355,7 @@ void __smp_call_single_queue(int cpu, struct llist_node *llist)
 		struct __call_single_data *csd = container_of(node, struct __call_single_data, node);
 		bool wakes = (node->u_flags & CSD_FLAG_TYPE_MASK) == CSD_TYPE_TTWU;
 
-		trace_csd_queue_cpu(cpu, _RET_IP_, wakes ? sched_ttwu_pending : csd->func, (call_single_data_t *)csd);
+		trace_queue(cpu, _RET_IP_, wakes ? sched_ttwu_pending : csd->func, (call_single_data_t *)csd);
 	}
 	if (likely(smpcall_push(cpu, node)))
 		return;
@@ -340,6 +435,8 @@ int smpcfd_dead_cpu(unsigned int cpu)
 {
 	return 0;
 }
+
+int smpcfd_starting_cpu(unsigned int cpu);
 
 /* On the CPU that comes, before it counts as online. Linux has no such step; its queues take what is sent to anybody. */
 int smpcfd_starting_cpu(unsigned int cpu)
@@ -430,7 +527,7 @@ void smpcall_glue_ring_many(u32 first, unsigned long cpus)
 /* Nobody calls a CPU that is not online, so it cannot deadlock; and an oops has nothing to lose. */
 bool smpcall_glue_may_wait(void)
 {
-	return oops_in_progress || early_boot_irqs_disabled || !cpu_online(smp_processor_id());
+	return oops_in_progress || early_boot_irqs_disabled || !cpu_online(raw_smp_processor_id());
 }
 
 u64 smpcall_glue_now_ns(void)

@@ -8,7 +8,10 @@
 
 #include <linux/smp.h>
 
-/* What the core has. Preemption is off in all of these; nothing is called before smpcall_init(). */
+/*
+ * What the core has. Preemption is off in all of these, but where a kernel preempts waiting calls it may be on in smpcall_call() and,
+ * if it waits, smpcall_many(). Nothing is called before smpcall_init().
+ */
 const char *smpcall_version(void);
 size_t smpcall_bytes(u32 cpus);
 void smpcall_init(void *memory, u32 cpus);
@@ -21,6 +24,7 @@ int smpcall_send(u32 cpu, smp_call_func_t func, void *info);
 int smpcall_post(u32 cpu, struct __call_single_data *csd);
 bool smpcall_push(u32 cpu, struct __call_single_node *node);
 int smpcall_many(const unsigned long *mask, size_t words, smp_call_func_t func, void *info, bool wait);
+bool smpcall_is_pending(const unsigned long *mask, size_t words);
 size_t smpcall_stalled(void);
 
 /* How far a stalled call has come. */

@@ -2,7 +2,7 @@
 //! packages stay as they are.
 
 use crate::sh::{self, Cmd};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -64,6 +64,20 @@ impl Unpacked {
             Cmd::new("dpkg-deb", "-x").arg(deb?.path()).arg(&unpacked).read()?;
         }
         fs::rename(&unpacked, &root).with_context(|| format!("cannot move to {}", root.display()))
+    }
+
+    /// The version of one of them that was fetched, as its file's name has it.
+    pub(crate) fn version(&self, package: &str) -> Result<String> {
+        for deb in fs::read_dir(self.folder().join("debs"))? {
+            let name = deb?.file_name();
+            let mut parts = name.to_str().unwrap_or_default().split('_');
+            if let (Some(named), Some(version)) = (parts.next(), parts.next())
+                && named == package
+            {
+                return Ok(version.to_owned());
+            }
+        }
+        bail!("no package {package} was fetched")
     }
 
     fn folder(&self) -> PathBuf {

@@ -2,7 +2,8 @@
 //!
 //! | step | module |
 //! |---|---|
-//! | Debian's sources, their configuration, both kernels | [`tree`] |
+//! | which Linux, and where its sources are from | [`mod@series`] |
+//! | its configuration, both kernels | [`tree`] |
 //! | what is cut out of three files | [`cut`] |
 //! | our static object and the glue | [`layer`] |
 //! | the guest's first file system, its modules, QEMU | [`guest`] |
@@ -13,8 +14,11 @@ mod bench;
 mod cut;
 mod guest;
 mod layer;
+mod series;
 mod tree;
 mod verdict;
+
+pub(crate) use series::Series;
 
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
@@ -22,7 +26,7 @@ use guest::{Guest, Timing};
 use tree::Tree;
 use verdict::Expected;
 
-/// The Debian packages with the sources, with what they are built by, and with the guest's programs.
+/// The Debian packages with the sources of 6.12, with what they are built by, and with the guest's programs.
 pub(crate) const DEBIAN: [&str; 9] = [
     "linux-source-6.12",
     "flex",
@@ -78,6 +82,9 @@ impl Config {
 pub(crate) enum Linux {
     /// Build both kernels
     Build {
+        /// Which Linux
+        #[arg(long, default_value = "6.12")]
+        series: Series,
         /// How they are configured
         #[arg(long, default_value = "plain")]
         config: Config,
@@ -116,6 +123,9 @@ pub(crate) enum Linux {
     },
     /// What calls cost on the stock kernel and on ours: one table
     Bench {
+        /// Which Linux
+        #[arg(long, default_value = "6.12")]
+        series: Series,
         /// How many CPUs the guest has
         #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(2..=64))]
         cpus: u32,
@@ -124,6 +134,9 @@ pub(crate) enum Linux {
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Which {
+    /// Which Linux
+    #[arg(long, default_value = "6.12")]
+    series: Series,
     /// Whose call layer
     #[arg(long, default_value = "ours")]
     variant: Variant,
@@ -137,7 +150,11 @@ pub(crate) struct Which {
 
 /// Why it cannot be done here, in a line that says how to get what is missing.
 pub(crate) fn missing() -> Option<String> {
-    tree::missing().or_else(guest::missing).or_else(layer::missing)
+    missing_for(Series::L6_12)
+}
+
+fn missing_for(series: Series) -> Option<String> {
+    series.missing().or_else(tree::missing).or_else(guest::missing).or_else(layer::missing)
 }
 
 /// Fetches the crates of the layer.
@@ -145,15 +162,27 @@ pub(crate) fn fetch() -> Result<()> {
     layer::fetch()
 }
 
+impl Linux {
+    fn series(&self) -> Series {
+        match self {
+            Self::Build { series, .. } | Self::Bench { series, .. } => *series,
+            Self::Boot(which) => which.series,
+            Self::Scf { which, .. } | Self::Checks { which, .. } | Self::User { which, .. } => which.series,
+        }
+    }
+}
+
 /// What was asked for.
 pub(crate) fn verb(what: &Linux) -> Result<()> {
-    if let Some(why) = missing() {
+    let series = what.series();
+    series.fetch()?;
+    if let Some(why) = missing_for(series) {
         bail!("{why}");
     }
     match what {
-        Linux::Build { config } => {
+        Linux::Build { config, .. } => {
             for variant in [Variant::Stock, Variant::Ours] {
-                Tree::build(variant, *config)?;
+                Tree::build(series, variant, *config)?;
             }
             Ok(())
         }
@@ -168,20 +197,20 @@ pub(crate) fn verb(what: &Linux) -> Result<()> {
             log.lines().filter(counts).for_each(|line| println!("  {line}"));
             Ok(())
         }
-        Linux::Bench { cpus } => bench::run(*cpus),
+        Linux::Bench { cpus, .. } => bench::run(series, *cpus),
     }
 }
 
 /// What CI runs: ours under scftorture, while CPUs go and come, and the checks.
 pub(crate) fn step() -> Result<()> {
-    let which = Which { variant: Variant::Ours, config: Config::Plain, cpus: 4 };
+    let which = Which { series: Series::L6_12, variant: Variant::Ours, config: Config::Plain, cpus: 4 };
     scf(&which, 30, true, false)?;
     checks(&which, 5_000)
 }
 
 /// Boots a kernel, and returns the log of a run that went well.
 fn run(which: &Which, what: &str, seconds: u32, words: &str, expected: &[Expected]) -> Result<String> {
-    let tree = Tree::build(which.variant, which.config)?;
+    let tree = Tree::build(which.series, which.variant, which.config)?;
     let guest = Guest { tree: &tree, cpus: which.cpus, what, words, seconds, timing: Timing::Threads };
     let log = guest.boot()?;
     verdict::judge(which.variant, what, expected, &log)?;
@@ -209,7 +238,7 @@ fn scf(which: &Which, seconds: u32, onoff: bool, reports: bool) -> Result<()> {
 
 /// A run whose guest warns fails: else what a run says of warnings would be worth nothing.
 fn planted_warning_fails(which: &Which) -> Result<()> {
-    let tree = Tree::build(which.variant, which.config)?;
+    let tree = Tree::build(which.series, which.variant, which.config)?;
     let guest = Guest {
         tree: &tree,
         cpus: which.cpus,
@@ -249,15 +278,18 @@ mod tests {
 
     #[test]
     fn the_fragments_are_there_and_say_smp_and_bug() {
-        let plain = tree::fragment(Config::Plain).unwrap();
+        let plain = tree::fragment(Series::L6_12, Config::Plain).unwrap();
         assert!(plain.contains(&"CONFIG_SMP=y".to_owned()) && plain.len() > 30);
         // Without it a warning prints nothing.
         assert!(plain.contains(&"CONFIG_BUG=y".to_owned()));
-        let debug = tree::fragment(Config::Debug).unwrap();
+        let debug = tree::fragment(Series::L6_12, Config::Debug).unwrap();
         let dropped: Vec<_> = plain.iter().filter(|line| !debug.contains(line)).collect();
         assert_eq!(dropped, ["CONFIG_PREEMPT_VOLUNTARY=y"]);
         assert!(debug.contains(&"CONFIG_PROVE_LOCKING=y".to_owned()));
-        let wide = tree::fragment(Config::Wide).unwrap();
+        let wide = tree::fragment(Series::L6_12, Config::Wide).unwrap();
         assert!(wide.contains(&"CONFIG_MODVERSIONS=y".to_owned()) && wide.len() > plain.len());
+        let lazy = tree::fragment(Series::L7_3, Config::Plain).unwrap();
+        assert!(lazy.contains(&"CONFIG_PREEMPT_LAZY=y".to_owned()), "7.3 has no voluntary preemption");
+        assert!(!lazy.contains(&"CONFIG_PREEMPT_VOLUNTARY=y".to_owned()));
     }
 }

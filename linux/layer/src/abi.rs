@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! What the glue calls. Preemption is off in all of these, and none is called before [`smpcall_init`].
+//! What the glue calls. Preemption is off in all of these but, with the feature `preemptible`, those that wait; none is called before
+//! [`smpcall_init`].
 
 use crate::glue::{self, NO_ROOM};
-use crate::port::{machine, put};
+use crate::port::{as_going, machine, put};
 use core::ffi::{c_char, c_int, c_void};
 use core::num::NonZeroU32;
 use core::sync::atomic::Ordering;
@@ -84,8 +85,10 @@ extern "C" fn smpcall_online() {
 /// The CPU takes no more calls, and has run those that it took (P8).
 #[unsafe(no_mangle)]
 extern "C" fn smpcall_offline() {
-    let handle = machine().as_pin().this_cpu().expect("a CPU that was online, and is in no call");
-    let _ran = handle.offline().expect("as above");
+    as_going(|| {
+        let handle = machine().as_pin().this_cpu().expect("a CPU that was online, and is in no call");
+        let _ran = handle.offline().expect("as above");
+    });
 }
 
 /// Runs what is queued, with irqs off.
@@ -192,6 +195,18 @@ unsafe extern "C" fn smpcall_many(
             Err(_) => return ENXIO,
         }
     }
+}
+
+/// Whether anything is queued for a CPU of the mask, or was a moment ago.
+///
+/// # Safety
+///
+/// The mask has `words` words, and names CPUs that the machine has.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn smpcall_is_pending(mask: *const usize, words: usize) -> bool {
+    // SAFETY: the caller's words, for as long as this call.
+    let mask = CpuMask::from_words(unsafe { core::slice::from_raw_parts(mask, words) });
+    machine().is_pending_racy(mask)
 }
 
 /// How many waits are reported and not over.

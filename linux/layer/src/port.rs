@@ -4,7 +4,7 @@
 use crate::{arch, glue};
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU32, Ordering};
 use smpcall::{
     CallStall, Entry, Foreign, PerCpu, Phase, Platform, Reporting, RingError, Topology, Tuning, Waiting,
 };
@@ -15,8 +15,9 @@ pub(crate) type Machine = smpcall::Machine<Linux, &'static mut [PerCpu]>;
 /// Linux, as the core sees it.
 pub(crate) struct Linux;
 
-// SAFETY: 1. Every function of `abi` is called with preemption off (the glue's duty), and an interrupt or NMI runs on the CPU that
-// it interrupts. 2. `irq_save` masks interrupts; `flush` is called in the call-function interrupt, and otherwise with
+// SAFETY: 1. Every function of `abi` is called with preemption off (the glue's duty), but for calls that wait in a kernel that preempts
+// them: there `MIGRATES` says so, and irqs that are off keep a thread where it is. An interrupt or NMI runs on the CPU that it
+// interrupts. 2. `irq_save` masks interrupts; `flush` is called in the call-function interrupt, and otherwise with
 // irqs off. 3. The IPI's vector is latched by the interrupt controller, which is acknowledged before the handler flushes; a
 // polling idle CPU is told by a read-modify-write of its thread's flags, and flushes after it cleared POLLING, with a full barrier
 // between (the contract of TIF_POLLING_NRFLAG). The architecture orders the send behind what was written before. 4. Nothing
@@ -64,6 +65,28 @@ unsafe impl Platform for Linux {
 impl Waiting for Linux {
     // A call's function may rely on its being in an interrupt: RCU's do. So a CPU that waits leaves its queue to its interrupts.
     const SERVES_IN_WAITS: bool = false;
+
+    const MIGRATES: bool = cfg!(feature = "preemptible");
+
+    /// The thread that takes its CPU offline, as long as it does: it runs there with irqs off, so nobody else does. No other has anything
+    /// of its own there, for nothing of Linux's uses blocking calls.
+    #[inline(always)]
+    fn is_bound(&self) -> bool {
+        // Relaxed: a CPU's number is written here, and taken back, by that CPU itself; no other CPU's thread finds its own.
+        GOING.load(Ordering::Relaxed) == arch::current_cpu()
+    }
+}
+
+/// The CPU that is going offline: one at a time, since hotplug is.
+static GOING: AtomicU32 = AtomicU32::new(u32::MAX);
+
+/// Calls `offline` by the thread that takes its CPU offline, irqs off.
+pub(crate) fn as_going(offline: impl FnOnce()) {
+    // Relaxed, both: read by this CPU alone, see `is_bound`.
+    GOING.store(arch::current_cpu(), Ordering::Relaxed);
+    offline();
+    // Relaxed: as above.
+    GOING.store(u32::MAX, Ordering::Relaxed);
 }
 
 impl Reporting for Linux {

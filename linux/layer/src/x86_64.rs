@@ -1,26 +1,44 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What is a function call in C and an instruction or two here: the hot ends of the port.
 //!
-//! The glue demands at compile time what this takes for granted: `cpu_number` is 12 bytes into `pcpu_hot`, and irq flags are
-//! the hardware's (no Xen PV).
+//! The glue demands at compile time what this takes for granted: `cpu_number` is an `int`, 12 bytes into `pcpu_hot` where that is, and
+//! irq flags are the hardware's (no Xen PV).
 
 use core::arch::asm;
 
-const CPU_NUMBER: usize = 12;
 const IF: usize = 1 << 9;
 
+#[cfg(not(feature = "cpu-number"))]
+const CPU_NUMBER: usize = 12;
+
 unsafe extern "C" {
+    #[cfg(not(feature = "cpu-number"))]
     static pcpu_hot: u8;
+    #[cfg(feature = "cpu-number")]
+    static cpu_number: u32;
 }
 
 /// `raw_smp_processor_id()`.
 #[inline(always)]
+#[cfg(not(feature = "cpu-number"))]
 pub(crate) fn current_cpu() -> u32 {
     let cpu: u32;
     // SAFETY: a load from this CPU's own area, to which gs points in the kernel.
     unsafe {
         asm!("mov {cpu:e}, gs:[{hot} + {at}]", cpu = out(reg) cpu, hot = sym pcpu_hot, at = const CPU_NUMBER,
             options(nostack, preserves_flags, readonly));
+    }
+    cpu
+}
+
+/// `raw_smp_processor_id()`. Volatile, since the thread may have moved since it last asked.
+#[inline(always)]
+#[cfg(feature = "cpu-number")]
+pub(crate) fn current_cpu() -> u32 {
+    let cpu: u32;
+    // SAFETY: as above.
+    unsafe {
+        asm!("mov {cpu:e}, gs:[rip + {number}]", cpu = out(reg) cpu, number = sym cpu_number, options(nostack, preserves_flags));
     }
     cpu
 }

@@ -2,7 +2,7 @@
 
 use super::guest::{Guest, Timing};
 use super::tree::Tree;
-use super::{Config, Variant, layer, verdict};
+use super::{Config, Series, Variant, layer, verdict};
 use crate::sh::Cmd;
 use anyhow::{Context, Result, bail};
 use std::path::Path;
@@ -24,9 +24,9 @@ const CASES: [(&str, &str); 12] = [
 ];
 
 /// Boots both kernels, in virtual time and on threads, and prints the table.
-pub(super) fn run(cpus: u32) -> Result<()> {
-    let stock = Tree::build(Variant::Stock, Config::Plain)?;
-    let ours = Tree::build(Variant::Ours, Config::Plain)?;
+pub(super) fn run(series: Series, cpus: u32) -> Result<()> {
+    let stock = Tree::build(series, Variant::Stock, Config::Plain)?;
+    let ours = Tree::build(series, Variant::Ours, Config::Plain)?;
     let log = bench(&ours, cpus, Timing::Icount)?;
     let virtual_ns = [read(&bench(&stock, cpus, Timing::Icount)?)?, read(&log)?];
     let again = read(&bench(&ours, cpus, Timing::Icount)?)?;
@@ -76,7 +76,8 @@ fn read(log: &str) -> Result<Vec<f64>> {
 /// The layer's text, and what it takes for 64 possible CPUs.
 fn sizes(stock: &Tree, ours: &Tree, per_cpu: u64) -> Result<()> {
     let stock_text = text(&stock.path.join("kernel/smp.o"))? - text(&ours.path.join("kernel/smp.o"))?;
-    let ours_text = text(&layer::object(&ours.path)?)? + text(&ours.path.join("kernel/smpcall_glue.o"))?;
+    let ours_text =
+        text(&layer::object(ours.series, &ours.path)?)? + text(&ours.path.join("kernel/smpcall_glue.o"))?;
     println!("text of the layer: stock {stock_text} bytes, ours {ours_text} bytes");
     // Each CPU, once it was online: a csd for each CPU, two masks, a csd of its own, and the head of its queue, in a line each.
     let stock_memory = 64 * (64 * 32 + 2 * 8 + 24 + 64 + 64);

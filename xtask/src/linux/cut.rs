@@ -1,6 +1,7 @@
 //! Cuts the call layer out of a Linux source tree, and links ours in: three files are changed by these functions, none of whose
-//! text is ours. What is looked for and not found is an error that names it: another kernel than 6.12 may be laid out otherwise.
+//! text is ours. What is looked for and not found is an error that names it: another series may be laid out otherwise.
 
+use super::Series;
 use anyhow::{Context, Result, bail};
 
 /// What the rest of the kernel finds in kernel/smp.c, and is cut out of it.
@@ -23,34 +24,50 @@ const CUT: [&str; 16] = [
     "kick_all_cpus_sync",
 ];
 
+/// What 7.3 has besides.
+const CUT_7_3: [&str; 3] = ["smp_task_ipi_mask_alloc", "smp_task_ipi_mask_free", "cpus_peek_for_pending_ipi"];
+
 /// And some of what stays Linux's own.
 const KEPT: [&str; 6] =
     ["nosmp", "setup_nr_cpu_ids", "smp_init", "wake_up_all_idle_cpus", "smp_call_on_cpu", "setup_max_cpus"];
 
 /// kernel/smp.c without its call layer: from its first own line to the end of `smp_call_function`, and from
-/// `on_each_cpu_cond_mask` with its comment to the end of `kick_all_cpus_sync`.
-pub(super) fn smp_c(text: &str) -> Result<String> {
+/// `on_each_cpu_cond_mask` with its comment to the end of `kick_all_cpus_sync`. From 7.3 also what looks into a queue, and where the size
+/// of a task's mask is decided: ours have none.
+pub(super) fn smp_c(series: Series, text: &str) -> Result<String> {
     let lines: Vec<&str> = text.lines().collect();
     let find = |from: usize, start: &str| {
         let at = lines[from..].iter().position(|line| line.starts_with(start));
         at.map(|at| from + at).with_context(|| format!("kernel/smp.c has no line `{start}…`"))
     };
+    let comment_before = |at: usize, first: usize| {
+        let comment = lines[..at].iter().rposition(|line| line.starts_with("/*"));
+        comment.filter(|at| *at > first).unwrap_or(at)
+    };
     let first = find(0, "#define CSD_TYPE(")?;
     let first_end = find(first, "EXPORT_SYMBOL(smp_call_function);")?;
     let second = find(first_end, "void on_each_cpu_cond_mask(")?;
-    let comment = lines[..second].iter().rposition(|line| line.starts_with("/*"));
     let second_end = find(second, "EXPORT_SYMBOL_GPL(kick_all_cpus_sync);")?;
-    let second = comment.filter(|at| *at > first_end).unwrap_or(second);
+    let mut out = vec![first..=first_end, comment_before(second, first_end)..=second_end];
+    let mut names = CUT.to_vec();
+    if series == Series::L7_3 {
+        let mask = find(first_end, "\tif (IS_ENABLED(CONFIG_PREEMPTION) && cpumask_size() <= ")?;
+        if lines.get(mask + 1).is_none_or(|line| line.trim() != "static_branch_enable(&ipi_mask_inlined);") {
+            bail!("kernel/smp.c: `ipi_mask_inlined` is not where it is in 7.3");
+        }
+        let peek = find(second_end, "bool cpus_peek_for_pending_ipi(")?;
+        out.extend([mask..=mask + 1, comment_before(peek, second_end)..=find(peek, "}")?]);
+        names.extend(CUT_7_3);
+    }
     let (mut kept, mut cut) = (String::new(), String::new());
     for (at, line) in lines.iter().enumerate() {
-        let out = (first..=first_end).contains(&at) || (second..=second_end).contains(&at);
-        let to = if out { &mut cut } else { &mut kept };
+        let to = if out.iter().any(|out| out.contains(&at)) { &mut cut } else { &mut kept };
         to.push_str(line);
         to.push('\n');
     }
-    for name in CUT {
+    for name in names {
         if !defines(&cut, name) || defines(&kept, name) {
-            bail!("kernel/smp.c: `{name}` is not where it is in 6.12");
+            bail!("kernel/smp.c: `{name}` is not where it is in {}", series.name());
         }
     }
     if let Some(name) = KEPT.into_iter().find(|name| !kept.contains(name)) {
@@ -120,7 +137,7 @@ mod tests {
     #[test]
     fn what_is_cut_is_gone_and_the_rest_stays_as_it_was() {
         let text = laid_out();
-        let kept = smp_c(&text).unwrap();
+        let kept = smp_c(Series::L6_12, &text).unwrap();
         assert!(text.lines().filter(|line| kept.contains(line)).count() >= kept.lines().count());
         assert!(CUT.iter().all(|name| !defines(&kept, name)) && KEPT.iter().all(|name| kept.contains(name)));
         assert!(!kept.contains("says what") && kept.starts_with("#include <kept.h>\n"));
@@ -129,12 +146,30 @@ mod tests {
     #[test]
     fn what_is_not_as_in_6_12_is_named() {
         let missing = laid_out().replace("smp_call_function_any(", "smp_call_function_some(");
-        assert!(smp_c(&missing).unwrap_err().to_string().contains("smp_call_function_any"));
+        assert!(smp_c(Series::L6_12, &missing).unwrap_err().to_string().contains("smp_call_function_any"));
         let moved = laid_out() + "void smp_call_function_any(int a)\n{\n}\n";
-        assert!(smp_c(&moved).unwrap_err().to_string().contains("smp_call_function_any"));
+        assert!(smp_c(Series::L6_12, &moved).unwrap_err().to_string().contains("smp_call_function_any"));
         let swallowed = laid_out().replace(KEPT[4], "gone");
-        assert!(smp_c(&swallowed).unwrap_err().to_string().contains(KEPT[4]));
-        assert!(smp_c("").unwrap_err().to_string().contains("CSD_TYPE"));
+        assert!(smp_c(Series::L6_12, &swallowed).unwrap_err().to_string().contains(KEPT[4]));
+        assert!(smp_c(Series::L6_12, "").unwrap_err().to_string().contains("CSD_TYPE"));
+    }
+
+    #[test]
+    fn what_7_3_has_besides_is_cut_too() {
+        let task = "int smp_task_ipi_mask_alloc(int a)\n{\n}\nvoid smp_task_ipi_mask_free(int a)\n{\n}\nEXPORT_SYMBOL(smp_call_function);\n";
+        let mask = "\tif (IS_ENABLED(CONFIG_PREEMPTION) && cpumask_size() <= 8)\n\t\tstatic_branch_enable(&ipi_mask_inlined);\n";
+        let peek =
+            "/**\n * peeks\n */\nbool cpus_peek_for_pending_ipi(int a)\n{\n\tif (a) {\n\t}\n}\nint after;\n";
+        let text = laid_out().replace("EXPORT_SYMBOL(smp_call_function);\n", &format!("{task}{mask}")) + peek;
+        let kept = smp_c(Series::L7_3, &text).unwrap();
+        for gone in ["ipi_mask", "peek", "CONFIG_PREEMPTION"] {
+            assert!(!kept.contains(gone), "{gone} in {kept}");
+        }
+        assert!(kept.contains("int after;"), "{kept}");
+        // What is of 6.12 is not 7.3.
+        assert!(smp_c(Series::L7_3, &laid_out()).unwrap_err().to_string().contains("CONFIG_PREEMPTION"));
+        let elsewhere = text.replace("ipi_mask_inlined", "ipi_mask_elsewhere");
+        assert!(smp_c(Series::L7_3, &elsewhere).unwrap_err().to_string().contains("not where it is in 7.3"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Our half: the static object, and what of ours and of Linux's is changed in a source tree.
 
-use super::cut;
+use super::{Series, cut};
 use crate::sanitize;
 use crate::sh::{self, Cmd};
 use anyhow::{Context, Result, bail};
@@ -23,11 +23,14 @@ const MITIGATIONS: [(&str, &str, &str); 2] = [
 const RELAYS_CPUS: u32 = 128;
 
 /// Makes the new text of a file from the old.
-type Cut = fn(&str) -> Result<String>;
+type Cut = fn(Series, &str) -> Result<String>;
 
 /// Linux's files that are changed, and how.
-const CUTS: [(&str, Cut); 3] =
-    [("kernel/smp.c", cut::smp_c), ("kernel/cpu.c", cut::cpu_c), ("kernel/Makefile", cut::makefile)];
+const CUTS: [(&str, Cut); 3] = [
+    ("kernel/smp.c", cut::smp_c),
+    ("kernel/cpu.c", |_, text| cut::cpu_c(text)),
+    ("kernel/Makefile", |_, text| cut::makefile(text)),
+];
 
 /// Why the object cannot be built.
 pub(super) fn missing() -> Option<String> {
@@ -40,14 +43,14 @@ pub(super) fn fetch() -> Result<()> {
 }
 
 /// Puts our layer into a tree. What has not changed is left alone, so that make does not build it anew.
-pub(super) fn put_in(tree: &Path) -> Result<()> {
-    let object = object(tree)?;
+pub(super) fn put_in(series: Series, tree: &Path) -> Result<()> {
+    let object = object(series, tree)?;
     for (file, cut) in CUTS {
         let (path, stock) = (tree.join(file), tree.join(format!("{file}.stock")));
         if !stock.exists() {
             fs::copy(&path, &stock).with_context(|| format!("no {file} in the sources"))?;
         }
-        put(&path, cut(&fs::read_to_string(&stock)?)?.as_bytes())?;
+        put(&path, cut(series, &fs::read_to_string(&stock)?)?.as_bytes())?;
     }
     for file in ["smpcall_glue.c", "smpcall_glue.h"] {
         put(&tree.join("kernel").join(file), &fs::read(sh::root().join("linux/glue").join(file))?)?;
@@ -61,14 +64,14 @@ pub(super) fn put_in(tree: &Path) -> Result<()> {
 #[derive(Debug, PartialEq, Eq)]
 struct Built {
     flags: String,
-    features: &'static str,
+    features: Vec<&'static str>,
     name: String,
 }
 
-fn built(config: &str) -> Built {
+fn built(series: Series, config: &str) -> Built {
     let has = |line: &str| config.lines().any(|has| has == line);
     let cpus = config.lines().find_map(|line| line.strip_prefix("CONFIG_NR_CPUS=")?.parse::<u32>().ok());
-    let mut built = Built { flags: FLAGS.to_owned(), features: "", name: "layer".to_owned() };
+    let mut built = Built { flags: FLAGS.to_owned(), features: Vec::new(), name: "layer".to_owned() };
     for (line, flag, name) in MITIGATIONS {
         if has(line) {
             built.flags += flag;
@@ -76,8 +79,17 @@ fn built(config: &str) -> Built {
         }
     }
     if cpus.is_some_and(|cpus| cpus >= RELAYS_CPUS) {
-        built.features = "--features relays";
-        built.name += "-relays";
+        built.features.push("relays");
+    }
+    if series == Series::L7_3 {
+        built.features.push("cpu-number");
+        // Its waiting calls are preempted, where anything is; 6.12's never are.
+        if has("CONFIG_PREEMPTION=y") {
+            built.features.push("preemptible");
+        }
+    }
+    for feature in &built.features {
+        built.name += &format!("-{feature}");
     }
     built
 }
@@ -90,12 +102,12 @@ fn put(path: &Path, new: &[u8]) -> Result<()> {
 }
 
 /// Builds the object: of the static library only our own, with what it reaches, in sections that the kernel's linker knows.
-pub(super) fn object(tree: &Path) -> Result<PathBuf> {
+pub(super) fn object(series: Series, tree: &Path) -> Result<PathBuf> {
     let config = fs::read_to_string(tree.join(".config")).context("the kernel is not configured")?;
-    let built = built(&config);
+    let built = built(series, &config);
     let folder = folder(&built.name);
     cargo("build --release --quiet --locked", &folder)
-        .args(built.features)
+        .arg(format!("--features={}", built.features.join(",")))
         .arg("--target")
         .arg(TARGET)
         .env("RUSTFLAGS", &built.flags)
@@ -160,13 +172,21 @@ mod tests {
 
     #[test]
     fn the_object_has_the_kernels_mitigations_and_no_more() {
-        let plain = built("# CONFIG_CPU_MITIGATIONS is not set\nCONFIG_NR_CPUS=64\n");
-        assert_eq!((plain.flags.as_str(), plain.features, plain.name.as_str()), (FLAGS, "", "layer"));
-        let wide = built("CONFIG_MITIGATION_RETPOLINE=y\nCONFIG_MITIGATION_RETHUNK=y\nCONFIG_NR_CPUS=128\n");
+        let plain = built(Series::L6_12, "# CONFIG_CPU_MITIGATIONS is not set\nCONFIG_NR_CPUS=64\n");
+        assert_eq!((plain.flags.as_str(), plain.name.as_str()), (FLAGS, "layer"));
+        assert!(plain.features.is_empty());
+        let wide = built(
+            Series::L6_12,
+            "CONFIG_MITIGATION_RETPOLINE=y\nCONFIG_MITIGATION_RETHUNK=y\nCONFIG_NR_CPUS=128\n",
+        );
         assert!(wide.flags.contains("retpoline") && wide.flags.contains("thunk-extern"), "{wide:?}");
-        assert_eq!(
-            (wide.features, wide.name.as_str()),
-            ("--features relays", "layer-retpoline-rethunk-relays")
+        assert_eq!((wide.features, wide.name.as_str()), (vec!["relays"], "layer-retpoline-rethunk-relays"));
+        let newer = |config| built(Series::L7_3, config).features;
+        assert_eq!(newer("CONFIG_NR_CPUS=64\n"), ["cpu-number"]);
+        assert_eq!(newer("CONFIG_PREEMPTION=y\n"), ["cpu-number", "preemptible"]);
+        assert!(
+            built(Series::L6_12, "CONFIG_PREEMPTION=y\n").features.is_empty(),
+            "6.12's waits are not preemptible"
         );
     }
 

@@ -1,27 +1,21 @@
 //! Debian's Linux sources, configured and built: the stock kernel, and beside it ours.
 
-use super::{Config, Variant, layer};
+use super::{Config, Series, Variant, layer, series};
 use crate::sh::{self, Cmd};
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-const SOURCES: &str = "/usr/src/linux-source-6.12.tar.xz";
-
 /// A kernel that is built.
 pub(super) struct Tree {
+    pub(super) series: Series,
     pub(super) variant: Variant,
     pub(super) path: PathBuf,
 }
 
 /// Why nothing can be built.
 pub(super) fn missing() -> Option<String> {
-    if !Path::new(SOURCES).exists() {
-        return Some(format!(
-            "no {SOURCES}: `cargo xtask setup` as root, or `apt-get install linux-source-6.12`"
-        ));
-    }
     ["make", "gcc", "flex", "bison", "bc", "xz"].into_iter().find(|program| !has(program)).map(|program| {
         format!("no {program}: `cargo xtask setup` as root, or `apt-get install {}`", super::DEBIAN.join(" "))
     })
@@ -32,7 +26,7 @@ fn has(program: &str) -> bool {
 }
 
 /// The lines that a configuration must have.
-pub(super) fn fragment(config: Config) -> Result<Vec<String>> {
+pub(super) fn fragment(series: Series, config: Config) -> Result<Vec<String>> {
     let files: &[&str] = match config {
         Config::Plain => &["plain.config"],
         Config::Debug => &["plain.config", "debug.config"],
@@ -45,9 +39,9 @@ pub(super) fn fragment(config: Config) -> Result<Vec<String>> {
         for line in text.lines().filter(|line| line.starts_with("CONFIG_")) {
             // A later one stands for an earlier one of the same choice.
             if line == "CONFIG_PREEMPT=y" {
-                lines.retain(|line| line != "CONFIG_PREEMPT_VOLUNTARY=y");
+                lines.retain(|line| line != series.least_preemption());
             }
-            lines.push(line.to_owned());
+            lines.push(series.own_line(line).to_owned());
         }
     }
     Ok(lines)
@@ -55,17 +49,17 @@ pub(super) fn fragment(config: Config) -> Result<Vec<String>> {
 
 impl Tree {
     /// Builds a kernel: from the package if it is the first, else what has changed.
-    pub(super) fn build(variant: Variant, config: Config) -> Result<Self> {
-        let version = package_version()?;
+    pub(super) fn build(series: Series, variant: Variant, config: Config) -> Result<Self> {
+        let version = series.package_version()?;
         let path = folder(&version, config).join(variant.name());
-        let tree = Self { variant, path };
-        let stamp = format!("{version}\n{}\n", fragment(config)?.join("\n"));
+        let tree = Self { series, variant, path };
+        let stamp = format!("{version}\n{}\n", fragment(series, config)?.join("\n"));
         if fs::read_to_string(tree.path.join("smpcall.stamp")).ok().as_deref() != Some(&stamp) {
             tree.prepare(&version, config)?;
             fs::write(tree.path.join("smpcall.stamp"), stamp)?;
         }
         if variant == Variant::Ours {
-            phase("our call layer", || layer::put_in(&tree.path))?;
+            phase("our call layer", || layer::put_in(series, &tree.path))?;
         }
         tree.demand_config(config)?;
         phase(&format!("Linux {version}, {}, {}", config.name(), variant.name()), || {
@@ -97,12 +91,16 @@ impl Tree {
         }
         phase("unpacking", || {
             fs::create_dir_all(&self.path)?;
-            Cmd::new("tar", "--strip-components=1 -xJf").arg(SOURCES).arg("-C").arg(&self.path).read()
+            Cmd::new("tar", "--strip-components=1 -xJf")
+                .arg(self.series.sources())
+                .arg("-C")
+                .arg(&self.path)
+                .read()
         })?;
         self.demand_series()?;
         phase("configuring", || {
             let lines = self.path.join("smpcall.config");
-            fs::write(&lines, fragment(config)?.join("\n") + "\n")?;
+            fs::write(&lines, fragment(self.series, config)?.join("\n") + "\n")?;
             self.make("tinyconfig", "config.log")?;
             let merge = self.path.join("scripts/kconfig/merge_config.sh");
             Cmd::new(&merge, "-m .config").arg(&lines).dir(&self.path).read()?;
@@ -114,9 +112,9 @@ impl Tree {
     fn demand_series(&self) -> Result<()> {
         let makefile =
             fs::read_to_string(self.path.join("Makefile")).context("no Makefile in the sources")?;
-        let series = series(&makefile);
-        if series != Some((6, 12)) {
-            bail!("{SOURCES} is Linux {series:?}; the call layer is cut out of 6.12 only");
+        if series::of_makefile(&makefile) != Some(self.series.version()) {
+            let found = series::of_makefile(&makefile);
+            bail!("{} is Linux {found:?}, and not {}", self.series.sources().display(), self.series.name());
         }
         Ok(())
     }
@@ -124,7 +122,7 @@ impl Tree {
     /// What was asked for is there: a choice that does not fit is dropped without a word.
     fn demand_config(&self, config: Config) -> Result<()> {
         let text = fs::read_to_string(self.path.join(".config")).context("the kernel is not configured")?;
-        match lacking(&text, &fragment(config)?) {
+        match lacking(&text, &fragment(self.series, config)?) {
             None => Ok(()),
             Some(line) if line == "CONFIG_SMP=y" => bail!("a kernel without SMP has no call layer"),
             Some(line) if line == "CONFIG_BUG=y" => {
@@ -156,19 +154,6 @@ fn lacking<'a>(config: &str, fragment: &'a [String]) -> Option<&'a String> {
     fragment.iter().find(|line| !config.lines().any(|has| has == line.as_str()))
 }
 
-/// The series that a kernel's Makefile names.
-fn series(makefile: &str) -> Option<(u32, u32)> {
-    let value = |name: &str| {
-        let line = makefile.lines().find_map(|line| line.strip_prefix(name)?.trim().strip_prefix('='))?;
-        line.trim().parse().ok()
-    };
-    Some((value("VERSION")?, value("PATCHLEVEL")?))
-}
-
-fn package_version() -> Result<String> {
-    Cmd::new("dpkg-query", "-W -f=${Version} linux-source-6.12").read()
-}
-
 fn folder(version: &str, config: Config) -> PathBuf {
     let at = sh::target_dir().join("linux").join(format!("{version}-{}", config.name()));
     std::path::absolute(&at).unwrap_or(at)
@@ -190,14 +175,6 @@ pub(super) fn phase<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_series_is_read_from_the_makefile() {
-        let makefile = "# SPDX\nVERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 117\n";
-        assert_eq!(series(makefile), Some((6, 12)));
-        assert_eq!(series(&makefile.replace("12", "1")), Some((6, 1)));
-        assert_eq!(series("all:\n"), None);
-    }
 
     #[test]
     fn a_line_that_was_dropped_is_named() {
