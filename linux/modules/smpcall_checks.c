@@ -18,6 +18,7 @@
 #include <linux/random.h>
 #include <linux/sched.h>
 #include <linux/smp.h>
+#include <linux/version.h>
 
 static int races = 20000;
 module_param(races, int, 0);
@@ -293,8 +294,12 @@ static void check_contexts(void)
 	report("linux", "posts-with-irqs-off", at - 1, bad);
 	atomic_set(&runs, 0);
 	atomic_set(&won, 0);
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 13, 0)
+	hrtimer_setup(&timer, tick, CLOCK_MONOTONIC, HRTIMER_MODE_REL_PINNED_HARD);
+#else
 	hrtimer_init(&timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL_PINNED_HARD);
 	timer.function = tick;
+#endif
 	hrtimer_start(&timer, ns_to_ktime(100 * NSEC_PER_USEC), HRTIMER_MODE_REL_PINNED_HARD);
 	while (atomic_read(&ticks) < 200)
 		msleep(1);
