@@ -196,9 +196,13 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     #[inline(always)]
     fn has_work_here(&self) -> bool {
         let _stay = self.stay();
-        let has_work =
-            |here: &PerCpu| matches!(here.mailbox.head.look(), Seen::List(_)) || Self::has_left_over(here);
-        self.platform.current_cpu().and_then(|cpu| self.cpu(cpu)).is_some_and(has_work)
+        self.platform.current_cpu().and_then(|cpu| self.cpu(cpu)).is_some_and(Self::has_work)
+    }
+
+    /// Whether there is something to flush: queued, or left over. Lazy posts do not count.
+    #[inline(always)]
+    fn has_work(cpu: &PerCpu) -> bool {
+        matches!(cpu.mailbox.head.look(), Seen::List(_)) || Self::has_left_over(cpu)
     }
 
     /// Whether a flush has left something over, on a port where one may.

@@ -14,7 +14,6 @@ use super::flush::{Budget, Flushed};
 use crate::error::HotplugError;
 use crate::percpu::{PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform, demand_used};
-use crate::queue::Seen;
 use core::marker::PhantomData;
 
 /// A CPU, in the hands of its own thread: from [`Machine::online`](crate::Machine::online) to [`Cpu::offline`].
@@ -130,8 +129,7 @@ impl<'m, P: Platform, S: Storage> Cpu<'m, P, S> {
     #[inline]
     pub fn has_work(&self) -> bool {
         let _stay = self.smp.stay();
-        let here = self.here();
-        matches!(here.mailbox.head.look(), Seen::List(_)) || Smp::<P, S>::has_left_over(here)
+        Smp::<P, S>::has_work(self.here())
     }
 
     /// Says that the CPU looks at its queue by itself from now on, so that posts to it need not ring (P7). It must then

@@ -36,10 +36,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// port's machine ([`Machine::flush`](super::Machine::flush)).
     #[inline]
     pub(super) fn flush(&self, budget: Budget) -> Flushed {
-        let irq = IrqGuard::new(&self.platform);
-        let flushed = self.flush_guarded(budget);
-        drop(irq);
-        flushed
+        let _irq = IrqGuard::new(&self.platform);
+        self.flush_guarded(budget)
     }
 
     /// As [`Self::flush`], with local interrupts off.

@@ -61,7 +61,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     ///
     /// Context: any. Progress: wait-free.
     pub fn is_unrung_racy(&self, cpu: u32) -> bool {
-        self.cpu(cpu).is_some_and(is_unrung::<P>)
+        self.cpu(cpu).is_some_and(Self::is_unrung)
     }
 
     /// Rings those CPUs again whose doorbell could not be sent, and returns how many of them still could not be rung. For a port that
@@ -72,21 +72,21 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         if self.failed_rings_racy() == 0 {
             return 0;
         }
-        let unrung = |cpu: &(u32, &PerCpu)| is_unrung::<P>(cpu.1);
+        let unrung = |cpu: &(u32, &PerCpu)| Self::is_unrung(cpu.1);
         let fails = |(cpu, target): &(u32, &PerCpu)| !self.ring_again(*cpu, &target.mailbox.head);
         (0..).zip(self.cpus()).filter(unrung).filter(fails).count() as u32
     }
-}
 
-/// Whether a CPU has something to do, and the doorbell for it failed.
-pub(super) fn is_unrung<P: Platform>(cpu: &PerCpu) -> bool {
-    if !P::RINGS_FAIL {
-        return false;
-    }
-    match cpu.mailbox.head.look() {
-        Seen::List(list) => list.is_owed(),
-        // What a flush left over at its budget, and rang itself for in vain.
-        Seen::Idle => P::LEAVES_OVER && cpu.own.has_left_over(),
-        Seen::Polling | Seen::Offline => false,
+    /// Whether a CPU has something to do, and the doorbell for it failed.
+    pub(super) fn is_unrung(cpu: &PerCpu) -> bool {
+        if !P::RINGS_FAIL {
+            return false;
+        }
+        match cpu.mailbox.head.look() {
+            Seen::List(list) => list.is_owed(),
+            // What a flush left over at its budget, and rang itself for in vain.
+            Seen::Idle => Self::has_left_over(cpu),
+            Seen::Polling | Seen::Offline => false,
+        }
     }
 }

@@ -10,10 +10,8 @@
 //! Looks only, all of them racy: it decides nothing but whether to report and to ring once more, which is harmless.
 
 use super::Smp;
-use super::unrung::is_unrung;
 use crate::percpu::{PerCpu, Storage};
 use crate::platform::Platform;
-use crate::queue::Seen;
 use crate::stall::{QueueStall, StallCause};
 
 /// What a watchdog remembers of one CPU between visits.
@@ -86,7 +84,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let now_ns = self.platform.now_ns();
         let mut held_up = 0;
         for ((cpu, at), note) in (0..).zip(self.cpus()).zip(notes) {
-            let (cause, ended) = (held_up_by::<P>(at), at.running.ended());
+            let (cause, ended) = (Self::held_up_by(at), at.running.ended());
             if let Some((cause, for_ns)) = note.look(cause, ended, now_ns, timeout_ns) {
                 self.platform.queue_stalled(&QueueStall { cpu, cause, for_ns, reports: note.reports });
                 note.reports = if cause == StallCause::Over { 0 } else { note.reports.saturating_add(1) };
@@ -108,20 +106,18 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let running = &self.cpu(cpu)?.running;
         running.func_racy().or_else(|| running.blocking_func_racy()).map(<*const ()>::addr)
     }
-}
 
-/// What a CPU has to do, if anything.
-fn held_up_by<P: Platform>(cpu: &PerCpu) -> Option<StallCause> {
-    let queued =
-        matches!(cpu.mailbox.head.look(), Seen::List(_)) || P::LEAVES_OVER && cpu.own.has_left_over();
-    match (cpu.running.func_racy(), queued) {
-        (Some(func), true) => Some(StallCause::Behind(func.addr())),
-        (Some(func), false) => Some(StallCause::Running(func.addr())),
-        (None, true) => Some(match cpu.running.blocking_func_racy() {
-            Some(func) => StallCause::BehindBlocking(func.addr()),
-            None if is_unrung::<P>(cpu) => StallCause::Unrung,
-            None => StallCause::Queued,
-        }),
-        (None, false) => None,
+    /// What a CPU has to do, if anything.
+    fn held_up_by(cpu: &PerCpu) -> Option<StallCause> {
+        match (cpu.running.func_racy(), Self::has_work(cpu)) {
+            (Some(func), true) => Some(StallCause::Behind(func.addr())),
+            (Some(func), false) => Some(StallCause::Running(func.addr())),
+            (None, true) => Some(match cpu.running.blocking_func_racy() {
+                Some(func) => StallCause::BehindBlocking(func.addr()),
+                None if Self::is_unrung(cpu) => StallCause::Unrung,
+                None => StallCause::Queued,
+            }),
+            (None, false) => None,
+        }
     }
 }

@@ -5,7 +5,6 @@ use super::stall_clock::StallClock;
 use crate::percpu::{Own, PerCpu, Storage};
 use crate::platform::Platform;
 use crate::smp::context::{InFrame, NoUnwind};
-use crate::smp::unrung::is_unrung;
 use crate::smp::{Serve, Smp};
 use crate::stall::{CallStall, NAMED_MAX, Phase};
 use crate::sync::Ordering;
@@ -139,7 +138,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             _ if P::BLOCKING_CALLS && running.runs_blocking_racy(wait.header) => Phase::Running,
             Some(func) => Phase::Behind(func.addr()),
             None if P::BLOCKING_CALLS && is_dequeued(wait) => Phase::Dequeued,
-            None if is_unrung::<P>(target) => Phase::Unrung,
+            None if Self::is_unrung(target) => Phase::Unrung,
             None => Phase::Queued,
         };
         let phase = match (phase, running.blocking_func_racy().filter(|_| P::BLOCKING_CALLS)) {

@@ -6,7 +6,6 @@ use crate::percpu::Storage;
 use crate::platform::{Backoff, Pause, Platform};
 use crate::queue::Seen;
 use crate::smp::Smp;
-use crate::smp::unrung::is_unrung;
 use crate::stall::CallStall;
 use crate::state::Park;
 
@@ -112,13 +111,13 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     #[cold]
     fn rings_still_fail(&self, wait: &Wait<'_>) -> bool {
         self.ring_those_owed(wait);
-        Self::is_left_to_who_is_bound(wait) || wait.pending(self).any(|(_, target)| is_unrung::<P>(target))
+        Self::is_left_to_who_is_bound(wait) || wait.pending(self).any(|(_, target)| Self::is_unrung(target))
     }
 
     /// Rings those who are waited for, and whose doorbell failed.
     #[cold]
     fn ring_those_owed(&self, wait: &Wait<'_>) {
-        for (cpu, target) in wait.pending(self).filter(|(_, target)| is_unrung::<P>(target)) {
+        for (cpu, target) in wait.pending(self).filter(|(_, target)| Self::is_unrung(target)) {
             self.ring_again(cpu, &target.mailbox.head);
         }
         self.ring_who_is_bound(wait);
