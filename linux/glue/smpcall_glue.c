@@ -69,7 +69,7 @@ static_assert(!IS_ENABLED(CONFIG_PARAVIRT_XXL));
 #endif
 
 #if SINCE_7_3
-/* Whether a call that waits was a bool became one in 7.3. */
+/* What says whether to wait: an int before 7.3. */
 typedef bool wait_t;
 /* The core is built with its feature `preemptible` then. */
 #define PREEMPTIBLE_WAITS IS_ENABLED(CONFIG_PREEMPTION)

@@ -38,6 +38,7 @@ impl Call {
     #[inline(always)]
     fn function(self) -> impl Fn() + Copy + Send + Sync + 'static {
         move || {
+            // Moved as a whole: its two pointers by themselves are not `Send`.
             let Self(func, info) = { self };
             // SAFETY: irqs are off in call context, and the two belong together.
             unsafe { glue::smpcall_glue_run(func, info, core::ptr::null()) }

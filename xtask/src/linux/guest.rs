@@ -65,7 +65,8 @@ impl Guest<'_> {
             }
         };
         // `timeout` outlives us, should we be ended.
-        let limit = self.seconds * 2 + 12 * watchdog_seconds(self.cpus, jobs());
+        let watchdog = watchdog_seconds(self.cpus, jobs());
+        let limit = self.seconds * 2 + 12 * watchdog;
         let status = Cmd::new("timeout", &format!("-k 2 {limit} {QEMU} {accel}"))
             .args("-m 768 -nographic -no-reboot")
             .args(&format!("-smp {}", self.cpus))
@@ -75,10 +76,8 @@ impl Guest<'_> {
             .arg(files)
             .arg("-append")
             .arg(format!(
-                "console=ttyS0 panic=-1 scftorture.holdoff=100000 watchdog_thresh={} smpcall.do={} {}",
-                watchdog_seconds(self.cpus, jobs()),
-                self.what,
-                self.words
+                "console=ttyS0 panic=-1 scftorture.holdoff=100000 watchdog_thresh={watchdog} smpcall.do={} {}",
+                self.what, self.words
             ))
             .into_file(File::create(&log).with_context(|| format!("cannot write {}", log.display()))?)?;
         println!("  log: {}", sh::shown(&log));

@@ -47,12 +47,10 @@ impl Series {
     pub(super) fn missing(self) -> Option<String> {
         let sources = self.sources();
         let how = match self {
-            Self::L6_12 => "as root, or `apt-get install linux-source-6.12`",
-            Self::L7_3 => {
-                "or any `cargo xtask linux` with `--series 7.3`, where Debian's archive can be reached"
-            }
+            Self::L6_12 => "`cargo xtask setup` as root, or `apt-get install linux-source-6.12`",
+            Self::L7_3 => "`cargo xtask linux` fetches it where Debian's archive can be reached",
         };
-        (!sources.exists()).then(|| format!("no {}: `cargo xtask setup` {how}", sources.display()))
+        (!sources.exists()).then(|| format!("no {}: {how}", sources.display()))
     }
 
     /// Fetches those that need not be installed, once.
