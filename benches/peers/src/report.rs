@@ -3,11 +3,9 @@
 use crate::block::{Block, Tail};
 use crate::rows::{Beside, By, Row};
 use serde::Serialize;
+use smpcall_measure::floor;
 use smpcall_measure::samples::round;
 use std::fmt::Write;
-
-/// A line's round trip below which the two cores are said to be near each other, in ns.
-const NEAR_BELOW_NS: f64 = 100.0;
 
 /// Everything that was measured.
 #[derive(Serialize)]
@@ -162,7 +160,7 @@ impl Report {
             return "Nothing here was held against a cache line's round trip.".to_owned();
         }
         let line = median(lines);
-        let place = if line < NEAR_BELOW_NS { "near" } else { "far" };
+        let place = if floor::is_far(line, floor::fetch_or_ns()) { "far" } else { "near" };
         format!("The two cores are {place}: a cache line goes there and back in {line} ns.")
     }
 

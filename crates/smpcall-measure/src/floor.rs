@@ -356,6 +356,23 @@ fn two_lines_partner<S: Step>() {
     PONG.0.store(0, Ordering::Release);
 }
 
+/// From so many uncontended `fetch_or` in a line's round trip on, two cores are far. Within one cache or mesh it takes 10 to 35 of them, between
+/// caches of one package, or packages, 70 and more.
+pub const FAR: f64 = 50.0;
+
+/// Returns whether two cores are far from each other, of two floors in ns. By these, not by what the system says of its topology: in a virtual
+/// machine that is made up, and may change in the middle of a run.
+pub fn is_far(line_ns: f64, fetch_or_ns: f64) -> bool {
+    line_ns >= FAR * fetch_or_ns
+}
+
+/// Returns the median of some samples of a `fetch_or`, in ns, for who has no [`Floor`] in which they are.
+pub fn fetch_or_ns() -> f64 {
+    let mut samples = Samples::default();
+    (0..99).for_each(|_| samples.record(&fetch_or()));
+    samples.percentile_ns(50.0)
+}
+
 fn fetch_or() -> Sample {
     let word = Line(AtomicU32::new(0));
     let mut bits = 0;

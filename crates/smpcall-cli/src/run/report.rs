@@ -7,7 +7,7 @@ use crate::pace::{Pace, Place};
 use anyhow::Result;
 use comfy_table::Table;
 use serde::Serialize;
-use smpcall_measure::floor::Against;
+use smpcall_measure::floor::{Against, FAR, is_far};
 use smpcall_measure::samples::round;
 
 const HEADER: [&str; 12] = [
@@ -56,18 +56,13 @@ enum Cores {
     Unknown,
 }
 
-/// From so many uncontended `fetch_or` in a line's round trip on, two cores are far. Within one cache or mesh it takes 10 to 35 of them, between caches
-/// of one package, or packages, 70 and more.
-const FAR: f64 = 50.0;
-
 impl Cores {
-    /// By the floors, not by what the system says of its topology: in a virtual machine that is made up, and may change in the middle of a run.
     fn of(place: &Place, line_ns: f64, fetch_or_ns: f64) -> Self {
         match (place.cores.len(), place.pace()) {
             (0, _) => Self::Unknown,
             (_, Pace::Shared) => Self::Shared,
-            (_, Pace::Apart) if line_ns < FAR * fetch_or_ns => Self::Near,
-            (_, Pace::Apart) => Self::Far,
+            (_, Pace::Apart) if is_far(line_ns, fetch_or_ns) => Self::Far,
+            (_, Pace::Apart) => Self::Near,
         }
     }
 
