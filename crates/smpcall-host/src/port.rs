@@ -186,7 +186,12 @@ impl<T: Trace> Waiting for Host<T> {
     const PARKS: bool = true;
 
     fn pause(&self, backoff: &Backoff) -> Pause {
-        self.pause_after(backoff.target, backoff.rounds, backoff.waited_ns)
+        let Backoff { target, rounds, waited_ns, .. } = *backoff;
+        if backoff.with_others {
+            self.pause_for_several(target, rounds, waited_ns)
+        } else {
+            self.pause_after(target, rounds, waited_ns)
+        }
     }
 
     #[inline]

@@ -87,7 +87,7 @@ impl<T> Host<T> {
         (here.machine == self.id).then_some(here.cpu)
     }
 
-    /// Spins for a moment, as long as that may pay off.
+    /// Spins for a moment, as long as that may pay off for a caller who waits for this target alone.
     pub(super) fn pause_after(&self, target: u32, rounds: u32, waited_ns: u64) -> Pause {
         if rounds == 0 {
             self.look_around();
@@ -96,6 +96,22 @@ impl<T> Host<T> {
             self.want_core_of(target);
             return Pause::Park;
         }
+        self.spin_for(target, rounds, waited_ns)
+    }
+
+    /// The same for a caller who waits for this target and for others. Those may run elsewhere meanwhile, and to sleep for the sake of one
+    /// would cost a second wake-up after theirs; this one gets the core by the caller's turns, if it is on the same.
+    pub(super) fn pause_for_several(&self, target: u32, rounds: u32, waited_ns: u64) -> Pause {
+        if rounds == 0 {
+            self.look_around();
+        }
+        if self.shares_a_core_with(target) {
+            self.want_core_of(target);
+        }
+        self.spin_for(target, rounds, waited_ns)
+    }
+
+    fn spin_for(&self, target: u32, rounds: u32, waited_ns: u64) -> Pause {
         let spin = &self.cpu(target).spin;
         let limit_ns = match rounds {
             _ if self.waits == Waits::Sleep => 0,
@@ -144,6 +160,17 @@ mod tests {
         for target in [0, 1, 2] {
             assert_eq!(first_steps(&host, NO_CORE, target), (64, Pause::Again), "nobody knows");
         }
+    }
+
+    #[test]
+    fn who_waits_for_others_too_gives_its_core_to_the_target_that_is_there_and_spins_for_them() {
+        let host = host(Waits::Spin);
+        host.settle(0, Some(5));
+        here::set(Here { machine: u64::MAX, cpu: 0, core: 5 });
+        assert_eq!(host.pause_for_several(0, 1, 0), Pause::Again);
+        assert!(host.core_is_wanted(0), "which does not poll on it");
+        assert_eq!(host.pause_for_several(0, 1, SPIN_NS_MAX.into()), Pause::Park, "and not for ever");
+        here::clear();
     }
 
     #[test]

@@ -234,8 +234,10 @@ pub trait Topology {
 pub struct Backoff {
     /// How often `pause` was called before in this wait.
     pub rounds: u32,
-    /// The CPU that is waited for.
+    /// The CPU that is waited for, or one of them.
     pub target: u32,
+    /// Whether others are waited for besides it, as by a multicast: that it cannot run now says nothing of them.
+    pub with_others: bool,
     /// How long the wait has gone on, in ns.
     pub waited_ns: u64,
 }

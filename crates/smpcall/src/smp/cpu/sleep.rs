@@ -102,7 +102,8 @@ impl<'m, P: Platform, S: Storage> Cpu<'m, P, S> {
                 continue;
             }
             let waited_ns = platform.now_ns().saturating_sub(began_ns);
-            let pause = platform.pause(&Backoff { rounds, target: self.number, waited_ns });
+            let pause =
+                platform.pause(&Backoff { rounds, target: self.number, with_others: false, waited_ns });
             rounds = rounds.saturating_add(1);
             if pause == Pause::Park
                 && let Ok(guard) = self.begin_sleep_as(waiter)

@@ -30,7 +30,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let started_ns = self.platform.now_ns();
         let mut stalls =
             StallClock::new::<P>(started_ns, self.platform.stall_timeout_ns(), self.platform.stall_stop_ns());
-        let mut backoff = Backoff { rounds: 0, target: wait.target_cpu, waited_ns: 0 };
+        let mut backoff =
+            Backoff { rounds: 0, target: wait.target_cpu, with_others: wait.slots != 0, waited_ns: 0 };
         // How long the last sleep was to take.
         let mut slept_ns = 0;
         let passed = loop {
