@@ -35,6 +35,11 @@ pub(crate) fn pause(shares: impl Fn() -> bool) {
     TURNS.with(|turns| turns.pause(shares));
 }
 
+/// Whether the thread gives its core away at its next pause: others took it last time, or it is time to try again.
+pub(crate) fn are_due() -> bool {
+    TURNS.with(|turns| turns.are_due(Instant::now()))
+}
+
 struct Turns {
     /// When it asks again whether it shares its core.
     asks_at: Cell<Option<Instant>>,
@@ -69,6 +74,10 @@ impl Turns {
             }
         }
         is_to_come(&self.keeps_until)
+    }
+
+    fn are_due(&self, now: Instant) -> bool {
+        self.keeps_until.get().is_some_and(|until| until <= now)
     }
 
     /// A turn of others is over.
@@ -109,6 +118,18 @@ mod tests {
         for away in [TURN_MIN, Duration::from_micros(40), TURN_MAX] {
             assert_eq!(turns(&learnt, &mut now, 1_000, away).0, 1_000, "{away:?}");
         }
+    }
+
+    #[test]
+    fn they_are_due_after_a_short_one_and_not_at_once_after_any_other() {
+        let (learnt, now) = (Turns::new(), Instant::now());
+        assert!(!learnt.are_due(now), "nothing is known");
+        for (away, due) in [(TURN_MIN / 2, false), (TURN_MIN, true), (TURN_MAX, true), (TURN_MAX * 2, false)]
+        {
+            learnt.is_back(now, now + away);
+            assert_eq!(learnt.are_due(now + away), due, "{away:?}");
+        }
+        assert!(learnt.are_due(now + TURN_MAX * 2 * (TOO_LONG + 1)), "later it is tried again");
     }
 
     #[test]

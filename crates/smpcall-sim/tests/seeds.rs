@@ -75,5 +75,5 @@ fn different_seeds_are_different_runs() {
 /// P13: the simulator's atomics are as large as core's, so the layouts here are the layouts there.
 #[test]
 fn a_cpu_takes_as_much_memory_as_it_does_without_the_simulator() {
-    assert_eq!(size_of::<smpcall_instrumented::PerCpu>(), 768);
+    assert_eq!(size_of::<smpcall_instrumented::PerCpu>(), 640);
 }

@@ -77,7 +77,8 @@ impl<'a> MailboxGuard<'a> {
     }
 }
 
-/// What others keep here, and the owner seldom comes to: one line, or two.
+/// What others keep here, and the owner seldom comes to: one line.
+#[repr(align(64))]
 pub(crate) struct CallersLine {
     /// Whose the slot in the mailbox is. Not beside it, since only callers write here: in the mailbox's line, giving back and
     /// taking again would each cost a transfer from the target, which looks at that line all the time.

@@ -1,12 +1,16 @@
 //! What a machine keeps for each CPU, in cache lines by who writes them.
 //!
-//! | line | written by | read by |
+//! | lines | written by | read by |
 //! |---|---|---|
 //! | `mailbox`: the queue's head, and one waiting call | posters and the owner | posters and the owner |
-//! | `callers_line`: whose the mailbox's slot is; how far the CPU is behind; apart from it, a relay (`relay.rs`) | callers; the owner when a flush stops at its budget; who multicasts to this CPU's group | the same; posters that hold back |
-//! | `own` | the owner; lazy posters their list's head | the owner; what a flush left over, also the watchdog |
-//! | `running` | the owner; its wakes' headers, rarely, whoever waits for a csd | whoever waits for, or reports on, a run or an acknowledgement |
-//! | `detached`: slots for detached calls, two lines | posters, then the owner | the owner |
+//! | `wakes` | rarely, whoever waits for a csd; then the owner | the owner |
+//! | `own`, two | the owner; lazy posters their list's head | the owner; what a flush left over, also the watchdog |
+//! | `callers_line`: whose the mailbox's slot is; how far the CPU is behind; a relay (`relay.rs`) | callers; the owner when a flush stops at its budget; who multicasts to this CPU's group | the same; posters that hold back |
+//! | `detached`: slots for detached calls, four | posters, then the owner; the later ones seldom, since the first that is free is taken | the owner |
+//! | `running` | the owner | whoever waits for, or reports on, a run or an acknowledgement |
+//!
+//! Some CPUs fetch lines in pairs. So those that are written often by different sides lie in different pairs: beside the mailbox are the
+//! wakes, and beside `running` is the last of the detached calls' slots.
 //!
 //! Storage is the user's: an array, a boxed slice, or a `&'static mut` slice that a kernel carved out at start. It is
 //! taken by value, so that no CPU has two owners; a machine of N CPUs takes `N × size_of::<PerCpu>()` bytes (P13).
@@ -37,29 +41,43 @@ pub use self::storage::Storage;
 use crate::detached::DetachedSlots;
 use crate::mailbox::{CallersLine, Mailbox};
 use crate::sync::const_unless_loom;
+use crate::wake::Wakes;
+#[cfg(all(not(loom), target_pointer_width = "64"))]
+use core::mem::offset_of;
 
 /// The most CPUs that a machine can have.
 pub const CPUS_MAX: usize = 8192;
 
 /// One CPU's part of a machine's memory.
+#[repr(C, align(128))]
 pub struct PerCpu {
-    pub(crate) mailbox: Line<Mailbox>,
-    pub(crate) callers_line: Line<CallersLine>,
+    pub(crate) mailbox: Mailbox,
+    pub(crate) wakes: Wakes,
     pub(crate) own: Line<Own>,
-    pub(crate) running: Line<Running>,
-    pub(crate) detached: Line<DetachedSlots>,
+    pub(crate) callers_line: CallersLine,
+    pub(crate) detached: DetachedSlots,
+    pub(crate) running: Running,
 }
+
+#[cfg(all(not(loom), target_pointer_width = "64"))]
+const _: () = {
+    assert!(offset_of!(PerCpu, wakes) == 64, "beside the mailbox");
+    assert!(offset_of!(PerCpu, callers_line) == 256 && offset_of!(PerCpu, detached) == 320, "a line");
+    assert!(offset_of!(PerCpu, running) == 576 && size_of::<Running>() == 64, "a line, beside the last slot");
+    assert!(size_of::<PerCpu>() == 640, "P13");
+};
 
 impl PerCpu {
     const_unless_loom! {
         /// A CPU that never came online.
         pub fn new() -> Self {
             Self {
-                mailbox: Line::new(Mailbox::new()),
-                callers_line: Line::new(CallersLine::new()),
+                mailbox: Mailbox::new(),
+                wakes: Wakes::new(),
                 own: Line::new(Own::new()),
-                running: Line::new(Running::new()),
-                detached: Line::new(DetachedSlots::new()),
+                callers_line: CallersLine::new(),
+                detached: DetachedSlots::new(),
+                running: Running::new(),
             }
         }
     }

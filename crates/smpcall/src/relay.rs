@@ -43,8 +43,8 @@ use crate::sync::{AtomicU32, AtomicUsize, Ordering, const_unless_loom};
 /// With fewer, what is saved is less than the way through one more interrupt takes (`smpcall sim --scale`).
 pub(crate) const RELAYED_MIN: u32 = if cfg!(loom) { 2 } else { 32 };
 
-/// The relay of one slot to one group. A line of its own: those of the group write it, each once for a call.
-#[repr(align(64))]
+/// The relay of one slot to one group. Those of the group write it, each once for a call; so it is in a line that the CPU whose it is
+/// seldom needs.
 pub(crate) struct Relay {
     /// Whom the leader is still to notify, by number within the group.
     left: AtomicUsize,

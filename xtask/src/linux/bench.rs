@@ -98,8 +98,8 @@ mod tests {
     #[test]
     fn memory_is_read_from_the_boot_line() {
         let line =
-            "[    0.1] smpcall: call layer 0.1.0 in the place of kernel/smp.c's: 3072 bytes for 4 CPUs";
-        assert_eq!(per_cpu(line).unwrap(), 768);
+            "[    0.1] smpcall: call layer 0.1.0 in the place of kernel/smp.c's: 2560 bytes for 4 CPUs";
+        assert_eq!(per_cpu(line).unwrap(), 640);
         assert!(per_cpu("nothing").is_err());
     }
 

@@ -33,8 +33,8 @@ pub(super) fn p13_memory_is_linear_in_the_cpus<R: Rig>(ctx: Ctx<R>) -> Done {
     for (cpus, bytes) in sizes {
         ctx.same((cpus, bytes), (cpus, cpus * CPU_BYTES + rest), "CPUs, and what a machine of them takes")?;
         // Which leaves out the bit that P13 allows for each pair of CPUs.
-        ctx.check(bytes <= cpus * 768 + REST_BYTES_MAX, "768 bytes a CPU, and slots, whose number is fixed")?;
+        ctx.check(bytes <= cpus * 640 + REST_BYTES_MAX, "640 bytes a CPU, and slots, whose number is fixed")?;
     }
     ctx.check(rest <= REST_BYTES_MAX, "what a machine takes beside its CPUs")?;
-    ctx.check(CPU_BYTES <= 768, "a CPU takes at most 768 bytes")
+    ctx.check(CPU_BYTES <= 640, "a CPU takes at most 640 bytes")
 }

@@ -3,13 +3,13 @@
 use crate::csd::Header;
 use crate::multicast::Collected;
 use crate::sync::{AtomicPtr, AtomicUsize, Ordering, const_unless_loom};
-use crate::wake::Wakes;
 use core::ptr::null_mut;
 
 /// What the CPU is running, for those who wait for it or report on it.
 ///
 /// Every store is Release and every load Acquire: a reader that sees a later value than the one of a run also sees all
 /// that the run wrote.
+#[repr(align(64))]
 pub(crate) struct Running {
     /// The header under way; null between two. Compared, never followed.
     csd: AtomicPtr<Header>,
@@ -21,8 +21,6 @@ pub(crate) struct Running {
     blocking: AtomicPtr<Header>,
     /// That one's function's address.
     blocking_func: AtomicPtr<()>,
-    /// By which those are woken that wait for a csd here.
-    pub(crate) wakes: Wakes,
     /// The multicasts that it has to acknowledge, one of which it may be running.
     pub(crate) collected: Collected,
 }
@@ -36,7 +34,6 @@ impl Running {
                 ended: AtomicUsize::new(0),
                 blocking: AtomicPtr::new(null_mut()),
                 blocking_func: AtomicPtr::new(null_mut()),
-                wakes: Wakes::new(),
                 collected: Collected::new(),
             }
         }

@@ -11,7 +11,7 @@ use std::mem::{size_of, size_of_val};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
 /// P13's price: what one CPU costs. Who changes it says so in docs/promises.md.
-const PER_CPU_BYTES: usize = 768;
+const PER_CPU_BYTES: usize = 640;
 
 #[test]
 fn p13_memory_is_linear_in_the_cpus() {

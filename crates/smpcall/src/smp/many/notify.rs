@@ -31,7 +31,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         // Not by `[]`: where asking does nothing, nothing is left of it.
         let ask = |bit: u32| {
             if let Some(cpu) = self.cpu(first + bit) {
-                self.platform.prefetch_write(core::ptr::from_ref(&*cpu.mailbox).cast());
+                self.platform.prefetch_write(core::ptr::from_ref(&cpu.mailbox).cast());
             }
         };
         let mut ahead = bits_of(cpus);

@@ -167,7 +167,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     fn ask_for_wake(&self, wait: &Wait<'_>, asked: &Cell<bool>) -> Option<Park> {
         let waiter = wait.waiter?;
         let _irq = IrqGuard::new(&self.platform);
-        let wakes = &wait.target.running.wakes;
+        let wakes = &wait.target.wakes;
         if wakes.is_under_way(waiter) {
             return Some(Park::Sleep);
         }

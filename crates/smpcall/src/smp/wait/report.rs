@@ -132,7 +132,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         waited_ns: u64,
         reports: u32,
     ) -> CallStall {
-        let running = &*target.running;
+        let running = &target.running;
         let phase = match running.func_racy() {
             _ if running.runs(wait.header) => Phase::Running,
             _ if P::BLOCKING_CALLS && running.runs_blocking_racy(wait.header) => Phase::Running,
