@@ -13,7 +13,7 @@ use crate::here::{self, NO_CORE};
 use crate::interrupt;
 use crate::latch::Latch;
 use crate::machine::CpuCounts;
-use crate::spin::{Spin, Waits, short_pauses};
+use crate::spin::{self, Spin, Waits, short_pauses};
 use crate::stalls::{Stalls, nanos};
 #[cfg(feature = "topology")]
 use crate::topology::Topology;
@@ -204,7 +204,7 @@ impl<T: Trace> Waiting for Host<T> {
 
     fn park(&self, waiter: Option<u16>, timeout_ns: u64) {
         let timeout = Duration::from_nanos(timeout_ns);
-        match (self.current_cpu(), waiter) {
+        let slept = spin::sleeps(|| match (self.current_cpu(), waiter) {
             (Some(cpu), _) => {
                 let rung = self.cpu(cpu).latch.sleep(Some(timeout));
                 self.show_core(cpu);
@@ -215,6 +215,12 @@ impl<T: Trace> Waiting for Host<T> {
             }
             (None, Some(waiter)) => callers::sleep(waiter - FIRST_CALLER, Some(timeout)),
             (None, None) => callers::nap(timeout),
+        });
+        if let Some((target, waited_ns)) = slept {
+            // A thread that slept for one machine may have been asked to by another, with other targets.
+            if let Some(target) = self.cpus.get(target as usize) {
+                target.spin.woken_after(waited_ns);
+            }
         }
     }
 

@@ -1,16 +1,22 @@
 //! When a thread stops looking and goes to sleep.
 //!
 //! A waiting caller spins for a while, since a target that is awake answers in less time than a sleep and a wake-up take.
-//! How long is learnt for each target: it halves whenever the spin was in vain, and grows by a quarter whenever it was
-//! not, between [`SPIN_NS_MIN`] and [`SPIN_NS_MAX`]. Who finds itself on the core on which its target last ran does not spin
+//! How long is learnt for each target, between [`SPIN_NS_MIN`] and [`SPIN_NS_MAX`]: it grows by a quarter whenever the spin was long enough;
+//! it doubles when it was not, but the sleep after it was so short that a longest spin would have been; else it halves. (If it halved
+//! after a short sleep, too, two CPUs that call each other would never come out of it, once each has slept: for each the answer takes a
+//! wake-up then, and so is longer than the spin.) Who finds itself on the core on which its target last ran does not spin
 //! at all: the target could not run meanwhile. Cores are not taken from what was once set: the target says where it woke, the
 //! caller looks where it is before it spins, and after it has in vain.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
 
 /// About what a wake-up costs: to spin for longer than that cannot pay off.
 pub(crate) const SPIN_NS_MAX: u32 = 50_000;
 const SPIN_NS_MIN: u32 = 2_000;
+/// With a sleep of up to so long, its wake-up included, a wait was one that a longest spin would have seen to its end.
+const SHORT_NS_MAX: u64 = SPIN_NS_MAX as u64 / 2 * 3;
 /// The bit that says that the last wait ended in sleep.
 const SLEPT: u32 = 1 << 31;
 
@@ -57,6 +63,49 @@ impl Spin {
         // Relaxed: as above.
         self.0.store(shorter_ns | SLEPT, Ordering::Relaxed);
     }
+
+    /// A wait whose spin was in vain has slept, and took so long in all until it was woken.
+    pub(crate) fn woken_after(&self, waited_ns: u64) {
+        if waited_ns <= SHORT_NS_MAX {
+            // It had halved.
+            let longer_ns = self.limit_ns().saturating_mul(4).min(SPIN_NS_MAX);
+            // Relaxed: as above.
+            self.0.store(longer_ns | SLEPT, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A wait of this thread that goes to sleep after a spin in vain.
+#[derive(Clone, Copy)]
+struct Sleeps {
+    target: u32,
+    waited_ns: u64,
+}
+
+thread_local! {
+    static SLEEPS: Cell<Option<Sleeps>> = const { Cell::new(None) };
+}
+
+/// The thread begins to wait: what an earlier wait was about to do is over.
+pub(crate) fn begins_to_wait() {
+    SLEEPS.set(None);
+}
+
+/// The thread goes to sleep in its wait for this target, having waited for so long.
+pub(crate) fn goes_to_sleep(target: u32, waited_ns: u64) {
+    SLEEPS.set(Some(Sleeps { target, waited_ns }));
+}
+
+/// Sleeps as `sleep` says. Returns, for a wait that had spun in vain, whom it is for, and how long it has taken in all.
+pub(crate) fn sleeps(sleep: impl FnOnce()) -> Option<(u32, u64)> {
+    let Some(wait) = SLEEPS.take() else {
+        sleep();
+        return None;
+    };
+    let began = Instant::now();
+    sleep();
+    let slept_ns = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    Some((wait.target, wait.waited_ns.saturating_add(slept_ns)))
 }
 
 /// The shortest pause between two looks of a thread that expects an answer within a cache line's round trip.
@@ -110,6 +159,33 @@ mod tests {
             assert_eq!(spin.limit_ns(), (before_ns / 2).max(SPIN_NS_MIN));
         }
         assert_eq!(spin.limit_ns(), SPIN_NS_MIN);
+    }
+
+    #[test]
+    fn a_sleep_so_short_that_a_longest_spin_would_have_done_doubles_it() {
+        let spin = Spin::new();
+        (0..20).for_each(|_| spin.in_vain());
+        // From its least value on, which does not halve.
+        for limit_ns in [4 * SPIN_NS_MIN, 8 * SPIN_NS_MIN, 16 * SPIN_NS_MIN, SPIN_NS_MAX, SPIN_NS_MAX] {
+            spin.in_vain();
+            spin.woken_after(SHORT_NS_MAX);
+            assert_eq!(spin.limit_ns(), limit_ns);
+        }
+        spin.in_vain();
+        spin.woken_after(SHORT_NS_MAX + 1);
+        assert_eq!(spin.limit_ns(), SPIN_NS_MAX / 2, "after a longer one it halves");
+    }
+
+    #[test]
+    fn a_wait_that_sleeps_is_timed_once() {
+        goes_to_sleep(3, 7);
+        let nap = std::time::Duration::from_millis(1);
+        let (target, waited_ns) = sleeps(|| std::thread::sleep(nap)).expect("it had spun");
+        assert!(target == 3 && waited_ns >= 1_000_007, "{waited_ns}");
+        assert_eq!(sleeps(|| ()), None, "one that had not spun");
+        goes_to_sleep(3, 7);
+        begins_to_wait();
+        assert_eq!(sleeps(|| ()), None, "nor has the next, though this one did not sleep after all");
     }
 
     #[test]

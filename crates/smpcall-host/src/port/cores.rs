@@ -8,7 +8,7 @@
 
 use super::Host;
 use crate::here::{self, NO_CORE};
-use crate::spin::Waits;
+use crate::spin::{self, Waits};
 use crate::turns;
 use smpcall::Pause;
 use std::sync::atomic::Ordering;
@@ -93,6 +93,7 @@ impl<T> Host<T> {
     /// Spins for a moment, as long as that may pay off for a caller who waits for this target alone.
     pub(super) fn pause_after(&self, target: u32, rounds: u32, waited_ns: u64) -> Pause {
         if rounds == 0 {
+            spin::begins_to_wait();
             self.look_around();
         }
         if self.shares_a_core_with(target) {
@@ -106,6 +107,7 @@ impl<T> Host<T> {
     /// would cost a second wake-up after theirs; this one gets the core by the caller's turns, if it is on the same.
     pub(super) fn pause_for_several(&self, target: u32, rounds: u32, waited_ns: u64) -> Pause {
         if rounds == 0 {
+            spin::begins_to_wait();
             self.look_around();
         }
         if self.shares_a_core_with(target) {
@@ -117,18 +119,19 @@ impl<T> Host<T> {
     }
 
     fn spin_for(&self, target: u32, rounds: u32, waited_ns: u64) -> Pause {
-        let spin = &self.cpu(target).spin;
+        let learnt = &self.cpu(target).spin;
         let limit_ns = match rounds {
             _ if self.waits == Waits::Sleep => 0,
-            0 => spin.begin(),
-            _ => spin.limit_ns(),
+            0 => learnt.begin(),
+            _ => learnt.limit_ns(),
         };
         if waited_ns < u64::from(limit_ns) {
             turns::pause(|| self.shares_a_core_with_any());
             return Pause::Again;
         }
         if limit_ns > 0 {
-            spin.in_vain();
+            learnt.in_vain();
+            spin::goes_to_sleep(target, waited_ns);
             self.look_around();
         }
         Pause::Park
