@@ -6,6 +6,7 @@
 mod boot;
 mod debian;
 mod files;
+mod findings;
 mod fuzz;
 mod gate;
 mod herd;
@@ -79,6 +80,11 @@ enum Verb {
     Linux(linux::Linux),
     /// Build and boot kernels that others wrote, on smpcall: the folder integrations/
     Integrations(integrations::Args),
+    /// Run the scripts in findings/: is what surprised us in other software still so? Not in CI
+    Findings {
+        /// A part of a script's name
+        name: Option<String>,
+    },
     /// Ask Perfetto's own trace processor whether it shows the command's traces as they were written
     Perfetto,
     /// Measure calls beside channels, runtimes and Linux's algorithm in one run, and print the tables of docs/peers.md
@@ -113,6 +119,7 @@ fn main() -> ExitCode {
         Verb::Boot(boot) => boot::verb(&boot),
         Verb::Linux(what) => linux::verb(&what),
         Verb::Integrations(args) => integrations::verb(&args),
+        Verb::Findings { name } => findings::run(name.as_deref()),
         Verb::Perfetto => perfetto::run(),
         Verb::Peers(args) => peers::run(&args),
         Verb::Shards(args) => shards::run(&args),
