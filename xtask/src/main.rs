@@ -16,6 +16,7 @@ mod linux;
 mod machine;
 mod models;
 mod mutants;
+mod package;
 mod parallel;
 mod peers;
 mod perfetto;
@@ -87,6 +88,8 @@ enum Verb {
     },
     /// Ask Perfetto's own trace processor whether it shows the command's traces as they were written
     Perfetto,
+    /// Make of each crate that is to be published its package, and build that by itself; nothing is uploaded
+    Package,
     /// Measure calls beside channels, runtimes and Linux's algorithm in one run, and print the tables of docs/peers.md
     Peers(peers::Args),
     /// Drive the key-value server of examples/shards and its rivals by redis-benchmark, and print the table of docs/shards.md
@@ -121,6 +124,7 @@ fn main() -> ExitCode {
         Verb::Integrations(args) => integrations::verb(&args),
         Verb::Findings { name } => findings::run(name.as_deref()),
         Verb::Perfetto => perfetto::run(),
+        Verb::Package => package::run(),
         Verb::Peers(args) => peers::run(&args),
         Verb::Shards(args) => shards::run(&args),
         Verb::Gate(args) => gate::verb(&args),
