@@ -18,12 +18,11 @@
 //! - All here is async-signal-safe: it allocates nothing, frees nothing, takes no lock, and leaves `errno` as it was. What is posted is
 //!   its poster's to see to ([`Machine::attach_interrupted`](crate::Machine::attach_interrupted)).
 
+use crate::handler::{self, InstallError, Masked, mask};
 use crate::here::{self, Served};
 use nix::errno::Errno;
-use nix::libc::{self, c_int};
+use nix::libc::c_int;
 use std::cell::Cell;
-use std::mem::MaybeUninit;
-use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -33,8 +32,8 @@ struct Armed {
     /// From an [`Arc`], which is given back by [`end`]: the machine's memory is there even if the thread has leaked its place.
     served: *const dyn Served,
     signal: c_int,
-    /// The thread had it blocked.
-    was_blocked: bool,
+    /// What it was in the thread before.
+    was: Masked,
 }
 
 thread_local! {
@@ -57,65 +56,16 @@ fn set(flag: &'static std::thread::LocalKey<AtomicBool>, value: bool) {
     here::handler_fence();
 }
 
-/// The handler is there, for this signal, and for no other purpose.
+/// [`on_signal`] is there, for this signal, and for no other purpose.
 pub(crate) fn install(signal: c_int) -> Result<(), InstallError> {
-    let ours = on_signal as extern "C" fn(c_int) as libc::sighandler_t;
-    let is_ours = |action: &libc::sigaction| action.sa_sigaction == ours;
-    let is_default = |action: &libc::sigaction| action.sa_sigaction == libc::SIG_DFL;
-    let before = action_of(signal, None)?;
-    if is_ours(&before) {
-        return Ok(());
-    }
-    if !is_default(&before) {
-        return Err(InstallError::Taken);
-    }
-    // SAFETY: all zeroes is an action, with no signals masked and the default handler.
-    let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
-    action.sa_sigaction = ours;
-    // The program's own system calls go on, where the kernel restarts them. On the thread's own stack, not on the small one for faults.
-    action.sa_flags = libc::SA_RESTART;
-    let replaced = action_of(signal, Some(&action))?;
-    if is_default(&replaced) || is_ours(&replaced) {
-        return Ok(());
-    }
-    // Somebody was faster.
-    action_of(signal, Some(&replaced))?;
-    Err(InstallError::Taken)
-}
-
-/// Why the handler is not there.
-pub(crate) enum InstallError {
-    Taken,
-    /// No such signal, or none that can be caught.
-    Refused,
-}
-
-fn action_of(signal: c_int, new: Option<&libc::sigaction>) -> Result<libc::sigaction, InstallError> {
-    let mut old = MaybeUninit::zeroed();
-    // SAFETY: both are there until it returns; a handler of ours may be called in any thread at any time, and does nothing in those
-    // that are not armed. Otherwise it is put back what was there.
-    let result = unsafe { libc::sigaction(signal, new.map_or(ptr::null(), ptr::from_ref), old.as_mut_ptr()) };
-    // SAFETY: it was all zeroes, which is an action.
-    if result == 0 { Ok(unsafe { old.assume_init() }) } else { Err(InstallError::Refused) }
-}
-
-/// Opens the signal in the calling thread, or blocks it; returns whether it was blocked.
-fn mask(how: c_int, signal: c_int) -> bool {
-    let (mut set, mut before) = (MaybeUninit::uninit(), MaybeUninit::uninit());
-    // SAFETY: the sets are there, and filled by the calls before they are read; none fails for a signal that has a handler.
-    unsafe {
-        libc::sigemptyset(set.as_mut_ptr());
-        libc::sigaddset(set.as_mut_ptr(), signal);
-        libc::sigemptyset(before.as_mut_ptr());
-        libc::pthread_sigmask(how, set.as_ptr(), before.as_mut_ptr());
-        libc::sigismember(before.as_ptr(), signal) == 1
-    }
+    // SAFETY: it may be called in any thread at any time, and does nothing in those that are not armed.
+    unsafe { handler::install(signal, on_signal) }
 }
 
 /// The calling thread is interrupted by that signal from now on, whose handler is [installed](install), on behalf of the CPU that it is.
 pub(crate) fn begin(served: Arc<dyn Served>, signal: c_int) {
-    let was_blocked = mask(libc::SIG_UNBLOCK, signal);
-    ARMED.set(Some(Armed { served: Arc::into_raw(served), signal, was_blocked }));
+    let was = mask(signal, Masked::Open);
+    ARMED.set(Some(Armed { served: Arc::into_raw(served), signal, was }));
     set(&IS_ARMED, true);
 }
 
@@ -125,9 +75,9 @@ pub(crate) fn end() {
         return;
     }
     set(&IS_ARMED, false);
-    if let Some(Armed { served, signal, was_blocked }) = ARMED.take() {
-        if was_blocked {
-            mask(libc::SIG_BLOCK, signal);
+    if let Some(Armed { served, signal, was }) = ARMED.take() {
+        if was == Masked::Blocked {
+            mask(signal, was);
         }
         // SAFETY: `begin` has it from an `Arc`, and no handler uses it any more.
         drop(unsafe { Arc::from_raw(served) });

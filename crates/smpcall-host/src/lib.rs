@@ -90,6 +90,8 @@ mod first_look;
 mod fork;
 #[doc(hidden)]
 pub mod futex;
+#[doc(hidden)]
+pub mod handler;
 mod here;
 mod incarnation;
 mod interrupt;

@@ -5,7 +5,7 @@
 //! | [`Attached::begin_sleep`] | the thread is outside | rings the doorbell |
 //! | [`SleepGuard::look_again`] | the same | has rung, if this says yes |
 //! | [`SleepGuard::commit`], the sleep | the same | has the doorbell end it |
-//! | [`Asleep::woken`], or the guard is dropped | quiet | latches |
+//! | [`Asleep::woken`] or [`Asleep::awake`], or the guard is dropped | quiet | latches |
 //!
 //! The queue's own mark comes first (the core's `begin_sleep`), then the latch, then a look at the queue: a ring that came before the latch
 //! was set is taken note of by setting it, and what it was for is seen by the look.
@@ -135,6 +135,30 @@ impl<'a, T: Trace, D: Doorbell> Asleep<'a, '_, T, D> {
     /// Returns the doorbell, for its file descriptor.
     pub fn doorbell(&self) -> &'a D {
         self.wakes.bell
+    }
+
+    /// The sleep is over, whatever ended it: takes note of the ring, if there was one, and leaves the flush to the thread, which does
+    /// something else first. Meanwhile posts only latch. For a sleep that ends with something to be answered before others look at it,
+    /// such as a guest's exit.
+    ///
+    /// ```
+    /// use smpcall_host::smpcall::{Budget, Flushed, NoSleep};
+    /// use smpcall_host::{EventFd, Machine};
+    ///
+    /// let machine = Machine::builder().attachable(1).build()?;
+    /// let mut here = machine.attach_with(0, EventFd::new()?)?;
+    /// let asleep = here.begin_sleep().expect("nothing is there").commit();
+    /// machine.post_detached(0, || ())?; // writes the eventfd
+    /// asleep.awake();
+    /// machine.post_detached(0, || ())?; // does not
+    /// assert_eq!(here.begin_sleep().err(), Some(NoSleep::Work));
+    /// assert_eq!((here.poll(Budget::DEFAULT), machine.counts().wakes), (Flushed::All(2), 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// Context: the CPU's thread. Progress: wait-free, and a read of what the doorbell left behind, if it rang.
+    pub fn awake(self) {
+        self.wakes.come_back();
     }
 
     /// The sleep is over, whatever ended it: takes note of the ring, if there was one, and then flushes, as

@@ -2,7 +2,8 @@
 
 use super::Doorbell;
 use crate::attach::{AttachError, Attached, Rings};
-use crate::interrupt::{self, InstallError};
+use crate::handler::InstallError;
+use crate::interrupt;
 use crate::machine::Machine;
 use crate::trace::Trace;
 use nix::errno::Errno;
