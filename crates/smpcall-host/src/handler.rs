@@ -1,5 +1,6 @@
 //! Handlers of signals that doorbells send, and whether a thread has such a signal blocked. For the doorbells of this crate and of those beside it.
 
+use crate::attach::AttachError;
 use nix::libc::{self, c_int};
 use std::mem::MaybeUninit;
 use std::ptr;
@@ -9,7 +10,7 @@ use std::ptr;
 pub enum InstallError {
     /// The signal has another handler, or is ignored; that was left as it was.
     Taken,
-    /// No such signal, or none that can be caught.
+    /// No such signal, or none that a program may send itself and catch: a fault comes again as its handler returns.
     Refused,
 }
 
@@ -36,6 +37,10 @@ pub enum Masked {
 ///
 /// The handler is async-signal-safe, and right in any thread at any time.
 pub unsafe fn install(signal: c_int, handler: extern "C" fn(c_int)) -> Result<(), InstallError> {
+    let faults = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS];
+    if faults.contains(&signal) {
+        return Err(InstallError::Refused);
+    }
     let ours = handler as libc::sighandler_t;
     let is_ours = |action: &libc::sigaction| action.sa_sigaction == ours;
     let is_default = |action: &libc::sigaction| action.sa_sigaction == libc::SIG_DFL;
@@ -66,6 +71,16 @@ fn action_of(signal: c_int, new: Option<&libc::sigaction>) -> Result<libc::sigac
     let result = unsafe { libc::sigaction(signal, new.map_or(ptr::null(), ptr::from_ref), old.as_mut_ptr()) };
     // SAFETY: it was all zeroes, which is an action.
     if result == 0 { Ok(unsafe { old.assume_init() }) } else { Err(InstallError::Refused) }
+}
+
+impl InstallError {
+    /// The same, of that signal, as attaching has it.
+    pub fn of(self, signal: c_int) -> AttachError {
+        match self {
+            Self::Taken => AttachError::SignalTaken(signal),
+            Self::Refused => AttachError::NoSuchSignal(signal),
+        }
+    }
 }
 
 /// Opens a signal that has a handler in the calling thread, or blocks it; returns what it was before.

@@ -2,7 +2,6 @@
 
 use super::Doorbell;
 use crate::attach::{AttachError, Attached, Rings};
-use crate::handler::InstallError;
 use crate::interrupt;
 use crate::machine::Machine;
 use crate::trace::Trace;
@@ -55,15 +54,7 @@ impl Signal {
 
     /// For the calling thread.
     fn new(number: c_int) -> Result<Self, AttachError> {
-        // A fault comes again as its handler returns.
-        let faults = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS];
-        if faults.contains(&number) {
-            return Err(AttachError::NoSuchSignal(number));
-        }
-        interrupt::install(number).map_err(|why| match why {
-            InstallError::Taken => AttachError::SignalTaken(number),
-            InstallError::Refused => AttachError::NoSuchSignal(number),
-        })?;
+        interrupt::install(number).map_err(|why| why.of(number))?;
         // SAFETY: asks for the calling thread's own number.
         let thread = unsafe { libc::gettid() };
         let timer = Timer::new(number, thread).map_err(AttachError::Timer)?;
