@@ -11,6 +11,7 @@ mod fuzz;
 mod gate;
 mod herd;
 mod integrations;
+mod kvm;
 mod limit;
 mod linux;
 mod machine;
@@ -86,6 +87,8 @@ enum Verb {
         /// A part of a script's name
         name: Option<String>,
     },
+    /// Kick guests of KVM's out, a hundred thousand times, and beside the loop that signals until it is answered
+    Kvm(kvm::Args),
     /// Ask Perfetto's own trace processor whether it shows the command's traces as they were written
     Perfetto,
     /// Make of each crate that is to be published its package, and build that by itself; nothing is uploaded
@@ -123,6 +126,7 @@ fn main() -> ExitCode {
         Verb::Linux(what) => linux::verb(&what),
         Verb::Integrations(args) => integrations::verb(&args),
         Verb::Findings { name } => findings::run(name.as_deref()),
+        Verb::Kvm(args) => kvm::verb(&args),
         Verb::Perfetto => perfetto::run(),
         Verb::Package => package::run(),
         Verb::Peers(args) => peers::run(&args),

@@ -6,7 +6,7 @@ use crate::limit::{self, Killed, limited};
 use crate::sanitize::{self, Sanitizer};
 use crate::sh::{self, Cmd};
 use crate::{
-    fuzz, gate, herd, integrations, linux, models, mutants, package, perfetto, same_code, setup, shards, tidy,
+    fuzz, gate, herd, integrations, kvm, linux, models, mutants, package, perfetto, same_code, setup, shards, tidy,
 };
 use anyhow::{Result, anyhow};
 use std::process::ExitCode;
@@ -96,6 +96,7 @@ fn plan(extent: Extent) -> Vec<Step> {
     }
     plan.push(runtimes_step());
     plan.push(step_unless("shards", shards::missing, shards::step));
+    plan.push(step_unless("kvm", kvm::missing, kvm::step));
     plan.push(step("peers", cargo("test -p peers -- --ignored")));
     plan.push(step_unless("linux", linux::missing, linux::step));
     plan.push(step_unless("integrations arceos", integrations::missing, integrations::arceos_step));
