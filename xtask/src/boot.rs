@@ -73,6 +73,12 @@ pub(crate) struct Boot {
     /// A machine whose interrupts go by the x2APIC (x86-64): by the newer QEMU that `setup` fetches, unless --qemu names one
     #[arg(long)]
     pub(crate) x2apic: bool,
+    /// Further properties of the machine, such as aia=aplic-imsic or virtualization=on
+    #[arg(long, value_name = "NAME=VALUE,…")]
+    pub(crate) machine: Option<String>,
+    /// How many CPUs it could have, where that is more than it has
+    #[arg(long)]
+    pub(crate) maxcpus: Option<u32>,
     /// Another QEMU than the one on the path
     #[arg(long, value_name = "PROGRAM")]
     pub(crate) qemu: Option<String>,
@@ -95,6 +101,8 @@ impl Boot {
             icount: false,
             accel: None,
             x2apic: false,
+            machine: None,
+            maxcpus: None,
             qemu: None,
             bios: None,
             timeout: 300,
@@ -133,7 +141,7 @@ pub(crate) fn run(boot: &Boot) -> Result<String> {
 
 /// Kernels that do not work must fail, each for its reason. They mostly wait, so they do it together.
 pub(crate) fn broken(arch: Arch) -> Result<()> {
-    let kernels = vec![
+    let kernels = [
         ("loses-a-cpu", 2, 20, "CPU 0 has waited"),
         ("hangs", 2, 8, "did not end"),
         ("panics", 2, 60, "meant: CPU 1 panics"),
@@ -143,8 +151,12 @@ pub(crate) fn broken(arch: Arch) -> Result<()> {
         ("nonsense", 1, 60, "cannot run `nonsense`"),
         ("conformance", 65, 60, "the machine has 65 CPUs"),
     ];
-    in_parallel(4, kernels, |(what, cpus, timeout, because)| {
-        let (verdict, log) = watch(&Boot { timeout, ..Boot::new(arch, cpus, what) })?;
+    let mut kernels: Vec<_> = kernels.into_iter().map(|kernel| (kernel, None)).collect();
+    if arch == Arch::Aarch64 {
+        kernels.push((("demo", 2, 60, "the machine starts in EL2"), Some("virtualization=on".to_owned())));
+    }
+    in_parallel(4, kernels, |((what, cpus, timeout, because), machine)| {
+        let (verdict, log) = watch(&Boot { timeout, machine, ..Boot::new(arch, cpus, what) })?;
         let Err(why) = verdict else { bail!("{what} was taken for a success") };
         if !format!("{why}\n{log}").contains(because) {
             bail!("{what} failed, but not because of `{because}`: {why}\n{log}");
@@ -177,6 +189,7 @@ fn log_path(boot: &Boot) -> PathBuf {
         (false, Some(accel)) => format!("-{}", accel.name()),
     };
     let how = if boot.x2apic { how + "-x2apic" } else { how };
+    let how = boot.machine.iter().fold(how, |how, machine| format!("{how}-{machine}"));
     let name = format!("{}-{}cpus-{}{how}.log", boot.arch.name(), boot.cpus, boot.what.replace('/', "_"));
     sh::target_dir().join("boot").join(name)
 }

@@ -4,6 +4,7 @@
 use crate::boot::{self, Arch, Boot};
 use crate::herd;
 use crate::integrations;
+use crate::kvm;
 use crate::linux;
 use crate::perfetto;
 use crate::sanitize::{self, Sanitizer};
@@ -73,6 +74,7 @@ pub(crate) fn run() -> Result<()> {
         },
         Some(why) => println!("  integrations: not available (only `integrations` needs it): {why}"),
     }
+    fetched("kvm", Ok(()), kvm::missing);
     // Its client is one of the Debian packages.
     fetched("shards", Ok(()), shards::missing);
     if !needed.is_empty() {

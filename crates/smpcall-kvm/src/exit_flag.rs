@@ -2,7 +2,7 @@
 //!
 //! # Invariants
 //!
-//! - **I39** The byte is reached by a mapping of this module's own, and there by atomics only. The file's other mappings, those of
+//! - **I90** The byte is reached by a mapping of this module's own, and there by atomics only. The file's other mappings, those of
 //!   the kernel and of `VcpuFd`, have other addresses: no reference of theirs covers this one, and it is there until the drop,
 //!   also if the `VcpuFd` is gone.
 
@@ -23,7 +23,7 @@ const LEN: usize = AT + 1;
 #[derive(Debug)]
 pub(crate) struct ExitFlag(NonNull<u8>);
 
-// SAFETY: by I39 any thread may touch it, by atomics.
+// SAFETY: by I90 any thread may touch it, by atomics.
 unsafe impl Send for ExitFlag {}
 // SAFETY: as above.
 unsafe impl Sync for ExitFlag {}
@@ -46,7 +46,7 @@ impl ExitFlag {
     }
 
     fn byte(&self) -> &AtomicU8 {
-        // SAFETY: by I39 it is mapped as long as `self` is there, and touched by atomics only; the file is long enough.
+        // SAFETY: by I90 it is mapped as long as `self` is there, and touched by atomics only; the file is long enough.
         unsafe { AtomicU8::from_ptr(self.0.as_ptr().add(AT)) }
     }
 
@@ -72,7 +72,7 @@ impl ExitFlag {
 
 impl Drop for ExitFlag {
     fn drop(&mut self) {
-        // SAFETY: by I39 it is ours, and nobody else knows the address.
+        // SAFETY: by I90 it is ours, and nobody else knows the address.
         unsafe { libc::munmap(self.0.as_ptr().cast(), LEN) };
     }
 }

@@ -51,9 +51,22 @@ aarch64_rt::entry!(boot, STACK_PAGES);
 
 fn boot(_: u64, _: u64, _: u64, _: u64) -> ! {
     no_number();
+    demand_el1();
     page::enable();
     gic::boot(&device_tree().expect("the emulator hands over a device tree"));
     crate::boot()
+}
+
+/// In EL2, or above, calls to the firmware by HVC would come to this kernel, and none would start a CPU.
+fn demand_el1() {
+    let level: u64;
+    // SAFETY: reads a register, CurrentEL.
+    unsafe { asm!("mrs {}, currentel", out(reg) level, options(nomem, nostack, preserves_flags)) };
+    let level = level >> 2 & 3;
+    assert_eq!(
+        level, 1,
+        "the machine starts in EL{level}, and this kernel runs in EL1: leave out virtualization=on"
+    );
 }
 
 fn boot_other(cpu: u32) -> ! {

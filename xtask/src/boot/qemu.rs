@@ -160,12 +160,22 @@ impl Qemu {
         if boot.arch == Arch::X86_64 {
             cmd = cmd.args(if boot.x2apic { "-cpu qemu64,+x2apic" } else { "-cpu qemu64" });
         }
-        cmd = cmd.args(boot.arch.machine()).args(&format!("-smp {} -m 256M -no-reboot", boot.cpus));
+        let smp = boot.maxcpus.map_or(boot.cpus.to_string(), |most| format!("{},maxcpus={most}", boot.cpus));
+        cmd = cmd.args(&machine(boot)).args(&format!("-smp {smp} -m 256M -no-reboot"));
         if let Some(bios) = &boot.bios {
             cmd = cmd.arg("-bios").arg(bios);
         }
         cmd.arg("-kernel").arg(kernel).arg("-append").arg(words).into_file(to).map(End::of)
     }
+}
+
+/// The machine, with what it has besides.
+fn machine(boot: &Boot) -> String {
+    let machine = boot.arch.machine();
+    let Some(further) = &boot.machine else { return machine.to_owned() };
+    let (first, rest) =
+        machine.strip_prefix("-machine ").and_then(|rest| rest.split_once(' ')).expect("it begins so");
+    format!("-machine {first},{further} {rest}")
 }
 
 fn number_of(version: &str) -> Option<(u32, u32)> {

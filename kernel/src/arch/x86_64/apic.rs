@@ -65,7 +65,12 @@ pub(super) fn choose(want_xapic: bool) {
     let offered = __cpuid(1).ecx >> 21 & 1 != 0;
     // SAFETY: the register exists.
     let found_on = unsafe { APIC_BASE.read() } & BASE_X2APIC != 0;
-    // From x2APIC mode there is no way back but a reset. Relaxed: the other CPUs start later, and a start synchronises.
+    // From x2APIC mode there is no way back but a reset, or by way of "disabled", which the firmware's other CPUs have not gone.
+    assert!(
+        !(found_on && want_xapic),
+        "apic=xapic: the firmware has left the x2APIC on (SeaBIOS does from maxcpus=256 on)"
+    );
+    // Relaxed: the other CPUs start later, and a start synchronises.
     X2APIC.store(found_on || offered && !want_xapic, Ordering::Relaxed);
     if !is_x2apic() {
         for doorbell in [SMP.platform().doorbell(), QUIET.platform().doorbell()] {
