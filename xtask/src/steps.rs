@@ -177,6 +177,10 @@ fn kernel(arch: Arch) -> Step {
         if arch == Arch::X86_64 && boot::missing(&x2apic).is_none() {
             boot::run(&x2apic)?;
         }
+        if arch == Arch::Riscv64 {
+            let machine = Some("aia=aplic-imsic".to_owned());
+            boot::run(&Boot { machine, seconds: Some(5), ..Boot::new(arch, 4, "torture") })?;
+        }
         boot::gate(arch)?;
         boot::broken(arch)
     };

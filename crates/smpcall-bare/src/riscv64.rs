@@ -1,10 +1,14 @@
-//! riscv64: interrupts are asked of the firmware, by the Supervisor Binary Interface.
+//! riscv64: interrupts are asked of the firmware, by the Supervisor Binary Interface, or, where the machine has an IMSIC, are messages to
+//! its interrupt files.
 //!
 //! Sources: *RISC-V Supervisor Binary Interface Specification* 2.0, chapters 3 (hart masks) and 7 (IPI extension);
 //! *The RISC-V Instruction Set Manual, Volume II* 20211203, 4.1.1 (sstatus), 4.1.3 (sip, sie), 3.3.3 (WFI); *Volume I*
-//! 20191213, 2.7 (FENCE), and the extension Zihintpause (PAUSE).
+//! 20191213, 2.7 (FENCE), and the extension Zihintpause (PAUSE); *The RISC-V Advanced Interrupt Architecture* 1.0, 2.1 (siselect, sireg,
+//! stopei), 3.5 (seteipnum_le), 3.8 (eip).
 
 use core::arch::asm;
+use core::ptr;
+use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use smpcall::RingError;
 
 /// A hart's id.
@@ -65,18 +69,49 @@ pub fn sleep_with_irqs_off() {
     unsafe { asm!("wfi", options(nostack)) };
 }
 
-/// The supervisor's software interrupt.
+/// The supervisor's software interrupt, or, where [told](Self::use_imsic), a message.
 #[derive(Debug)]
-pub struct Doorbell(());
+pub struct Doorbell {
+    /// The first hart's interrupt file; null: there is none, and the firmware is asked.
+    files: AtomicPtr<u32>,
+    /// How far one hart's file is from the next's: a power of two.
+    shift: AtomicU32,
+}
+
+/// The message's number, its identity, in the files: one that every file has.
+pub const IDENTITY: u32 = 1;
+
+/// siselect: the word of eip that has [`IDENTITY`]'s bit (3.8).
+const EIP_0: usize = 0x80;
 
 impl Doorbell {
-    /// Makes it; there is one kind.
+    /// Makes it; by the firmware, unless told.
     #[expect(clippy::new_without_default, reason = "the other architectures' take an argument")]
     pub const fn new() -> Self {
-        Self(())
+        Self { files: AtomicPtr::new(ptr::null_mut()), shift: AtomicU32::new(0) }
     }
 
-    /// Orders what this hart wrote before the interrupts that it sends. The firmware writes to a device, perhaps: so memory
+    /// The harts of this machine have interrupt files of an IMSIC for supervisors: that of hart n is `n << shift` bytes after `files`. Before
+    /// the first joins. Each hart switches the delivery of its file and [`IDENTITY`] on, and, in its handler of external interrupts, calls the
+    /// port for that; and it uses siselect with interrupts off only.
+    ///
+    /// # Safety
+    ///
+    /// From `files` on there is a page for each hart that joins, an interrupt file's, mapped as a device, for ever.
+    pub unsafe fn use_imsic(&self, files: *mut u32, shift: u32) {
+        // Relaxed: harts that start later are started, and so synchronised with, by the caller.
+        self.shift.store(shift, Ordering::Relaxed);
+        // Relaxed: as above.
+        self.files.store(files, Ordering::Relaxed);
+    }
+
+    fn files(&self) -> Option<*mut u32> {
+        // Relaxed: as in `use_imsic`.
+        let files = self.files.load(Ordering::Relaxed);
+        (!files.is_null()).then_some(files)
+    }
+
+    /// Orders what this hart wrote before the interrupts that it sends. The firmware writes to a device, perhaps, or this hart does: so memory
     /// before memory and devices, `fence rw, ow`.
     pub(crate) fn publish(&self) {
         // SAFETY: a fence.
@@ -89,13 +124,21 @@ impl Doorbell {
         self.ring_group(group, 1 << bit)
     }
 
-    /// A hart mask has a base and as many bits as a register.
+    /// A hart mask has a base and as many bits as a register. A message is for one hart.
     pub(crate) fn place_of(&self, id: HardwareId) -> (u64, u32) {
-        (id / 64, (id % 64) as u32)
+        if self.files().is_some() { (id, 0) } else { (id / 64, (id % 64) as u32) }
     }
 
     /// Interrupts the harts of `mask`, which counts from the group's first.
     pub(crate) fn ring_group(&self, group: u64, mask: u64) -> Result<(), RingError> {
+        if let Some(files) = self.files() {
+            // Relaxed: as in `use_imsic`.
+            let shift = self.shift.load(Ordering::Relaxed);
+            // SAFETY: the file of a hart that has joined, as `use_imsic` promised. Its first register is seteipnum_le; the store is one of a
+            // device's, and stays behind what `publish` has ordered.
+            unsafe { files.byte_add((group as usize) << shift).write_volatile(IDENTITY) };
+            return Ok(());
+        }
         let harts = sbi_rt::HartMask::from_mask_base(mask as usize, group as usize * 64);
         // An error is a hart that the firmware does not know, or lets nobody interrupt (SBI 2.0, 7.1): the stall report says so.
         if sbi_rt::send_ipi(harts).is_ok() { Ok(()) } else { Err(RingError) }
@@ -106,9 +149,19 @@ impl Doorbell {
         false
     }
 
-    /// Clears sip.SSIP: a software interrupt that is sent from here on is a new one.
+    /// Clears sip.SSIP, or the message's bit: an interrupt that is sent from here on is a new one. Where messages are sent, software
+    /// interrupts are the kernel's own.
     pub(crate) fn acknowledge(&self) {
-        // SAFETY: clears a pending interrupt, which the caller handles.
-        unsafe { asm!("csrc sip, {}", in(reg) SSIP, options(nostack)) };
+        if self.files().is_none() {
+            // SAFETY: clears a pending interrupt, which the caller handles.
+            unsafe { asm!("csrc sip, {}", in(reg) SSIP, options(nostack)) };
+            return;
+        }
+        let bit = 1_usize << IDENTITY;
+        // siselect (0x150) and sireg (0x151), by their numbers. The fence: the bit is clear before the latch is, which is memory's.
+        // SAFETY: clears a pending interrupt, which the caller handles, with interrupts off.
+        unsafe {
+            asm!("csrw 0x150, {}", "csrc 0x151, {}", "fence iorw, rw", in(reg) EIP_0, in(reg) bit, options(nostack))
+        };
     }
 }

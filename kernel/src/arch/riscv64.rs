@@ -4,6 +4,7 @@
 //! *The RISC-V Instruction Set Manual, Volume II* 20211203, 4.1 (supervisor CSRs), 4.2.1 (SFENCE.VMA), 4.4 (Sv39); QEMU's
 //! documentation of `virt` (sifive_test at 0x100000, a 16550A at 0x10000000).
 
+mod imsic;
 pub(crate) mod page;
 
 use super::STACK_BYTES;
@@ -75,6 +76,9 @@ extern "C" fn boot(hart: u64, device_tree: usize) -> ! {
         TICKS_PER_S.store(ticks as u64, Ordering::Relaxed);
     }
     page::enable();
+    if let Some(tree) = device_tree_ref() {
+        imsic::boot(&tree);
+    }
     crate::boot()
 }
 
@@ -91,7 +95,7 @@ fn device_tree_ref() -> Option<Fdt<'static>> {
 }
 
 pub(crate) fn doorbell_name() -> &'static str {
-    "SBI"
+    if imsic::is_used() { "IMSIC" } else { "SBI" }
 }
 
 pub(crate) fn command_line() -> &'static str {
@@ -120,6 +124,7 @@ pub(crate) fn enter(cpu: u32) {
         sie::set_ssoft();
         sie::set_stimer();
     }
+    imsic::enter();
     no_alarm();
 }
 
@@ -215,8 +220,14 @@ extern "C" fn trap(cause: usize, pc: usize, value: usize) -> usize {
     const INTERRUPT: usize = 1 << (usize::BITS - 1);
     const SOFTWARE: usize = INTERRUPT | 1;
     const TIMER: usize = INTERRUPT | 5;
+    const EXTERNAL: usize = INTERRUPT | 9;
     const LOAD_PAGE_FAULT: usize = 13;
     match cause {
+        SOFTWARE if imsic::is_used() => {
+            // SAFETY: clears sip.SSIP, of which the doorbell knows nothing.
+            unsafe { asm!("csrc sip, {}", in(reg) 2, options(nostack)) };
+            traps::own_interrupt();
+        }
         SOFTWARE => {
             traps::own_interrupt();
             traps::doorbell();
@@ -225,6 +236,7 @@ extern "C" fn trap(cause: usize, pc: usize, value: usize) -> usize {
             no_alarm();
             traps::alarm();
         }
+        EXTERNAL if imsic::is_doorbell() => traps::doorbell(),
         LOAD_PAGE_FAULT if pc == probe_load as *const () as usize => {
             return probe_fault as *const () as usize;
         }
