@@ -6,7 +6,8 @@ use crate::limit::{self, Killed, limited};
 use crate::sanitize::{self, Sanitizer};
 use crate::sh::{self, Cmd};
 use crate::{
-    fuzz, gate, herd, integrations, kvm, linux, models, mutants, package, perfetto, same_code, setup, shards, tidy,
+    fuzz, gate, herd, integrations, kvm, linux, models, mutants, package, perfetto, same_code, setup, shards,
+    tidy,
 };
 use anyhow::{Result, anyhow};
 use std::process::ExitCode;
