@@ -12,6 +12,7 @@
 #include <linux/delay.h>
 #include <linux/hrtimer.h>
 #include <linux/irq_work.h>
+#include <linux/kprobes.h>
 #include <linux/kthread.h>
 #include <linux/module.h>
 #include <linux/prandom.h>
@@ -28,6 +29,18 @@ module_param(many_posters, bool, 0);
 /* Only a warning: that it fails the run shows that any other would. */
 static bool plant;
 module_param(plant, bool, 0);
+
+/* Doorbells are lost: one of so many, and at most so many in all, or the guest comes to nothing more. */
+static int lose;
+module_param(lose, int, 0);
+static int lose_max = 5;
+module_param(lose_max, int, 0);
+
+/* Calls from everywhere to everywhere, until the module is removed; and a panic on one CPU a second later. */
+static bool storm;
+module_param(storm, bool, 0);
+static bool crash;
+module_param(crash, bool, 0);
 
 /* Where irq_work_queue_on() is, which is not exported: init reads it from /proc/kallsyms. */
 static unsigned long queue_on;
@@ -565,12 +578,126 @@ static void check_wake_ups(void)
 	report("linux", "wake-ups", 3000, late);
 }
 
+/*
+ * A doorbell that is lost: who was to ring CPUs goes back at once, one time in so many. Nobody else rings: the queue is not empty any more
+ * (P7). Those who wait must report it, or hang.
+ */
+#ifdef CONFIG_KPROBES
+static atomic_t rings, lost;
+
+static int lose_a_ring(struct kprobe *unused, struct pt_regs *regs)
+{
+	if (atomic_inc_return(&rings) % lose || !atomic_add_unless(&lost, 1, lose_max))
+		return 0;
+	/* At a function's entry: what is on top of the stack is where it goes back to. */
+	regs->ip = *(unsigned long *)regs->sp;
+	regs->sp += sizeof(unsigned long);
+	return 1;
+}
+
+static struct kprobe ring = { .symbol_name = "smpcall_glue_ring", .pre_handler = lose_a_ring };
+
+static int lose_doorbells(void)
+{
+	int err = register_kprobe(&ring);
+
+	if (err)
+		return err;
+	pr_info("planted: one doorbell of %d is lost, %d at most\n", lose, lose_max);
+	check_cross_calls();
+	check_masks();
+	unregister_kprobe(&ring);
+	pr_info("planted: of %d doorbells %d were lost\n", atomic_read(&rings), atomic_read(&lost));
+	return 0;
+}
+#else
+static int lose_doorbells(void)
+{
+	return -EOPNOTSUPP;
+}
+#endif
+
+/* A storm of calls: what a kernel is in the middle of when it suspends, is replaced, or panics. */
+static struct task_struct *callers[NR_CPUS];
+static DEFINE_PER_CPU(call_single_data_t, storm_csd) = CSD_INIT(count, NULL);
+
+static int call_around(void *number)
+{
+	long turn = (long)number;
+
+	while (!kthread_should_stop()) {
+		/* Any that there may be: who is offline is an answer. */
+		int cpu = turn++ % nr_cpu_ids;
+
+		if (turn % 16 == 0)
+			on_each_cpu(count, NULL, 1);
+		else if (turn % 4 == 0)
+			smp_call_function_single_async(cpu, per_cpu_ptr(&storm_csd, (long)number));
+		else
+			smp_call_function_single(cpu, count, NULL, turn % 2);
+		cond_resched();
+	}
+	return 0;
+}
+
+static int panic_soon(void *unused)
+{
+	msleep(1000);
+	panic("planted by the checks after %d calls", atomic_read(&runs));
+	return 0;
+}
+
+static void end_storm(void)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		if (callers[cpu])
+			kthread_stop(callers[cpu]);
+	/* What was posted has run before the module goes: within one batch those that are waited for run first, so twice. */
+	kick_all_cpus_sync();
+	kick_all_cpus_sync();
+	pr_info("storm: %d functions were run\n", atomic_read(&runs));
+}
+
+static int begin_storm(void)
+{
+	struct task_struct *task;
+	int cpu;
+
+	for_each_online_cpu(cpu) {
+		task = kthread_run(call_around, (void *)(long)cpu, "smpcall-storm/%d", cpu);
+		if (IS_ERR(task)) {
+			end_storm();
+			return PTR_ERR(task);
+		}
+		callers[cpu] = task;
+	}
+	if (!crash)
+		return 0;
+	task = kthread_create_on_cpu(panic_soon, NULL, 1, "smpcall-crash/%u");
+	if (!IS_ERR(task))
+		wake_up_process(task);
+	return PTR_ERR_OR_ZERO(task);
+}
+
+static void __exit end(void)
+{
+	if (storm)
+		end_storm();
+}
+module_exit(end);
+
 static int __init start(void)
 {
 	if (plant) {
 		WARN_ON(1);
 		return 0;
 	}
+	if (storm)
+		return begin_storm();
+	if (lose)
+		return lose_doorbells();
 	if (num_online_cpus() < 3 || set_cpus_allowed_ptr(current, cpumask_of(0)))
 		return -EINVAL;
 	check_p2();

@@ -3,26 +3,40 @@
 //! | step | module |
 //! |---|---|
 //! | which Linux, and where its sources are from | [`mod@series`] |
-//! | its configuration, both kernels | [`tree`] |
+//! | how it is configured | [`mod@config`] |
+//! | both kernels, configured and built | [`tree`] |
 //! | what is cut out of three files | [`cut`] |
 //! | our static object and the glue | [`layer`] |
 //! | the guest's first file system, its modules, QEMU | [`guest`] |
+//! | boot cases | [`mod@case`] |
+//! | judges that nobody here wrote, and their programs | [`mod@judge`], [`userland`] |
+//! | faults that are planted | [`plant`] |
 //! | what a console log says of a run | [`verdict`] |
 //! | two kernels' figures side by side | [`mod@bench`] |
 
 mod bench;
+mod case;
+mod config;
 mod cut;
 mod guest;
+mod judge;
 mod layer;
+mod plant;
 mod series;
 mod tree;
+mod userland;
 mod verdict;
 
+pub(crate) use config::Config;
 pub(crate) use series::Series;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
+use case::Case;
 use clap::{Args, Subcommand, ValueEnum};
 use guest::{Guest, Timing};
+use judge::{Asked, Judge};
+use plant::Plant;
+use std::path::PathBuf;
 use tree::Tree;
 use verdict::Expected;
 
@@ -53,27 +67,6 @@ impl Variant {
         match self {
             Self::Stock => "stock",
             Self::Ours => "ours",
-        }
-    }
-}
-
-/// How the kernel is configured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Config {
-    /// Small, as for a product
-    Plain,
-    /// Also preemptible, with lockdep, checks of contexts, and tracepoints
-    Debug,
-    /// Also with mitigations and versions of symbols, as distributions have them
-    Wide,
-}
-
-impl Config {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Plain => "plain",
-            Self::Debug => "debug",
-            Self::Wide => "wide",
         }
     }
 }
@@ -112,6 +105,25 @@ pub(crate) enum Linux {
         /// How many races for P2
         #[arg(long, default_value_t = 20_000)]
         races: u32,
+        /// Only that a run with this fault fails
+        #[arg(long)]
+        planted: Option<Plant>,
+    },
+    /// A judge that nobody here wrote: Linux's torture tests, its selftests, stress-ng; suspend, kexec and panic in a storm of calls
+    Judge {
+        /// Who judges
+        judge: Judge,
+        #[command(flatten)]
+        which: Which,
+        /// How long, in seconds
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+        /// While CPUs go and come
+        #[arg(long)]
+        onoff: bool,
+        /// What is judged, if not all kinds that the judge knows
+        #[arg(long, value_delimiter = ',')]
+        kinds: Vec<String>,
     },
     /// A userland that makes every CPU busy, while CPUs go and come
     User {
@@ -126,6 +138,9 @@ pub(crate) enum Linux {
         /// Which Linux
         #[arg(long, default_value = "6.12")]
         series: Series,
+        /// How they are configured
+        #[arg(long, default_value = "plain")]
+        config: Config,
         /// How many CPUs the guest has
         #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(2..=64))]
         cpus: u32,
@@ -144,8 +159,14 @@ pub(crate) struct Which {
     #[arg(long, default_value = "plain")]
     config: Config,
     /// How many CPUs the guest has
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(2..=64))]
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(2..=128))]
     cpus: u32,
+    /// How it is booted, if not just so
+    #[arg(long)]
+    case: Option<Case>,
+    /// Further words of the kernel's command line
+    #[arg(long, value_name = "WORDS")]
+    boot_with: Option<String>,
 }
 
 /// Why it cannot be done here, in a line that says how to get what is missing.
@@ -167,7 +188,10 @@ impl Linux {
         match self {
             Self::Build { series, .. } | Self::Bench { series, .. } => *series,
             Self::Boot(which) => which.series,
-            Self::Scf { which, .. } | Self::Checks { which, .. } | Self::User { which, .. } => which.series,
+            Self::Scf { which, .. }
+            | Self::Checks { which, .. }
+            | Self::User { which, .. }
+            | Self::Judge { which, .. } => which.series,
         }
     }
 }
@@ -188,7 +212,12 @@ pub(crate) fn verb(what: &Linux) -> Result<()> {
         }
         Linux::Boot(which) => run(which, "boot", 0, "", &[]).map(drop),
         Linux::Scf { which, seconds, onoff, reports } => scf(which, *seconds, *onoff, *reports),
-        Linux::Checks { which, races } => checks(which, *races),
+        Linux::Checks { which, planted: Some(plant), .. } => plant::fails(*plant, which),
+        Linux::Checks { which, races, planted: None } => checks(which, *races),
+        Linux::Judge { judge, which, seconds, onoff, kinds } => {
+            let asked = Asked { seconds: *seconds, onoff: *onoff, kinds: kinds.clone() };
+            judge::run(*judge, which, &asked)
+        }
         Linux::User { which, seconds } => {
             let words = format!("smpcall.seconds={seconds}");
             let done = [Expected::text("worker 1 did"), Expected::text("switched CPUs")];
@@ -197,27 +226,62 @@ pub(crate) fn verb(what: &Linux) -> Result<()> {
             log.lines().filter(counts).for_each(|line| println!("  {line}"));
             Ok(())
         }
-        Linux::Bench { cpus, .. } => bench::run(series, *cpus),
+        Linux::Bench { config, cpus, .. } => bench::run(series, *config, *cpus),
     }
 }
 
 /// What CI runs: ours under scftorture, while CPUs go and come, and the checks.
 pub(crate) fn step() -> Result<()> {
-    let which = Which { series: Series::L6_12, variant: Variant::Ours, config: Config::Plain, cpus: 4 };
+    let which = Which {
+        series: Series::L6_12,
+        variant: Variant::Ours,
+        config: Config::Plain,
+        cpus: 4,
+        case: None,
+        boot_with: None,
+    };
     scf(&which, 30, true, false)?;
     checks(&which, 5_000)
 }
 
 /// Boots a kernel, and returns the log of a run that went well.
 fn run(which: &Which, what: &str, seconds: u32, words: &str, expected: &[Expected]) -> Result<String> {
-    let tree = Tree::build(which.series, which.variant, which.config)?;
-    let guest = Guest { tree: &tree, cpus: which.cpus, what, words, seconds, timing: Timing::Threads };
+    boot_case(which, what, seconds, words, expected, Vec::new())
+}
+
+/// … with further files; the log must also say that the boot case was one.
+fn boot_case(
+    which: &Which,
+    what: &str,
+    seconds: u32,
+    words: &str,
+    expected: &[Expected],
+    files: Vec<(PathBuf, &'static str)>,
+) -> Result<String> {
+    let Which { series, variant, config, cpus, case, .. } = *which;
+    let max = config.cpus_max();
+    ensure!(cpus <= max, "`--config {}` has {max} CPUs at most", config.name());
+    if let Some(case) = case {
+        case.refused(series, config, cpus)?;
+    }
+    let tree = Tree::build(series, variant, config)?;
+    let words = format!("{words} {}", which.boot_with.as_deref().unwrap_or_default());
+    let guest =
+        Guest { tree: &tree, cpus, what, words: &words, seconds, timing: Timing::Threads, case, files };
     let log = guest.boot()?;
-    verdict::judge(which.variant, what, expected, &log)?;
+    verdict::judge(variant, what, expected, &log)?;
+    let says = case.map(|case| guest.setting(case).says).unwrap_or_default();
+    if let Some(lacks) = says.iter().find(|text| !log.contains(text.as_str())) {
+        bail!("that was not the case that was asked for: the log lacks `{}`", lacks.trim());
+    }
     Ok(log)
 }
 
 fn scf(which: &Which, seconds: u32, onoff: bool, reports: bool) -> Result<()> {
+    if which.config.has_judges() {
+        ensure!(!reports, "`--reports` wants scftorture built in: `--config plain`");
+        return judge::run(Judge::Scftorture, which, &Asked { seconds, onoff, kinds: Vec::new() });
+    }
     let mut words = format!(
         "scftorture.holdoff=5 scftorture.shutdown_secs={seconds} scftorture.stat_interval=15 scftorture.verbose=1"
     );
@@ -236,29 +300,8 @@ fn scf(which: &Which, seconds: u32, onoff: bool, reports: bool) -> Result<()> {
     Ok(())
 }
 
-/// A run whose guest warns fails: else what a run says of warnings would be worth nothing.
-fn planted_warning_fails(which: &Which) -> Result<()> {
-    let tree = Tree::build(which.series, which.variant, which.config)?;
-    let guest = Guest {
-        tree: &tree,
-        cpus: which.cpus,
-        what: "planted",
-        words: "",
-        seconds: 60,
-        timing: Timing::Threads,
-    };
-    match verdict::judge(which.variant, "planted", &[], &guest.boot()?) {
-        Ok(()) => bail!("a planted `WARN_ON(1)` did not fail the run: this kernel's warnings are not seen"),
-        Err(why) if why.to_string().contains("WARNING:") => {
-            println!("  a planted `WARN_ON(1)` fails a run, as it is to: {why}");
-            Ok(())
-        }
-        Err(why) => Err(why.context("the run with a planted `WARN_ON(1)` failed, but not by it")),
-    }
-}
-
 fn checks(which: &Which, races: u32) -> Result<()> {
-    planted_warning_fails(which)?;
+    plant::fails(Plant::Warning, which)?;
     let posters = if which.variant == Variant::Ours { 1 } else { 0 };
     let words = format!("smpcall.args=races={races},many_posters={posters}");
     let log = run(which, "checks", 240, &words, &[Expected::text("smpcall-check: end:")])?;
@@ -269,27 +312,5 @@ fn checks(which: &Which, races: u32) -> Result<()> {
         _ if end.failures > 0 => bail!("{} of {} checks failed", end.failures, end.checks),
         Variant::Ours if end.broken > 0 => bail!("{} promises were broken", end.broken),
         _ => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_fragments_are_there_and_say_smp_and_bug() {
-        let plain = tree::fragment(Series::L6_12, Config::Plain).unwrap();
-        assert!(plain.contains(&"CONFIG_SMP=y".to_owned()) && plain.len() > 30);
-        // Without it a warning prints nothing.
-        assert!(plain.contains(&"CONFIG_BUG=y".to_owned()));
-        let debug = tree::fragment(Series::L6_12, Config::Debug).unwrap();
-        let dropped: Vec<_> = plain.iter().filter(|line| !debug.contains(line)).collect();
-        assert_eq!(dropped, ["CONFIG_PREEMPT_VOLUNTARY=y"]);
-        assert!(debug.contains(&"CONFIG_PROVE_LOCKING=y".to_owned()));
-        let wide = tree::fragment(Series::L6_12, Config::Wide).unwrap();
-        assert!(wide.contains(&"CONFIG_MODVERSIONS=y".to_owned()) && wide.len() > plain.len());
-        let lazy = tree::fragment(Series::L7_3, Config::Plain).unwrap();
-        assert!(lazy.contains(&"CONFIG_PREEMPT_LAZY=y".to_owned()), "7.3 has no voluntary preemption");
-        assert!(!lazy.contains(&"CONFIG_PREEMPT_VOLUNTARY=y".to_owned()));
     }
 }

@@ -24,9 +24,9 @@ const CASES: [(&str, &str); 12] = [
 ];
 
 /// Boots both kernels, in virtual time and on threads, and prints the table.
-pub(super) fn run(series: Series, cpus: u32) -> Result<()> {
-    let stock = Tree::build(series, Variant::Stock, Config::Plain)?;
-    let ours = Tree::build(series, Variant::Ours, Config::Plain)?;
+pub(super) fn run(series: Series, config: Config, cpus: u32) -> Result<()> {
+    let stock = Tree::build(series, Variant::Stock, config)?;
+    let ours = Tree::build(series, Variant::Ours, config)?;
     let log = bench(&ours, cpus, Timing::Icount)?;
     let virtual_ns = [read(&bench(&stock, cpus, Timing::Icount)?)?, read(&log)?];
     let again = read(&bench(&ours, cpus, Timing::Icount)?)?;
@@ -46,7 +46,9 @@ pub(super) fn run(series: Series, cpus: u32) -> Result<()> {
 /// The log of one run.
 fn bench(tree: &Tree, cpus: u32, timing: Timing) -> Result<String> {
     let words = "nohz=off smpcall.args=calls=100,rounds=100";
-    let log = Guest { tree, cpus, what: "bench", words, seconds: 240, timing }.boot()?;
+    let seconds = 240;
+    let log =
+        Guest { tree, cpus, what: "bench", words, seconds, timing, case: None, files: Vec::new() }.boot()?;
     verdict::judge(tree.variant, "bench", &[verdict::Expected::text("smpcall-bench: end")], &log)?;
     Ok(log)
 }

@@ -1,6 +1,8 @@
 //! The guest: a first file system of one busybox and our modules, and QEMU.
 
+use super::case::{Case, Machine, Setting};
 use super::tree::{Tree, jobs, phase};
+use crate::boot;
 use crate::boot::End;
 use crate::sh::{self, Cmd};
 use anyhow::{Context, Result, bail};
@@ -30,6 +32,10 @@ pub(super) struct Guest<'a> {
     /// How long it works when all is well; it is given more.
     pub(super) seconds: u32,
     pub(super) timing: Timing,
+    /// How it is booted, if not just so.
+    pub(super) case: Option<Case>,
+    /// What else is in its first file system: where a file or a folder is, and where it is there.
+    pub(super) files: Vec<(PathBuf, &'static str)>,
 }
 
 /// After how long the guest takes a CPU for locked up: Linux's 10 s (a soft lockup is twice that), as many times as its CPUs share one of
@@ -52,42 +58,99 @@ impl Guest<'_> {
     /// Boots it, and returns what it wrote to its console, which is also kept.
     pub(super) fn boot(&self) -> Result<String> {
         let files = self.first_file_system()?;
-        println!("  {}", Cmd::new(QEMU, "--version").read()?.lines().next().unwrap_or_default());
-        let name =
-            format!("{}-{}-{}cpus-{:?}.log", self.tree.variant.name(), self.what, self.cpus, self.timing);
-        let log = self.tree.folder().join(name.to_lowercase());
-        let accel = match self.timing {
-            Timing::Threads => "-accel tcg,thread=multi -cpu max",
-            // Nothing of the host's comes in: neither its clock nor its random numbers.
-            Timing::Icount => {
-                "-accel tcg,thread=single -icount shift=3,sleep=off -cpu max,rdrand=off,rdseed=off \
-                 -rtc base=2026-01-01T00:00:00,clock=vm"
-            }
-        };
-        // `timeout` outlives us, should we be ended.
-        let watchdog = watchdog_seconds(self.cpus, jobs());
-        let limit = self.seconds * 2 + 12 * watchdog;
-        let status = Cmd::new("timeout", &format!("-k 2 {limit} {QEMU} {accel}"))
-            .args("-m 768 -nographic -no-reboot")
-            .args(&format!("-smp {}", self.cpus))
+        let log = self.log_path();
+        let limit = self.limit();
+        let memory = self.memory_mb();
+        let setting = self.case.map(|case| self.setting(case)).unwrap_or_default();
+        let status = self
+            .qemu(limit)?
+            .args(&format!("-m {memory} -nographic -no-reboot -smp {} {}", self.cpus, setting.qemu))
             .arg("-kernel")
             .arg(self.tree.image())
             .arg("-initrd")
             .arg(files)
             .arg("-append")
-            .arg(format!(
-                "console=ttyS0 panic=-1 scftorture.holdoff=100000 watchdog_thresh={watchdog} smpcall.do={} {}",
-                self.what, self.words
-            ))
+            .arg(self.command_line(setting.words))
             .into_file(File::create(&log).with_context(|| format!("cannot write {}", log.display()))?)?;
         println!("  log: {}", sh::shown(&log));
-        let text = String::from_utf8_lossy(&fs::read(&log)?).replace('\r', "");
+        let text = self.log()?;
         let last = || text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("nothing").to_owned();
         match End::of(status) {
             End::Code(0) => Ok(text),
             End::TimedOut => bail!("the guest hangs; the last that it said: {}", last()),
             end => bail!("QEMU ended with {end:?}; the last that the guest said: {}", last()),
         }
+    }
+
+    pub(super) fn setting(&self, case: Case) -> Setting {
+        case.setting(self.cpus, self.memory_mb())
+    }
+
+    /// What the last such run wrote to its console, however it ended.
+    pub(super) fn log(&self) -> Result<String> {
+        let path = self.log_path();
+        let text = fs::read(&path).with_context(|| format!("no log {}", path.display()))?;
+        Ok(String::from_utf8_lossy(&text).replace('\r', ""))
+    }
+
+    /// A log of its own for each judge and each way to boot, so that a table's logs are there together.
+    fn log_path(&self) -> PathBuf {
+        let case = self.case.map(|case| format!("-{}", case.name())).unwrap_or_default();
+        let judge = self.words.split(' ').find_map(|word| word.strip_prefix("smpcall.judge="));
+        let (variant, what) = (self.tree.variant.name(), judge.unwrap_or(self.what));
+        let name = format!("{variant}-{what}-{}cpus{case}-{:?}.log", self.cpus, self.timing);
+        self.tree.folder().join(name.to_lowercase())
+    }
+
+    /// QEMU, with what runs the guest's code.
+    fn qemu(&self, limit: u32) -> Result<Cmd> {
+        let machine = self.case.map_or(Machine::Installed, Case::machine);
+        let newer = match machine {
+            Machine::Installed => None,
+            Machine::Newer | Machine::Kvm => {
+                Some(boot::find_newer().context("no newer QEMU: `cargo xtask setup` fetches it")?)
+            }
+        };
+        let program = newer.as_ref().map_or_else(|| QEMU.to_owned(), boot::Newer::program);
+        println!("  {}", Cmd::new(&program, "--version").read()?.lines().next().unwrap_or_default());
+        let accel = match (machine, self.timing) {
+            (Machine::Kvm, _) => "-accel kvm -cpu host",
+            (_, Timing::Threads) => "-accel tcg,thread=multi -cpu max",
+            // Nothing of the host's comes in: neither its clock nor its random numbers.
+            (_, Timing::Icount) => {
+                "-accel tcg,thread=single -icount shift=3,sleep=off -cpu max,rdrand=off,rdseed=off \
+                 -rtc base=2026-01-01T00:00:00,clock=vm"
+            }
+        };
+        // `timeout` outlives us, should we be ended.
+        let cmd = Cmd::new("timeout", &format!("-k 2 {limit} {program}"));
+        // Of cards the newer has no firmware: there are none.
+        let cmd = match &newer {
+            Some(newer) => newer.at_home(cmd).args("-nic none"),
+            None => cmd,
+        };
+        Ok(cmd.args(accel))
+    }
+
+    fn command_line(&self, case: &str) -> String {
+        let watchdog = watchdog_seconds(self.cpus, jobs());
+        // RCU's own patience is twice that of the soft lockups' detector, as by default.
+        let stall = 21.max(watchdog * 4);
+        format!(
+            "console=ttyS0 panic=-1 scftorture.holdoff=100000 watchdog_thresh={watchdog} \
+             rcupdate.rcu_cpu_stall_timeout={stall} smpcall.do={} {case} {}",
+            self.what, self.words
+        )
+    }
+
+    /// What it may take in all: its work twice, as much more as its kernel is slower, and its boot.
+    fn limit(&self) -> u32 {
+        (self.seconds * 2 + 12 * watchdog_seconds(self.cpus, jobs())) * self.tree.config.slowness()
+    }
+
+    /// A sanitizer's shadow is an eighth of it, and each CPU wants some.
+    fn memory_mb(&self) -> u32 {
+        (768 + 8 * self.cpus.saturating_sub(16)) * self.tree.config.slowness().min(2)
     }
 
     fn first_file_system(&self) -> Result<PathBuf> {
@@ -97,12 +160,15 @@ impl Guest<'_> {
         fs::copy(BUSYBOX, root.join("bin/busybox"))?;
         fs::copy(sh::root().join("linux/init"), root.join("init"))?;
         let module = match self.what {
-            "checks" | "planted" => Some("smpcall_checks.ko"),
             "bench" => Some("smpcall_bench.ko"),
-            _ => None,
+            "boot" | "scf" | "user" | "torture" | "stress" | "selftests" => None,
+            _ => Some("smpcall_checks.ko"),
         };
         if let Some(module) = module {
             fs::copy(self.modules()?.join(module), root.join(module))?;
+        }
+        for (from, to) in &self.files {
+            Cmd::new("cp", "-aL").arg(from).arg(root.join(to)).read()?;
         }
         let archive = self.tree.folder().join(format!("root-{}.cpio", self.tree.variant.name()));
         let pack = format!("find . | cpio --quiet -o -H newc > '{}'", archive.display());

@@ -1,6 +1,7 @@
 //! Debian's Linux sources, configured and built: the stock kernel, and beside it ours.
 
-use super::{Config, Series, Variant, layer, series};
+use super::config::{self, Config};
+use super::{Series, Variant, layer, series};
 use crate::sh::{self, Cmd};
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File};
@@ -11,6 +12,7 @@ use std::time::Instant;
 pub(super) struct Tree {
     pub(super) series: Series,
     pub(super) variant: Variant,
+    pub(super) config: Config,
     pub(super) path: PathBuf,
 }
 
@@ -25,35 +27,13 @@ fn has(program: &str) -> bool {
     Cmd::new(program, "--version").capture().is_ok()
 }
 
-/// The lines that a configuration must have.
-pub(super) fn fragment(series: Series, config: Config) -> Result<Vec<String>> {
-    let files: &[&str] = match config {
-        Config::Plain => &["plain.config"],
-        Config::Debug => &["plain.config", "debug.config"],
-        Config::Wide => &["plain.config", "wide.config"],
-    };
-    let mut lines = Vec::new();
-    for file in files {
-        let path = sh::root().join("linux").join(file);
-        let text = fs::read_to_string(&path).with_context(|| format!("no {}", path.display()))?;
-        for line in text.lines().filter(|line| line.starts_with("CONFIG_")) {
-            // A later one stands for an earlier one of the same choice.
-            if line == "CONFIG_PREEMPT=y" {
-                lines.retain(|line| line != series.least_preemption());
-            }
-            lines.push(series.own_line(line).to_owned());
-        }
-    }
-    Ok(lines)
-}
-
 impl Tree {
     /// Builds a kernel: from the package if it is the first, else what has changed.
     pub(super) fn build(series: Series, variant: Variant, config: Config) -> Result<Self> {
         let version = series.package_version()?;
         let path = folder(&version, config).join(variant.name());
-        let tree = Self { series, variant, path };
-        let stamp = format!("{version}\n{}\n", fragment(series, config)?.join("\n"));
+        let tree = Self { series, variant, config, path };
+        let stamp = format!("{version}\n{}\n", config::fragment(series, config)?.join("\n"));
         if fs::read_to_string(tree.path.join("smpcall.stamp")).ok().as_deref() != Some(&stamp) {
             tree.prepare(&version, config)?;
             fs::write(tree.path.join("smpcall.stamp"), stamp)?;
@@ -61,13 +41,24 @@ impl Tree {
         if variant == Variant::Ours {
             phase("our call layer", || layer::put_in(series, &tree.path))?;
         }
-        tree.demand_config(config)?;
+        let text = fs::read_to_string(tree.path.join(".config")).context("the kernel is not configured")?;
+        config::demand(&text, &config::fragment(series, config)?)?;
         phase(&format!("Linux {version}, {}, {}", config.name(), variant.name()), || {
-            tree.make(&format!("-j{} bzImage modules_prepare", jobs()), "build.log")
+            let modules = if config.has_judges() { "modules" } else { "modules_prepare" };
+            tree.make(&format!("-j{} bzImage {modules}", jobs()), "build.log")
         })?;
         fs::copy(tree.path.join("vmlinux.symvers"), tree.path.join("Module.symvers"))
             .context("no symbols for modules")?;
         Ok(tree)
+    }
+
+    /// A module of Linux's own.
+    pub(super) fn module(&self, path: &str) -> Result<PathBuf> {
+        let module = self.path.join(path);
+        if !module.exists() {
+            bail!("no {path} was built: only configurations with judges have it (`--config judges`)");
+        }
+        Ok(module)
     }
 
     pub(super) fn image(&self) -> PathBuf {
@@ -100,7 +91,7 @@ impl Tree {
         self.demand_series()?;
         phase("configuring", || {
             let lines = self.path.join("smpcall.config");
-            fs::write(&lines, fragment(self.series, config)?.join("\n") + "\n")?;
+            fs::write(&lines, config::fragment(self.series, config)?.join("\n") + "\n")?;
             self.make("tinyconfig", "config.log")?;
             let merge = self.path.join("scripts/kconfig/merge_config.sh");
             Cmd::new(&merge, "-m .config").arg(&lines).dir(&self.path).read()?;
@@ -117,19 +108,6 @@ impl Tree {
             bail!("{} is Linux {found:?}, and not {}", self.series.sources().display(), self.series.name());
         }
         Ok(())
-    }
-
-    /// What was asked for is there: a choice that does not fit is dropped without a word.
-    fn demand_config(&self, config: Config) -> Result<()> {
-        let text = fs::read_to_string(self.path.join(".config")).context("the kernel is not configured")?;
-        match lacking(&text, &fragment(self.series, config)?) {
-            None => Ok(()),
-            Some(line) if line == "CONFIG_SMP=y" => bail!("a kernel without SMP has no call layer"),
-            Some(line) if line == "CONFIG_BUG=y" => {
-                bail!("a kernel without BUG prints no warning, so that no run could fail by one")
-            }
-            Some(line) => bail!("the configuration lost `{line}`"),
-        }
     }
 
     /// Runs make in the tree; what it says is in a log, whose end is shown if it fails.
@@ -149,11 +127,6 @@ impl Tree {
     }
 }
 
-/// The first line that a configuration lacks.
-fn lacking<'a>(config: &str, fragment: &'a [String]) -> Option<&'a String> {
-    fragment.iter().find(|line| !config.lines().any(|has| has == line.as_str()))
-}
-
 fn folder(version: &str, config: Config) -> PathBuf {
     let at = sh::target_dir().join("linux").join(format!("{version}-{}", config.name()));
     std::path::absolute(&at).unwrap_or(at)
@@ -170,17 +143,4 @@ pub(super) fn phase<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T
     let done = work().with_context(|| what.to_owned())?;
     println!("  {what}: {:.0} s", start.elapsed().as_secs_f64());
     Ok(done)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_that_was_dropped_is_named() {
-        let wants = ["CONFIG_SMP=y".to_owned(), "CONFIG_NR_CPUS=64".to_owned()];
-        assert_eq!(lacking("CONFIG_SMP=y\nCONFIG_NR_CPUS=64\n", &wants), None);
-        assert_eq!(lacking("# CONFIG_SMP is not set\n", &wants), Some(&wants[0]));
-        assert_eq!(lacking("CONFIG_SMP=y\nCONFIG_NR_CPUS=8\n", &wants), Some(&wants[1]));
-    }
 }

@@ -5,24 +5,38 @@ use anyhow::{Context, Result, bail};
 
 /// What must be in the log for a run to have gone well.
 pub(super) struct Expected {
-    text: &'static str,
-    /// Stall reports are asked for, and are no fault then.
-    reports: bool,
+    text: String,
+    allows: Allows,
+}
+
+/// What is no fault then.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Allows {
+    Nothing,
+    /// Stall reports are asked for.
+    Reports,
+    /// The kernel ends by the panic that the text names; nothing comes after it.
+    Panic,
 }
 
 impl Expected {
-    pub(super) fn text(text: &'static str) -> Self {
-        Self { text, reports: false }
+    pub(super) fn text(text: impl Into<String>) -> Self {
+        Self { text: text.into(), allows: Allows::Nothing }
     }
 
     /// A report of a call that is not answered.
     pub(super) fn report() -> Self {
-        Self { text: "csd: Detected", reports: true }
+        Self { text: "csd: Detected".to_owned(), allows: Allows::Reports }
+    }
+
+    /// A panic that is asked for.
+    pub(super) fn panic(says: &str) -> Self {
+        Self { text: format!("Kernel panic - not syncing: {says}"), allows: Allows::Panic }
     }
 }
 
 /// What Linux says when something is wrong, whatever it is.
-const WRONG: [&str; 14] = [
+const WRONG: [&str; 17] = [
     "WARNING:",
     "BUG:",
     "kernel BUG",
@@ -37,6 +51,10 @@ const WRONG: [&str; 14] = [
     "possible circular locking",
     "inconsistent lock state",
     "suspicious RCU usage",
+    // A judge's own words.
+    "End of test: FAILURE",
+    "End of test: RCU_HOTPLUG",
+    "End of test: LOCK_HOTPLUG",
 ];
 /// … and what comes with reports that were asked for, too.
 const WRONG_UNLESS_REPORTED: [&str; 2] = ["csd:", "Call Trace:"];
@@ -54,12 +72,7 @@ pub(super) fn judge(variant: Variant, what: &str, expected: &[Expected], log: &s
     if !log.contains("Linux version") {
         bail!("the kernel did not begin to boot");
     }
-    let reports = expected.iter().any(|expected| expected.reports);
-    let wrong = |line: &&str| {
-        WRONG.iter().any(|text| line.contains(text))
-            || !reports && WRONG_UNLESS_REPORTED.iter().any(|text| line.contains(text))
-    };
-    if let Some((at, line)) = log.lines().enumerate().find(|(_, line)| wrong(line)) {
+    if let Some((at, line)) = first_wrong(expected, log) {
         bail!("line {} of the log: {}", at + 1, line.trim());
     }
     let says = |text: &str| -> Result<()> {
@@ -85,12 +98,29 @@ pub(super) fn judge(variant: Variant, what: &str, expected: &[Expected], log: &s
         has("__flush_smp_call_function_queue", true)?;
     }
     for expected in expected {
-        says(expected.text)?;
+        says(&expected.text)?;
     }
-    if what != "scf" {
+    if what != "scf" && !expected.iter().any(|expected| expected.allows == Allows::Panic) {
         says(&format!("smpcall-init: end of {what}\n"))?;
     }
     Ok(())
+}
+
+/// The first line that tells of a fault, and which it is, from 0.
+fn first_wrong<'a>(expected: &[Expected], log: &'a str) -> Option<(usize, &'a str)> {
+    let allowed = |what: Allows| expected.iter().find(|expected| expected.allows == what);
+    let panic = allowed(Allows::Panic);
+    let mut panicked = false;
+    log.lines().enumerate().find(|(_, line)| {
+        // Once, and only that one; the trace that comes with it is no fault.
+        if panic.is_some_and(|panic| !panicked && line.contains(&panic.text)) {
+            panicked = true;
+            return false;
+        }
+        let traced = panicked || allowed(Allows::Reports).is_some();
+        WRONG.iter().any(|text| line.contains(text))
+            || !traced && WRONG_UNLESS_REPORTED.iter().any(|text| line.contains(text))
+    })
 }
 
 /// What the last line of the checks' module counts.
@@ -157,6 +187,21 @@ mod tests {
         let reported = format!("{OURS}[   1.0] smpcall: csd: Detected\n");
         judge(Variant::Ours, "boot", &[Expected::report()], &reported).unwrap();
         assert!(why(Variant::Ours, &[Expected::report()], OURS).contains("csd: Detected"));
+    }
+
+    #[test]
+    fn one_panic_is_allowed_and_nothing_else() {
+        let expected = [Expected::panic("planted")];
+        let panic = "[   2.0] Kernel panic - not syncing: planted\n[   2.1] Call Trace:\n";
+        // It is the end: init does not come to its own.
+        let log = OURS.replace("smpcall-init: end of boot\n", panic);
+        judge(Variant::Ours, "boot", &expected, &log).unwrap();
+        assert!(why(Variant::Ours, &expected, OURS).contains("planted"));
+        assert!(why(Variant::Ours, &expected, &format!("{log}{panic}")).contains("line 10"));
+        assert!(why(Variant::Ours, &expected, &format!("{log}[  3.0] WARNING: x\n")).contains("WARNING"));
+        let other = log.replace("planted", "something else");
+        assert!(why(Variant::Ours, &expected, &other).contains("something else"));
+        assert!(why(Variant::Ours, &[], &log).contains("planted"));
     }
 
     #[test]

@@ -1,0 +1,170 @@
+//! How a kernel is configured: a small configuration, and on top of it what makes it one of the others.
+
+use super::Series;
+use crate::sh;
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use std::fs;
+
+/// How the kernel is configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Config {
+    /// Small, as for a product
+    Plain,
+    /// Also preemptible, with lockdep, checks of contexts, and tracepoints
+    Debug,
+    /// Also with mitigations and versions of symbols, as distributions have them
+    Wide,
+    /// For judges and boot cases: up to 128 CPUs, nohz_full, NUMA, suspend, kexec, guests of KVM, mitigations; Linux's judges as modules
+    Judges,
+    /// As for judges, and `PREEMPT_RT`
+    Rt,
+    /// As for judges, and the kernel's address sanitizer
+    Kasan,
+    /// As for judges, and the kernel's sanitizer for data races
+    Kcsan,
+}
+
+impl Config {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Debug => "debug",
+            Self::Wide => "wide",
+            Self::Judges => "judges",
+            Self::Rt => "rt",
+            Self::Kasan => "kasan",
+            Self::Kcsan => "kcsan",
+        }
+    }
+
+    /// Those whose lines it has, the later above the earlier.
+    fn fragments(self) -> &'static [&'static str] {
+        match self {
+            Self::Plain => &["plain"],
+            Self::Debug => &["plain", "debug"],
+            Self::Wide => &["plain", "wide"],
+            Self::Judges => &["plain", "judges"],
+            Self::Rt => &["plain", "judges", "rt"],
+            Self::Kasan => &["plain", "judges", "kasan"],
+            Self::Kcsan => &["plain", "judges", "kcsan"],
+        }
+    }
+
+    /// Whether Linux's judges are modules of it, of which each runs alone; else scftorture is built in, and keeps the others out.
+    pub(super) fn has_judges(self) -> bool {
+        self.fragments().contains(&"judges")
+    }
+
+    /// How many CPUs it can have.
+    pub(super) fn cpus_max(self) -> u32 {
+        if self.has_judges() { 128 } else { 64 }
+    }
+
+    /// How many times as slow as the plain one a guest of it is, at most, in its own work.
+    pub(super) fn slowness(self) -> u32 {
+        match self {
+            Self::Kasan | Self::Kcsan => 4,
+            _ => 1,
+        }
+    }
+}
+
+/// Symbols of which a kernel has one.
+const CHOICES: [&[&str]; 2] = [
+    &["CONFIG_PREEMPT_VOLUNTARY", "CONFIG_PREEMPT_LAZY", "CONFIG_PREEMPT"],
+    &["CONFIG_NO_HZ_IDLE", "CONFIG_NO_HZ_FULL"],
+];
+
+fn symbol(line: &str) -> &str {
+    line.split_once('=').map_or(line, |(symbol, _)| symbol)
+}
+
+/// Whether one line stands in the place of the other.
+fn replaces(new: &str, old: &str) -> bool {
+    let (new, old) = (symbol(new), symbol(old));
+    new == old || CHOICES.iter().any(|choice| choice.contains(&new) && choice.contains(&old))
+}
+
+/// The lines that a configuration must have.
+pub(super) fn fragment(series: Series, config: Config) -> Result<Vec<String>> {
+    let mut lines: Vec<String> = Vec::new();
+    for file in config.fragments() {
+        let path = sh::root().join("linux").join(format!("{file}.config"));
+        let text = fs::read_to_string(&path).with_context(|| format!("no {}", path.display()))?;
+        for line in text.lines().filter(|line| line.starts_with("CONFIG_")) {
+            let line = series.own_line(line);
+            lines.retain(|old| !replaces(line, old));
+            lines.push(line.to_owned());
+        }
+    }
+    Ok(lines)
+}
+
+/// What was asked for is there: a choice that does not fit is dropped without a word.
+pub(super) fn demand(text: &str, fragment: &[String]) -> Result<()> {
+    match lacking(text, fragment) {
+        None => Ok(()),
+        Some(line) if line == "CONFIG_SMP=y" => bail!("a kernel without SMP has no call layer"),
+        Some(line) if line == "CONFIG_BUG=y" => {
+            bail!("a kernel without BUG prints no warning, so that no run could fail by one")
+        }
+        Some(line) => bail!("the configuration lost `{line}`"),
+    }
+}
+
+/// The first line that a configuration lacks.
+fn lacking<'a>(config: &str, fragment: &'a [String]) -> Option<&'a String> {
+    fragment.iter().find(|line| !config.lines().any(|has| has == line.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fragments_are_there_and_say_smp_and_bug() {
+        let plain = fragment(Series::L6_12, Config::Plain).unwrap();
+        assert!(plain.contains(&"CONFIG_SMP=y".to_owned()) && plain.len() > 30);
+        // Without it a warning prints nothing.
+        assert!(plain.contains(&"CONFIG_BUG=y".to_owned()));
+        let debug = fragment(Series::L6_12, Config::Debug).unwrap();
+        let dropped: Vec<_> = plain.iter().filter(|line| !debug.contains(line)).collect();
+        assert_eq!(dropped, ["CONFIG_PREEMPT_VOLUNTARY=y"]);
+        assert!(debug.contains(&"CONFIG_PROVE_LOCKING=y".to_owned()));
+        let wide = fragment(Series::L6_12, Config::Wide).unwrap();
+        assert!(wide.contains(&"CONFIG_MODVERSIONS=y".to_owned()) && wide.len() > plain.len());
+        let lazy = fragment(Series::L7_3, Config::Plain).unwrap();
+        assert!(lazy.contains(&"CONFIG_PREEMPT_LAZY=y".to_owned()), "7.3 has no voluntary preemption");
+        assert!(!lazy.contains(&"CONFIG_PREEMPT_VOLUNTARY=y".to_owned()));
+    }
+
+    #[test]
+    fn a_later_line_stands_for_an_earlier_one_of_its_symbol_or_choice() {
+        let judges = fragment(Series::L7_3, Config::Judges).unwrap();
+        for (there, gone) in [
+            ("CONFIG_NR_CPUS=128", "CONFIG_NR_CPUS=64"),
+            ("CONFIG_SCF_TORTURE_TEST=m", "CONFIG_SCF_TORTURE_TEST=y"),
+            ("CONFIG_NO_HZ_FULL=y", "CONFIG_NO_HZ_IDLE=y"),
+        ] {
+            assert!(judges.contains(&there.to_owned()) && !judges.contains(&gone.to_owned()), "{there}");
+        }
+        assert!(replaces("CONFIG_PREEMPT=y", "CONFIG_PREEMPT_LAZY=y"));
+        assert!(!replaces("CONFIG_PREEMPT_DYNAMIC=y", "CONFIG_PREEMPT_LAZY=y"));
+        for config in Config::value_variants() {
+            assert!(config.cpus_max() == 64 || config.has_judges(), "{config:?}");
+            let lines = fragment(Series::L6_12, *config).unwrap();
+            assert!(lines.contains(&format!("CONFIG_NR_CPUS={}", config.cpus_max())), "{config:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_was_dropped_is_named() {
+        let wants = ["CONFIG_SMP=y".to_owned(), "CONFIG_BUG=y".to_owned(), "CONFIG_NR_CPUS=64".to_owned()];
+        let why = |config: &str| demand(config, &wants).unwrap_err().to_string();
+        demand("CONFIG_SMP=y\nCONFIG_NR_CPUS=64\nCONFIG_BUG=y\n", &wants).unwrap();
+        assert!(why("# CONFIG_SMP is not set\n").contains("without SMP"));
+        assert!(why("CONFIG_SMP=y\nCONFIG_NR_CPUS=64\n").contains("no warning"));
+        assert!(why("CONFIG_SMP=y\nCONFIG_BUG=y\nCONFIG_NR_CPUS=8\n").contains("lost `CONFIG_NR_CPUS=64`"));
+    }
+}
