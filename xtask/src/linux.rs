@@ -183,6 +183,11 @@ pub(crate) fn fetch() -> Result<()> {
     layer::fetch()
 }
 
+/// Fetches the programs that judge in a guest.
+pub(crate) fn fetch_programs() -> Result<()> {
+    userland::stress_ng().map(drop)
+}
+
 impl Linux {
     fn series(&self) -> Series {
         match self {

@@ -67,6 +67,9 @@ pub(crate) fn run() -> Result<()> {
         }
         Some(why) => println!("  linux: not available (only `linux` needs it): {why}"),
     }
+    if let Err(why) = linux::fetch_programs() {
+        println!("  stress-ng for guests: not available (only `linux judge stress-ng` needs it): {why:#}");
+    }
     match integrations::missing() {
         None => match integrations::fetch() {
             Ok(()) => println!("  integrations: ready"),

@@ -27,8 +27,6 @@ pub(crate) enum Case {
     IdlePoll,
     /// The CPUs and their memory are on two nodes
     Numa,
-    /// Interrupts go by the x2APIC, which the newer QEMU emulates
-    X2apic,
     /// On the host's KVM, by the newer QEMU: IPIs by hypercall
     Kvm,
 }
@@ -38,8 +36,6 @@ pub(crate) enum Case {
 pub(super) enum Machine {
     /// The installed one, emulating
     Installed,
-    /// The newer one, emulating
-    Newer,
     /// The newer one, on KVM
     Kvm,
 }
@@ -62,7 +58,6 @@ impl Case {
 
     pub(super) fn machine(self) -> Machine {
         match self {
-            Self::X2apic => Machine::Newer,
             Self::Kvm => Machine::Kvm,
             _ => Machine::Installed,
         }
@@ -102,7 +97,6 @@ impl Case {
             Self::FewerCpus => ("nr_cpus=3", String::new(), &[online("0-2")]),
             Self::IdlePoll => ("idle=poll", String::new(), &["using polling idle threads".into()]),
             Self::Numa => ("", nodes(cpus, memory_mb), &[format!("Brought up 2 nodes, {cpus} CPUs")]),
-            Self::X2apic => ("", String::new(), &["x2apic: enabled by BIOS".into()]),
             Self::Kvm => ("", String::new(), &["setup PV IPIs".into()]),
         };
         Setting { words, qemu, says: says.to_vec() }

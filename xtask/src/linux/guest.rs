@@ -107,7 +107,7 @@ impl Guest<'_> {
         let machine = self.case.map_or(Machine::Installed, Case::machine);
         let newer = match machine {
             Machine::Installed => None,
-            Machine::Newer | Machine::Kvm => {
+            Machine::Kvm => {
                 Some(boot::find_newer().context("no newer QEMU: `cargo xtask setup` fetches it")?)
             }
         };

@@ -60,6 +60,16 @@ pub(super) fn put_in(series: Series, tree: &Path) -> Result<()> {
     put(&tree.join("kernel/smpcall_layer.o_shipped"), &fs::read(object)?)
 }
 
+/// Puts back what was changed in a tree that had ours, so that make builds the stock kernel of it.
+pub(super) fn take_out(tree: &Path) -> Result<()> {
+    for (file, _) in CUTS {
+        let (path, stock) = (tree.join(file), tree.join(format!("{file}.stock")));
+        put(&path, &fs::read(&stock).with_context(|| format!("no {} to put back", stock.display()))?)?;
+        fs::remove_file(&stock)?;
+    }
+    Ok(())
+}
+
 /// How the object is built for a kernel of that configuration: with its mitigations, and with what only many CPUs need.
 #[derive(Debug, PartialEq, Eq)]
 struct Built {
@@ -169,6 +179,22 @@ fn folder(name: &str) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_changed_is_put_back() {
+        let tree = tempfile::tempdir().unwrap();
+        fs::create_dir_all(tree.path().join("kernel")).unwrap();
+        assert!(take_out(tree.path()).is_err(), "nothing was changed in it");
+        for (file, _) in CUTS {
+            fs::write(tree.path().join(file), "cut").unwrap();
+            fs::write(tree.path().join(format!("{file}.stock")), "whole").unwrap();
+        }
+        take_out(tree.path()).unwrap();
+        for (file, _) in CUTS {
+            assert_eq!(fs::read_to_string(tree.path().join(file)).unwrap(), "whole");
+            assert!(!tree.path().join(format!("{file}.stock")).exists(), "the next copy is cut anew");
+        }
+    }
 
     #[test]
     fn the_object_has_the_kernels_mitigations_and_no_more() {

@@ -70,14 +70,19 @@ impl Tree {
         self.path.parent().unwrap_or(&self.path)
     }
 
-    /// A fresh source tree, configured. Ours is begun from a stock one that is built, if there is: most of it is the same.
+    /// A fresh source tree, configured. If there is the other kernel, built, it is begun from that: most of it is the same.
     fn prepare(&self, version: &str, config: Config) -> Result<()> {
         let _ = fs::remove_dir_all(&self.path);
         fs::create_dir_all(self.folder())?;
-        let stock = folder(version, config).join(Variant::Stock.name());
-        if self.variant == Variant::Ours && stock.join("vmlinux").exists() {
-            return phase("a copy of the stock tree", || {
-                Cmd::new("cp", "-a").arg(&stock).arg(&self.path).read().map(drop)
+        let (other, what) = match self.variant {
+            Variant::Ours => (Variant::Stock, "a copy of the stock tree"),
+            Variant::Stock => (Variant::Ours, "a copy of our tree, with what was changed put back"),
+        };
+        let other = folder(version, config).join(other.name());
+        if other.join("vmlinux").exists() {
+            return phase(what, || {
+                Cmd::new("cp", "-a").arg(&other).arg(&self.path).read()?;
+                if self.variant == Variant::Stock { layer::take_out(&self.path) } else { Ok(()) }
             });
         }
         phase("unpacking", || {
