@@ -45,8 +45,9 @@ pub(super) enum Machine {
 pub(super) struct Setting {
     /// Words of the kernel's command line.
     pub(super) words: &'static str,
-    /// Arguments of QEMU.
+    /// Arguments of QEMU, and what is said of its CPUs besides their number.
     pub(super) qemu: String,
+    pub(super) smp: &'static str,
     /// What the log says if it is that case.
     pub(super) says: Vec<String>,
 }
@@ -71,6 +72,9 @@ impl Case {
         }
         if cpus < 4 {
             bail!("`--case {name}` wants 4 CPUs at least");
+        }
+        if self == Self::Numa && cpus % 2 == 1 {
+            bail!("`--case {name}` shares its CPUs among two nodes: an even number of them");
         }
         match (self, series) {
             (Self::PreemptLazy, Series::L6_12) => bail!("6.12 does not preempt lazily: `--series 7.3`"),
@@ -99,7 +103,9 @@ impl Case {
             Self::Numa => ("", nodes(cpus, memory_mb), &[format!("Brought up 2 nodes, {cpus} CPUs")]),
             Self::Kvm => ("", String::new(), &["setup PV IPIs".into()]),
         };
-        Setting { words, qemu, says: says.to_vec() }
+        // CPUs that share a cache are of one node.
+        let smp = if self == Self::Numa { ",sockets=2" } else { "" };
+        Setting { words, qemu, smp, says: says.to_vec() }
     }
 }
 
@@ -133,6 +139,7 @@ mod tests {
         assert_eq!(Case::LateCpus.name(), "late-cpus");
         assert!(Case::PreemptLazy.refused(Series::L6_12, Config::Judges, 4).is_err());
         assert!(Case::PreemptNone.refused(Series::L7_3, Config::Judges, 4).is_err());
+        assert!(Case::Numa.refused(Series::L7_3, Config::Judges, 5).is_err());
         Case::PreemptFull.refused(Series::L6_12, Config::Judges, 4).unwrap();
     }
 

@@ -64,7 +64,10 @@ impl Guest<'_> {
         let setting = self.case.map(|case| self.setting(case)).unwrap_or_default();
         let status = self
             .qemu(limit)?
-            .args(&format!("-m {memory} -nographic -no-reboot -smp {} {}", self.cpus, setting.qemu))
+            .args(&format!(
+                "-m {memory} -nographic -no-reboot -smp {}{} {}",
+                self.cpus, setting.smp, setting.qemu
+            ))
             .arg("-kernel")
             .arg(self.tree.image())
             .arg("-initrd")
