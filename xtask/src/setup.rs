@@ -67,9 +67,7 @@ pub(crate) fn run() -> Result<()> {
         }
         Some(why) => println!("  linux: not available (only `linux` needs it): {why}"),
     }
-    if let Err(why) = linux::fetch_programs() {
-        println!("  stress-ng for guests: not available (only `linux judge stress-ng` needs it): {why:#}");
-    }
+    fetched("linux judge stress-ng", linux::fetch_programs(), || None);
     match integrations::missing() {
         None => match integrations::fetch() {
             Ok(()) => println!("  integrations: ready"),

@@ -27,17 +27,6 @@ pub(crate) enum Case {
     IdlePoll,
     /// The CPUs and their memory are on two nodes
     Numa,
-    /// On the host's KVM, by the newer QEMU: IPIs by hypercall
-    Kvm,
-}
-
-/// Which QEMU, and what runs the guest's code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Machine {
-    /// The installed one, emulating
-    Installed,
-    /// The newer one, on KVM
-    Kvm,
 }
 
 /// What a case is made of.
@@ -55,13 +44,6 @@ pub(super) struct Setting {
 impl Case {
     pub(super) fn name(self) -> String {
         self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
-    }
-
-    pub(super) fn machine(self) -> Machine {
-        match self {
-            Self::Kvm => Machine::Kvm,
-            _ => Machine::Installed,
-        }
     }
 
     /// Why there is no such case with that kernel, or with so few CPUs.
@@ -101,7 +83,6 @@ impl Case {
             Self::FewerCpus => ("nr_cpus=3", String::new(), &[online("0-2")]),
             Self::IdlePoll => ("idle=poll", String::new(), &["using polling idle threads".into()]),
             Self::Numa => ("", nodes(cpus, memory_mb), &[format!("Brought up 2 nodes, {cpus} CPUs")]),
-            Self::Kvm => ("", String::new(), &["setup PV IPIs".into()]),
         };
         // CPUs that share a cache are of one node.
         let smp = if self == Self::Numa { ",sockets=2" } else { "" };
@@ -132,7 +113,7 @@ mod tests {
             let setting = case.setting(4, 768);
             assert!(!setting.says.is_empty(), "{case:?}");
             let told = !setting.words.is_empty() || !setting.qemu.is_empty();
-            assert!(told || case.machine() != Machine::Installed, "{case:?}");
+            assert!(told, "{case:?}");
             assert!(case.refused(Series::L7_3, Config::Plain, 4).is_err());
             assert!(case.refused(Series::L7_3, Config::Judges, 3).is_err());
         }

@@ -17,12 +17,6 @@ pub(crate) enum Config {
     Wide,
     /// For judges and boot cases: up to 128 CPUs, nohz_full, NUMA, suspend, kexec, guests of KVM, mitigations; Linux's judges as modules
     Judges,
-    /// As for judges, and `PREEMPT_RT`
-    Rt,
-    /// As for judges, and the kernel's address sanitizer
-    Kasan,
-    /// As for judges, and the kernel's sanitizer for data races
-    Kcsan,
 }
 
 impl Config {
@@ -32,9 +26,6 @@ impl Config {
             Self::Debug => "debug",
             Self::Wide => "wide",
             Self::Judges => "judges",
-            Self::Rt => "rt",
-            Self::Kasan => "kasan",
-            Self::Kcsan => "kcsan",
         }
     }
 
@@ -45,9 +36,6 @@ impl Config {
             Self::Debug => &["plain", "debug"],
             Self::Wide => &["plain", "wide"],
             Self::Judges => &["plain", "judges"],
-            Self::Rt => &["plain", "judges", "rt"],
-            Self::Kasan => &["plain", "judges", "kasan"],
-            Self::Kcsan => &["plain", "judges", "kcsan"],
         }
     }
 
@@ -59,14 +47,6 @@ impl Config {
     /// How many CPUs it can have.
     pub(super) fn cpus_max(self) -> u32 {
         if self.has_judges() { 128 } else { 64 }
-    }
-
-    /// How many times as slow as the plain one a guest of it is, at most, in its own work.
-    pub(super) fn slowness(self) -> u32 {
-        match self {
-            Self::Kasan | Self::Kcsan => 4,
-            _ => 1,
-        }
     }
 }
 

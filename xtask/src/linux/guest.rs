@@ -1,8 +1,7 @@
 //! The guest: a first file system of one busybox and our modules, and QEMU.
 
-use super::case::{Case, Machine, Setting};
+use super::case::{Case, Setting};
 use super::tree::{Tree, jobs, phase};
-use crate::boot;
 use crate::boot::End;
 use crate::sh::{self, Cmd};
 use anyhow::{Context, Result, bail};
@@ -105,34 +104,19 @@ impl Guest<'_> {
         self.tree.folder().join(name.to_lowercase())
     }
 
-    /// QEMU, with what runs the guest's code.
+    /// QEMU, with how time passes.
     fn qemu(&self, limit: u32) -> Result<Cmd> {
-        let machine = self.case.map_or(Machine::Installed, Case::machine);
-        let newer = match machine {
-            Machine::Installed => None,
-            Machine::Kvm => {
-                Some(boot::find_newer().context("no newer QEMU: `cargo xtask setup` fetches it")?)
-            }
-        };
-        let program = newer.as_ref().map_or_else(|| QEMU.to_owned(), boot::Newer::program);
-        println!("  {}", Cmd::new(&program, "--version").read()?.lines().next().unwrap_or_default());
-        let accel = match (machine, self.timing) {
-            (Machine::Kvm, _) => "-accel kvm -cpu host",
-            (_, Timing::Threads) => "-accel tcg,thread=multi -cpu max",
+        println!("  {}", Cmd::new(QEMU, "--version").read()?.lines().next().unwrap_or_default());
+        let accel = match self.timing {
+            Timing::Threads => "-accel tcg,thread=multi -cpu max",
             // Nothing of the host's comes in: neither its clock nor its random numbers.
-            (_, Timing::Icount) => {
+            Timing::Icount => {
                 "-accel tcg,thread=single -icount shift=3,sleep=off -cpu max,rdrand=off,rdseed=off \
                  -rtc base=2026-01-01T00:00:00,clock=vm"
             }
         };
         // `timeout` outlives us, should we be ended.
-        let cmd = Cmd::new("timeout", &format!("-k 2 {limit} {program}"));
-        // Of cards the newer has no firmware: there are none.
-        let cmd = match &newer {
-            Some(newer) => newer.at_home(cmd).args("-nic none"),
-            None => cmd,
-        };
-        Ok(cmd.args(accel))
+        Ok(Cmd::new("timeout", &format!("-k 2 {limit} {QEMU} {accel}")))
     }
 
     fn command_line(&self, case: &str) -> String {
@@ -146,14 +130,14 @@ impl Guest<'_> {
         )
     }
 
-    /// What it may take in all: its work twice, as much more as its kernel is slower, and its boot.
+    /// What it may take in all: its work twice, and its boot.
     fn limit(&self) -> u32 {
-        (self.seconds * 2 + 12 * watchdog_seconds(self.cpus, jobs())) * self.tree.config.slowness()
+        self.seconds * 2 + 12 * watchdog_seconds(self.cpus, jobs())
     }
 
-    /// A sanitizer's shadow is an eighth of it, and each CPU wants some.
+    /// Many CPUs want some each.
     fn memory_mb(&self) -> u32 {
-        (768 + 8 * self.cpus.saturating_sub(16)) * self.tree.config.slowness().min(2)
+        768 + 8 * self.cpus.saturating_sub(16)
     }
 
     fn first_file_system(&self) -> Result<PathBuf> {

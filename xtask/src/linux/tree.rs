@@ -12,7 +12,6 @@ use std::time::Instant;
 pub(super) struct Tree {
     pub(super) series: Series,
     pub(super) variant: Variant,
-    pub(super) config: Config,
     pub(super) path: PathBuf,
 }
 
@@ -32,7 +31,7 @@ impl Tree {
     pub(super) fn build(series: Series, variant: Variant, config: Config) -> Result<Self> {
         let version = series.package_version()?;
         let path = folder(&version, config).join(variant.name());
-        let tree = Self { series, variant, config, path };
+        let tree = Self { series, variant, path };
         let stamp = format!("{version}\n{}\n", config::fragment(series, config)?.join("\n"));
         if fs::read_to_string(tree.path.join("smpcall.stamp")).ok().as_deref() != Some(&stamp) {
             tree.prepare(&version, config)?;
