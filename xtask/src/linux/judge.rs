@@ -202,7 +202,9 @@ fn stress_ng(which: &Which, asked: &Asked) -> Result<()> {
     }
     let log = boot_case(which, "stress", asked.seconds, &words, &expected, files)?;
     let told = |line: &&str| {
-        ["stress-ng: metrc: ", "skipped", "switched CPUs"].iter().any(|text| line.contains(text))
+        ["stress-ng: metrc: ", "will be skipped", "smpcall-init: switched CPUs"]
+            .iter()
+            .any(|text| line.contains(text))
     };
     log.lines().filter(told).for_each(|line| println!("  {}", line.trim()));
     let failed =
