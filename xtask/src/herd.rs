@@ -6,6 +6,7 @@
 //! and no plain access may race. Each mutant of an ordering that it has a row for must make the outcome come about, or a plain access
 //! race: else the test says nothing of that ordering.
 
+mod compiled;
 mod litmus;
 
 use self::litmus::{Expects, Litmus};
@@ -84,11 +85,26 @@ pub(crate) fn run() -> Result<()> {
     }
     println!("{}", herd("-version").read()?.lines().next().unwrap_or_default());
     run_all(Model::C11)?;
-    if !linux_model().exists() {
+    if linux_model().exists() {
+        run_all(Model::Linux)?;
+    } else {
         println!("without Linux's own model: no {LINUX} when `cargo xtask setup` ran");
-        return Ok(());
     }
-    run_all(Model::Linux)
+    match compiled::missing() {
+        None => compiled::run(),
+        Some(why) => {
+            println!("without the compiled code: {why}");
+            Ok(())
+        }
+    }
+}
+
+/// The compiled code alone.
+pub(crate) fn compiled() -> Result<()> {
+    match missing().or_else(compiled::missing) {
+        None => compiled::run(),
+        Some(why) => bail!("{why}"),
+    }
 }
 
 fn run_all(model: Model) -> Result<()> {

@@ -66,8 +66,12 @@ enum Verb {
         #[arg(long)]
         seeds: bool,
     },
-    /// The core's races as litmus tests, judged by herd7 under C11's model; each weaker ordering must be seen
-    Herd,
+    /// The core's races as litmus tests, judged by herd7 under C11's model, and as compiled, under four machines'; each weaker ordering must be seen
+    Herd {
+        /// Only the compiled code
+        #[arg(long)]
+        compiled: bool,
+    },
     /// AddressSanitizer and ThreadSanitizer over the tests of the core and the host port
     Sanitize {
         /// One of the two; both unless given
@@ -119,7 +123,8 @@ fn main() -> ExitCode {
             let asks = if seeds { mutants::Asks::Seeds } else { mutants::Asks::Caught };
             mutants::run(filter.as_deref(), jobs, asks)
         }
-        Verb::Herd => herd::run(),
+        Verb::Herd { compiled: true } => herd::compiled(),
+        Verb::Herd { compiled: false } => herd::run(),
         Verb::Sanitize { which } => sanitize::run(which),
         Verb::Fuzz(args) => fuzz::verb(&args),
         Verb::Boot(boot) => boot::verb(&boot),
