@@ -2,6 +2,7 @@
 //! whose mutant survives is either stronger than it must be or not tested; an entry says which.
 
 mod check;
+mod programs;
 mod soon;
 mod switch;
 pub(crate) mod table;
@@ -10,7 +11,7 @@ mod tree;
 use crate::parallel::in_parallel;
 use crate::sh;
 use anyhow::{Result, anyhow, bail};
-use check::Check;
+use check::{Again, Check};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 use table::{Fate, Mutant, Table};
@@ -82,7 +83,7 @@ fn together<'a>(tree: &mut Tree, todo: &[(&'a Mutant, &'a str)], jobs: usize) ->
     let switched = tree.put_in_all(todo.iter().map(|(mutant, _)| *mutant))?;
     println!("{} of {} mutants behind a switch", switched.len(), todo.len());
     let names = switched.iter().filter_map(|(_, mutant)| mutant.caught_by());
-    let rows = match on_sound_sources(tree, names, jobs)? {
+    let rows = match on_sound_sources(tree, names, Again::Never, jobs)? {
         Ok(sound) => in_parallel(jobs, switched, |(number, mutant)| {
             let start = Instant::now();
             let name = mutant.caught_by().unwrap_or_default();
@@ -106,7 +107,7 @@ fn one_by_one<'a>(tree: &mut Tree, todo: &[(&'a Mutant, &'a str)], jobs: usize) 
         return Ok(Vec::new());
     }
     println!("{} mutants with a build of their own", todo.len());
-    let sound = on_sound_sources(tree, todo.iter().map(|(_, name)| *name), jobs)?;
+    let sound = on_sound_sources(tree, todo.iter().map(|(_, name)| *name), Again::Often, jobs)?;
     let sound = sound.map_err(|why| anyhow!("the sound sources do not build: {why}"))?;
     let mut rows = Vec::new();
     for &(mutant, name) in todo {
@@ -126,17 +127,19 @@ fn one_by_one<'a>(tree: &mut Tree, todo: &[(&'a Mutant, &'a str)], jobs: usize) 
 fn on_sound_sources<'a>(
     tree: &Tree,
     names: impl Iterator<Item = &'a str>,
+    again: Again,
     jobs: usize,
 ) -> Result<Result<BTreeMap<&'a str, Sound>, String>> {
     let names: BTreeSet<&str> = names.collect();
     println!("{} checks on the sound sources", names.len());
+    let all = names.iter().map(|name| name.parse()).collect::<Result<Vec<Check>>>()?;
     let mut checks = Vec::new();
     let mut built = BTreeMap::new();
     for name in names {
         let check: Check = name.parse()?;
         if !built.contains_key(check.built_from()) {
             let start = Instant::now();
-            match tree.build(&check)? {
+            match tree.build(&check, &all, again)? {
                 Ok(programs) => _ = built.insert(check.built_from().to_owned(), programs),
                 Err(why) => return Ok(Err(why)),
             }

@@ -22,6 +22,13 @@ pub(crate) enum Check {
     Command(Vec<String>),
 }
 
+/// Whether the same is built again with one thing changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Again {
+    Never,
+    Often,
+}
+
 /// What came of running a check.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Ran {
@@ -44,6 +51,11 @@ pub(crate) struct Program {
 impl Program {
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Cargo's flags that build it alone.
+    pub(crate) fn flags(&self) -> &str {
+        &self.flags
     }
 
     /// The same program, started as this mutant.
@@ -76,31 +88,40 @@ impl FromStr for Check {
 }
 
 impl Check {
-    /// Builds what it runs from `sources`; `None` when that does not compile (the log has the reason). `only`: the one of its
-    /// programs that has the test, where that is known: the others take as long to build.
+    /// Builds what it runs from `sources`; `None` when that does not compile (the log has the reason). `tests`: cargo's flags for the test
+    /// programs that are wanted.
     pub(crate) fn build(
         &self,
-        only: Option<&Program>,
+        tests: &str,
+        again: Again,
         sources: &Path,
         target: &Path,
         log: &Path,
     ) -> Result<Option<Vec<Program>>> {
         let cmd = match self {
+            // With what the models are built on as `models` has it, and where that is: the step before this one has built it.
             Check::Loom(_) => {
-                let args = "test --no-run --release -p smpcall --all-features --test loom";
-                models::with_loom(Cmd::cargo(args)).env("CARGO_TARGET_DIR", target.join("loom"))
+                let cmd = Cmd::cargo("test --no-run --release -p smpcall --all-features --test loom");
+                models::with_loom(cmd)
+                    .env("CARGO_TARGET_DIR", sh::target_dir().join("loom"))
+                    .args("--config profile.release.opt-level=1")
+                    .args("--config profile.release.package.\"*\".opt-level=3")
             }
             Check::Test { package, .. } => Cmd::cargo("test --no-run --all-features -p")
                 .arg(package)
-                .args(only.map_or("--tests", |program| &program.flags))
+                .args(tests)
                 .env("CARGO_TARGET_DIR", target.join("plain")),
-            // Without link-time optimisation, which takes a minute.
+            // Without link-time optimisation, which takes a minute; and what draws tables and plots need not be fast.
             Check::Command(_) => Cmd::cargo("build --release -p smpcall-cli --bins")
                 .env("CARGO_PROFILE_RELEASE_LTO", "off")
-                .env("CARGO_TARGET_DIR", target.join("plain")),
+                .env("CARGO_TARGET_DIR", target.join("plain"))
+                .args("--config profile.release.opt-level=1")
+                .args("--config profile.release.package.\"*\".opt-level=0"),
         };
-        // A mutant changes one function: incremental, it is built in a few seconds instead of half a minute, optimised too.
-        let cmd = cmd.env("CARGO_INCREMENTAL", "1").env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
+        // Each function that has mutants is there many times over, and a run of the check takes less than to optimise all of them: what is built once
+        // is hardly optimised. One alone changes one function: incremental, it is built in a few seconds.
+        let incremental = if again == Again::Often { "1" } else { "0" };
+        let cmd = cmd.env("CARGO_INCREMENTAL", incremental).env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
         // Nobody looks at one in a debugger: the command without what that takes is built in 9 s for 19.
         let cmd = cmd.env("CARGO_PROFILE_RELEASE_DEBUG", "0").env("CARGO_PROFILE_DEV_DEBUG", "0");
         let said = cmd.args("--message-format=json-render-diagnostics").dir(sources).capture()?;

@@ -39,7 +39,7 @@ pub(super) fn put_in(file: &str, text: &str, mutants: &[(usize, &Mutant)]) -> Re
     for &(number, mutant) in mutants {
         let place = mutant.place(text);
         let before = bodies.range_mut(..place.start).next_back();
-        if let Some((_, (_, inside))) = before.filter(|(_, (body, _))| place.end < body.end) {
+        if let Some((_, (_, inside))) = before.filter(|(_, (body, _))| place.end <= body.end) {
             inside.push((number, mutant));
         }
     }
@@ -121,6 +121,23 @@ mod tests {
         for find in ["One", "&self", "two", "three", "four"] {
             assert_eq!(switched(&[find]), (FILE.to_owned(), Vec::new()), "{find}");
         }
+    }
+
+    /// One that cannot is built alone, and so are the sound sources once more for it: minutes.
+    #[test]
+    fn all_of_the_table_can_be_chosen_when_a_program_starts() {
+        let root = crate::sh::root();
+        let table = Table::read(&root).unwrap();
+        let mut alone = Vec::new();
+        for (at, mutant) in
+            table.mutants.iter().enumerate().filter(|(_, mutant)| mutant.caught_by().is_some())
+        {
+            let text = std::fs::read_to_string(root.join(&mutant.file)).unwrap();
+            if put_in(&mutant.file, &text, &[(at, mutant)]).unwrap().1.is_empty() {
+                alone.push(&mutant.id);
+            }
+        }
+        assert!(alone.is_empty(), "{alone:?}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A copy of the sources and what is built of it: with all mutants that a switch can choose among, or with one.
 
-use super::check::{Check, Program, Ran};
+use super::check::{Again, Check, Program, Ran};
+use super::programs;
 use super::switch;
 use super::table::Mutant;
 use crate::files;
@@ -104,10 +105,25 @@ impl Tree {
         Ok(())
     }
 
-    /// Builds what a check runs; the compiler's words when it does not compile.
-    pub(crate) fn build(&self, check: &Check) -> Result<Result<Vec<Program>, String>> {
+    /// Builds what a check runs, and these others of the same programs; the compiler's words when it does not compile.
+    pub(crate) fn build(
+        &self,
+        check: &Check,
+        others: &[Check],
+        again: Again,
+    ) -> Result<Result<Vec<Program>, String>> {
         let log = self.log(check.built_from());
-        Ok(match check.build(None, &self.sources, &self.target, &log)? {
+        let tests = match check {
+            Check::Test { package, .. } => {
+                let names = others.iter().filter_map(|other| match other {
+                    Check::Test { package: of, name } if of == package => Some(name.as_str()),
+                    _ => None,
+                });
+                programs::flags(&self.sources.join("crates").join(package), &names.collect::<Vec<_>>())?
+            }
+            _ => String::new(),
+        };
+        Ok(match check.build(&tests, again, &self.sources, &self.target, &log)? {
             Some(programs) => Ok(programs),
             None => Err(fs::read_to_string(&log)?),
         })
@@ -158,7 +174,9 @@ impl Tree {
         let mutated = mutant.apply(&self.sound(&mutant.file)?)?;
         self.write(&mutant.file, &mutated)?;
         // Building apart from running is what tells a mutant that fails from one that does not compile.
-        let built = check.build(only, &self.sources, &self.target, &self.log(&mutant.id));
+        let tests = only.map_or("--tests", Program::flags);
+        let log = self.log(&mutant.id);
+        let built = check.build(tests, Again::Often, &self.sources, &self.target, &log);
         self.restore()?;
         match built?.as_deref() {
             None => Ok(None),
