@@ -14,20 +14,7 @@ use anyhow::{Result, bail};
 
 /// Fails only when something is missing that `cargo xtask test` cannot do without.
 pub(crate) fn run() -> Result<()> {
-    let mut needed = Vec::new();
-    for (name, args, get) in [
-        ("cargo", "--version", "https://rustup.rs, or your distribution's package"),
-        ("rustfmt", "fmt --version", "`rustup component add rustfmt`"),
-        ("clippy", "clippy --version", "`rustup component add clippy`"),
-    ] {
-        match Cmd::cargo(args).read() {
-            Ok(version) => println!("  {name}: {version}"),
-            Err(_) => {
-                println!("  {name}: MISSING; get it with {get}");
-                needed.push(name);
-            }
-        }
-    }
+    let needed = needed();
     println!("  crates: cargo fetch");
     Cmd::cargo("fetch --quiet").run()?;
     debian_packages();
@@ -82,6 +69,25 @@ pub(crate) fn run() -> Result<()> {
         bail!("missing: {}", needed.join(", "));
     }
     Ok(())
+}
+
+/// What is missing of what no test goes without.
+fn needed() -> Vec<&'static str> {
+    let mut needed = Vec::new();
+    for (name, args, get) in [
+        ("cargo", "--version", "https://rustup.rs, or your distribution's package"),
+        ("rustfmt", "fmt --version", "`rustup component add rustfmt`"),
+        ("clippy", "clippy --version", "`rustup component add clippy`"),
+    ] {
+        match Cmd::cargo(args).read() {
+            Ok(version) => println!("  {name}: {version}"),
+            Err(_) => {
+                println!("  {name}: MISSING; get it with {get}");
+                needed.push(name);
+            }
+        }
+    }
+    needed
 }
 
 /// Says what became of a tool that only `verb` needs.
