@@ -46,8 +46,11 @@ impl Tree {
             let modules = if config.has_judges() { "modules" } else { "modules_prepare" };
             tree.make(&format!("-j{} bzImage {modules}", jobs()), "build.log")
         })?;
-        fs::copy(tree.path.join("vmlinux.symvers"), tree.path.join("Module.symvers"))
-            .context("no symbols for modules")?;
+        // Who builds the kernel's own modules has made a whole table of symbols, and removed the image's.
+        if !config.has_judges() {
+            fs::copy(tree.path.join("vmlinux.symvers"), tree.path.join("Module.symvers"))
+                .context("no symbols for modules")?;
+        }
         Ok(tree)
     }
 
