@@ -52,6 +52,9 @@ pub(crate) struct Args {
     /// Programs with calls that are awaited as well, whose futures are answered, dropped or forgotten
     #[arg(long)]
     futures: bool,
+    /// Programs with CPUs that go to user space as well, and posts that are deferred until they come back
+    #[arg(long)]
+    users: bool,
     /// Runs each seed twice, and compares the two to the last step
     #[arg(long)]
     twice: bool,
@@ -134,6 +137,7 @@ fn options(args: &Args) -> Options {
         faults,
         steps_max: args.steps_max,
         futures: args.futures,
+        users: args.users,
     }
 }
 
@@ -232,5 +236,6 @@ fn again(args: &Args, first: u64) -> String {
 fn repeat(args: &Args, seed: u64) -> String {
     let steps = args.steps_max.map(|steps| format!(" --steps-max {steps}")).unwrap_or_default();
     let futures = if args.futures { " --futures" } else { "" };
-    format!("smpcall sim --seed {seed} --cpus {} --faults {}{steps}{futures}", args.cpus, args.faults)
+    let users = if args.users { " --users" } else { "" };
+    format!("smpcall sim --seed {seed} --cpus {} --faults {}{steps}{futures}{users}", args.cpus, args.faults)
 }

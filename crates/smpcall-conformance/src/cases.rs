@@ -12,6 +12,7 @@ mod cancel;
 mod chain;
 mod context;
 mod counted;
+mod deferred;
 mod detached;
 mod doorbell;
 mod duties;
@@ -235,6 +236,13 @@ cases! {
         p2_each_post_of_a_lazy_one_is_seen
         p4_a_wait_expedites_a_lazy_post
         p8_lazy_posts_to_a_cpu_that_comes_and_goes_are_counted;
+    deferred:
+        p1_a_deferred_post_runs_before_the_kernel_code_behind_the_entry
+        p2_each_deferred_post_is_seen
+        p4_a_wait_brings_a_deferred_post_out_of_user_space
+        p7_a_deferred_post_leaves_user_space_alone
+        p7_a_deferred_post_rings_in_the_kernel
+        p8_deferred_posts_to_a_cpu_that_comes_and_goes_are_counted;
     blocking:
         p4_a_blocking_call_borrows_and_gives_back_a_result
         p8_blocking_calls_to_a_cpu_that_comes_and_goes_are_answered

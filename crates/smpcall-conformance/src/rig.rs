@@ -1,7 +1,7 @@
 //! What a platform gives the suite beside its port.
 
 use core::mem::MaybeUninit;
-use smpcall::{Counts, Machine, Platform, Storage};
+use smpcall::{Counts, Machine, NotInUser, Platform, Storage};
 
 /// How a sleep ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +90,22 @@ pub trait Rig: Sync + Sized + 'static {
     /// Returns how to begin to unwind, where there is unwinding: a function that panics, preferably without a message.
     fn unwind(&self) -> Option<fn() -> !> {
         None
+    }
+
+    /// Runs `program` on this CPU as if in user space: between the platform's way out of the kernel and its way back in, of which the core's
+    /// [`enter_user`](Machine::enter_user) and [`enter_kernel`](Machine::enter_kernel) are a part. One whose kernel has no user space
+    /// leaves this as it is.
+    ///
+    /// Context: thread, interrupts on.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Machine::enter_user`]; `program` was not run.
+    fn in_user(&self, program: &mut dyn FnMut()) -> Result<(), NotInUser> {
+        self.smp().enter_user()?;
+        program();
+        self.smp().enter_kernel();
+        Ok(())
     }
 
     /// Raises an interrupt on this CPU whose handler calls `f`, and returns when it has returned. `false` if there is none. As for

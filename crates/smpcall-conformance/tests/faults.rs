@@ -127,6 +127,22 @@ fn a_port_that_forgets_to_count_is_found() {
     fails(Setup { selects, ..setup(Fault::ForgetsBusies) }, "p12_busy_and_refused_posts_are_counted");
 }
 
+/// What is deferred until the entry is never run by one, and kernel code goes on without.
+#[test]
+fn an_entry_that_does_not_catch_up_is_found() {
+    let selects = |name: &str| name.starts_with("p7_a_deferred_post_leaves");
+    each_kind_fails(Fault::SkipsCatchUp, "p7_a_deferred_post_leaves_user_space_alone", selects);
+    let selects = |name: &str| name.starts_with("p1_a_deferred");
+    let case = "p1_a_deferred_post_runs_before_the_kernel_code_behind_the_entry";
+    each_kind_fails(Fault::SkipsCatchUp, case, selects);
+}
+
+#[test]
+fn a_way_to_user_space_that_does_not_say_so_is_found() {
+    let selects = |name: &str| name.starts_with("p7_a_deferred_post_leaves");
+    each_kind_fails(Fault::NeverSaysUser, "p7_a_deferred_post_leaves_user_space_alone", selects);
+}
+
 #[test]
 fn doorbells_to_the_wrong_cpu_are_found() {
     let selects = |name: &str| name.starts_with("p7_");

@@ -8,6 +8,7 @@
 //! | P5, P6 reuse from inside; order | [`order`] |
 //! | P6 waiting calls first within a batch, where the port tells what a batch was | [`batch`] |
 //! | P7 one doorbell per sleep | [`doorbell`] |
+//! | P1 of posts that are deferred until an entry | [`entry`] |
 //! | P8 hotplug loses nothing | [`hotplug`] |
 //! | P9, P10 a post waits for nobody; no silent deadlock | [`progress`] |
 //! | P11 memory safety | [`safety`] |
@@ -24,6 +25,7 @@ mod busy;
 mod counters;
 mod detached;
 mod doorbell;
+mod entry;
 mod hotplug;
 mod once;
 mod order;
@@ -230,6 +232,7 @@ const CHECKERS: &[Checker] = &[
     budget::check,
     hotplug::check,
     doorbell::check,
+    entry::check,
     progress::check,
     counters::check,
 ];

@@ -2,7 +2,7 @@
 //! function does beside its own business, which is to be put on record.
 
 use crate::engine::{PORT, engine};
-use crate::history::{Act, Came, EventKind, LEVELS, Level, Of};
+use crate::history::{Act, Came, EventKind, Haste, LEVELS, Level, Of};
 use crate::kinds::awaited::{SLOTS, Slot};
 use crate::kinds::calls::refused_wait;
 use crate::kinds::many::scatter_to_all;
@@ -10,7 +10,7 @@ use crate::kinds::posts::{came_of, came_of_posted};
 use crate::machine::{Function, Machine};
 use crate::port::{Counters, counters_for};
 use crate::scenario::{Plan, Scenario};
-use smpcall_instrumented::{Budget, Csd};
+use smpcall_instrumented::{Budget, Csd, Deferred};
 use smpcall_sim_atomics::{AtomicU32, Ordering};
 use std::cell::{Cell, RefCell};
 use std::num::NonZeroU32;
@@ -43,6 +43,8 @@ pub(crate) struct Ground {
     values: Vec<Cell<u32>>,
     /// Who has posted each csd: whose words its function looks at.
     posters: Vec<RefCell<Vec<usize>>>,
+    /// Which CPUs are in user space.
+    pub(crate) users: Vec<Cell<bool>>,
     /// How many hops of a relay are done.
     hops: Vec<Cell<usize>>,
     /// Where waiting calls leave their numbers: for each thread the call that it makes, and the one that its blocking call's
@@ -88,6 +90,7 @@ impl Ground {
             words: (0..threads * LEVELS).map(|_| AtomicU32::new(0)).collect(),
             values: vec![Cell::new(0); threads * LEVELS],
             posters: vec![RefCell::default(); csds],
+            users: vec![Cell::new(false); scenario.cpus],
             hops: vec![Cell::new(0); csds],
             answers: (0..2 * threads).map(|_| AtomicU32::new(u32::MAX)).collect(),
             ops: Cell::new(0),
@@ -191,13 +194,23 @@ impl Ground {
     }
 
     /// Posts a csd, and pays if that falls to the poster.
-    pub(crate) fn post(&'static self, csd: usize, target: u32, haste: Urgency) -> Came {
+    pub(crate) fn post(&'static self, csd: usize, target: u32, haste: Haste) -> Came {
         let value = self.write(&[csd]);
-        let lazy = haste == Urgency::Lazy;
-        let came = self.op(Act::Post { csd, target, value, lazy }, |_| {
+        let came = self.op(Act::Post { csd, target, value, haste }, |op| {
             let (machine, csd) = (&self.machine, &self.csds[csd]);
-            let posted = if lazy { machine.post_lazy(target, csd) } else { machine.post(target, csd) };
-            posted.map_or_else(came_of, came_of_posted)
+            match haste {
+                Haste::Now => machine.post(target, csd).map_or_else(came_of, came_of_posted),
+                Haste::Lazy => machine.post_lazy(target, csd).map_or_else(came_of, came_of_posted),
+                Haste::Deferred => match machine.post_deferred(target, csd) {
+                    Ok(Deferred::AtEntry) => {
+                        engine().log(EventKind::AtEntry { op });
+                        Came::Ok
+                    }
+                    Ok(Deferred::Soon) => Came::Ok,
+                    Ok(Deferred::Busy { cpu }) => Came::Busy(cpu),
+                    Err(error) => came_of(error),
+                },
+            }
         });
         if came == (Came::Offline { coalesced: true }) {
             self.pay(csd);
@@ -218,7 +231,7 @@ impl Ground {
 
     fn body(&'static self, csd: usize, plan: &Plan) {
         let engine = engine();
-        let haste = if plan.lazy { Urgency::Lazy } else { Urgency::Now };
+        let haste = if plan.lazy { Haste::Lazy } else { Haste::Now };
         (0..plan.long).for_each(|_| engine.point(PORT));
         if let Some(target) = plan.hops.get(self.hops[csd].get()) {
             self.hops[csd].set(self.hops[csd].get() + 1);
@@ -320,13 +333,6 @@ impl Ground {
         }
         self.run_blocking();
     }
-}
-
-/// How urgent a post is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Urgency {
-    Now,
-    Lazy,
 }
 
 /// How many steps of its own a post has, once nobody else takes any (P9); `None` for what may wait. A fixed number, for each csd and

@@ -27,7 +27,7 @@ pub(crate) const LEVELS: usize = 4;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Act {
     /// A post of a csd; a lazy one is without a doorbell.
-    Post { csd: usize, target: u32, value: u32, lazy: bool },
+    Post { csd: usize, target: u32, value: u32, haste: Haste },
     /// A chain of csds, in order.
     Chain { csds: Vec<usize>, target: u32, value: u32 },
     /// A post of a counted csd, which nobody else has.
@@ -55,6 +55,8 @@ pub enum Act {
     Offline,
     /// The CPU looks by itself, for a while.
     Poll,
+    /// The CPU runs a program in user space, for a while.
+    User,
     /// The CPU is stuck, interrupts off.
     Stuck,
     /// All CPUs are visited, and what was overlooked is found.
@@ -65,6 +67,17 @@ pub enum Act {
     Take { slot: usize },
     /// It is given back, or one on the heap let go of.
     Give { slot: Option<usize> },
+}
+
+/// How urgent a post is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Haste {
+    /// It rings.
+    Now,
+    /// It rings nobody.
+    Lazy,
+    /// It rings who is in the kernel.
+    Deferred,
 }
 
 /// What an op came to. `coalesced`: whether others relied on it.
@@ -207,6 +220,14 @@ pub enum EventKind {
     Polls,
     /// And no longer, as far as it knows.
     StopsPolling,
+    /// It is in user space.
+    User,
+    /// It enters the kernel,
+    Enters,
+    /// and has caught up.
+    Kernel,
+    /// That post was told that its run comes with its target's entry.
+    AtEntry { op: usize },
     /// It sleeps.
     Sleeps,
     /// A waiting caller is woken.

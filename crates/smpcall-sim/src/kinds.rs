@@ -13,6 +13,7 @@ mod detached;
 pub(crate) mod many;
 pub(crate) mod own;
 pub(crate) mod posts;
+pub(crate) mod user;
 
 use crate::ground::Ground;
 use crate::scenario::{Draw, Op};
@@ -77,10 +78,16 @@ pub(crate) static KINDS: &[Kind] = &[
     kind!("await by", 0, Nowhere, awaited::draw_some, awaited::by_own),
     kind!("await by slot", 0, Nowhere, awaited::draw_some, awaited::by_slot),
     kind!("await many", 0, Nowhere, awaited::draw_mask, awaited::many),
+    kind!("defer", 0, Nowhere, posts::draw_shared, user::post),
+    kind!("defer own", 0, Nowhere, posts::draw_volley, user::volley),
+    kind!("user", 0, Nowhere, own::draw_steps, user::program),
 ];
 
 /// Those that are drawn only where they are asked for.
 pub(crate) const AWAITED: [&str; 4] = ["await", "await by", "await by slot", "await many"];
+
+/// And those that have to do with user space; the program itself is for CPUs only.
+pub(crate) const USERS: [&str; 3] = ["defer", "defer own", "user"];
 
 /// Whether it is one of those.
 pub(crate) fn is_awaited(kind: usize) -> bool {

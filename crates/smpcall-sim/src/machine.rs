@@ -3,8 +3,8 @@
 use crate::faults::Faulty;
 use crate::scenario::Scenario;
 use smpcall_instrumented::{
-    AsyncCall, AsyncCallError, Budget, CallError, Chain, CpuMask, Csd, DetachedError, Flushed, HotplugError,
-    ManyError, NoSleep, PerCpu, Platform, PostError, Posted, Reached, To, WaitError,
+    AsyncCall, AsyncCallError, Budget, CallError, Chain, CpuMask, Csd, Deferred, DetachedError, Flushed,
+    HotplugError, ManyError, NoSleep, NotInUser, PerCpu, Platform, PostError, Posted, Reached, To, WaitError,
 };
 use std::any::Any;
 use std::future::Future;
@@ -76,6 +76,18 @@ impl Machine {
 
     pub(crate) fn post_lazy(&self, cpu: u32, csd: &'static Csd<Function>) -> Result<Posted, PostError> {
         on!(self, smp => smp.post_lazy(cpu, csd))
+    }
+
+    pub(crate) fn post_deferred(&self, cpu: u32, csd: &'static Csd<Function>) -> Result<Deferred, PostError> {
+        on!(self, smp => smp.post_deferred(cpu, csd))
+    }
+
+    pub(crate) fn enter_user(&self) -> Result<(), NotInUser> {
+        on!(self, smp => smp.enter_user())
+    }
+
+    pub(crate) fn enter_kernel(&self) -> u32 {
+        on!(self, smp => smp.enter_kernel())
     }
 
     pub(crate) fn post_detached(

@@ -2,7 +2,7 @@
 //! ([`crate::shrink()`]), and a function of its seed.
 
 use crate::faults::{Faults, befall};
-use crate::kinds::{AWAITED, KINDS, Places, number_of};
+use crate::kinds::{AWAITED, KINDS, Places, USERS, number_of};
 use crate::port::Manners;
 use crate::rng::Rng;
 use crate::strategy::Strategy;
@@ -111,6 +111,8 @@ pub struct Options {
     pub steps_max: Option<u64>,
     /// Programs with calls that are awaited as well: the same ones, with those in between.
     pub futures: bool,
+    /// And with CPUs that go to user space, and posts that are deferred until they come back.
+    pub users: bool,
 }
 
 /// Which faults the runs have.
@@ -124,7 +126,14 @@ pub enum FaultChoice {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { cpus_min: 2, cpus_max: 16, faults: FaultChoice::Drawn, steps_max: None, futures: false }
+        Self {
+            cpus_min: 2,
+            cpus_max: 16,
+            faults: FaultChoice::Drawn,
+            steps_max: None,
+            futures: false,
+            users: false,
+        }
     }
 }
 
@@ -249,6 +258,10 @@ impl Scenario {
         if options.futures {
             draw.futures(&mut programs);
         }
+        draw.rng = Rng::new(seed, 7);
+        if options.users {
+            draw.users(&mut programs);
+        }
         Self {
             seed,
             posts,
@@ -316,6 +329,18 @@ impl Draw {
         for (thread, program) in programs.iter_mut().enumerate() {
             for _ in 0..self.rng.between(0, 3) {
                 let kind = number_of(self.rng.pick::<&str>(&AWAITED));
+                let op = Op { kind, ..(KINDS[kind].draw)(self, thread) };
+                program.insert(self.rng.below(program.len().max(1)), op);
+            }
+        }
+    }
+
+    /// Puts programs in user space, and deferred posts, into those of each thread, never as the last op of one.
+    fn users(&mut self, programs: &mut [Vec<Op>]) {
+        for (thread, program) in programs.iter_mut().enumerate() {
+            let kinds = if thread < self.cpus { &USERS[..] } else { &USERS[..2] };
+            for _ in 0..self.rng.between(1, 6) {
+                let kind = number_of(self.rng.pick::<&str>(kinds));
                 let op = Op { kind, ..(KINDS[kind].draw)(self, thread) };
                 program.insert(self.rng.below(program.len().max(1)), op);
             }

@@ -12,9 +12,9 @@ use crate::check::{self, Violation};
 use crate::engine::{Block, Body, Due, End, Engine, Handlers, Setup, engine};
 use crate::ground::{Errand, Ground, ground, set_ground};
 use crate::history::{Act, Event, EventKind, History};
-use crate::kinds::{KINDS, awaited, many, own};
+use crate::kinds::{KINDS, awaited, many, own, user};
 use crate::port::count_into;
-use crate::scenario::{Op, Scenario};
+use crate::scenario::{Arrival, Op, Scenario};
 use std::rc::Rc;
 
 /// What came of a run.
@@ -81,13 +81,17 @@ struct Nerves;
 impl Handlers for Nerves {
     fn doorbell(&self) {
         let ground = ground();
-        ground.flush();
+        user::as_kernel(ground, || ground.flush());
     }
 
     fn device(&self, id: usize) {
         let ground = ground();
-        let op: &'static Op = &ground.scenario.arrivals[id].op;
-        perform(ground, op);
+        let arrival: &'static Arrival = &ground.scenario.arrivals[id];
+        if arrival.nmi {
+            perform(ground, &arrival.op);
+        } else {
+            user::as_kernel(ground, || perform(ground, &arrival.op));
+        }
     }
 
     fn heal(&self) {

@@ -38,6 +38,15 @@ fn with_futures_that_are_answered_dropped_and_forgotten() {
     (0..200).for_each(|seed| passes_twice(seed, &options));
 }
 
+/// CPUs in user space, and posts that are deferred until they enter the kernel: in the same programs, with faults and without.
+#[test]
+fn with_cpus_in_user_space() {
+    let options = Options { users: true, ..Options::default() };
+    (0..400).for_each(|seed| passes_twice(seed, &options));
+    let options = Options { faults: FaultChoice::These(Faults::off()), ..options };
+    (0..200).for_each(|seed| passes_twice(seed, &options));
+}
+
 /// Each kind of fault alone, at every CPU or doorbell or function.
 #[test]
 fn with_one_kind_of_fault_at_its_most() {

@@ -77,8 +77,8 @@ pub use platform::{
 };
 pub use posted::Posted;
 pub use smp::{
-    Asleep, Awaits, Budget, Chain, Cpu, Flushed, Machine, NoSleep, Pinned, Reached, Serve, SleepGuard, Smp,
-    To, Watch,
+    Asleep, Awaits, Budget, Chain, Cpu, Deferred, Flushed, Machine, NoSleep, NotInUser, Pinned, Reached,
+    Serve, SleepGuard, Smp, To, Watch,
 };
 pub use stall::{CallStall, Phase, QueueStall, StallCause};
 pub use stats::{Counts, CpuStats, Histogram, LeftOver, Stats};

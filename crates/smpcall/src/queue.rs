@@ -4,8 +4,7 @@
 //! somebody waits for a call in it; `OWED`, its doorbell failed; and `CALLED`, some CPU multicasts, and the bits of [`crate::multicast`] say who, or somebody
 //! expedites a lazy post. With `CALLED` a list may have no header at all.
 //!
-//! A CPU has a second head, for lazy posts: of it only `push`, `take`, `open` and `close` are used, its marks other than
-//! `OFFLINE` mean nothing, and nobody rings for it.
+//! A CPU has a second head, of another kind, for lazy and for deferred posts: [`lazy`].
 //!
 //! | head | meaning | a push that replaces it | who writes it |
 //! |---|---|---|---|
@@ -60,9 +59,11 @@
 //! rings once too often. Against a push: *if `owe` comes first*, the push takes `OWED` off and rings; *if the push does*, its poster is
 //! told that somebody has rung, and the debt stays on the list for whoever comes next.
 
+mod lazy;
 mod owed;
 mod word;
 
+pub(crate) use self::lazy::{EnterUser, Lazies, LazyHead};
 pub(crate) use self::word::{List, Seen, Word};
 
 use crate::csd::Header;

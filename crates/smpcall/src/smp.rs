@@ -13,6 +13,7 @@ mod call;
 mod call_in;
 mod context;
 mod cpu;
+mod deferred;
 mod detached;
 mod flush;
 mod foreign;
@@ -30,6 +31,7 @@ mod wait;
 mod watchdog;
 
 pub use self::cpu::{Asleep, Cpu, NoSleep, SleepGuard};
+pub use self::deferred::{Deferred, NotInUser};
 pub use self::flush::{Budget, Flushed};
 pub use self::machine::Machine;
 pub use self::many::{Awaits, Reached, To};
@@ -179,10 +181,10 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         if self.is_at_home() { self.here().map(|(_, here)| here) } else { None }
     }
 
-    /// Whether lazy posts are there, on a port that knows any.
+    /// Whether lazy or deferred posts are there, on a port that knows any.
     #[inline(always)]
     fn has_lazy(here: &PerCpu) -> bool {
-        P::LAZY_POSTS && matches!(here.own.lazy.look(), Seen::List(_))
+        P::LAZY_POSTS && here.own.lazy.look().has_any()
     }
 
     /// What a post expects in its target's head: what is there, where that is worth a look. On a port on which no CPU polls it is at rest,

@@ -6,6 +6,7 @@
 //! |---|---|---|
 //! | 0 | `LOCK` | claimed: queued, or about to be, or (a waiting call) running |
 //! | 2 | `LAZY` | queued without a doorbell (Linux has its lazy flag there too) |
+//! | 3 | `DEFERRED` | of a lazily posted csd that is not linked yet: a deferred post relies on it |
 //! | 4–7 | kind | `ASYNC` 0x00, `SYNC` 0x10, as in Linux; `DETACHED` 0x40, `BLOCKING` 0x50, `FOREIGN` 0x60, which Linux (up to 0x30) leaves free; 0x20 and 0x30 are no csds: see [`crate::foreign`] |
 //! | 8–23 | CPU + 1 | locked: the target; free: where it ran last; 0: nowhere yet. A waiting or blocking call: who is to be woken |
 //! | 24 | `COALESCED` | somebody was told Busy since the claim (or since the last `cancel`) |
@@ -75,7 +76,7 @@ pub(crate) use self::snapshot::Snapshot;
 pub(crate) use self::waiting::Park;
 pub(crate) use self::word::Kind;
 
-use self::word::{CANCELLED, COALESCED, CPU_SHIFT, LAZY, LINKED, LOCK, RUNS, locked, unlocked};
+use self::word::{CANCELLED, COALESCED, CPU_SHIFT, DEFERRED, LAZY, LINKED, LOCK, RUNS, locked, unlocked};
 use crate::sync::{AtomicU32, Ordering, const_unless_loom};
 
 /// Whether a post is to run soon.
@@ -85,6 +86,8 @@ pub(crate) enum Urgency {
     Now,
     /// It rides along with its target's next flush.
     Lazy,
+    /// As `Lazy` while its target is in user space; else as `Now`.
+    Deferred,
 }
 
 /// What a claim came to, and what the caller owes now.
@@ -128,7 +131,7 @@ impl State {
     /// As [`Self::claim`], for a run of that kind.
     #[inline(always)]
     pub(crate) fn claim_as(&self, kind: Kind, cpu: u32, urgency: Urgency) -> Claim {
-        let lazy = if urgency == Urgency::Lazy { LAZY } else { 0 };
+        let lazy = if urgency == Urgency::Now { 0 } else { LAZY };
         // Relaxed: a look; the CAS below, or that of `rely_on`, decides.
         let mut s = self.0.load(Ordering::Relaxed);
         loop {
@@ -214,11 +217,13 @@ impl State {
         // Who is urgent takes LAZY off if the csd is not linked yet: its poster sees that, and notifies in our place. If it is
         // linked, it may be in another machine's list, whose own posters are still to expedite it: LAZY stays, and we only try.
         match urgency {
-            Urgency::Now if s & (LAZY | LINKED) == LAZY | LINKED => {
+            Urgency::Now | Urgency::Deferred if s & (LAZY | LINKED) == LAZY | LINKED => {
                 self.tell(s, told, Claim::Expedited(target))
             }
             Urgency::Now => self.tell(s, told & !LAZY, Claim::Busy(target)),
-            Urgency::Lazy => self.tell(s, told, Claim::Busy(target)),
+            // Who defers does not know where the CPU is: the poster who links the csd sees to it.
+            Urgency::Deferred if s & LAZY != 0 => self.tell(s, told | DEFERRED, Claim::Busy(target)),
+            Urgency::Deferred | Urgency::Lazy => self.tell(s, told, Claim::Busy(target)),
         }
     }
 

@@ -55,6 +55,8 @@ pub enum CallKind {
     Posted,
     /// Posted without a doorbell.
     Lazy,
+    /// Posted for when the CPU is in the kernel.
+    Deferred,
     /// Kept at the target.
     Detached,
     /// Somebody waits for it.

@@ -68,6 +68,10 @@ pub(crate) enum Fault {
     RepeatsNmis,
     /// It does not call what it is to call in an interrupt.
     LosesInterrupts,
+    /// Its way from user space back into the kernel does not catch up.
+    SkipsCatchUp,
+    /// Its way to user space does not say so.
+    NeverSaysUser,
     /// The suite is told that the doorbell's handler flushes; nobody does.
     NobodyFlushes,
     /// CPU 1 does not come.

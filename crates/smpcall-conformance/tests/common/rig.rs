@@ -3,7 +3,7 @@
 use super::faulty::{self, Fault, Faulty};
 use super::port::Threads;
 use super::signal;
-use smpcall::{Budget, Counts, Machine, PerCpu};
+use smpcall::{Budget, Counts, Machine, NotInUser, PerCpu};
 use smpcall_conformance::{Lines, Rig, Suite, Woken, memory_bytes};
 use std::mem::MaybeUninit;
 use std::panic::resume_unwind;
@@ -84,6 +84,17 @@ impl<const HANDLER: bool> Rig for ThreadRig<HANDLER> {
     fn unwind(&self) -> Option<fn() -> !> {
         // To panic allocates, which a signal's handler must not.
         if self.setup.interrupts { None } else { Some(|| resume_unwind(Box::new("meant"))) }
+    }
+
+    fn in_user(&self, program: &mut dyn FnMut()) -> Result<(), NotInUser> {
+        if self.setup.fault != Fault::NeverSaysUser {
+            self.smp.enter_user()?;
+        }
+        program();
+        if self.setup.fault != Fault::SkipsCatchUp {
+            self.smp.enter_kernel();
+        }
+        Ok(())
     }
 
     fn interrupt(&self, f: &(dyn Fn() + Sync)) -> bool {

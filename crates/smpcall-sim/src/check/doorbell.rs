@@ -3,7 +3,7 @@
 //! somebody expedites it.
 
 use super::{Log, OpSeen, RunSeen, Violation};
-use crate::history::{Act, Came, EventKind, Fate, Level, Of};
+use crate::history::{Act, Came, EventKind, Fate, Haste, Level, Of};
 
 const P7: &str = "P7 one doorbell per sleep";
 
@@ -49,7 +49,11 @@ fn may_be_late(log: &Log<'_>, settled: usize, run: &RunSeen<'_>) -> bool {
 }
 
 fn is_lazy(op: &OpSeen<'_>) -> bool {
-    matches!(op.act, Act::Post { lazy: true, .. })
+    matches!(op.act, Act::Post { haste: Haste::Lazy, .. })
+}
+
+fn is_deferred(op: &OpSeen<'_>) -> bool {
+    matches!(op.act, Act::Post { haste: Haste::Deferred, .. })
 }
 
 /// Whether somebody relied on the run of a lazy post that is late, and was urgent, beyond doubt: it began after the post, or,
@@ -85,6 +89,8 @@ struct Target {
     rung_by: Option<usize>,
     /// How many waits of its are under way: it looks all the time, and rests in between.
     waits: usize,
+    /// Since when it is in user space.
+    user_since: Option<usize>,
     /// It goes offline, or comes back.
     moves: bool,
     /// A doorbell to it could not be sent. Who notes that may come late, when the target looks already; then one more comes.
@@ -144,6 +150,8 @@ fn none_too_many(log: &Log<'_>) -> Option<Violation> {
             }
             EventKind::Polls => here.polls_since = Some(at),
             EventKind::StopsPolling => here.polls_since = None,
+            EventKind::User => here.user_since = Some(at),
+            EventKind::Enters => here.user_since = None,
             EventKind::RunBegin { of: Of::Blocking(_), .. } => {}
             EventKind::RunBegin { queued: true, .. } if !here.moves => here.runs_since.push(at),
             EventKind::RunEnd { .. } if event.level == Level::Call => _ = here.runs_since.pop(),
@@ -155,13 +163,17 @@ fn none_too_many(log: &Log<'_>) -> Option<Violation> {
     None
 }
 
-/// Whether somebody may have expedited a lazy post while it was under way.
+/// Whether somebody may have expedited a lazy or a deferred post while it was under way.
 fn may_be_expedited(log: &Log<'_>, at: usize, lazy: &OpSeen<'_>) -> bool {
     let Act::Post { csd, .. } = lazy.act else { return false };
     log.ops.iter().any(|op| {
         let same = match op.act {
             Act::Wait { csd: waited, .. } => waited == csd,
-            _ => !is_lazy(op) && Log::posts(op).is_some_and(|(csds, ..)| csds.contains(csd)),
+            _ => {
+                !is_lazy(op)
+                    && !(is_deferred(op) && is_deferred(lazy))
+                    && Log::posts(op).is_some_and(|(csds, ..)| csds.contains(csd))
+            }
         };
         same && op.begin < at && op.ended() > lazy.begin
     })
@@ -172,6 +184,9 @@ fn ring(log: &Log<'_>, at: usize, by: &OpSeen<'_>, to: &mut Target) -> Option<Vi
     let after = |since: Option<usize>| since.is_some_and(|since| by.begin > since);
     if is_lazy(by) && !may_be_expedited(log, at, by) {
         return log.broken(P7, at, format!("{} rings, and nobody is urgent", who()));
+    }
+    if is_deferred(by) && after(to.user_since) && !may_be_expedited(log, at, by) {
+        return log.broken(P7, at, format!("{} rings a CPU that is in user space", who()));
     }
     if to.owed {
         return None;

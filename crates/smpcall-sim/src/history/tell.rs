@@ -1,13 +1,17 @@
 //! What happened, in words.
 
-use super::{Act, EventKind, Fate, Of};
+use super::{Act, EventKind, Fate, Haste, Of};
 use std::fmt;
 
 impl fmt::Display for Act {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Post { csd, target, value, lazy } => {
-                let how = if *lazy { "lazily " } else { "" };
+            Self::Post { csd, target, value, haste } => {
+                let how = match haste {
+                    Haste::Now => "",
+                    Haste::Lazy => "lazily ",
+                    Haste::Deferred => "deferred ",
+                };
                 write!(f, "post csd {csd} {how}to CPU {target} (wrote {value})")
             }
             Self::Chain { csds, target, .. } => write!(f, "post chain {csds:?} to CPU {target}"),
@@ -35,6 +39,7 @@ impl fmt::Display for Act {
             Self::Online => write!(f, "come online"),
             Self::Offline => write!(f, "go offline"),
             Self::Poll => write!(f, "poll"),
+            Self::User => write!(f, "run a program"),
             Self::Stuck => write!(f, "stuck, interrupts off"),
             Self::Recover => write!(f, "visit all CPUs"),
             Self::Await { targets, how } => write!(f, "await calls to {targets:?} ({how:?})"),
@@ -76,6 +81,10 @@ impl fmt::Display for EventKind {
             Self::Flushed => write!(f, "flushed"),
             Self::Polls => write!(f, "polls from now on"),
             Self::StopsPolling => write!(f, "stops polling"),
+            Self::User => write!(f, "is in user space"),
+            Self::Enters => write!(f, "enters the kernel"),
+            Self::Kernel => write!(f, "has caught up"),
+            Self::AtEntry { op } => write!(f, "op {op}: at the entry"),
             Self::Sleeps => write!(f, "sleeps"),
             Self::Wakes(thread) => write!(f, "wakes {thread}"),
             Self::Stalled { target } => write!(f, "CPU {target} does not answer"),

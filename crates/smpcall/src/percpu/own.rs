@@ -3,7 +3,7 @@
 use super::backlog::{Backlog, LeftOver};
 use super::batch::Batch;
 use crate::csd::Header;
-use crate::queue::Head;
+use crate::queue::LazyHead;
 use crate::sync::{OwnBool, OwnPtr, OwnUsize, OwnersOnly, const_unless_loom};
 use core::ptr::null_mut;
 
@@ -27,8 +27,8 @@ pub(crate) struct Own {
     sleeper: OwnUsize,
     /// A report handler of the port's runs.
     reporting: OwnBool,
-    /// Lazy posts. The one thing here that others write, and rarely: the owner looks at it at every flush.
-    pub(crate) lazy: Head,
+    /// Lazy and deferred posts. The one thing here that others write, and rarely: the owner looks at it at every flush.
+    pub(crate) lazy: LazyHead,
 }
 
 impl Own {
@@ -44,7 +44,7 @@ impl Own {
                 blocking_newest: OwnPtr::new(null_mut()),
                 sleeper: OwnUsize::new(0),
                 reporting: OwnBool::new(false),
-                lazy: Head::new(),
+                lazy: LazyHead::new(),
             }
         }
     }

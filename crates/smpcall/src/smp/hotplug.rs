@@ -88,12 +88,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         own.set_polling(false);
         let list = here.mailbox.head.close();
         let mut left = Left::ALL;
-        let backlog = if P::LEAVES_OVER { own.take_left_over().batch } else { Batch::EMPTY };
-        // What a flush left over is older than anything in the head.
-        for batch in [backlog, self.unfold(here, list)] {
-            let rest = self.run_some(cpu, here, batch, &mut left);
-            debug_assert!(rest.is_empty(), "no machine has 2^32 csds");
-        }
+        self.run_accepted(cpu, here, list, &mut left);
         self.close_lazy(cpu, here, &mut left);
         if P::LEAVES_OVER {
             self.catch_up(here);
@@ -113,12 +108,26 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         self.cpu(cpu).is_some_and(|cpu| cpu.mailbox.head.look() != Seen::Offline)
     }
 
+    /// Runs what a flush left over, which is older than anything in the head, and what was taken off that.
+    pub(super) fn run_accepted(&self, cpu: u32, here: &PerCpu, list: List, left: &mut Left) {
+        let backlog = if P::LEAVES_OVER { here.own.take_left_over().batch } else { Batch::EMPTY };
+        for batch in [backlog, self.unfold(here, list)] {
+            let rest = self.run_some(cpu, here, batch, left);
+            debug_assert!(rest.is_empty(), "no machine has 2^32 csds");
+        }
+    }
+
     /// Going offline: refuses lazy posts from now on, and runs those that were accepted (P8).
     fn close_lazy(&self, cpu: u32, here: &PerCpu, left: &mut Left) {
         if !P::LAZY_POSTS {
             return;
         }
         let list = here.own.lazy.close();
+        self.run_lazy(cpu, here, list, left);
+    }
+
+    /// Runs what was taken off the list of the lazy ones.
+    pub(super) fn run_lazy(&self, cpu: u32, here: &PerCpu, list: List, left: &mut Left) {
         if list != List::EMPTY {
             let mut batch = Batch::EMPTY;
             self.put_first(list, &mut batch);

@@ -1,4 +1,5 @@
-//! Lazy posts: queued without a doorbell, they ride along with their target's next flush.
+//! Lazy posts: queued without a doorbell, they ride along with their target's next flush. (Deferred ones go the same way, as far as
+//! here: see [`deferred`](super::deferred).)
 //!
 //! They have a list of their own, since a list in the queue's head means that somebody rang. A flush takes it once; going
 //! offline closes it and runs it (P8). Who relies on such a csd with a plain post, or waits for it, *expedites* it: notifies its target,
@@ -15,9 +16,17 @@ use crate::error::PostError;
 use crate::percpu::Storage;
 use crate::platform::{IrqGuard, Platform, demand_used};
 use crate::posted::Posted;
-use crate::queue::{Pushed, Seen};
+use crate::queue::{Lazies, Pushed};
 use crate::state::{Claim, Linked, Urgency};
 use crate::trace::{CallKind, EventKind, queue, trace};
+
+/// What became of a post into that list.
+pub(super) enum Apart {
+    /// It is queued; and what the list's word held before.
+    Queued(Lazies),
+    /// A run is still to begin there (P2).
+    Busy(u32),
+}
 
 impl<P: Platform, S: Storage> Smp<P, S> {
     /// Posts `csd` to `cpu` without ringing: its function runs with that CPU's next flush that is for another reason. For work
@@ -50,43 +59,71 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// }
     /// ```
     pub fn post_lazy<T: Post>(&self, cpu: u32, csd: T) -> Result<Posted, PostError> {
+        match self.post_apart(cpu, csd, Urgency::Lazy)? {
+            Apart::Queued(_) => Ok(Posted::Queued),
+            Apart::Busy(cpu) => Ok(Posted::Busy { cpu }),
+        }
+    }
+
+    /// A post into the list that nobody rings for, lazy or deferred.
+    pub(super) fn post_apart<T: Post>(&self, cpu: u32, csd: T, urgency: Urgency) -> Result<Apart, PostError> {
         demand_used!(P::LAZY_POSTS);
         let target = self.cpu(cpu).ok_or(PostError::NoSuchCpu)?;
         let header = csd.header();
-        if let Some(lost) = header.state.rely(cpu, Urgency::Lazy) {
-            return self.answer_lost(header, lost);
+        if let Some(lost) = header.state.rely(cpu, urgency) {
+            return self.answer_apart(header, lost, urgency);
         }
         let expected = target.own.lazy.look();
-        if expected == Seen::Offline {
+        if expected.is_offline() {
             // Without a claim: nobody can have been told Busy.
             trace!(self, EventKind::Refused { cpu, csd: header.name() });
             return Err(PostError::Offline { coalesced: Coalesced::No });
         }
         // From the claim to the notification that may follow nobody on this CPU may wait for us.
         let _irq = IrqGuard::new(&self.platform);
-        let claim = header.state.claim(cpu, Urgency::Lazy);
+        let claim = header.state.claim(cpu, urgency);
         if claim != Claim::Won {
-            return self.answer_lost(header, claim);
+            return self.answer_apart(header, claim, urgency);
         }
         let runs = header.state.look_racy().runs();
         let work = csd.work();
-        trace!(self, queue(cpu, header.name(), work.func as usize, CallKind::Lazy));
+        let kind = if urgency == Urgency::Deferred { CallKind::Deferred } else { CallKind::Lazy };
+        trace!(self, queue(cpu, header.name(), work.func as usize, kind));
         // SAFETY: we have won the claim, and have not pushed yet.
         unsafe { header.set_work(work) };
         self.stamp(&header.stamp);
-        // SAFETY: a chain of one, which is ours, and which `T: Post` keeps alive and in place (I5).
-        if unsafe { target.own.lazy.push(header, header, false, expected) } == Pushed::Refused {
+        // SAFETY: it is ours, and `T: Post` keeps it alive and in place (I5).
+        let Some(before) = (unsafe { target.own.lazy.push(header, urgency, expected) }) else {
             trace!(self, EventKind::Refused { cpu, csd: header.name() });
             // SAFETY: the push was refused, so the claim is still ours.
             return Err(PostError::Offline { coalesced: unsafe { release(header, cpu) } });
-        }
+        };
         trace!(self, EventKind::Pushed { cpu, calls: 1 });
         trace!(self, EventKind::Saved { cpu });
         // The run may be over by now, but the csd is ours to look at: `csd` keeps it alive.
-        if header.state.link(runs) == Linked::Expedited {
+        let linked = header.state.link(runs);
+        if linked == Linked::Expedited || urgency == Urgency::Deferred && before.is_owed() {
             self.notify_for_lazy(cpu);
+        } else if linked == Linked::Deferred {
+            self.notify_if_in_kernel(cpu);
         }
-        Ok(Posted::Queued)
+        Ok(Apart::Queued(before))
+    }
+
+    /// What a poster is told that has not won the claim.
+    fn answer_apart(&self, header: &Header, lost: Claim, urgency: Urgency) -> Result<Apart, PostError> {
+        if let Claim::Expedited(cpu) = lost
+            && urgency == Urgency::Deferred
+        {
+            trace!(self, EventKind::Busy { cpu, csd: header.name() });
+            header.state.see_linked();
+            self.notify_if_in_kernel(cpu);
+            return Ok(Apart::Busy(cpu));
+        }
+        match self.answer_lost(header, lost)? {
+            Posted::Busy { cpu } => Ok(Apart::Busy(cpu)),
+            Posted::Queued => unreachable!("a claim that is lost queues nothing"),
+        }
     }
 
     /// Notifies the CPU of a csd that was lazy until the caller's claim was lost to it ([`Claim::Expedited`]).
@@ -103,7 +140,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// which may name a CPU that this one has not. There it runs, as its Busy promises, but nobody here can expedite it.
     pub(super) fn notify_for_lazy(&self, cpu: u32) {
         let Some(target) = self.cpu(cpu) else { return };
-        if !matches!(target.own.lazy.look(), Seen::List(_)) {
+        if !target.own.lazy.look().has_any() {
             return;
         }
         let _irq = IrqGuard::new(&self.platform);

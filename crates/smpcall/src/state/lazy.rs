@@ -4,6 +4,9 @@
 //! off, and the lazy poster notifies; afterwards it notifies itself, and so does each further one. `LAZY` then stays: a csd does not
 //! know its machine, and who expedites it by way of another one, where nobody is notified, must not keep those from it who can.
 //!
+//! A *deferred* post claims in the same way. One that finds a csd `LAZY` relies on it too, and is urgent only if the CPU is in the kernel,
+//! which is not for this word to say: before the csd is linked it leaves `DEFERRED`, and the poster sees to it; afterwards it does so itself.
+//!
 //! ```text
 //!   locked LAZY ── link: CAS, Release ──▶ locked LAZY LINKED: whoever expedites it notifies
 //!      └────────── expedited: CAS ────────▶ locked ───── link: CAS, Release ────▶ locked LINKED: the lazy poster notifies
@@ -18,7 +21,7 @@
 
 use super::State;
 use super::snapshot::Snapshot;
-use super::word::{LAZY, LINKED, LOCK, RUNS_SHIFT};
+use super::word::{DEFERRED, LAZY, LINKED, LOCK, RUNS_SHIFT};
 use crate::sync::Ordering;
 
 /// What a lazy poster finds when its csd is linked.
@@ -29,6 +32,8 @@ pub(crate) enum Linked {
     Lazy,
     /// Somebody took `LAZY` off before it was linked: the lazy poster notifies the CPU.
     Expedited,
+    /// Somebody who defers relied on it before it was linked: the poster notifies the CPU if that is in the kernel.
+    Deferred,
     /// A flush was faster: the claim has ended.
     Run,
 }
@@ -45,6 +50,7 @@ impl State {
             // pairs with `see_linked`. Failure Relaxed: we look at the newer value and try again.
             match self.0.compare_exchange(s, s | LINKED, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) if s & LAZY == 0 => return Linked::Expedited,
+                Ok(_) if s & DEFERRED != 0 => return Linked::Deferred,
                 Ok(_) => return Linked::Lazy,
                 Err(now) => s = now,
             }

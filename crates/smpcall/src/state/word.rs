@@ -2,6 +2,8 @@
 
 pub(super) const LOCK: u32 = 0x01;
 pub(super) const LAZY: u32 = 0x04;
+/// Of a csd that is `LAZY`, and not yet `LINKED`.
+pub(super) const DEFERRED: u32 = 0x08;
 pub(super) const KIND: u32 = 0xf0;
 pub(super) const CPU_SHIFT: u32 = 8;
 pub(super) const CPU: u32 = 0xffff << CPU_SHIFT;

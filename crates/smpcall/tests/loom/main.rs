@@ -22,6 +22,7 @@ mod cancel;
 mod chain;
 #[cfg(feature = "alloc")]
 mod counted;
+mod deferred;
 mod detached;
 mod doorbell;
 #[cfg(feature = "alloc")]

@@ -14,6 +14,7 @@ mod context;
 #[cfg(feature = "alloc")]
 mod counted;
 mod cpu;
+mod deferred;
 mod detached;
 mod doorbell;
 mod elsewhere;

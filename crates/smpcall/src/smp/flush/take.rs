@@ -90,7 +90,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     #[inline]
     fn add_lazy(&self, here: &PerCpu, batch: &mut Batch) {
         if P::LAZY_POSTS
-            && let Some(list) = here.own.lazy.take(|_| ())
+            && let Some(list) = here.own.lazy.take()
         {
             // A flush that has found nothing else has left IDLE in the head, and would be rung while it runs them (P7).
             here.mailbox.head.start_polling();
