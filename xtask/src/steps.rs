@@ -74,6 +74,10 @@ fn plan(extent: Extent) -> Vec<Step> {
             "sim (futures)",
             cargo("run --release -p smpcall-cli -- sim --futures --seed 1 --seeds 6000 --twice"),
         ),
+        step(
+            "sim (users)",
+            cargo("run --release -p smpcall-cli -- sim --users --seed 1 --seeds 3000 --twice"),
+        ),
     ];
     if extent == Extent::Short {
         plan.push(step("litmus (short)", cargo("run --release -p smpcall-cli -- litmus --posts 200000")));

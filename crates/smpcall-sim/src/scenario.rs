@@ -1,12 +1,13 @@
 //! A scenario: everything about a run that is drawn before it begins. It is data, so that a failing one can be made smaller
 //! ([`crate::shrink()`]), and a function of its seed.
 
+mod tell;
+
 use crate::faults::{Faults, befall};
 use crate::kinds::{AWAITED, KINDS, Places, USERS, number_of};
 use crate::port::Manners;
 use crate::rng::Rng;
 use crate::strategy::Strategy;
-use std::fmt;
 
 /// What a csd's function does, beside looking at its posters' words.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -372,54 +373,5 @@ fn draw_strategy(rng: &Rng, steps: u64) -> Strategy {
         0..=5 => Strategy::Random { stay: *rng.pick(&[1, 2, 4, 8, 16, 40]) },
         6..=8 => Strategy::Pct { changes: rng.between(1, 12) as u32, steps: steps as u32 },
         _ => Strategy::RoundRobin { quantum: *rng.pick(&[1, 3, 7, 20]) },
-    }
-}
-
-impl fmt::Display for Op {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", KINDS[self.kind].name)?;
-        if !self.csds.is_empty() {
-            write!(f, " csd {:?}", self.csds)?;
-        }
-        if !self.cpus.is_empty() {
-            write!(f, " CPU {:?}", self.cpus)?;
-        }
-        if self.amount > 0 {
-            write!(f, " × {}", self.amount)?;
-        }
-        f.write_str(if self.flag { " !" } else { "" })
-    }
-}
-
-impl fmt::Display for Scenario {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "{} CPUs, {} callers; {:?}; stores drain 1 in {}; doorbells {}; callers {}; {}left alone 1 in {}; budget {}, posts {}; {:?}",
-            self.cpus,
-            self.callers,
-            self.strategy,
-            self.drain_every,
-            if self.interrupts { "interrupt" } else { "end sleeps" },
-            if self.parks { "park" } else { "spin" },
-            if self.counts { "counted; " } else { "" },
-            self.alone,
-            self.budget,
-            self.posts,
-            self.manners
-        )?;
-        writeln!(f, "faults: {}", self.faults)?;
-        for (number, plan) in self.csds.iter().enumerate().filter(|(_, plan)| **plan != Plan::default()) {
-            writeln!(f, "csd {number}: {plan:?}")?;
-        }
-        for (thread, program) in self.programs.iter().enumerate() {
-            let who = if thread < self.cpus { "CPU" } else { "thread" };
-            let ops: Vec<String> = program.iter().map(Op::to_string).collect();
-            writeln!(f, "{who} {thread}: {}", ops.join("; "))?;
-        }
-        for Arrival { step, cpu, nmi, op } in &self.arrivals {
-            writeln!(f, "{} on CPU {cpu} at step {step}: {op}", if *nmi { "NMI" } else { "interrupt" })?;
-        }
-        Ok(())
     }
 }

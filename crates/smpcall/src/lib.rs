@@ -5,7 +5,7 @@
 //! the object is still queued, a further post returns [`Busy`](Posted::Busy) at once, and that is a promise: the run
 //! that is still to begin sees everything the caller wrote before. [`Smp::call`] waits, borrows from the caller's stack,
 //! and gives back a result; [`Smp::call_blocking`] does so in the CPU's thread, where the function may wait in turn.
-//! [`Smp::post_detached`] needs no csd, and [`Smp::post_lazy`] rings nobody.
+//! [`Smp::post_detached`] needs no csd, [`Smp::post_lazy`] rings nobody, and [`Smp::post_deferred`] nobody in user space.
 //!
 //! The promises have ids, P1 to P15, by which the documentation cites them; docs/promises.md has the table.
 //! A machine is a [`Machine`]: a port (a [`Platform`]) and memory for its CPUs (a [`Storage`]); what any thread may ask of it is [`Smp`]. How it is built is in
