@@ -75,8 +75,8 @@ fn plan(extent: Extent) -> Vec<Step> {
             cargo("run --release -p smpcall-cli -- sim --futures --seed 1 --seeds 6000 --twice"),
         ),
         step(
-            "sim (users)",
-            cargo("run --release -p smpcall-cli -- sim --users --seed 1 --seeds 3000 --twice"),
+            "sim (more)",
+            cargo("run --release -p smpcall-cli -- sim --users --meets --seed 1 --seeds 3000 --twice"),
         ),
     ];
     if extent == Extent::Short {

@@ -55,6 +55,9 @@ pub(crate) struct Args {
     /// Programs with CPUs that go to user space as well, and posts that are deferred until they come back
     #[arg(long)]
     users: bool,
+    /// Programs with rendezvous as well
+    #[arg(long)]
+    meets: bool,
     /// Runs each seed twice, and compares the two to the last step
     #[arg(long)]
     twice: bool,
@@ -138,6 +141,7 @@ fn options(args: &Args) -> Options {
         steps_max: args.steps_max,
         futures: args.futures,
         users: args.users,
+        meets: args.meets,
     }
 }
 
@@ -237,5 +241,9 @@ fn repeat(args: &Args, seed: u64) -> String {
     let steps = args.steps_max.map(|steps| format!(" --steps-max {steps}")).unwrap_or_default();
     let futures = if args.futures { " --futures" } else { "" };
     let users = if args.users { " --users" } else { "" };
-    format!("smpcall sim --seed {seed} --cpus {} --faults {}{steps}{futures}{users}", args.cpus, args.faults)
+    let meets = if args.meets { " --meets" } else { "" };
+    format!(
+        "smpcall sim --seed {seed} --cpus {} --faults {}{steps}{futures}{users}{meets}",
+        args.cpus, args.faults
+    )
 }

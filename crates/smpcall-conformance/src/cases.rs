@@ -29,6 +29,7 @@ mod outside;
 mod panics;
 mod parks;
 mod post;
+mod rendezvous;
 mod seen;
 mod wait;
 mod watch;
@@ -251,6 +252,14 @@ cases! {
         p10_blocking_calls_in_a_ring
         p10_a_blocking_call_is_refused_where_it_could_deadlock
         p11_a_panic_comes_back_from_a_blocking_call;
+    rendezvous:
+        p8_nobody_comes_online_in_a_rendezvous
+        p10_a_rendezvous_holds_all_others
+        p10_a_rendezvous_by_a_thread_that_is_no_cpu_is_refused
+        p10_a_rendezvous_is_refused_where_it_could_deadlock
+        p10_a_rendezvous_that_one_does_not_come_to_lets_all_go
+        p10_rendezvous_of_all_at_once_take_turns
+        p11_a_rendezvous_whose_function_panics_lets_all_go;
     migrates:
         p15_a_waiter_that_is_moved_comes_back_with_its_result
         p15_a_waiter_keeps_no_cpu;

@@ -35,6 +35,9 @@ const FIRST_CALLER: u16 = 0x8000;
 /// to less than half, and a single post's way to its run grows by a quarter.
 const GATHER: u16 = 30;
 
+/// How often a CPU that is held only pauses, before it gives its core away: who has still to arrive may need it.
+const HELD_PAUSES: u32 = 64;
+
 /// One CPU as the port sees it.
 pub(crate) struct HostCpu {
     pub(crate) latch: Latch,
@@ -191,6 +194,14 @@ impl<T: Trace> Waiting for Host<T> {
             self.pause_for_several(target, rounds, waited_ns)
         } else {
             self.pause_after(target, rounds, waited_ns)
+        }
+    }
+
+    fn hold(&self, rounds: u32) {
+        if rounds < HELD_PAUSES {
+            self.relax();
+        } else {
+            std::thread::yield_now();
         }
     }
 

@@ -11,6 +11,7 @@
 //! | P1 of posts that are deferred until an entry | [`entry`] |
 //! | P8 hotplug loses nothing | [`hotplug`] |
 //! | P9, P10 a post waits for nobody; no silent deadlock | [`progress`] |
+//! | P8, P10 of rendezvous: who is held does nothing, and nobody comes online | [`held`] |
 //! | P11 memory safety | [`safety`] |
 //! | P12 nothing hidden: what the port has counted | [`counters`] |
 //! | P1, P11, P14 of calls that are awaited | [`awaited`] |
@@ -26,6 +27,7 @@ mod counters;
 mod detached;
 mod doorbell;
 mod entry;
+mod held;
 mod hotplug;
 mod once;
 mod order;
@@ -230,6 +232,7 @@ const CHECKERS: &[Checker] = &[
     order::check,
     batch::check,
     budget::check,
+    held::check,
     hotplug::check,
     doorbell::check,
     entry::check,

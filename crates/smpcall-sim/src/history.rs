@@ -57,6 +57,8 @@ pub enum Act {
     Poll,
     /// The CPU runs a program in user space, for a while.
     User,
+    /// The CPU holds those, and runs a function meanwhile.
+    Meet { targets: Vec<u32> },
     /// The CPU is stuck, interrupts off.
     Stuck,
     /// All CPUs are visited, and what was overlooked is found.
@@ -220,6 +222,10 @@ pub enum EventKind {
     Polls,
     /// And no longer, as far as it knows.
     StopsPolling,
+    /// All whom that rendezvous holds are held,
+    Holds { op: usize },
+    /// and go on.
+    LetsGo { op: usize },
     /// It is in user space.
     User,
     /// It enters the kernel,

@@ -11,6 +11,7 @@ mod blocking;
 pub(crate) mod calls;
 mod detached;
 pub(crate) mod many;
+mod meet;
 pub(crate) mod own;
 pub(crate) mod posts;
 pub(crate) mod user;
@@ -81,6 +82,7 @@ pub(crate) static KINDS: &[Kind] = &[
     kind!("defer", 0, Nowhere, posts::draw_shared, user::post),
     kind!("defer own", 0, Nowhere, posts::draw_volley, user::volley),
     kind!("user", 0, Nowhere, own::draw_steps, user::program),
+    kind!("meet", 0, Nowhere, meet::draw, meet::rendezvous),
 ];
 
 /// Those that are drawn only where they are asked for.

@@ -4,12 +4,14 @@ use crate::faults::Faulty;
 use crate::scenario::Scenario;
 use smpcall_instrumented::{
     AsyncCall, AsyncCallError, Budget, CallError, Chain, CpuMask, Csd, Deferred, DetachedError, Flushed,
-    HotplugError, ManyError, NoSleep, NotInUser, PerCpu, Platform, PostError, Posted, Reached, To, WaitError,
+    Hold, HotplugError, ManyError, NoSleep, NotInUser, PerCpu, Platform, PostError, Posted, Reached,
+    RendezvousError, To, WaitError,
 };
 use std::any::Any;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What a csd of the simulator runs.
 pub(crate) type Function = Box<dyn Fn() + Send + Sync>;
@@ -80,6 +82,18 @@ impl Machine {
 
     pub(crate) fn post_deferred(&self, cpu: u32, csd: &'static Csd<Function>) -> Result<Deferred, PostError> {
         on!(self, smp => smp.post_deferred(cpu, csd))
+    }
+
+    pub(crate) fn rendezvous(
+        &self,
+        mask: &CpuMask,
+        limit: Option<Duration>,
+        function: impl FnOnce(),
+    ) -> Result<(), RendezvousError> {
+        on!(self, smp => match limit {
+            None => smp.rendezvous(Hold::Mask(mask), function),
+            Some(limit) => smp.rendezvous_timeout(Hold::Mask(mask), limit, function),
+        })
     }
 
     pub(crate) fn enter_user(&self) -> Result<(), NotInUser> {

@@ -114,6 +114,8 @@ pub struct Options {
     pub futures: bool,
     /// And with CPUs that go to user space, and posts that are deferred until they come back.
     pub users: bool,
+    /// And with rendezvous.
+    pub meets: bool,
 }
 
 /// Which faults the runs have.
@@ -134,6 +136,7 @@ impl Default for Options {
             steps_max: None,
             futures: false,
             users: false,
+            meets: false,
         }
     }
 }
@@ -256,13 +259,7 @@ impl Scenario {
         let posts = *Rng::new(seed, 5).pick(&[256, 256, 1, 2]);
         // A stream of its own: without futures a seed is what it always was.
         let rng = std::mem::replace(&mut draw.rng, Rng::new(seed, 6));
-        if options.futures {
-            draw.futures(&mut programs);
-        }
-        draw.rng = Rng::new(seed, 7);
-        if options.users {
-            draw.users(&mut programs);
-        }
+        draw.in_between(seed, options, &mut programs);
         Self {
             seed,
             posts,
@@ -325,6 +322,21 @@ impl Draw {
         (0..ops).map(|_| self.op(thread, fits)).collect()
     }
 
+    /// Puts in between what was asked for besides, each kind by a stream of its own.
+    fn in_between(&mut self, seed: u64, options: &Options, programs: &mut [Vec<Op>]) {
+        if options.futures {
+            self.futures(programs);
+        }
+        self.rng = Rng::new(seed, 7);
+        if options.users {
+            self.users(programs);
+        }
+        self.rng = Rng::new(seed, 8);
+        if options.meets && self.faults.stuck == 0.0 {
+            self.meets(programs);
+        }
+    }
+
     /// Puts calls that are awaited into programs, never as the last op of one.
     fn futures(&mut self, programs: &mut [Vec<Op>]) {
         for (thread, program) in programs.iter_mut().enumerate() {
@@ -343,6 +355,17 @@ impl Draw {
             for _ in 0..self.rng.between(1, 6) {
                 let kind = number_of(self.rng.pick::<&str>(kinds));
                 let op = Op { kind, ..(KINDS[kind].draw)(self, thread) };
+                program.insert(self.rng.below(program.len().max(1)), op);
+            }
+        }
+    }
+
+    /// Puts rendezvous into the programs of CPUs.
+    fn meets(&mut self, programs: &mut [Vec<Op>]) {
+        let kind = number_of("meet");
+        for (cpu, program) in programs.iter_mut().take(self.cpus).enumerate() {
+            for _ in 0..self.rng.between(0, 3) {
+                let op = Op { kind, ..(KINDS[kind].draw)(self, cpu) };
                 program.insert(self.rng.below(program.len().max(1)), op);
             }
         }

@@ -47,6 +47,15 @@ fn with_cpus_in_user_space() {
     (0..200).for_each(|seed| passes_twice(seed, &options));
 }
 
+/// Rendezvous, of CPUs that come and go, some with a time limit.
+#[test]
+fn with_rendezvous() {
+    let options = Options { meets: true, ..Options::default() };
+    (0..400).for_each(|seed| passes_twice(seed, &options));
+    let options = Options { faults: FaultChoice::These(Faults::off()), ..options };
+    (0..200).for_each(|seed| passes_twice(seed, &options));
+}
+
 /// Each kind of fault alone, at every CPU or doorbell or function.
 #[test]
 fn with_one_kind_of_fault_at_its_most() {

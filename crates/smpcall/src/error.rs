@@ -1,8 +1,10 @@
 //! One small error for each operation; each variant says what to do next.
 
 mod call;
+mod rendezvous;
 
 pub use self::call::{CallError, CallInError};
+pub use self::rendezvous::RendezvousError;
 
 use crate::csd::Coalesced;
 use crate::stall::CallStall;
@@ -223,6 +225,7 @@ impl core::error::Error for WaitError {}
 /// | [`NotACpu`](Self::NotACpu) | the caller is no CPU of this machine | nobody | mend the caller |
 /// | [`Already`](Self::Already) | it is in that state already | nobody | nothing |
 /// | [`InCall`](Self::InCall) | from inside a call, a condition or a handler | nobody | from the CPU's own thread or start-up code |
+/// | [`Held`](Self::Held) | a [rendezvous](crate::Smp::rendezvous) is under way, and counts on who is offline to stay so | nobody | again, in a moment |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HotplugError {
@@ -236,6 +239,8 @@ pub enum HotplugError {
     /// [`Smp::call_blocking`](crate::Smp::call_blocking), a condition, a handler of reports. The CPU changes its state from its own
     /// thread's, or start-up, code.
     InCall,
+    /// A [rendezvous](crate::Smp::rendezvous) is under way: nobody comes online before it is over. Try again.
+    Held,
 }
 
 impl fmt::Display for HotplugError {
@@ -245,6 +250,7 @@ impl fmt::Display for HotplugError {
             Self::Already => "the CPU is in that state already",
             Self::Offline => "the CPU is offline",
             Self::InCall => "not from inside a call, a condition or a handler",
+            Self::Held => "a rendezvous is under way",
         })
     }
 }

@@ -32,6 +32,7 @@ mod local;
 mod lock;
 mod mailbox;
 mod mask;
+mod meeting;
 mod message;
 mod multicast;
 mod payload;
@@ -60,7 +61,7 @@ pub use csd::{Cancel, Coalesced, Csd, Post};
 pub use detached::DETACHED_MAX;
 pub use error::{
     CallError, CallInError, CpuCountError, DetachedError, HotplugError, ManyError, PostError, Refused,
-    WaitError, WhyRefused,
+    RendezvousError, WaitError, WhyRefused,
 };
 pub use foreign::{Entry, ForeignCsd};
 #[cfg(feature = "alloc")]
@@ -77,8 +78,8 @@ pub use platform::{
 };
 pub use posted::Posted;
 pub use smp::{
-    Asleep, Awaits, Budget, Chain, Cpu, Deferred, Flushed, Machine, NoSleep, NotInUser, Pinned, Reached,
-    Serve, SleepGuard, Smp, To, Watch,
+    Asleep, Awaits, Budget, Chain, Cpu, Deferred, Flushed, Hold, Machine, NoSleep, NotInUser, Pinned,
+    Reached, Serve, SleepGuard, Smp, To, Watch,
 };
 pub use stall::{CallStall, Phase, QueueStall, StallCause};
 pub use stats::{Counts, CpuStats, Histogram, LeftOver, Stats};

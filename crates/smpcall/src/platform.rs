@@ -49,7 +49,7 @@ pub(crate) use self::tuning::demand_used;
 /// 4. [`catch`](Self::catch) calls its function once, and does not unwind.
 /// 5. After [`wake`](Waiting::wake), a [`park`](Waiting::park) of the same waiter that is under way or begins later returns.
 ///    `wake` may come after the call that it is for has returned, and must not touch anything that ends with it.
-/// 6. [`ring`](Self::ring), [`ring_many`](Topology::ring_many), [`ring_self`](Topology::ring_self), [`wake`](Waiting::wake), [`caught`](Reporting::caught), [`trace`](Tracing::trace),
+/// 6. [`ring`](Self::ring), [`ring_many`](Topology::ring_many), [`ring_self`](Topology::ring_self), [`wake`](Waiting::wake), [`hold`](Waiting::hold), [`caught`](Reporting::caught), [`trace`](Tracing::trace),
 ///    [`call_stalled`](Reporting::call_stalled) and [`unstuck`](Reporting::unstuck) do not unwind: they are called between a push and its end. A port that
 ///    calls code of its users' there catches what that throws.
 ///

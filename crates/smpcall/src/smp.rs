@@ -34,13 +34,14 @@ pub use self::cpu::{Asleep, Cpu, NoSleep, SleepGuard};
 pub use self::deferred::{Deferred, NotInUser};
 pub use self::flush::{Budget, Flushed};
 pub use self::machine::Machine;
-pub use self::many::{Awaits, Reached, To};
+pub use self::many::{Awaits, Hold, Reached, To};
 pub use self::pinned::Pinned;
 pub use self::post::Chain;
 pub use self::serve::Serve;
 pub use self::watchdog::Watch;
 
 use self::context::{InCall, NoUnwind};
+use crate::meeting::Gate;
 use crate::multicast::Slots;
 use crate::percpu::{PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
@@ -68,6 +69,8 @@ pub struct Smp<P, S> {
     unrung: AtomicUsize,
     /// How many threads that are no CPU have looked for the nearest.
     turns: AtomicUsize,
+    /// Whether a rendezvous is under way.
+    gate: Gate,
     storage: S,
     _pinned: PhantomPinned,
 }
@@ -86,6 +89,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
                 stalled: AtomicUsize::new(0),
                 unrung: AtomicUsize::new(0),
                 turns: AtomicUsize::new(0),
+                gate: Gate::new(),
                 storage,
                 _pinned: PhantomPinned,
             }
@@ -105,6 +109,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             (&raw mut (*at).stalled).write(AtomicUsize::new(0));
             (&raw mut (*at).unrung).write(AtomicUsize::new(0));
             (&raw mut (*at).turns).write(AtomicUsize::new(0));
+            (&raw mut (*at).gate).write(Gate::new());
             (&raw mut (*at).storage).write(storage);
         }
     }

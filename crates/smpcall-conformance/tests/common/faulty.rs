@@ -68,6 +68,8 @@ pub(crate) enum Fault {
     RepeatsNmis,
     /// It does not call what it is to call in an interrupt.
     LosesInterrupts,
+    /// A CPU that is to be held unwinds out of it.
+    HoldsNobody,
     /// Its way from user space back into the kernel does not catch up.
     SkipsCatchUp,
     /// Its way to user space does not say so.
@@ -223,6 +225,13 @@ impl Waiting for Faulty {
             Fault::ParksThroughRings => self.port.park_until(limit, Rings::Ignored),
             _ => self.port.park(waiter, timeout_ns),
         }
+    }
+
+    fn hold(&self, _rounds: u32) {
+        if self.fault == Fault::HoldsNobody {
+            std::panic::resume_unwind(Box::new("let go"));
+        }
+        std::thread::yield_now();
     }
 
     fn wake(&self, waiter: u16) {

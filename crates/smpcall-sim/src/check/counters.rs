@@ -141,6 +141,10 @@ fn done(log: &Log<'_>, op: &OpSeen<'_>) -> Done {
             let calls = targets.len() as u64;
             Done { perhaps: 2 * calls, perhaps_queued: 2 * calls, ..Done::default() }
         }
+        (Act::Meet { targets }, _) => {
+            let calls = targets.len() as u64;
+            Done { perhaps: calls, perhaps_queued: calls, ..Done::default() }
+        }
         (Act::Recover, Came::Reached { ran, offline, .. }) => {
             Done { queued: ran.into(), pushes: ran.into(), refused: offline.into(), ..Done::default() }
         }

@@ -107,6 +107,7 @@ fn waits(act: &Act) -> bool {
             | Act::Wait { .. }
             | Act::Recover
             | Act::Await { .. }
+            | Act::Meet { .. }
             | Act::Misuse
     )
 }
@@ -166,14 +167,11 @@ fn none_too_many(log: &Log<'_>) -> Option<Violation> {
 /// Whether somebody may have expedited a lazy or a deferred post while it was under way.
 fn may_be_expedited(log: &Log<'_>, at: usize, lazy: &OpSeen<'_>) -> bool {
     let Act::Post { csd, .. } = lazy.act else { return false };
+    let is_urgent = |op: &OpSeen<'_>| !(is_lazy(op) || is_deferred(op) && is_deferred(lazy));
     log.ops.iter().any(|op| {
         let same = match op.act {
             Act::Wait { csd: waited, .. } => waited == csd,
-            _ => {
-                !is_lazy(op)
-                    && !(is_deferred(op) && is_deferred(lazy))
-                    && Log::posts(op).is_some_and(|(csds, ..)| csds.contains(csd))
-            }
+            _ => is_urgent(op) && Log::posts(op).is_some_and(|(csds, ..)| csds.contains(csd)),
         };
         same && op.begin < at && op.ended() > lazy.begin
     })

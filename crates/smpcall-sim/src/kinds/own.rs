@@ -4,6 +4,7 @@ use crate::engine::{PORT, engine};
 use crate::ground::Ground;
 use crate::history::{Act, Came, EventKind};
 use crate::scenario::{Draw, Op};
+use smpcall_instrumented::HotplugError;
 
 pub(super) fn draw_steps(draw: &mut Draw, _thread: usize) -> Op {
     Op { amount: draw.rng.between(1, 40) as u32, flag: draw.rng.chance(0.5), ..Op::default() }
@@ -78,7 +79,16 @@ fn leave_in_traffic(ground: &'static Ground, patience: u32) {
 }
 
 pub(crate) fn online(ground: &'static Ground) {
-    ground.op(Act::Online, |_| ground.machine.online().map_or(Came::Unexpected, |()| Came::Ok));
+    ground.op(Act::Online, |_| {
+        loop {
+            match ground.machine.online() {
+                Ok(()) => return Came::Ok,
+                // A rendezvous is under way.
+                Err(HotplugError::Held) => engine().step_aside(),
+                Err(_) => return Came::Unexpected,
+            }
+        }
+    });
 }
 
 pub(crate) fn offline(ground: &'static Ground) {

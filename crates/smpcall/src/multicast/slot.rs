@@ -136,6 +136,12 @@ impl Slot {
         }
     }
 
+    /// Sender that keeps the slot: how many the leaders have found offline so far. A leader's are counted before it runs its part.
+    pub(crate) fn offline_racy(&self) -> u32 {
+        // Relaxed: what the leader's part publishes, or less.
+        self.count.offline.load(Ordering::Relaxed)
+    }
+
     /// Sender that keeps the slot, when all have acknowledged: how many the leaders found offline. Begins anew.
     pub(crate) fn take_offline(&self) -> u32 {
         // Relaxed: the acknowledgements have published it, and nobody else is at it now.

@@ -48,6 +48,18 @@ pub trait Waiting {
         Pause::Again
     }
 
+    /// Lets a moment pass on a CPU that is held in a [rendezvous](crate::Smp::rendezvous): a step of a spin, at first; where other CPUs may share its
+    /// core, and one of them has still to arrive, what lets that run. Called again and again, with `rounds` counting up.
+    ///
+    /// Context: call context. Must not wait for another CPU.
+    fn hold(&self, rounds: u32)
+    where
+        Self: Platform,
+    {
+        let _ = rounds;
+        self.relax();
+    }
+
     /// Returns whether the caller is the one thread of its CPU that is bound there, never migrates, and runs what may block
     /// ([`Cpu::run_blocking`](crate::Cpu::run_blocking)); only that one takes the CPU offline. Asked only if
     /// [`MIGRATES`](Self::MIGRATES).

@@ -7,10 +7,27 @@ use super::cpu::Cpu;
 use super::flush::Left;
 use super::machine::Machine;
 use crate::error::HotplugError;
+use crate::meeting::Gate;
 use crate::percpu::{Batch, PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
 use crate::queue::{GoIdle, List, Seen};
 use core::pin::Pin;
+
+/// A CPU on its way through the machine's gate: no rendezvous begins before it is there (I41).
+struct Coming<'a>(&'a Gate);
+
+impl<'a> Coming<'a> {
+    fn through(gate: &'a Gate) -> Option<Self> {
+        // Not by `then_some`: what is refused is not to be dropped.
+        gate.come().then(|| Self(gate))
+    }
+}
+
+impl Drop for Coming<'_> {
+    fn drop(&mut self) {
+        self.0.came();
+    }
+}
 
 impl<P: Platform, S: Storage> Machine<P, S> {
     /// Opens the queue of the CPU that runs the caller: from now on posts to it are accepted.
@@ -36,6 +53,7 @@ impl<P: Platform, S: Storage> Machine<P, S> {
         let _irq = IrqGuard::new(&self.platform);
         let (cpu, here) = self.here().ok_or(HotplugError::NotACpu)?;
         demand_no_frame(here)?;
+        let _coming = Coming::through(&self.gate).ok_or(HotplugError::Held)?;
         if !here.mailbox.head.open() {
             return Err(HotplugError::Already);
         }

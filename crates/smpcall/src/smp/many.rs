@@ -9,9 +9,11 @@ mod functions;
 mod map;
 mod notify;
 mod relaying;
+mod rendezvous;
 mod sending;
 mod to;
 
+pub use self::rendezvous::Hold;
 pub use self::to::{Awaits, Reached, To};
 
 use self::functions::{Panics, Shared, run_shared};

@@ -63,7 +63,17 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         if self.platform.look_first(target_cpu, func as usize, || header.state.is_done()) {
             return;
         }
-        let wait = Wait { target, target_cpu, header, function, waiter, deadline_ns: None, slots: 0, serve };
+        let wait = Wait {
+            target,
+            target_cpu,
+            header,
+            function,
+            waiter,
+            deadline_ns: None,
+            slots: 0,
+            gathers: false,
+            serve,
+        };
         let ask = || if waiter.is_some() { Some(header.state.park()) } else { None };
         let done = self.wait_loop(&wait, &|| header.state.is_done(), &ask);
         debug_assert!(done.is_ok(), "there is no deadline");

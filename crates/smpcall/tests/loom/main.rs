@@ -44,6 +44,7 @@ mod post;
 mod prepared;
 #[cfg(feature = "relays")]
 mod relay;
+mod rendezvous;
 mod stalls;
 mod wait;
 #[cfg(feature = "alloc")]

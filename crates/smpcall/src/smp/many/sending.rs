@@ -108,6 +108,11 @@ impl<'a, P: Platform, S: Storage> Multicast<'a, P, S> {
         self.smp.notify_all(self.at, first, meant)
     }
 
+    /// How many will run it, as far as is known (of those that a leader notifies, some may turn out to be offline), and one of them.
+    pub(super) fn reached_so_far(&self) -> (u32, u32) {
+        (self.reached.ran, self.last)
+    }
+
     /// Waits for the acknowledgements, if the caller keeps the slot, and lets go of it.
     #[inline(always)]
     pub(super) fn finish(mut self) -> Reached {

@@ -19,6 +19,8 @@ pub(super) struct Wait<'a> {
     /// Multicasts of which an acknowledgement is waited for, one bit for each slot: its own, or all if it is a slot that is waited for. 0:
     /// it is `target` that is waited for, and no other.
     pub(super) slots: usize,
+    /// Whether who runs `header` is waited for no more: it is held there.
+    pub(super) gathers: bool,
     pub(super) serve: Serve,
 }
 
@@ -27,9 +29,13 @@ impl<'a> Wait<'a> {
     pub(super) fn pending<P: Platform, S: Storage>(&self, smp: &'a Smp<P, S>) -> Pending<'a> {
         match self.slots {
             0 => {
-                Pending { cpus: core::slice::from_ref(self.target), first: self.target_cpu, at: 0, slots: 0 }
+                let cpus = core::slice::from_ref(self.target);
+                Pending { cpus, first: self.target_cpu, at: 0, slots: 0, held: None }
             }
-            slots => Pending { cpus: smp.cpus(), first: 0, at: 0, slots },
+            slots => {
+                let held = self.gathers.then_some(self.header);
+                Pending { cpus: smp.cpus(), first: 0, at: 0, slots, held }
+            }
         }
     }
 
@@ -55,6 +61,8 @@ pub(super) struct Pending<'a> {
     first: u32,
     at: u32,
     slots: usize,
+    /// Who runs this is left out.
+    held: Option<*const Header>,
 }
 
 impl<'a> Iterator for Pending<'a> {
@@ -66,7 +74,8 @@ impl<'a> Iterator for Pending<'a> {
         loop {
             let cpu = self.cpus.get(self.at as usize)?;
             self.at += 1;
-            if self.slots == 0 || cpu.has_pending_racy(self.slots) {
+            let is_held = |header| cpu.running.runs(header);
+            if self.slots == 0 || cpu.has_pending_racy(self.slots) && !self.held.is_some_and(is_held) {
                 return Some((self.first + self.at - 1, cpu));
             }
         }

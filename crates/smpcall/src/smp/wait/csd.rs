@@ -142,6 +142,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             waiter: self.waiter(),
             deadline_ns: until.deadline_ns(&self.platform),
             slots: 0,
+            gathers: false,
             serve: Serve::Queue,
         };
         self.pass_time_for_csd(&wait, &begun)?;

@@ -84,6 +84,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             waiter,
             deadline_ns,
             slots: 0,
+            gathers: false,
             serve: Serve::Blocking,
         };
         let asks = || waiter.map(|waiter| if ask(waiter) { Park::Sleep } else { Park::Done });

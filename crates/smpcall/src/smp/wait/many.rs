@@ -5,6 +5,7 @@ use crate::percpu::Storage;
 use crate::platform::Platform;
 use crate::smp::context::NoUnwind;
 use crate::smp::{Serve, Smp};
+use crate::stall::CallStall;
 use core::cell::Cell;
 
 impl<P: Platform, S: Storage> Smp<P, S> {
@@ -30,12 +31,68 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             waiter,
             deadline_ns: None,
             slots: 1 << at,
+            gathers: false,
             serve: Serve::Queue,
         };
         let ask = || if waiter.is_some() { Some(slot.park()) } else { None };
         // What the function borrows is in the caller's frame, and the targets may still reach it.
         let done = NoUnwind::around(|| self.wait_loop(&wait, &|| slot.is_acknowledged(), &ask));
         debug_assert!(done.is_ok(), "there is no deadline");
+    }
+
+    /// Waits until all whom slot `at` is for are held there (`here`), or the deadline. Who is not yet is named. Nobody wakes this caller.
+    pub(in crate::smp) fn await_arrivals(
+        &self,
+        at: u32,
+        target_cpu: u32,
+        function: &'static str,
+        deadline_ns: Option<u64>,
+        here: &dyn Fn() -> bool,
+    ) -> Result<(), CallStall> {
+        if here() || self.platform.look_first(target_cpu, function.as_ptr().addr(), here) {
+            return Ok(());
+        }
+        let wait = Wait {
+            target: &self.cpus()[target_cpu as usize],
+            target_cpu,
+            header: self.slots.get(at).as_header(),
+            function,
+            waiter: None,
+            deadline_ns,
+            slots: 1 << at,
+            gathers: true,
+            serve: Serve::Queue,
+        };
+        self.wait_loop(&wait, here, &|| None)
+    }
+
+    /// Waits until the machine's gate is the caller's, whose CPU is `own`, or the deadline: another rendezvous is under way, of which that
+    /// CPU is a part. Names whose it is. Nobody wakes this caller.
+    pub(in crate::smp) fn await_gate(
+        &self,
+        own: u32,
+        function: &'static str,
+        deadline_ns: Option<u64>,
+    ) -> Result<(), CallStall> {
+        let claim = || self.gate.claim(own);
+        if claim() {
+            return Ok(());
+        }
+        let target_cpu = self.gate.holder_racy();
+        let wait = Wait {
+            target: &self.cpus()[target_cpu as usize],
+            target_cpu,
+            // No run is waited for: no CPU runs a header at this address.
+            header: core::ptr::dangling(),
+            function,
+            waiter: None,
+            deadline_ns,
+            slots: 0,
+            gathers: false,
+            serve: Serve::Queue,
+        };
+        // It ends as soon as `claim` says yes.
+        self.wait_loop(&wait, &claim, &|| None)
     }
 
     /// Waits until `claim` has a slot: as many multicasts are in flight as there are. Names a CPU that owes any of them an
@@ -53,6 +110,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             waiter: None,
             deadline_ns: None,
             slots: ALL_SLOTS,
+            gathers: false,
             serve: Serve::Queue,
         };
         let slot = Cell::new(None);

@@ -57,6 +57,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         debug_assert!(
             pending != 0
                 || wait.is_for_a_slot()
+                || wait.gathers
                 || self.slots.get(wait.slots.trailing_zeros()).is_acknowledged(),
             "I18: who has still to acknowledge shows it"
         );

@@ -27,7 +27,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         let target_cpu = header.state.look_racy().cpu().filter(|cpu| *cpu < self.cpus_len()).unwrap_or(0);
         let target = &self.cpus()[target_cpu as usize];
         let (waiter, slots, serve) = (None, 0, Serve::Queue);
-        let wait = Wait { target, target_cpu, header, function, waiter, deadline_ns, slots, serve };
+        let gathers = false;
+        let wait = Wait { target, target_cpu, header, function, waiter, deadline_ns, slots, gathers, serve };
         self.wait_loop(&wait, &done, &|| None).map_err(WaitError::TimedOut)
     }
 }
