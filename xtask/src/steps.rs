@@ -74,10 +74,7 @@ fn plan(extent: Extent) -> Vec<Step> {
             "sim (futures)",
             cargo("run --release -p smpcall-cli -- sim --futures --seed 1 --seeds 6000 --twice"),
         ),
-        step(
-            "sim (more)",
-            cargo("run --release -p smpcall-cli -- sim --users --meets --seed 1 --seeds 3000 --twice"),
-        ),
+        step("sim (more)", cargo("run -rp smpcall-cli -- sim --users --meets --seed 1 --seeds 3000 --twice")),
     ];
     if extent == Extent::Short {
         plan.push(step("litmus (short)", cargo("run --release -p smpcall-cli -- litmus --posts 200000")));
