@@ -54,6 +54,9 @@ fn with_rendezvous() {
     (0..400).for_each(|seed| passes_twice(seed, &options));
     let options = Options { faults: FaultChoice::These(Faults::off()), ..options };
     (0..200).for_each(|seed| passes_twice(seed, &options));
+    // And of CPUs in user space.
+    let options = Options { users: true, faults: FaultChoice::Drawn, ..options };
+    (0..300).for_each(|seed| passes_twice(seed, &options));
 }
 
 /// Each kind of fault alone, at every CPU or doorbell or function.
