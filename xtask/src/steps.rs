@@ -70,10 +70,7 @@ fn plan(extent: Extent) -> Vec<Step> {
         step("models", || models::run(None)),
         // A fixed set of seeds, each twice: the second run must be the first to its last step.
         step("sim", cargo(seeds)),
-        step(
-            "sim (futures)",
-            cargo("run --release -p smpcall-cli -- sim --futures --seed 1 --seeds 6000 --twice"),
-        ),
+        step("sim (futures)", cargo("run -rp smpcall-cli -- sim --futures --seed 1 --seeds 6000 --twice")),
         step("sim (more)", cargo("run -rp smpcall-cli -- sim --users --meets --seed 1 --seeds 3000 --twice")),
     ];
     if extent == Extent::Short {
