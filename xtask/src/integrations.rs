@@ -1,9 +1,11 @@
 //! `integrations`: builds kernels that others wrote, with smpcall in them, boots them in QEMU, and reads what they say. A file
 //! for each kernel; what they share is here. And a runtime that others wrote, which needs none of that.
 //!
-//! The kernels are built by Debian's compiler, from the lock files in `integrations/`; the language's own crates, from their sources.
+//! The kernels are built by compilers of Debian's, from the lock files in `integrations/`; the language's own crates, from their
+//! sources.
 
 mod arceos;
+mod compiler;
 mod compio;
 mod ostd;
 mod table;
@@ -18,7 +20,9 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 pub(crate) use arceos::step as arceos_step;
+pub(crate) use compiler::{fetch as fetch_compiler, missing as compiler_missing};
 pub(crate) use compio::{missing as compio_missing, step as compio_step};
+pub(crate) use ostd::{missing as ostd_missing, step as ostd_step};
 
 /// The Debian packages that these need beside those of the kernel.
 pub(crate) const DEBIAN: [&str; 1] = ["llvm-22"];
@@ -36,7 +40,7 @@ enum Kernel {
     Arceos(arceos::Arceos),
     /// compio's runtime, whose executor is replaced
     Compio(compio::Compio),
-    /// Asterinas' ostd, whose inter-processor calls are the doorbell
+    /// Asterinas' ostd, an interrupt line of which is the doorbell
     Ostd(ostd::Ostd),
 }
 
@@ -61,8 +65,11 @@ pub(crate) fn missing() -> Option<String> {
 
 /// Fetches the crates of all the workspaces, and those that the language's own are built from.
 pub(crate) fn fetch() -> Result<()> {
-    for workspace in arceos::WORKSPACES.into_iter().chain(["ostd"]) {
+    for workspace in arceos::WORKSPACES {
         cargo("fetch --quiet --locked -Zbuild-std=core,alloc", workspace).run()?;
+    }
+    if compiler::missing().is_none() {
+        ostd::fetch()?;
     }
     compio::fetch()
 }

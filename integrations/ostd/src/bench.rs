@@ -1,22 +1,24 @@
 //! ostd's layer and ours, side by side in one guest: `ok theirs:ROW: FIGURE` and `ok ours:ROW: FIGURE`. Meant for an emulator
 //! that counts instructions (`-icount`). CPU 0 calls CPU 1, which sleeps, or holds its interrupts off, or runs something long.
 //!
-//! Ours is measured first: the doorbell's queue in ostd has not grown by the other's rows then.
+//! Theirs waits by `PendingIpis::wait`, which ostd's own TLB shootdown waits by.
 
+use crate::conformance::{Console, Report};
 use crate::heap;
 use crate::held::{now_ns, spin_until, while_held};
 use crate::port::SMP;
-use crate::conformance::{Console, Report};
 use core::fmt::Arguments;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use ostd::cpu::{CpuId, CpuSet};
-use ostd::smp::inter_processor_call;
-use smpcall::{Csd, Posted};
+use ostd::smp::{PendingIpis, inter_processor_call};
+use smpcall::{Csd, Posted, To};
 
 const SAMPLES: usize = 101;
 const QUEUED: usize = 1_000;
 const FLOOD: usize = 10_000;
 const MS: u64 = 1_000_000;
+/// How many results each layer gives.
+const ROWS: u32 = 9;
 
 static RAN: AtomicUsize = AtomicUsize::new(0);
 static ENTERED_NS: AtomicU64 = AtomicU64::new(0);
@@ -67,33 +69,64 @@ impl Layer {
     /// Has [`note`] run on CPU 1, by the call of that number where calls are objects.
     fn post(self, number: usize) {
         match self {
-            Self::Theirs => inter_processor_call(&CpuSet::from(CpuId::new(1)), note),
+            // Not waited for.
+            Self::Theirs => _ = theirs(note),
             Self::Ours => post_free(&CALLS[number]),
         }
     }
 
     fn post_long(self) {
         match self {
-            Self::Theirs => inter_processor_call(&CpuSet::from(CpuId::new(1)), long),
+            Self::Theirs => _ = theirs(long),
             Self::Ours => post_free(&LONG),
         }
     }
 
     fn call_and_wait(self) {
         match self {
-            // It has no call that waits; this is what its callers write.
-            Self::Theirs => {
-                let before = ran();
-                self.post(0);
-                spin_until(|| ran() > before);
-            }
+            Self::Theirs => theirs(note).wait(),
             Self::Ours => SMP.call(1, note).expect("the CPU is online"),
+        }
+    }
+
+    /// What a TLB shootdown asks for: all other CPUs, and back when each has done it.
+    fn call_others_and_wait(self, others: &CpuSet) {
+        match self {
+            Self::Theirs => inter_processor_call(others, note).wait(),
+            Self::Ours => _ = SMP.call_many(To::Others, note).expect("they are online"),
+        }
+    }
+
+    /// Has CPU 1's thread look again, which sleeps.
+    fn wake(self) {
+        match self {
+            Self::Theirs => _ = theirs(|| ()),
+            Self::Ours => post_free(&WAKE),
         }
     }
 }
 
+/// ostd's call of CPU 1.
+fn theirs(f: fn()) -> PendingIpis {
+    inter_processor_call(&CpuSet::from(CpuId::new(1)), f)
+}
+
+static WAKE: Csd<fn()> = Csd::new(|| ());
+/// What CPU 1's thread sleeps for.
+static READY: AtomicBool = AtomicBool::new(false);
+static WOKEN_NS: AtomicU64 = AtomicU64::new(0);
+
+/// What CPU 1's thread does whenever it is awake.
+pub(crate) fn thread_looks() {
+    // Acquire: pairs with `wake_up`. The look before it, Relaxed, is for every turn of the loop, and decides nothing.
+    if READY.load(Ordering::Relaxed) && READY.swap(false, Ordering::Acquire) {
+        // Release: pairs with the look in `wake_up`.
+        WOKEN_NS.store(now_ns(), Ordering::Release);
+    }
+}
+
 pub(crate) fn run() -> bool {
-    let mut report = Report::announce(Console, 2 * 7 + 2);
+    let mut report = Report::announce(Console, 2 * ROWS + 2);
     rows(&mut report, Layer::Ours);
     busy(&mut report);
     argument(&mut report);
@@ -119,6 +152,12 @@ fn rows(report: &mut Report, layer: Layer) {
     row("post_to_entry", format_args!("{ns} ns"));
     let ns = median_ns(|| timed_ns(|| layer.call_and_wait()));
     row("call_and_wait", format_args!("{ns} ns"));
+    let mut others = CpuSet::new_full();
+    others.remove(CpuId::bsp());
+    let ns = median_ns(|| timed_ns(|| layer.call_others_and_wait(&others)));
+    row("call_all_others_and_wait", format_args!("{ns} ns"));
+    let ns = median_ns(|| wake_up(layer));
+    row("wake-up_of_a_thread_that_sleeps_there", format_args!("{ns} ns"));
     let (ns, grown) = posted(layer, QUEUED);
     row("post_while_others_are_queued", format_args!("{} ns", ns / QUEUED as u64));
     row("heap_asked_for_by_1,000_queued_calls", format_args!("{} times, {} bytes", grown.0, grown.1));
@@ -142,10 +181,22 @@ fn post_to_entry(layer: Layer) -> u64 {
     ENTERED_NS.load(Ordering::Relaxed) - before_ns
 }
 
-/// What so many posts cost their sender, and the heap, while the target takes none. All must run.
+/// From before the wake-up until the thread that sleeps on CPU 1 goes on.
+fn wake_up(layer: Layer) -> u64 {
+    // Relaxed: the wake-up publishes it, as it does what follows.
+    WOKEN_NS.store(0, Ordering::Relaxed);
+    let before_ns = now_ns();
+    READY.store(true, Ordering::Release);
+    layer.wake();
+    // Acquire: pairs with `thread_looks`.
+    spin_until(|| WOKEN_NS.load(Ordering::Acquire) != 0);
+    WOKEN_NS.load(Ordering::Acquire) - before_ns
+}
+
+/// What so many posts cost their sender, and the heap, while the target takes none for 1 ms or more. All must run.
 fn posted(layer: Layer, posts: usize) -> (u64, (u64, u64)) {
     let before = ran();
-    let figures = while_held(0, || {
+    let figures = while_held(MS, || {
         let (times, bytes) = heap::asked_for();
         let ns = timed_ns(|| (0..posts).for_each(|number| layer.post(number)));
         let after = heap::asked_for();
@@ -187,7 +238,7 @@ fn busy(report: &mut Report) {
 
 /// ostd's call takes a `fn()`: that it compiles so is the proof.
 fn argument(report: &mut Report) {
-    let _theirs: fn(&CpuSet, fn()) = inter_processor_call;
+    let _theirs: fn(&CpuSet, fn()) -> PendingIpis = inter_processor_call;
     let argument = now_ns();
     let answer = SMP.call(1, || argument + 1);
     report.check("ours", answer == Ok(argument + 1), format_args!("an_argument_and_a_result: yes"));

@@ -1,8 +1,8 @@
 //! What ostd's own layer cannot do, which takes a `fn()` and gives back nothing.
 
+use crate::conformance::{Console, Report};
 use crate::held::{now_ns, spin_until, while_held};
 use crate::port::{SMP, here};
-use crate::conformance::{Console, Report};
 use core::arch::asm;
 use core::ops::Range;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};

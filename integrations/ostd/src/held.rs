@@ -10,7 +10,10 @@ static HOLDER: Holder = Holder::new();
 /// Holds this CPU whenever that is wanted, and otherwise serves it.
 pub(crate) fn serve() -> ! {
     loop {
-        serve_until(|| HOLDER.is_wanted());
+        serve_until(|| {
+            crate::bench::thread_looks();
+            HOLDER.is_wanted()
+        });
         let guard = irq::disable_local();
         HOLDER.hold(|| SMP.platform().relax());
         drop(guard);

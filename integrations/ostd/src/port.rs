@@ -1,27 +1,26 @@
-//! The port: ostd's inter-processor call is the doorbell.
+//! The port: an interrupt line of ostd's is the doorbell.
 //!
 //! # The doorbell
 //!
-//! ostd runs the functions of an inter-processor call *while it holds the lock of that CPU's queue*, and a sender takes the
-//! lock of its target. A function that calls another CPU from there waits for that CPU's lock with its own held: two such
-//! CPUs could wait for each other for ever (by reading; not tried). So [`drain`], the function that is sent, only notes that it came, and [`bottom_half`], which ostd
-//! calls when the interrupt's top half is over and acknowledged, flushes with no lock held.
-//!
-//! ostd runs a function for the calling CPU on the spot. A ring of one's own must not flush before the guard is given back
-//! (duty 2 of [`Platform`]), so that one is an interrupt that the CPU sends to itself.
+//! ostd has inter-processor calls of its own. A function that they run is run under the lock of that CPU's queue, their queue
+//! grows by allocations, and for the calling CPU they run it on the spot, where a flush is not allowed yet. So they are not used:
+//! [`prepare`] asks ostd for an interrupt line, and [`ring`](Platform::ring) sends its vector, with one write to the x2APIC.
+//! ostd calls [`answer`] with interrupts off, and acknowledges after that: a ring that comes meanwhile is kept by the APIC.
 //!
 //! # What the port cannot give
 //!
-//! Ringing takes ostd's lock, and its queue may grow by an allocation: so a post that rings is lock-free only as far as
-//! ostd's doorbell is, and is not for NMIs.
+//! Where a processor has no x2APIC its registers are in memory, which ostd keeps to itself: [`bringup`](crate::bringup) says so,
+//! and ends.
 
 use core::arch::{asm, x86_64::__cpuid};
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use ostd::arch::{read_tsc, tsc_freq};
-use ostd::cpu::{CpuId, CpuSet};
-use ostd::irq::{self, DisabledLocalIrqGuard, InterruptLevel, IrqLine};
-use ostd::smp::inter_processor_call;
-use smpcall::{Backoff, Budget, CallStall, Event, Pause, PerCpu, Platform, Reporting, RingError, SleepGuard, Tracing, Waiting};
+use ostd::cpu::CpuId;
+use ostd::irq::{InterruptLevel, IrqLine};
+use smpcall::{
+    Backoff, Budget, CallStall, Event, Pause, PerCpu, Platform, Reporting, RingError, SleepGuard, Tracing,
+    Waiting,
+};
 #[cfg(feature = "stats")]
 use smpcall::{CpuStats, Stats};
 use smpcall_bare::arch;
@@ -45,11 +44,12 @@ const PAUSES: u32 = 100;
 struct Bell {
     /// Set by each ring, cleared before the flush.
     rung: AtomicBool,
-    /// Set by the ring's own interrupt when it comes to this CPU, cleared before the flush. Without it the timer's interrupt
-    /// would answer a ring that reached nobody, and no test could tell.
+    /// Set by the handler, for those who try the doorbell.
     came: AtomicBool,
     /// Set with the flush, cleared by the CPU's thread when it means to sleep.
     heard: AtomicBool,
+    /// Where interrupts for this CPU are sent to.
+    apic_id: AtomicU32,
     /// Rings sent to this CPU.
     rings: AtomicU64,
 }
@@ -57,8 +57,8 @@ struct Bell {
 /// The doorbells of ostd's CPUs, a [`Platform`].
 pub(crate) struct OstdPort {
     bells: [Bell; CPUS],
-    /// The vector of the interrupt that a CPU sends to itself; 0 until there is one.
-    own_vector: AtomicU64,
+    /// The vector of the doorbell; 0 until there is one.
+    vector: AtomicU32,
     /// Nanoseconds of a tick of the time-stamp counter, times 2^32.
     ns_per_tick: AtomicU64,
 }
@@ -69,9 +69,10 @@ impl OstdPort {
             rung: AtomicBool::new(false),
             came: AtomicBool::new(false),
             heard: AtomicBool::new(false),
+            apic_id: AtomicU32::new(0),
             rings: AtomicU64::new(0),
         };
-        Self { bells: [BELL; CPUS], own_vector: AtomicU64::new(0), ns_per_tick: AtomicU64::new(0) }
+        Self { bells: [BELL; CPUS], vector: AtomicU32::new(0), ns_per_tick: AtomicU64::new(0) }
     }
 
     /// Returns how many rings were sent, to all CPUs. Racy while any are.
@@ -95,50 +96,53 @@ pub(crate) fn has_x2apic() -> bool {
     __cpuid(1).ecx >> 21 & 1 == 1
 }
 
-/// What the first CPU prepares, before any other is there.
+/// What the first CPU prepares, before any other is there. A kernel that does not answer is what must be diagnosed.
 pub(crate) fn prepare(answers: bool) {
     let port = SMP.platform();
     let ns_per_tick = (1_000_000_000_u128 << 32) / u128::from(tsc_freq());
     // Relaxed: the other CPUs start after it.
     port.ns_per_tick.store(ns_per_tick as u64, Ordering::Relaxed);
     let mut line = IrqLine::alloc().expect("ostd has vectors to spare");
-    line.on_active(|_| drain());
+    // Relaxed: for those who try the doorbell; nothing is published.
+    let came = || SMP.platform().here().came.store(true, Ordering::Relaxed);
+    if answers {
+        line.on_active(move |_| {
+            came();
+            answer();
+        });
+    } else {
+        line.on_active(move |_| came());
+    }
     // Relaxed: as above.
-    port.own_vector.store(line.num().into(), Ordering::Relaxed);
+    port.vector.store(line.num().into(), Ordering::Relaxed);
     // It is never given back.
     core::mem::forget(line);
-    if answers {
-        irq::register_bottom_half_handler_l1(bottom_half);
-        irq::register_bottom_half_handler_l2(nested_bottom_half);
-    }
 }
 
-/// What is sent. It comes under the lock of this CPU's queue; what it came for is done when that is free again.
-fn drain() {
-    // Relaxed: for `answer`, on this CPU.
-    SMP.platform().here().came.store(true, Ordering::Relaxed);
+/// The x2APIC's registers for its own number and for interrupts to others (Intel SDM 3A, 11.12.1.2).
+const APIC_ID: u32 = 0x802;
+const ICR: u32 = 0x830;
+
+/// Notes where this CPU's interrupts are sent to, before it comes online.
+pub(crate) fn note_apic_id() {
+    let id: u32;
+    // SAFETY: reads a register of the x2APIC, which `bringup` has seen to be there and ostd has switched on.
+    unsafe { asm!("rdmsr", in("ecx") APIC_ID, out("eax") id, out("edx") _, options(nomem, nostack)) };
+    // Relaxed: coming online publishes it to those who ring.
+    SMP.platform().here().apic_id.store(id, Ordering::Relaxed);
 }
 
-/// Answers the doorbell, if it came. ostd calls it at the end of each interrupt, the timer's too.
-fn bottom_half(guard: DisabledLocalIrqGuard, _irq: u8) -> DisabledLocalIrqGuard {
-    answer();
-    guard
+/// Returns whether the doorbell's interrupt has come to that CPU since the last such question.
+pub(crate) fn has_come(cpu: u32) -> bool {
+    // Relaxed: see `prepare`.
+    SMP.platform().bells[cpu as usize].came.swap(false, Ordering::Relaxed)
 }
 
-/// The same for an interrupt that came in just before [`bottom_half`].
-fn nested_bottom_half(_irq: u8) {
-    answer();
-}
-
-/// Runs what was posted to this CPU, if it was rung. What is left over at the budget has rung again.
+/// Answers the doorbell: runs what was posted to this CPU. What is left over at the budget has rung again.
+///
+/// Context: the doorbell's interrupt, which ostd acknowledges when this has returned.
 fn answer() {
     let bell = SMP.platform().here();
-    // Relaxed: both sides are this CPU, with interrupts off; the interrupts that are none of ours stop here.
-    if !bell.came.load(Ordering::Relaxed) {
-        return;
-    }
-    // Relaxed: as above. Before the flush: what comes during it is answered after it.
-    bell.came.store(false, Ordering::Relaxed);
     // Acquire: sees what those who rang wrote; pairs with `ring`.
     bell.rung.swap(false, Ordering::Acquire);
     // Relaxed: for this CPU's own thread.
@@ -151,13 +155,14 @@ fn answer() {
 ///
 /// Context: thread of a CPU, interrupts on; its queue is at rest (`begin_sleep` said so), or it is offline.
 pub(crate) fn sleep() -> bool {
-    let guard = irq::disable_local();
+    let state = arch::irq_save();
     let heard = &SMP.platform().here().heard;
     // Relaxed: both sides are this CPU. Interrupts are off: an answer comes before this look or ends the sleep.
     if !heard.load(Ordering::Relaxed) {
         arch::sleep_with_irqs_off();
     }
-    drop(guard);
+    // The interrupt that ended the sleep is taken here at the latest.
+    arch::irq_restore(state);
     // Relaxed: as above; what was answered was flushed.
     heard.swap(false, Ordering::Relaxed)
 }
@@ -183,15 +188,12 @@ fn publish() {
     unsafe { asm!("mfence", "lfence", options(nostack)) };
 }
 
-/// The x2APIC's register for an interrupt to oneself (Intel SDM 3A, 11.12.11).
-const SELF_IPI: u32 = 0x83f;
-
 // SAFETY: 1. ostd has the number in the CPU's own storage; the kernel has no scheduler, so each CPU has one thread, which
-// stays. 2. ostd's guard masks interrupts, and `answer` runs in one. 3. `rung` is set by a read-modify-write at each ring and
-// cleared by one before the flush; ostd delivers in finite time, which `bringup` tries for each CPU. 4. Nothing unwinds.
+// stays. 2. `irq_save` masks interrupts, and `answer` runs in one. 3. `rung` is set by a read-modify-write at each ring and
+// cleared by one before the flush; that the interrupt comes `bringup` tries for each CPU. 4. Nothing unwinds.
 // 5. `wake` rings, `answer` sets `heard`, `sleep` looks at it with interrupts off; all of it is static.
 unsafe impl Platform for OstdPort {
-    type IrqState = DisabledLocalIrqGuard;
+    type IrqState = arch::IrqState;
     smpcall::no_unwinding!();
 
     #[inline(always)]
@@ -214,26 +216,27 @@ unsafe impl Platform for OstdPort {
         // into a pending one continues its release sequence.
         bell.rung.swap(true, Ordering::Release);
         publish();
-        if cpu != here() {
-            inter_processor_call(&CpuSet::from(CpuId::new(cpu)), drain);
-            return Ok(());
+        // Relaxed: both were stored before that CPU came online.
+        let vector = self.vector.load(Ordering::Relaxed);
+        let apic_id = bell.apic_id.load(Ordering::Relaxed);
+        // Fixed, edge-triggered, asserted, to one physical number; 64 bits at once, so that an interrupt's own ring does not mix in.
+        const ASSERT: u32 = 1 << 14;
+        // SAFETY: raises an interrupt of a vector that ostd gave us, whose handler is `answer`'s. `bringup` has seen that there is an
+        // x2APIC.
+        unsafe {
+            asm!("wrmsr", in("ecx") ICR, in("eax") vector | ASSERT, in("edx") apic_id, options(nostack, preserves_flags));
         }
-        // Relaxed: stored before the CPU was there.
-        let vector = self.own_vector.load(Ordering::Relaxed) as u32;
-        // SAFETY: raises an interrupt of a vector that ostd gave us, whose handler notes that it came. `bringup` has seen that
-        // there is an x2APIC.
-        unsafe { asm!("wrmsr", in("ecx") SELF_IPI, in("eax") vector, in("edx") 0, options(nostack)) };
         Ok(())
     }
 
     #[inline(always)]
-    fn irq_save(&self) -> DisabledLocalIrqGuard {
-        irq::disable_local()
+    fn irq_save(&self) -> arch::IrqState {
+        arch::irq_save()
     }
 
     #[inline(always)]
-    fn irq_restore(&self, guard: DisabledLocalIrqGuard) {
-        drop(guard);
+    fn irq_restore(&self, state: arch::IrqState) {
+        arch::irq_restore(state);
     }
 
     #[inline(always)]

@@ -1,7 +1,7 @@
 //! Asterinas' ostd: `integrations/ostd`. Built without `cargo osdk`: what that does for a kernel is a linker script, which is in
 //! the folder, some flags, and two bytes that QEMU's loader looks at.
 
-use super::{cargo, demand, table, watch};
+use super::{compiler, demand, table, watch};
 use crate::boot::{End, Newer, find_newer};
 use crate::sh::{self, Cmd};
 use anyhow::{Context, Result, bail};
@@ -46,6 +46,9 @@ const ICOUNT: &str = "-accel tcg,thread=single,one-insn-per-tb=on -icount shift=
 
 /// What was asked for.
 pub(super) fn verb(args: &Ostd) -> Result<()> {
+    if let Some(why) = missing() {
+        bail!("{why}");
+    }
     println!("  ostd {}", version()?);
     match args.what {
         What::Conformance => passes(args, "conformance"),
@@ -55,17 +58,30 @@ pub(super) fn verb(args: &Ostd) -> Result<()> {
     }
 }
 
+/// Why it cannot be built or booted here.
+pub(crate) fn missing() -> Option<String> {
+    let no_qemu = || find_newer().is_none().then(|| NO_QEMU.to_owned());
+    super::missing().or_else(compiler::missing).or_else(no_qemu)
+}
+
 /// Everything but the bench.
-pub(super) fn step() -> Result<()> {
+pub(crate) fn step() -> Result<()> {
     for what in [What::Conformance, What::Demo, What::Broken] {
         verb(&Ostd { cpus: 4, what, timeout: 300 })?;
     }
     Ok(())
 }
 
-/// A QEMU with an x2APIC, without which ostd 0.18's doorbells reach nobody.
+/// Fetches its crates, and those that the language's own are built from.
+pub(super) fn fetch() -> Result<()> {
+    compiler::cargo("fetch --quiet --locked -Zbuild-std=core,alloc", &folder()).run()
+}
+
+const NO_QEMU: &str = "no QEMU that emulates the x2APIC: `cargo xtask setup` fetches one";
+
+/// A QEMU with an x2APIC, a register of which is the doorbell.
 fn newer() -> Result<Newer> {
-    find_newer().context("no QEMU that emulates the x2APIC: `cargo xtask setup` fetches one")
+    find_newer().context(NO_QEMU)
 }
 
 fn passes(args: &Ostd, what: &str) -> Result<()> {
@@ -82,10 +98,10 @@ fn bench(args: &Ostd) -> Result<()> {
     table::write(&format!("ostd {}", version()?), [(&log, "ok theirs: "), (&log, "ok ours: ")], "ostd")
 }
 
-/// An xAPIC, by which ostd 0.18 sends every IPI to APIC 0; and a kernel whose interrupts never come to `flush`.
+/// A machine without an x2APIC; and a kernel whose interrupts never come to `flush`.
 fn broken(args: &Ostd) -> Result<()> {
     let kernel = build(true)?;
-    let xapic = "the doorbell does not reach CPU 1: ostd 0.18 on an xAPIC sends every IPI to APIC 0; boot with x2APIC";
+    let xapic = "the doorbell is a register of the x2APIC, and this processor has none";
     let (end, log) = start(args, "xapic", None, THREADS, &kernel)?;
     diagnosed("xapic", end, &log, |line| line.ends_with(xapic))?;
     let (end, log) = start(args, "deaf", Some(&newer()?), THREADS, &kernel)?;
@@ -109,19 +125,24 @@ fn diagnosed(what: &str, end: End, log: &str, is_it: impl Fn(&str) -> bool) -> R
     }
 }
 
+fn folder() -> PathBuf {
+    sh::root().join("integrations/ostd")
+}
+
 /// Builds the kernel, and returns what QEMU loads.
 fn build(stats: bool) -> Result<PathBuf> {
-    let folder = sh::root().join("integrations/ostd");
+    let folder = folder();
     let target_dir = sh::target_dir().join("integrations/ostd");
     let flags = format!(
         "-C link-arg=-T{} -C relocation-model=static -C relro-level=off -C force-unwind-tables=yes \
          -C no-redzone=y -C target-feature=+ermsb",
         folder.join("x86_64.ld").display()
     );
-    let mut cmd = cargo("build --release --quiet --locked", "ostd")
+    let mut cmd = compiler::cargo("build --release --quiet --locked", &folder)
         .args("-Zbuild-std=core,alloc,compiler_builtins -Zbuild-std-features=compiler-builtins-mem")
         .args("--target x86_64-unknown-none")
         .env("CARGO_TARGET_DIR", &target_dir)
+        .env("RUSTC_WRAPPER", folder.join("without-step.sh"))
         .env("RUSTFLAGS", flags);
     if !stats {
         cmd = cmd.arg("--no-default-features");
@@ -154,8 +175,7 @@ fn start(
     if let Some(newer) = newer {
         cmd = newer.at_home(cmd);
     }
-    // With less than 4 GiB ostd 0.18 faults on ACPI tables above what is usable.
-    let machine = "-nodefaults -no-reboot -machine q35 -m 4G -display none -serial stdio \
+    let machine = "-nodefaults -no-reboot -machine q35 -m 1G -display none -serial stdio \
         -device isa-debug-exit,iobase=0xf4,iosize=0x04";
     let cpu = if newer.is_some() { "-cpu max,+x2apic" } else { "-cpu max,-x2apic" };
     cmd = cmd.args(machine).args(cpu).args(accel).args(&format!("-smp {}", args.cpus));
@@ -165,7 +185,7 @@ fn start(
 
 /// The version of ostd in the lock file.
 fn version() -> Result<String> {
-    let lock: toml::Table = fs::read_to_string(sh::root().join("integrations/ostd/Cargo.lock"))?.parse()?;
+    let lock: toml::Table = fs::read_to_string(folder().join("Cargo.lock"))?.parse()?;
     let packages = lock["package"].as_array().context("a lock file without packages")?;
     let ostd = packages.iter().find(|package| package["name"].as_str() == Some("ostd"));
     let version = ostd.and_then(|ostd| ostd["version"].as_str());
