@@ -5,6 +5,7 @@
 //! sources.
 
 mod arceos;
+mod ax;
 mod compiler;
 mod compio;
 mod ostd;
@@ -20,6 +21,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 pub(crate) use arceos::step as arceos_step;
+pub(crate) use ax::{missing as ax_missing, step as ax_step};
 pub(crate) use compiler::{fetch as fetch_compiler, missing as compiler_missing};
 pub(crate) use compio::{missing as compio_missing, step as compio_step};
 pub(crate) use ostd::{missing as ostd_missing, step as ostd_step};
@@ -36,8 +38,10 @@ pub(crate) struct Args {
 
 #[derive(Subcommand, Clone, Debug)]
 enum Kernel {
-    /// ArceOS, with its inter-processor crate on smpcall
+    /// ArceOS of 2025 (axstd 0.3), with its inter-processor crate on smpcall
     Arceos(arceos::Arceos),
+    /// ArceOS of 2026 (ax-runtime 0.13), with its inter-processor crate on smpcall
+    Ax(ax::Ax),
     /// compio's runtime, whose executor is replaced
     Compio(compio::Compio),
     /// Asterinas' ostd, an interrupt line of which is the doorbell
@@ -48,9 +52,15 @@ enum Kernel {
 pub(crate) fn verb(args: &Args) -> Result<()> {
     match &args.kernel {
         Some(Kernel::Arceos(arceos)) => arceos::verb(arceos),
+        Some(Kernel::Ax(ax)) => ax::verb(ax),
         Some(Kernel::Compio(compio)) => compio::verb(compio),
         Some(Kernel::Ostd(ostd)) => ostd::verb(ostd),
-        None => compio::step().and_then(|()| arceos::step()).and_then(|()| ostd::step()),
+        None => {
+            compio::step()?;
+            arceos::step()?;
+            ax::step()?;
+            ostd::step()
+        }
     }
 }
 
@@ -70,6 +80,7 @@ pub(crate) fn fetch() -> Result<()> {
     }
     if compiler::missing().is_none() {
         ostd::fetch()?;
+        ax::fetch()?;
     }
     compio::fetch()
 }
