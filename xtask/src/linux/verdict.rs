@@ -117,6 +117,10 @@ fn first_wrong<'a>(expected: &[Expected], log: &'a str) -> Option<(usize, &'a st
             panicked = true;
             return false;
         }
+        // A program's fault, which its own end tells.
+        if line.contains("] traps: ") {
+            return false;
+        }
         let traced = panicked || allowed(Allows::Reports).is_some();
         WRONG.iter().any(|text| line.contains(text))
             || !traced && WRONG_UNLESS_REPORTED.iter().any(|text| line.contains(text))
