@@ -25,7 +25,7 @@ pub(crate) enum Judge {
     Scftorture,
     /// Debian's stress-ng: what of a userland makes CPUs call one another
     StressNg,
-    /// The kernel's selftests for membarrier, rseq, breakpoints, and CPUs that go and come
+    /// The kernel's selftests for membarrier, rseq, and CPUs that go and come
     Selftests,
     /// Suspend down to the CPUs and back, in a storm of calls
     Suspend,

@@ -74,7 +74,8 @@ const fn test(
 }
 
 /// Those that are about CPUs that call one another, end soon under emulation, and are built with nothing but a C library, or are scripts for a small shell.
-const SELFTESTS: [Selftest; 10] = [
+/// (breakpoint_test and ldt_gdt fail in QEMU's emulation, on stock 7.3 as on ours.)
+const SELFTESTS: [Selftest; 8] = [
     test("membarrier_test_single_thread", &["membarrier/membarrier_test_single_thread.c"], "", ""),
     test("membarrier_test_multi_thread", &["membarrier/membarrier_test_multi_thread.c"], "", ""),
     test("membarrier_rseq_stress", &["membarrier/membarrier_rseq_stress.c"], "", ""),
@@ -87,8 +88,6 @@ const SELFTESTS: [Selftest; 10] = [
         "-T i -r 1000 -t 8",
     ),
     test("rseq_membarrier", &["rseq/param_test.c", "rseq/rseq.c"], "", "-T r -r 100 -t 8"),
-    test("breakpoint_test", &["breakpoints/breakpoint_test.c"], "", ""),
-    test("ldt_gdt", &["x86/ldt_gdt.c"], "-D_GNU_SOURCE", ""),
     test("cpu-on-off-test", &["cpu-hotplug/cpu-on-off-test.sh"], "", "-a"),
 ];
 
