@@ -144,6 +144,9 @@ pub(crate) enum Linux {
         /// How many CPUs the guest has
         #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(2..=64))]
         cpus: u32,
+        /// How often each is booted with a thread for each CPU, in turn
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=99))]
+        rounds: u32,
     },
 }
 
@@ -231,7 +234,7 @@ pub(crate) fn verb(what: &Linux) -> Result<()> {
             log.lines().filter(counts).for_each(|line| println!("  {line}"));
             Ok(())
         }
-        Linux::Bench { config, cpus, .. } => bench::run(series, *config, *cpus),
+        Linux::Bench { config, cpus, rounds, .. } => bench::run(series, *config, *cpus, *rounds),
     }
 }
 

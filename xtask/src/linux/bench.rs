@@ -23,24 +23,48 @@ const CASES: [(&str, &str); 12] = [
     ("busy", "csd that is queued: -EBUSY"),
 ];
 
-/// Boots both kernels, in virtual time and on threads, and prints the table.
-pub(super) fn run(series: Series, config: Config, cpus: u32) -> Result<()> {
+/// Boots both kernels, in virtual time, and on threads in so many rounds, in each of which one follows the other; prints the table.
+pub(super) fn run(series: Series, config: Config, cpus: u32, rounds: u32) -> Result<()> {
     let stock = Tree::build(series, Variant::Stock, config)?;
     let ours = Tree::build(series, Variant::Ours, config)?;
     let log = bench(&ours, cpus, Timing::Icount)?;
     let virtual_ns = [read(&bench(&stock, cpus, Timing::Icount)?)?, read(&log)?];
     let again = read(&bench(&ours, cpus, Timing::Icount)?)?;
     let threads =
-        [read(&bench(&stock, cpus, Timing::Threads)?)?, read(&bench(&ours, cpus, Timing::Threads)?)?];
-    println!("\n{cpus} CPUs, ns per call   | stock | ours | ratio | stock, threads | ours, threads | ratio");
-    println!("|---|---|---|---|---|---|---|");
+        (0..rounds).map(|round| on_threads(&stock, &ours, cpus, round)).collect::<Result<Vec<_>>>()?;
+    println!("\n{cpus} CPUs, ns per call; on threads medians of {rounds} alternating boots of each");
+    println!("| | stock | ours | ratio | stock, threads | ours, threads | ratio | least, most |");
+    println!("|---|---|---|---|---|---|---|---|");
     for (at, (_, what)) in CASES.iter().enumerate() {
-        let [a, b, c, d] = [virtual_ns[0][at], virtual_ns[1][at], threads[0][at], threads[1][at]];
-        println!("| {what} | {a:.0} | {b:.0} | {:.2} | {c:.0} | {d:.0} | {:.2} |", b / a, d / c);
+        let [a, b] = [virtual_ns[0][at], virtual_ns[1][at]];
+        let of = |figure: &dyn Fn(&[Vec<f64>; 2]) -> f64| spread(threads.iter().map(figure).collect());
+        let ([_, c, _], [_, d, _]) = (of(&|pair| pair[0][at]), of(&|pair| pair[1][at]));
+        let [least, ratio, most] = of(&|pair| pair[1][at] / pair[0][at]);
+        println!(
+            "| {what} | {a:.0} | {b:.0} | {:.2} | {c:.0} | {d:.0} | {ratio:.2} | {least:.2}, {most:.2} |",
+            b / a
+        );
     }
     let apart = virtual_ns[1].iter().zip(&again).map(|(a, b)| (a - b).abs() / a).fold(0.0, f64::max);
     println!("\ntwo runs of ours in virtual time: {:.1} % apart at most", apart * 100.0);
     sizes(&stock, &ours, per_cpu(&log)?)
+}
+
+/// A boot of each, stock's first in every other round: what each case took on stock, and on ours.
+fn on_threads(stock: &Tree, ours: &Tree, cpus: u32, round: u32) -> Result<[Vec<f64>; 2]> {
+    let time = |tree| read(&bench(tree, cpus, Timing::Threads)?);
+    if round.is_multiple_of(2) {
+        let stock = time(stock)?;
+        return Ok([stock, time(ours)?]);
+    }
+    let ours = time(ours)?;
+    Ok([time(stock)?, ours])
+}
+
+/// The least, the median, and the most; of figures that are there.
+fn spread(mut figures: Vec<f64>) -> [f64; 3] {
+    figures.sort_by(f64::total_cmp);
+    [figures[0], figures[figures.len() / 2], figures[figures.len() - 1]]
 }
 
 /// The log of one run.
@@ -103,6 +127,12 @@ mod tests {
             "[    0.1] smpcall: call layer 0.1.0 in the place of kernel/smp.c's: 2560 bytes for 4 CPUs";
         assert_eq!(per_cpu(line).unwrap(), 640);
         assert!(per_cpu("nothing").is_err());
+    }
+
+    #[test]
+    fn a_median_lies_between_the_least_and_the_most() {
+        assert_eq!(spread(vec![3.0, 1.0, 2.0, 9.0, 0.5]), [0.5, 2.0, 9.0]);
+        assert_eq!(spread(vec![7.0]), [7.0; 3]);
     }
 
     #[test]
