@@ -61,7 +61,7 @@ mod tests {
     #[test]
     fn what_users_depend_on_is_published_and_what_tests_it_is_not() {
         let names: Vec<_> = published().unwrap().into_iter().map(|package| package.name).collect();
-        for name in ["smpcall", "smpcall-host", "smpcall-bare", "smpcall-conformance"] {
+        for name in ["smpcall", "smpcall-host", "smpcall-bare", "smpcall-conformance", "smpcall-kvm"] {
             assert!(names.iter().any(|published| published == name), "{name} is not among {names:?}");
         }
         for name in ["xtask", "smpcall-sim", "smpcall-instrumented", "smpcall-cli"] {
