@@ -2,7 +2,7 @@
 //! function does beside its own business, which is to be put on record.
 
 use crate::engine::{PORT, engine};
-use crate::history::{Act, Came, EventKind, Haste, LEVELS, Level, Of};
+use crate::history::{Act, Came, EventKind, LEVELS, Level, Of, Urgency};
 use crate::kinds::awaited::{SLOTS, Slot};
 use crate::kinds::calls::refused_wait;
 use crate::kinds::many::scatter_to_all;
@@ -194,14 +194,14 @@ impl Ground {
     }
 
     /// Posts a csd, and pays if that falls to the poster.
-    pub(crate) fn post(&'static self, csd: usize, target: u32, haste: Haste) -> Came {
+    pub(crate) fn post(&'static self, csd: usize, target: u32, urgency: Urgency) -> Came {
         let value = self.write(&[csd]);
-        let came = self.op(Act::Post { csd, target, value, haste }, |op| {
+        let came = self.op(Act::Post { csd, target, value, urgency }, |op| {
             let (machine, csd) = (&self.machine, &self.csds[csd]);
-            match haste {
-                Haste::Now => machine.post(target, csd).map_or_else(came_of, came_of_posted),
-                Haste::Lazy => machine.post_lazy(target, csd).map_or_else(came_of, came_of_posted),
-                Haste::Deferred => match machine.post_deferred(target, csd) {
+            match urgency {
+                Urgency::Now => machine.post(target, csd).map_or_else(came_of, came_of_posted),
+                Urgency::Lazy => machine.post_lazy(target, csd).map_or_else(came_of, came_of_posted),
+                Urgency::Deferred => match machine.post_deferred(target, csd) {
                     Ok(Deferred::AtEntry) => {
                         engine().log(EventKind::AtEntry { op });
                         Came::Ok
@@ -231,14 +231,14 @@ impl Ground {
 
     fn body(&'static self, csd: usize, plan: &Plan) {
         let engine = engine();
-        let haste = if plan.lazy { Haste::Lazy } else { Haste::Now };
+        let urgency = if plan.lazy { Urgency::Lazy } else { Urgency::Now };
         (0..plan.long).for_each(|_| engine.point(PORT));
         if let Some(target) = plan.hops.get(self.hops[csd].get()) {
             self.hops[csd].set(self.hops[csd].get() + 1);
-            self.post(csd, *target, haste);
+            self.post(csd, *target, urgency);
         }
         if let Some((other, target)) = plan.posts {
-            self.post(other, target, haste);
+            self.post(other, target, urgency);
         }
         if plan.scatters {
             scatter_to_all();

@@ -27,7 +27,7 @@ pub(crate) const LEVELS: usize = 4;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Act {
     /// A post of a csd; a lazy one is without a doorbell.
-    Post { csd: usize, target: u32, value: u32, haste: Haste },
+    Post { csd: usize, target: u32, value: u32, urgency: Urgency },
     /// A chain of csds, in order.
     Chain { csds: Vec<usize>, target: u32, value: u32 },
     /// A post of a counted csd, which nobody else has.
@@ -73,7 +73,7 @@ pub enum Act {
 
 /// How urgent a post is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Haste {
+pub enum Urgency {
     /// It rings.
     Now,
     /// It rings nobody.

@@ -3,7 +3,7 @@
 //! somebody expedites it.
 
 use super::{Log, OpSeen, RunSeen, Violation};
-use crate::history::{Act, Came, EventKind, Fate, Haste, Level, Of};
+use crate::history::{Act, Came, EventKind, Fate, Level, Of, Urgency};
 
 const P7: &str = "P7 one doorbell per sleep";
 
@@ -49,11 +49,11 @@ fn may_be_late(log: &Log<'_>, settled: usize, run: &RunSeen<'_>) -> bool {
 }
 
 fn is_lazy(op: &OpSeen<'_>) -> bool {
-    matches!(op.act, Act::Post { haste: Haste::Lazy, .. })
+    matches!(op.act, Act::Post { urgency: Urgency::Lazy, .. })
 }
 
 fn is_deferred(op: &OpSeen<'_>) -> bool {
-    matches!(op.act, Act::Post { haste: Haste::Deferred, .. })
+    matches!(op.act, Act::Post { urgency: Urgency::Deferred, .. })
 }
 
 /// Whether somebody relied on the run of a lazy post that is late, and was urgent, beyond doubt: it began after the post, or,

@@ -2,14 +2,14 @@
 //! sender to one target run in the order in which they were posted.
 
 use super::{Log, Violation};
-use crate::history::{Act, Came, Haste, Level, Of};
+use crate::history::{Act, Came, Level, Of, Urgency};
 use std::collections::BTreeMap;
 
 const P5: &str = "P5 reuse from inside";
 const P6: &str = "P6 order";
 
-/// By sender, target, and whether lazily: when each was posted (and its place in the chain), and when it ran.
-type Pairs = BTreeMap<(usize, u32, Haste), Vec<((usize, usize), usize)>>;
+/// By sender, target, and urgency: when each was posted (and its place in the chain), and when it ran.
+type Pairs = BTreeMap<(usize, u32, Urgency), Vec<((usize, usize), usize)>>;
 
 pub(super) fn check(log: &Log<'_>) -> Option<Violation> {
     free_inside(log).or_else(|| posts_in_order(log)).or_else(|| calls_in_order(log))
@@ -50,12 +50,12 @@ fn posts_in_order(log: &Log<'_>) -> Option<Violation> {
             let nth = taken.entry(target).or_default();
             if let Some(ran) = on.get(&target).and_then(|runs| runs.get(*nth)) {
                 let place = Log::posts(op).and_then(|(csds, ..)| csds.iter().position(|one| *one == csd));
-                let haste = match op.act {
-                    Act::Post { haste, .. } => *haste,
-                    _ => Haste::Now,
+                let urgency = match op.act {
+                    Act::Post { urgency, .. } => *urgency,
+                    _ => Urgency::Now,
                 };
                 pairs
-                    .entry((op.slot(), target, haste))
+                    .entry((op.slot(), target, urgency))
                     .or_default()
                     .push(((op.begin, place.unwrap_or(0)), *ran));
             }
@@ -66,7 +66,7 @@ fn posts_in_order(log: &Log<'_>) -> Option<Violation> {
         if let (Act::Counted { target }, Some(Came::Ok)) = (op.act, op.came())
             && let Some(run) = log.runs.iter().find(|run| run.of == Of::Counted(op.number))
         {
-            pairs.entry((op.slot(), *target, Haste::Now)).or_default().push(((op.begin, 0), run.begin));
+            pairs.entry((op.slot(), *target, Urgency::Now)).or_default().push(((op.begin, 0), run.begin));
         }
     }
     in_order(log, pairs, "posts")
@@ -83,7 +83,7 @@ fn calls_in_order(log: &Log<'_>) -> Option<Violation> {
             Act::Detached { .. } => &mut detached,
             _ => continue,
         };
-        pairs.entry((op.slot(), run.cpu as u32, Haste::Now)).or_default().push(((op.begin, 0), run.begin));
+        pairs.entry((op.slot(), run.cpu as u32, Urgency::Now)).or_default().push(((op.begin, 0), run.begin));
     }
     in_order(log, multicasts, "multicasts").or_else(|| in_order(log, detached, "detached calls"))
 }

@@ -3,7 +3,7 @@
 
 use super::first_violation;
 use crate::engine::End;
-use crate::history::{Act, Came, Event, EventKind, Haste, History, Level, Of};
+use crate::history::{Act, Came, Event, EventKind, History, Level, Of, Urgency};
 use crate::scenario::{FaultChoice, Options, Scenario};
 use crate::sim::play_and_tell;
 
@@ -411,7 +411,7 @@ fn a_waiting_call_behind_others_of_its_batch_breaks_p6() {
 fn a_lazy_post_that_rings_or_a_plain_one_that_is_left_lying_breaks_p7() {
     broken("P7", 15, |_, history| {
         let posts = |event: &Event| match event.kind {
-            EventKind::Begin { op, act: Act::Post { haste: Haste::Now, .. } } => {
+            EventKind::Begin { op, act: Act::Post { urgency: Urgency::Now, .. } } => {
                 Some((event.thread, event.level, op))
             }
             _ => None,
@@ -423,8 +423,8 @@ fn a_lazy_post_that_rings_or_a_plain_one_that_is_left_lying_breaks_p7() {
         });
         let Some(rings) = rings else { return false };
         change(history, |event| match &mut event.kind {
-            EventKind::Begin { op, act: Act::Post { haste, .. } } if *op == rings => {
-                std::mem::replace(haste, Haste::Lazy) != Haste::Lazy
+            EventKind::Begin { op, act: Act::Post { urgency, .. } } if *op == rings => {
+                std::mem::replace(urgency, Urgency::Lazy) != Urgency::Lazy
             }
             _ => false,
         })
@@ -432,8 +432,8 @@ fn a_lazy_post_that_rings_or_a_plain_one_that_is_left_lying_breaks_p7() {
     broken("P7", 2, |_, history| {
         let mut lazy_ones = 0;
         for event in history.iter_mut() {
-            if let EventKind::Begin { act: Act::Post { haste, .. }, .. } = &mut event.kind {
-                lazy_ones += u32::from(std::mem::replace(haste, Haste::Now) == Haste::Lazy);
+            if let EventKind::Begin { act: Act::Post { urgency, .. }, .. } = &mut event.kind {
+                lazy_ones += u32::from(std::mem::replace(urgency, Urgency::Now) == Urgency::Lazy);
             }
         }
         lazy_ones > 0

@@ -1,16 +1,16 @@
 //! What happened, in words.
 
-use super::{Act, EventKind, Fate, Haste, Of};
+use super::{Act, EventKind, Fate, Of, Urgency};
 use std::fmt;
 
 impl fmt::Display for Act {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Post { csd, target, value, haste } => {
-                let how = match haste {
-                    Haste::Now => "",
-                    Haste::Lazy => "lazily ",
-                    Haste::Deferred => "deferred ",
+            Self::Post { csd, target, value, urgency } => {
+                let how = match urgency {
+                    Urgency::Now => "",
+                    Urgency::Lazy => "lazily ",
+                    Urgency::Deferred => "deferred ",
                 };
                 write!(f, "post csd {csd} {how}to CPU {target} (wrote {value})")
             }

@@ -1,7 +1,7 @@
 //! Posts: of csds that everybody posts, of one's own, in chains, counted; and cancels.
 
 use crate::ground::Ground;
-use crate::history::{Act, Came, Haste};
+use crate::history::{Act, Came, Urgency};
 use crate::scenario::{Draw, Op, Plan};
 use smpcall_instrumented::{Cancel, Chain, Coalesced, PostError, Posted};
 
@@ -44,37 +44,37 @@ pub(super) fn draw_cancel(draw: &mut Draw, _thread: usize) -> Op {
 }
 
 pub(super) fn post(ground: &'static Ground, op: &Op) {
-    ground.post(op.csds[0], op.cpus[0], Haste::Now);
+    ground.post(op.csds[0], op.cpus[0], Urgency::Now);
 }
 
 /// Several in a row: the second finds the csd queued, or being unlocked.
 pub(super) fn burst(ground: &'static Ground, op: &Op) {
     for _ in 0..op.amount {
-        ground.post(op.csds[0], op.cpus[0], Haste::Now);
+        ground.post(op.csds[0], op.cpus[0], Urgency::Now);
     }
 }
 
 /// One's own csds to one CPU, one after another: so many that a budget leaves some over, and more come.
 pub(super) fn volley(ground: &'static Ground, op: &Op) {
     for csd in &op.csds {
-        ground.post(*csd, op.cpus[0], Haste::Now);
+        ground.post(*csd, op.cpus[0], Urgency::Now);
     }
 }
 
 /// Without a doorbell.
 pub(super) fn post_lazily(ground: &'static Ground, op: &Op) {
-    ground.post(op.csds[0], op.cpus[0], Haste::Lazy);
+    ground.post(op.csds[0], op.cpus[0], Urgency::Lazy);
 }
 
 /// Several without a doorbell; sometimes the last is then expedited.
 pub(super) fn lull(ground: &'static Ground, op: &Op) {
     for csd in &op.csds {
-        ground.post(*csd, op.cpus[0], Haste::Lazy);
+        ground.post(*csd, op.cpus[0], Urgency::Lazy);
     }
     if op.flag
         && let Some(last) = op.csds.last()
     {
-        ground.post(*last, op.cpus[0], Haste::Now);
+        ground.post(*last, op.cpus[0], Urgency::Now);
     }
 }
 

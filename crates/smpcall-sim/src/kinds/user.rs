@@ -6,24 +6,24 @@
 
 use crate::engine::{PORT, engine};
 use crate::ground::Ground;
-use crate::history::{Act, Came, EventKind, Haste};
+use crate::history::{Act, Came, EventKind, Urgency};
 use crate::scenario::Op;
 use smpcall_instrumented::NotInUser;
 
 /// A shared csd.
 pub(super) fn post(ground: &'static Ground, op: &Op) {
-    ground.post(op.csds[0], op.cpus[0], Haste::Deferred);
+    ground.post(op.csds[0], op.cpus[0], Urgency::Deferred);
 }
 
 /// One's own, one after another; sometimes the last is then wanted at once.
 pub(super) fn volley(ground: &'static Ground, op: &Op) {
     for csd in &op.csds {
-        ground.post(*csd, op.cpus[0], Haste::Deferred);
+        ground.post(*csd, op.cpus[0], Urgency::Deferred);
     }
     if op.flag
         && let Some(last) = op.csds.last()
     {
-        ground.post(*last, op.cpus[0], Haste::Now);
+        ground.post(*last, op.cpus[0], Urgency::Now);
     }
 }
 
