@@ -54,51 +54,42 @@ fn crossed(machine: &Machine, cpu: u32, in_exit: &[AtomicBool; 2], call: impl Fn
     while vcpu.run(|_| ()).expect("it runs") != Ran::ShutDown {}
 }
 
-#[test]
-fn p10_handlers_of_exits_that_call_each_other_both_finish() {
+/// Two vCPUs that are [`crossed`], fifty times; the second whose call has come back ends the machine.
+fn two_crossed(call: impl Fn(&Machine, u32) + Sync) {
     let _bounded = bounded();
     for _ in 0..50 {
-        let (machine, in_exit) = (machine(2), [const { AtomicBool::new(false) }; 2]);
+        let (machine, in_exit) = (&machine(2), &[const { AtomicBool::new(false) }; 2]);
         let done = AtomicBool::new(false);
+        let call_and_end = |machine: &Machine, cpu| {
+            call(machine, cpu);
+            // AcqRel: the second of the two ends it.
+            if done.swap(true, Ordering::AcqRel) {
+                machine.shutdown().expect("attached threads may");
+            }
+        };
         thread::scope(|scope| {
-            let call = |machine: &Machine, cpu| {
-                let reached = machine.call(cpu, || with_guest(|guest: &mut Fake| guest.finished));
-                // It came inside of the other's handler, or when that had gone on.
-                assert!(matches!(reached, Ok(Ok(1) | Err(GuestError::InExit))), "{reached:?}");
-                // Release: pairs with the end's look.
-                if done.swap(true, Ordering::AcqRel) {
-                    // AcqRel: the second of the two.
-                    machine.shutdown().expect("attached threads may");
-                }
-            };
-            let (machine, in_exit) = (&machine, &in_exit);
-            scope.spawn(move || crossed(machine, 0, in_exit, call));
-            crossed(machine, 1, in_exit, call);
+            scope.spawn(|| crossed(machine, 0, in_exit, call_and_end));
+            crossed(machine, 1, in_exit, call_and_end);
         });
     }
 }
 
 #[test]
+fn p10_handlers_of_exits_that_call_each_other_both_finish() {
+    two_crossed(|machine, cpu| {
+        let reached = machine.call(cpu, || with_guest(|guest: &mut Fake| guest.finished));
+        // It came inside of the other's handler, or when that had gone on.
+        assert!(matches!(reached, Ok(Ok(1) | Err(GuestError::InExit))), "{reached:?}");
+    });
+}
+
+#[test]
 fn p10_two_that_reach_for_each_others_guests_in_their_handlers_are_told() {
-    let _bounded = bounded();
-    for _ in 0..50 {
-        let (machine, in_exit) = (machine(2), [const { AtomicBool::new(false) }; 2]);
-        let done = AtomicBool::new(false);
-        thread::scope(|scope| {
-            let call = |machine: &Machine, cpu| {
-                let reached = machine.call_vcpu(cpu, |guest: &mut Fake| guest.finished);
-                let in_exit = Err(VcpuError::Guest(GuestError::InExit));
-                assert!(reached == Ok(1) || reached == in_exit, "{reached:?}");
-                // AcqRel: the second of the two ends it.
-                if done.swap(true, Ordering::AcqRel) {
-                    machine.shutdown().expect("attached threads may");
-                }
-            };
-            let (machine, in_exit) = (&machine, &in_exit);
-            scope.spawn(move || crossed(machine, 0, in_exit, call));
-            crossed(machine, 1, in_exit, call);
-        });
-    }
+    two_crossed(|machine, cpu| {
+        let reached = machine.call_vcpu(cpu, |guest: &mut Fake| guest.finished);
+        let in_exit = Err(VcpuError::Guest(GuestError::InExit));
+        assert!(reached == Ok(1) || reached == in_exit, "{reached:?}");
+    });
 }
 
 #[test]
