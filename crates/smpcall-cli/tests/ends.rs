@@ -1,13 +1,13 @@
 //! How the command ends: its exit codes, where nobody reads what it prints, where a disk is full, where no thread can be
 //! started, and by ctrl-C; and what it says where there is only one core.
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigHandler, Signal, kill, signal};
 use nix::unistd::{Pid, geteuid};
 use std::fs::{self, File, Permissions};
 use std::io::{BufRead, BufReader, Read, pipe};
 use std::ops::RangeInclusive;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::thread;
@@ -63,8 +63,16 @@ impl Drop for Running {
 }
 
 impl Running {
+    /// It takes ctrl-C, as from a terminal: what a shell starts in the background ignores SIGINT, and so would its children.
     fn start(command: &mut Command) -> Self {
         let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let takes_interrupts = || {
+            // SAFETY: no handler is installed, and the default one is sound anywhere.
+            unsafe { signal(Signal::SIGINT, SigHandler::SigDfl) }?;
+            Ok(())
+        };
+        // SAFETY: between fork and exec it makes one system call, which is async-signal-safe; and it allocates nothing.
+        unsafe { command.pre_exec(takes_interrupts) };
         Self(command.spawn().expect("the command starts"))
     }
 
