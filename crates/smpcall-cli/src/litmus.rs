@@ -21,7 +21,7 @@ mod race;
 use crate::output::{JsonFile, count_of, progress, say};
 use crate::pace::{Pace, Place};
 use anyhow::{Result, bail};
-use race::Outcome;
+pub(crate) use race::Outcome;
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -44,16 +44,22 @@ struct Report {
     smpcall: Outcome,
 }
 
+/// Races so many posts under each protocol: what came of Linux's, and of ours.
+pub(crate) fn race_both(place: &Place, posts: u64) -> Result<[Outcome; 2]> {
+    let bar = progress(posts, "Linux's protocol");
+    let linux_protocol = linux::race(place, posts, &bar)?;
+    bar.finish_and_clear();
+    let bar = progress(posts, "smpcall");
+    let smpcall = ours::race(place, posts, &bar)?;
+    bar.finish_and_clear();
+    Ok([linux_protocol, smpcall])
+}
+
 /// Races both protocols; an error if ours ever lost.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let json = JsonFile::open(args.json.as_deref())?;
     let place = Place::find();
-    let bar = progress(args.posts, "Linux's protocol");
-    let linux_protocol = linux::race(&place, args.posts, &bar)?;
-    bar.finish_and_clear();
-    let bar = progress(args.posts, "smpcall");
-    let smpcall = ours::race(&place, args.posts, &bar)?;
-    bar.finish_and_clear();
+    let [linux_protocol, smpcall] = race_both(&place, args.posts)?;
     let report = Report { posts: args.posts, linux_protocol, smpcall };
     if let Some(json) = json {
         json.write(&report)?;

@@ -7,6 +7,7 @@
 //! | [`sim`] | simulated machines, seed after seed, with faults; every failure repeats |
 //! | [`litmus`] | P2 raced: how often Busy is not kept by Linux's protocol, and by ours |
 //! | [`trace`] | a short mix of calls, as a file that Perfetto shows |
+//! | [`report`] | all of that about this machine, as a page |
 //! | [`threads`] | threads that may fail to start |
 //! | [`output`] | what is printed, files, and the progress bar |
 //!
@@ -18,6 +19,7 @@
 
 mod litmus;
 mod output;
+mod report;
 mod run;
 mod sim;
 mod threads;
@@ -70,6 +72,9 @@ enum Command {
     /// Records a short mix of calls, for Perfetto or Chrome to show.
     #[command(after_help = EXIT_CODES)]
     Trace(trace::Args),
+    /// Measures this machine, and writes a page: cores, calls, growth, what to doubt, and what changed since an earlier one.
+    #[command(after_help = EXIT_CODES)]
+    Report(report::Args),
 }
 
 fn main() -> ExitCode {
@@ -84,6 +89,7 @@ fn main() -> ExitCode {
         Some(Command::Sim(args)) => sim::run(&args),
         Some(Command::Litmus(args)) => litmus::run(&args),
         Some(Command::Trace(args)) => trace::run(&args),
+        Some(Command::Report(args)) => report::run(&args),
     };
     ended(outcome.map(|()| 0))
 }

@@ -22,6 +22,7 @@
 mod checks;
 mod contract;
 mod report;
+mod rounds;
 mod rows;
 mod stage;
 
@@ -31,6 +32,7 @@ use anyhow::{Result, bail};
 use checks::Checks;
 use indicatif::ProgressBar;
 use report::Report;
+pub(crate) use rounds::{Rounds, rounds};
 use smpcall_host::smpcall::CPUS_MAX;
 use stage::Bench;
 use std::path::PathBuf;

@@ -51,6 +51,12 @@ impl Samples {
         self.0.saturating_record(((ns * UNIT_PER_NS) as u64).max(1));
     }
 
+    /// Takes those of another.
+    pub fn add(&mut self, others: &Self) {
+        // Both have the same bounds.
+        self.0.add(&others.0).expect("it has room for what the other has");
+    }
+
     /// Whether there is none yet.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -89,6 +95,10 @@ mod tests {
             samples.record(&Sample { calls: 10, elapsed: Duration::from_nanos(10 * calls_ns), busy: 0 });
         }
         assert_eq!((samples.min_ns(), samples.percentile_ns(50.0)), (1.0, 50.0));
+        let mut both = Samples::new();
+        both.record(&Sample { calls: 1, elapsed: Duration::from_nanos(1_000), busy: 0 });
+        both.add(&samples);
+        assert_eq!((both.min_ns(), both.percentile_ns(100.0)), (1.0, 1_000.0));
         assert_eq!(round(2.0 / 3.0, 2), 0.67);
     }
 }

@@ -27,11 +27,11 @@ pub(super) trait Protocol {
 
 /// What came of the races.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
-pub(super) struct Outcome {
+pub(crate) struct Outcome {
     /// Raced posts that were told Busy.
-    pub(super) busy: u64,
+    pub(crate) busy: u64,
     /// Those of them that no run saw.
-    pub(super) lost: u64,
+    pub(crate) lost: u64,
 }
 
 /// What the two sides share beside the csd.

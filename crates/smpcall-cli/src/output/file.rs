@@ -43,7 +43,8 @@ impl JsonFile {
         self.write_text(serde_json::to_string(results)?)
     }
 
-    fn write_text(self, mut text: String) -> Result<()> {
+    /// Replaces what the file holds by a text, and ends its last line.
+    pub(crate) fn write_text(self, mut text: String) -> Result<()> {
         text.push('\n');
         let written = match self.to {
             To::Stream(mut file) => file.write_all(text.as_bytes()).map_err(Into::into),
