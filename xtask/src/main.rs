@@ -21,6 +21,7 @@ mod package;
 mod parallel;
 mod peers;
 mod perfetto;
+mod report;
 mod same_code;
 mod sanitize;
 mod setup;
@@ -95,6 +96,8 @@ enum Verb {
     Kvm(kvm::Args),
     /// Ask Perfetto's own trace processor whether it shows the command's traces as they were written
     Perfetto,
+    /// Open the page of `smpcall report` in Chromium: does it load, show each plot, and can it be read?
+    Report,
     /// Make of each crate that is to be published its package, and build that by itself; nothing is uploaded
     Package,
     /// Measure calls beside channels, runtimes and Linux's algorithm in one run, and print the tables of docs/peers.md
@@ -133,6 +136,7 @@ fn main() -> ExitCode {
         Verb::Findings { name } => findings::run(name.as_deref()),
         Verb::Kvm(args) => kvm::verb(&args),
         Verb::Perfetto => perfetto::run(),
+        Verb::Report => report::run(),
         Verb::Package => package::run(),
         Verb::Peers(args) => peers::run(&args),
         Verb::Shards(args) => shards::run(&args),

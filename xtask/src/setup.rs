@@ -7,6 +7,7 @@ use crate::integrations;
 use crate::kvm;
 use crate::linux;
 use crate::perfetto;
+use crate::report;
 use crate::sanitize::{self, Sanitizer};
 use crate::sh::Cmd;
 use crate::shards;
@@ -66,6 +67,8 @@ pub(crate) fn run() -> Result<()> {
     fetched("kvm", Ok(()), kvm::missing);
     // Its client is one of the Debian packages.
     fetched("shards", Ok(()), shards::missing);
+    // So is this one's browser.
+    fetched("report", Ok(()), report::missing);
     if !needed.is_empty() {
         bail!("missing: {}", needed.join(", "));
     }
@@ -107,7 +110,8 @@ fn debian_packages() {
         .chain(boot::DEBIAN)
         .chain(integrations::DEBIAN)
         .chain(linux::DEBIAN)
-        .chain(shards::DEBIAN);
+        .chain(shards::DEBIAN)
+        .chain(report::DEBIAN);
     let missing: Vec<&str> = wanted.filter(|package| !is_installed(package)).collect();
     let list = missing.join(" ");
     if missing.is_empty() {

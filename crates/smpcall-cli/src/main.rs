@@ -8,6 +8,7 @@
 //! | [`litmus`] | P2 raced: how often Busy is not kept by Linux's protocol, and by ours |
 //! | [`trace`] | a short mix of calls, as a file that Perfetto shows |
 //! | [`report`] | all of that about this machine, as a page |
+//! | [`top`] | a running program's machine, live |
 //! | [`threads`] | threads that may fail to start |
 //! | [`output`] | what is printed, files, and the progress bar |
 //!
@@ -23,6 +24,7 @@ mod report;
 mod run;
 mod sim;
 mod threads;
+mod top;
 mod torture;
 mod trace;
 
@@ -44,6 +46,13 @@ Exit codes:
   2    the flags make no sense
   141  standard output was closed before the end, as by `| head`, and nothing had failed by then
 Ctrl-C ends a run at once, as SIGINT does: 130 in a shell. A file that is written at the end is then as it was before.";
+
+/// What stands behind the flags of a subcommand: a line of each example, and what it does.
+fn help(examples: &[(&str, &str)]) -> String {
+    let width = examples.iter().map(|(line, _)| line.len()).max().unwrap_or_default();
+    let lines: String = examples.iter().map(|(line, what)| format!("  {line:width$}  # {what}\n")).collect();
+    format!("Examples:\n{lines}\n{EXIT_CODES}")
+}
 
 /// Runs functions on other CPUs, and shows what that costs and that its promises hold.
 #[derive(Parser)]
@@ -73,8 +82,11 @@ enum Command {
     #[command(after_help = EXIT_CODES)]
     Trace(trace::Args),
     /// Measures this machine, and writes a page: cores, calls, growth, what to doubt, and what changed since an earlier one.
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = help(report::EXAMPLES))]
     Report(report::Args),
+    /// Shows what the CPUs of a running program do, live.
+    #[command(after_help = help(top::EXAMPLES))]
+    Top(top::Args),
 }
 
 fn main() -> ExitCode {
@@ -90,6 +102,7 @@ fn main() -> ExitCode {
         Some(Command::Litmus(args)) => litmus::run(&args),
         Some(Command::Trace(args)) => trace::run(&args),
         Some(Command::Report(args)) => report::run(&args),
+        Some(Command::Top(args)) => top::run(&args),
     };
     ended(outcome.map(|()| 0))
 }

@@ -24,14 +24,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// For the help.
+pub(crate) const EXAMPLES: &[(&str, &str)] = &[
+    ("smpcall report --out report.html --json report.json", "the page, and what was measured"),
+    ("smpcall report --out after.html --against report.json", "the same later, and what changed"),
+    ("smpcall report --out again.html --from report.json", "the page again, without measuring"),
+];
+
 /// What to measure, and where to write.
 #[derive(clap::Args)]
-#[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The page: one HTML file
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Writes what was measured to this file, as JSON: schema smpcall-report
+    /// Writes what was measured to this file, as JSON (schema smpcall.report/1)
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Says what changed since an earlier report: what its --json wrote
@@ -53,11 +59,6 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["seconds", "rounds", "posts"])]
     from: Option<PathBuf>,
 }
-
-const EXAMPLES: &str = "\
-Examples:
-  smpcall report --out report.html --json report.json
-  smpcall report --out after.html --against report.json";
 
 /// Measures, writes, and fails if a check did.
 pub(crate) fn run(args: &Args) -> Result<()> {

@@ -18,7 +18,7 @@ const AT_MOST: Duration = Duration::from_secs(120);
 /// What a shell says of a program that SIGPIPE has ended.
 const CLOSED_PIPE: i32 = 141;
 /// Every subcommand, short; `{}` is a folder.
-const ALL: [&str; 7] = [
+const ALL: [&str; 8] = [
     "run --seconds 0.1 --cpus 2",
     "--seconds 0.1 --cpus 2",
     "litmus --posts 1000",
@@ -26,8 +26,9 @@ const ALL: [&str; 7] = [
     "sim --seeds 2",
     "sim --scale=2",
     "trace --seconds 0.02 --out {}/trace.json",
+    "report --seconds 0.1 --rounds 1 --posts 1000 --out {}/report.html",
 ];
-const HELP: [&str; 8] = [
+const HELP: [&str; 10] = [
     "--help",
     "-h",
     "--version",
@@ -36,6 +37,8 @@ const HELP: [&str; 8] = [
     "torture --help",
     "sim --help",
     "trace --help",
+    "report --help",
+    "top --help",
 ];
 
 fn smpcall(arguments: &str) -> Command {

@@ -115,7 +115,7 @@ pub use attach::{AttachError, Attached};
 pub use bound::{BoundError, CpuBound};
 pub use doorbell::{Doorbell, EventFd, Futex, MsgRing, Signal, WakerCell};
 pub use machine::{
-    BuildError, Builder, Cores, Counts, Idle, Machine, Placement, PlacementWarning, ShutdownError,
+    BuildError, Builder, Cores, Counts, Idle, Machine, Placement, PlacementWarning, Publisher, ShutdownError,
 };
 pub use port::Host;
 pub use pump::Pump;

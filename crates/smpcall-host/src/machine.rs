@@ -3,11 +3,13 @@
 mod build;
 mod end;
 mod placement;
+mod publish;
 mod start;
 
 pub use self::build::{BuildError, Builder, Cores, Idle};
 pub use self::end::ShutdownError;
 pub use self::placement::{Placement, PlacementWarning};
+pub use self::publish::Publisher;
 
 use self::end::Ends;
 

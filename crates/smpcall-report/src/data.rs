@@ -1,14 +1,12 @@
 //! What was measured: the JSON of `smpcall report --json`, which `--against` and `--from` read again.
 //!
-//! A reader looks at [`Report::schema`] and [`Report::version`] first. The version goes up when a field changes its meaning or goes;
-//! a new field does not change it.
+//! A reader looks at [`Report::schema`] first. Its version goes up when a field changes its meaning or goes; a new field does not
+//! change it.
 
 use serde::{Deserialize, Serialize};
 
-/// What [`Report::schema`] says.
-pub const SCHEMA: &str = "smpcall-report";
-/// What [`Report::version`] says.
-pub const VERSION: u32 = 1;
+/// What [`Report::schema`] says: a name, and a version.
+pub const SCHEMA: &str = "smpcall.report/1";
 /// Between how many cores pairs are measured at most, and shown.
 pub const CORES_SHOWN_MAX: usize = 24;
 
@@ -17,8 +15,6 @@ pub const CORES_SHOWN_MAX: usize = 24;
 pub struct Report {
     /// [`SCHEMA`].
     pub schema: String,
-    /// [`VERSION`].
-    pub version: u32,
     /// When it was made, in seconds since 1970.
     pub made_at: u64,
     /// What was built, and by which compiler.
@@ -51,13 +47,7 @@ impl Report {
     /// It is of another kind or another version.
     pub fn check(&self) -> Result<(), String> {
         if self.schema != SCHEMA {
-            return Err(format!("its schema is {:?}, not {SCHEMA:?}", self.schema));
-        }
-        if self.version != VERSION {
-            return Err(format!(
-                "it is of version {}, and this command reads version {VERSION}",
-                self.version
-            ));
+            return Err(format!("its schema is {:?}, and this command reads {SCHEMA:?}", self.schema));
         }
         Ok(())
     }
@@ -324,7 +314,6 @@ pub(crate) mod tests {
             |cpus| Point { cpus, smpcall_ns: f64::from(cpus) * 10.0, linux_ns: f64::from(cpus) * 30.0 };
         Report {
             schema: SCHEMA.to_owned(),
-            version: VERSION,
             made_at: 1_700_000_000,
             build: Build { smpcall: "0.1.0".to_owned(), rustc: crate::RUSTC.to_owned() },
             environment: Environment {
@@ -362,10 +351,8 @@ pub(crate) mod tests {
         let mut read: Report = serde_json::from_str(&text).unwrap();
         assert_eq!(read.check(), Ok(()));
         assert_eq!(serde_json::to_string(&read).unwrap(), text);
-        read.version = VERSION + 1;
-        assert!(read.check().unwrap_err().contains("version 2"));
-        read.schema = "another".to_owned();
-        assert!(read.check().unwrap_err().contains("schema"));
+        read.schema = "smpcall.report/2".to_owned();
+        assert!(read.check().unwrap_err().contains("\"smpcall.report/2\""));
     }
 
     #[test]

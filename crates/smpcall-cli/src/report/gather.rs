@@ -8,7 +8,7 @@ use crate::run;
 use anyhow::Result;
 use smpcall_host::{Machine, unpin_this_thread};
 use smpcall_report::compare::Spread;
-use smpcall_report::data::{Build, Curve, Litmus, Point, Raced, Report, SCHEMA, VERSION};
+use smpcall_report::data::{Build, Curve, Litmus, Point, Raced, Report, SCHEMA};
 use smpcall_report::machine::System;
 use smpcall_sim::scale::{Algorithm, Cost, Floors, Workload, price};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -22,7 +22,7 @@ pub(super) fn gather(each: Duration, rounds: u32, posts: u64) -> Result<Report> 
     let (system, place) = (System::this(), Place::find());
     let mut environment = system.environment(&place.cores);
     let before = system.taken(&place.cores);
-    let placement = Machine::builder().build()?;
+    let placement = Machine::builder().owned(1).build()?;
     environment.placement = placement.placement().to_string();
     environment.quota_millis = placement.placement().quota_millis();
     environment.timed_between = place.caller().zip(place.target());
@@ -38,7 +38,6 @@ pub(super) fn gather(each: Duration, rounds: u32, posts: u64) -> Result<Report> 
     environment.throttled = now.throttled_since(&before);
     let mut report = Report {
         schema: SCHEMA.to_owned(),
-        version: VERSION,
         made_at: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
         build: Build {
             smpcall: env!("CARGO_PKG_VERSION").to_owned(),

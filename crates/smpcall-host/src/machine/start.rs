@@ -160,10 +160,10 @@ fn message(panic: Box<dyn std::any::Any + Send>) -> String {
 }
 
 /// The calling thread's signals blocked, but for those that a thread brings upon itself, until this is dropped.
-struct SignalsBlocked(Option<SigSet>);
+pub(super) struct SignalsBlocked(Option<SigSet>);
 
 impl SignalsBlocked {
-    fn now() -> Self {
+    pub(super) fn now() -> Self {
         let mut signals = SigSet::all();
         for own in
             [Signal::SIGSEGV, Signal::SIGBUS, Signal::SIGILL, Signal::SIGFPE, Signal::SIGTRAP, Signal::SIGSYS]

@@ -3,7 +3,9 @@
 use crate::site::{Count, IDLES, Witness, beside, bounded, counted, eventually};
 use nix::libc;
 use smpcall_host::smpcall::{CallError, Coalesced, DetachedError, PostError, To};
-use smpcall_host::{AttachError, Machine, Signal};
+use smpcall_host::{AttachError, Counters, Machine, Signal};
+use std::io::Read;
+use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -45,6 +47,22 @@ fn refuses(machine: &Machine) {
     machine.call_many(To::All, || panic!("nobody runs it")).unwrap();
     assert!(machine.is_shut_down());
     assert_eq!(machine.shutdown(), Ok(()));
+}
+
+#[test]
+fn in_the_child_of_a_fork_what_is_published_stays_its_parents() {
+    let _bounded = bounded();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("counters");
+    let machine = Machine::builder().owned(1).trace(Counters::new()).build().unwrap();
+    let mut published = Some(machine.publish(&path).unwrap());
+    let child = in_a_child(|| drop(published.take()));
+    assert_eq!(child, 0);
+    let mut line = String::new();
+    UnixStream::connect(&path).unwrap().read_to_string(&mut line).unwrap();
+    assert!(line.ends_with("}\n"), "{line}");
+    drop(published);
+    assert!(!path.exists());
 }
 
 #[test]

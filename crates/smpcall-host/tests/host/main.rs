@@ -19,6 +19,7 @@ mod one_core;
 mod own_thread;
 mod panics;
 mod posts;
+mod published;
 mod raced;
 mod refused;
 mod self_posts;

@@ -8,7 +8,7 @@ const WIDTH: f64 = 360.0;
 const HEIGHT: f64 = 230.0;
 /// Where the lines are drawn.
 const LEFT: f64 = 52.0;
-const RIGHT: f64 = 350.0;
+const RIGHT: f64 = 340.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 196.0;
 

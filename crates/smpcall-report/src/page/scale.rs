@@ -35,6 +35,7 @@ pub(super) fn tick(ns: f64) -> String {
 pub(super) fn ratio(ratio: f64) -> String {
     match ratio {
         _ if !ratio.is_finite() => "none".to_owned(),
+        _ if ratio < 0.0995 => format!("{ratio:.3}"),
         _ if ratio < 9.995 => format!("{ratio:.2}"),
         _ => format!("{ratio:.0}"),
     }
@@ -113,7 +114,7 @@ mod tests {
                 "1.00 ms", "none"
             ]
         );
-        assert_eq!([0.526, 1.0, 30.4].map(ratio), ["0.53", "1.00", "30"]);
+        assert_eq!([0.0012, 0.526, 1.0, 30.4].map(ratio), ["0.001", "0.53", "1.00", "30"]);
         assert_eq!([0, 999, 1_000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
     }
 

@@ -23,7 +23,7 @@ pub(super) fn calls(report: &Report) -> Markup {
             }
             (axis(&log))
             @for target in targets(&report.rows) {
-                h3 { "To a target that is " (target) }
+                h3 { (heading(target)) }
                 ul.strips {
                     @for row in report.rows.iter().filter(|row| row.target == target) { (call(report, row, &log)) }
                 }
@@ -46,6 +46,16 @@ fn targets(rows: &[Row]) -> Vec<&str> {
         }
     }
     targets
+}
+
+/// What the rows of a target have in common.
+fn heading(target: &str) -> String {
+    match target {
+        "self" => "To oneself".to_owned(),
+        "calling" => "To a target that calls the caller".to_owned(),
+        "shared cores" => "To CPUs that share the cores".to_owned(),
+        state => format!("To a target that is {state}"),
+    }
 }
 
 fn axis(log: &Log) -> Markup {
