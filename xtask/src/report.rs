@@ -102,7 +102,7 @@ fn pages(folder: &Path) -> Result<Vec<Page>> {
     let [first, second, large, peers] =
         ["first.json", "second.json", "large.json", "peers.json"].map(|name| folder.join(name));
     let smpcall = || Cmd::cargo("run --release --quiet -p smpcall-cli -- report");
-    let short = "--seconds 2 --rounds 3 --posts 20000";
+    let short = "--seconds 2 --rounds 4 --posts 20000";
     smpcall().args(short).arg("--json").arg(&first).arg("--out").arg(folder.join("first.html")).read()?;
     fs::write(&peers, made_up_peers().to_string())?;
     let page = folder.join("this-machine.html");

@@ -66,14 +66,16 @@ pub struct Comparison {
     pub made_at: u64,
     /// Sentences: another processor, kernel, compiler, too few rounds.
     pub notes: Vec<String>,
+    /// How many figures of one are named by chance alone, if rounds do not depend on each other; at least, since they do.
+    pub by_chance: f64,
     /// Floors first, then rows.
     pub changes: Vec<Change>,
     /// Rows that are in the earlier report only.
     pub gone: Vec<String>,
 }
 
-/// With fewer, the spread says nothing.
-const ROUNDS_MIN: usize = 3;
+/// With fewer, one figure in ten and more is named by chance.
+const ROUNDS_MIN: usize = 4;
 
 /// Holds `now` against `before`.
 pub fn compare(before: &Report, now: &Report) -> Comparison {
@@ -97,7 +99,20 @@ pub fn compare(before: &Report, now: &Report) -> Comparison {
     }
     let gone = before.rows.iter().filter(|row| !now.rows.iter().any(|other| is_same(other, row)));
     let gone = gone.map(|row| format!("{}, {}", row.call, row.target)).collect();
-    Comparison { made_at: before.made_at, notes: notes(before, now), changes, gone }
+    let by_chance = by_chance(rounds(before), rounds(now));
+    Comparison { made_at: before.made_at, notes: notes(before, now), by_chance, changes, gone }
+}
+
+/// The least that a row has.
+fn rounds(report: &Report) -> usize {
+    report.rows.iter().map(|row| row.rounds.len()).min().unwrap_or(0)
+}
+
+/// How likely it is that so many values of one kind all come before, or all behind, so many others of the same kind: two of all the ways
+/// to choose the places of the first.
+fn by_chance(first: usize, second: usize) -> f64 {
+    let ways: f64 = (1..=first).map(|at| (second + at) as f64 / at as f64).product();
+    (2.0 / ways).min(1.0)
 }
 
 fn is_same(one: &Row, other: &Row) -> bool {
@@ -136,10 +151,10 @@ fn notes(before: &Report, now: &Report) -> Vec<String> {
     let cores = |report: &Report| format!("{:?}", report.environment.timed_between);
     differs("The pair of cores", &cores(before), &cores(now));
     for (report, which) in [(before, "earlier"), (now, "new")] {
-        let rounds = report.rows.iter().map(|row| row.rounds.len()).min().unwrap_or(0);
+        let rounds = rounds(report);
         if rounds < ROUNDS_MIN {
             notes.push(format!(
-                "The {which} report has a row of {rounds} rounds: a spread takes {ROUNDS_MIN} at least, so little can be said."
+                "The {which} report has {rounds} rounds: a spread takes {ROUNDS_MIN} at least, so little can be said."
             ));
         }
     }
@@ -158,11 +173,11 @@ mod tests {
     #[test]
     fn a_change_is_named_only_outside_both_spreads() {
         let (before, mut now) = (report(), report());
-        now.rows[0].rounds = vec![150.0, 160.0, 131.0];
+        now.rows[0].rounds = vec![150.0, 160.0, 131.0, 140.0];
         assert_eq!(verdict(&compare(&before, &now), "waiting call, polling"), Verdict::Slower);
-        now.rows[0].rounds = vec![150.0, 160.0, 129.0];
+        now.rows[0].rounds = vec![150.0, 160.0, 129.0, 140.0];
         assert_eq!(verdict(&compare(&before, &now), "waiting call, polling"), Verdict::WithinNoise);
-        now.rows[0].rounds = vec![99.0, 20.0, 30.0];
+        now.rows[0].rounds = vec![99.0, 20.0, 30.0, 40.0];
         assert_eq!(verdict(&compare(&before, &now), "waiting call, polling"), Verdict::Faster);
     }
 
@@ -176,11 +191,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_named_by_chance_gets_rare_with_the_rounds() {
+        let rounded = |first, second| (by_chance(first, second) * 1_000.0).round();
+        assert_eq!(
+            [rounded(3, 3), rounded(5, 5), rounded(1, 1), rounded(0, 5)],
+            [100.0, 8.0, 1_000.0, 1_000.0]
+        );
+    }
+
+    #[test]
     fn rows_that_came_and_went_and_another_machine_are_said() {
         let (before, mut now) = (report(), report());
         now.rows[0].call = "call of another kind".to_owned();
         now.environment.processor = "another".to_owned();
-        now.rows[0].rounds.truncate(2);
+        now.rows[0].rounds.truncate(3);
         let comparison = compare(&before, &now);
         assert_eq!(verdict(&comparison, "call of another kind, polling"), Verdict::New);
         assert_eq!(comparison.gone, ["waiting call, polling"]);

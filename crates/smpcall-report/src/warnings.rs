@@ -139,7 +139,7 @@ fn system(report: &Report, warnings: &mut Vec<String>) {
         );
     } else if environment.governors.iter().any(|governor| governor != "performance") {
         warnings.push(format!(
-            "The frequency is set by the governor {}: a core that has slept runs slower at first. `performance` keeps it.",
+            "The frequency is set by the governor {}: a core that has slept runs slower at first. The governor performance keeps it.",
             environment.governors.join(", ")
         ));
     }

@@ -9,9 +9,12 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
+use wait_timeout::ChildExt;
 
 /// A hang guard, and nothing else.
 const AT_MOST: Duration = Duration::from_secs(60);
+/// Then it is killed.
+const CLOSES_WITHIN: Duration = Duration::from_secs(10);
 /// The pipes are wanted as descriptors 3 and 4; a shell puts them there.
 const SHELL: &str = "exec \"$@\" 3<&0 4>&1 </dev/null >/dev/null 2>/dev/null";
 /// Without what asks the network for something, and without the sandbox, which is not to be had by root.
@@ -52,9 +55,12 @@ pub(super) struct Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // Its other processes end with it. An error: it has ended.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        // Asked to, it ends its other processes first. An error: it has ended.
+        let _ = self.to.write_all(b"{\"id\":0,\"method\":\"Browser.close\"}\0");
+        if !matches!(self.child.wait_timeout(CLOSES_WITHIN), Ok(Some(_))) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
     }
 }
 

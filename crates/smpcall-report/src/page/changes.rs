@@ -12,7 +12,8 @@ pub(super) fn section(since: &Comparison) -> Markup {
             h2 #since { "Since the earlier report" }
             p {
                 "That was made on " time { (date(since.made_at)) } ". A figure counts as changed only if no round of then meets those of now; "
-                (of(Verdict::WithinNoise).count()) " of " (since.changes.len()) " figures are within the noise."
+                (of(Verdict::WithinNoise).count()) " of " (since.changes.len()) " figures are within the noise. "
+                "With so many rounds at least one figure in " (super::scale::count((1.0 / since.by_chance) as u64)) " is named by chance alone."
             }
             @if !since.notes.is_empty() { ul { @for note in &since.notes { li { (note) } } } }
             @if named.is_empty() {

@@ -8,6 +8,9 @@ use std::collections::BTreeSet;
 /// How many colours there are: the classes `h0`, `h1`, … of the style sheet.
 const COLOURS: usize = 7;
 
+/// Of so many cores two tables have room beside each other.
+const BESIDE_MAX: usize = 8;
+
 /// A measure of a pair.
 struct Measure {
     id: &'static str,
@@ -57,7 +60,7 @@ pub(super) fn section(report: &Report) -> Markup {
                         " Of " (report.cores.len()) " cores " (numbers.len()) " were taken, spread evenly."
                     }
                 }
-                div.heats { @for measure in &MEASURES { (table(measure, &report.pairs, &numbers)) } }
+                div.heats.many[numbers.len() > BESIDE_MAX] { @for measure in &MEASURES { (table(measure, &report.pairs, &numbers)) } }
             }
         }
     }
