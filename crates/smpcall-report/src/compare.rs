@@ -5,6 +5,7 @@
 //! its floor: the machine is another, or laid out otherwise, and not smpcall.
 
 use crate::data::{Report, Row};
+use crate::warnings::is_disturbed;
 
 /// The median of some rounds, and their outermost.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -151,6 +152,12 @@ fn notes(before: &Report, now: &Report) -> Vec<String> {
     let cores = |report: &Report| format!("{:?}", report.environment.timed_between);
     differs("The pair of cores", &cores(before), &cores(now));
     for (report, which) in [(before, "earlier"), (now, "new")] {
+        if is_disturbed(&report.environment) {
+            notes.push(format!(
+                "Other programs or machines were at work while the {which} report was made: its rounds then agree with each other more than \
+                 with those of another time, and figures are named that did not change."
+            ));
+        }
         let rounds = rounds(report);
         if rounds < ROUNDS_MIN {
             notes.push(format!(
@@ -205,10 +212,11 @@ mod tests {
         now.rows[0].call = "call of another kind".to_owned();
         now.environment.processor = "another".to_owned();
         now.rows[0].rounds.truncate(3);
+        now.environment.load_before = 3.0;
         let comparison = compare(&before, &now);
         assert_eq!(verdict(&comparison, "call of another kind, polling"), Verdict::New);
         assert_eq!(comparison.gone, ["waiting call, polling"]);
-        assert_eq!(comparison.notes.len(), 2, "{:?}", comparison.notes);
+        assert_eq!(comparison.notes.len(), 3, "{:?}", comparison.notes);
         assert!(compare(&before, &before).notes.is_empty());
     }
 }

@@ -1,6 +1,6 @@
 //! What makes figures worse than they could be, or less sure, in words: of what the system says, and of what was measured.
 
-use crate::data::{Core, Report};
+use crate::data::{Core, Environment, Report};
 
 /// From so many times the nearest pair's on, a pair of cores is far.
 const FAR: f64 = 2.5;
@@ -22,6 +22,14 @@ pub fn warnings(report: &Report) -> Vec<String> {
     system(report, &mut warnings);
     unsteady(report, &mut warnings);
     warnings
+}
+
+/// Whether something else was at work on the same cores.
+pub(crate) fn is_disturbed(environment: &Environment) -> bool {
+    environment.steal_percent >= STEAL_PERCENT
+        || environment.preempted_per_s >= PREEMPTED_PER_S
+        || environment.load_before >= LOAD
+        || environment.throttled > 0
 }
 
 fn checks(report: &Report, warnings: &mut Vec<String>) {

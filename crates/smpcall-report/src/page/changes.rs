@@ -41,10 +41,10 @@ fn table(changes: &[&Change], label: &str) -> Markup {
                 thead {
                     tr {
                         th scope="col" { "figure" }
-                        th.n scope="col" { "then" }
-                        th.n scope="col" { "now" }
-                        th.n scope="col" { "now ÷ then" }
                         th scope="col" { "so it is" }
+                        th.n scope="col" { "now ÷ then" }
+                        th.n scope="col" { "now" }
+                        th.n scope="col" { "then" }
                     }
                 }
                 tbody { @for change in changes { (row(change)) } }
@@ -64,10 +64,10 @@ fn row(change: &Change) -> Markup {
     html! {
         tr {
             th scope="row" { (change.name) }
-            td.n { (change.before.map(|spread| shown(&spread)).unwrap_or_default()) }
-            td.n { (shown(&change.now)) }
-            td.n { (change.before.map(|before| ratio(change.now.median / before.median)).unwrap_or_default()) }
             td class=(class) { (verdict) }
+            td.n { (change.before.map(|before| ratio(change.now.median / before.median)).unwrap_or_default()) }
+            td.n { (shown(&change.now)) }
+            td.n { (change.before.map(|spread| shown(&spread)).unwrap_or_default()) }
         }
     }
 }
