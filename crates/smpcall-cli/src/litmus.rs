@@ -25,6 +25,12 @@ pub(crate) use race::Outcome;
 use serde::Serialize;
 use std::path::PathBuf;
 
+/// For the help.
+pub(crate) const EXAMPLES: &[(&str, &str)] = &[
+    ("smpcall litmus", "two million races under each protocol"),
+    ("smpcall litmus --posts 100000 --json litmus.json", "fewer, and the counts as JSON"),
+];
+
 /// What to race.
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -62,7 +68,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let [linux_protocol, smpcall] = race_both(&place, args.posts)?;
     let report = Report { posts: args.posts, linux_protocol, smpcall };
     if let Some(json) = json {
-        json.write(&report)?;
+        json.write_results(("litmus", 1), &report)?;
     }
     let printed = print(&report, place.pace());
     match report.smpcall.lost {

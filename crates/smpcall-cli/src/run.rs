@@ -43,6 +43,13 @@ const STAGE: Duration = Duration::from_millis(60);
 /// The contract is checked with all CPUs as long as that took less than this part of the time.
 const CONTRACT_PART: u32 = 4;
 
+/// For the help.
+pub(crate) const EXAMPLES: &[(&str, &str)] = &[
+    ("smpcall run", "five seconds, the table"),
+    ("smpcall run --seconds 30 --json run.json", "longer, and its numbers as JSON"),
+    ("smpcall run --cpus 64", "the contract checked with 64 CPUs; timing is always between two"),
+];
+
 /// What to run, and for how long.
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -79,7 +86,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     bar.finish_and_clear();
     let report = Report::new(&bench, &place, &checks);
     if let Some(json) = json {
-        json.write(&report)?;
+        json.write_results(("run", 1), &report)?;
     }
     let printed = say!("{}", heading(&place, cpus)).and_then(|()| report.print(&place, &checks));
     match report.failed() {

@@ -25,6 +25,17 @@ use std::time::{Duration, Instant};
 /// How many seeds are run if nothing says how many.
 const SEEDS: u64 = 1_000;
 
+/// For the help.
+pub(crate) const EXAMPLES: &[(&str, &str)] = &[
+    ("smpcall sim --seeds 100000", "from a drawn seed on, which is printed"),
+    ("smpcall sim --seed 7", "that one again, to the last step"),
+    (
+        "smpcall sim --cpus 2..4 --faults lost=0.1,late=0.5",
+        "small machines, whose doorbells are lost or late",
+    ),
+    ("smpcall sim --scale", "what calls cost on up to 8192 CPUs, by a model"),
+];
+
 /// What to simulate.
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -109,14 +120,15 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let seconds = began.elapsed().as_secs_f64();
     let per_second = tally.seeds as f64 / seconds.max(1e-9);
     if let Some(json) = json {
-        json.write(&json!({
+        let results = json!({
             "first_seed": first,
             "seeds": tally.seeds,
             "seeds_per_second": per_second,
             "steps": tally.steps,
             "violations": tally.violations(),
             "failed": tally.failed,
-        }))?;
+        });
+        json.write_results(("sim", 1), &results)?;
     }
     let printed = say!(
         "smpcall sim: first_seed={first} seeds={} seeds_per_second={per_second:.0} steps={} violations={}",

@@ -46,6 +46,12 @@ const HANG_SECONDS: u64 = 30;
 /// After how long the library reports a silent target.
 const STALL_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// For the help.
+pub(crate) const EXAMPLES: &[(&str, &str)] = &[
+    ("smpcall torture --seconds 60 --cpus 16 --onoff-interval 20", "a minute, while CPUs go and come"),
+    ("smpcall torture --seed 7 --json torture.json", "what was drawn with that seed, and all counts"),
+];
+
 /// What to torture, and for how long.
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -109,7 +115,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     };
     bar.finish_and_clear();
     if let Some(json) = json {
-        json.write(&report.json(&repeat))?;
+        json.write_results(("torture", 1), &report.json(&repeat))?;
     }
     let printed = say!("{}", report.status_line());
     for complaint in soak.rig().complaints() {

@@ -22,6 +22,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// For the help.
+pub(crate) const EXAMPLES: &[(&str, &str)] =
+    &[("smpcall trace --out calls.json", "a twentieth of a second, for https://ui.perfetto.dev to show")];
+
 /// What to record, and where to.
 #[derive(clap::Args)]
 pub(crate) struct Args {

@@ -18,7 +18,7 @@ const AT_MOST: Duration = Duration::from_secs(120);
 /// What a shell says of a program that SIGPIPE has ended.
 const CLOSED_PIPE: i32 = 141;
 /// Every subcommand, short; `{}` is a folder.
-const ALL: [&str; 8] = [
+const ALL: [&str; 10] = [
     "run --seconds 0.1 --cpus 2",
     "--seconds 0.1 --cpus 2",
     "litmus --posts 1000",
@@ -27,8 +27,10 @@ const ALL: [&str; 8] = [
     "sim --scale=2",
     "trace --seconds 0.02 --out {}/trace.json",
     "report --seconds 0.1 --rounds 1 --posts 1000 --out {}/report.html",
+    "completions bash",
+    "man --out {}",
 ];
-const HELP: [&str; 10] = [
+const HELP: [&str; 12] = [
     "--help",
     "-h",
     "--version",
@@ -39,6 +41,8 @@ const HELP: [&str; 10] = [
     "trace --help",
     "report --help",
     "top --help",
+    "completions --help",
+    "man --help",
 ];
 
 fn smpcall(arguments: &str) -> Command {

@@ -18,6 +18,16 @@ pub(crate) struct JsonFile {
     to: To,
 }
 
+/// A name, and a version: it counts up when a field goes, or means something else. A new field changes nothing.
+pub(crate) type Schema = (&'static str, u32);
+
+#[derive(Serialize)]
+struct Versioned<'a, T: Serialize> {
+    schema: String,
+    #[serde(flatten)]
+    results: &'a T,
+}
+
 enum To {
     /// A pipe, a terminal, a device: they are written as they are.
     Stream(File),
@@ -33,9 +43,14 @@ impl JsonFile {
         Ok(Some(Self { path: path.to_owned(), to }))
     }
 
+    /// Replaces what the file holds by results, which say what they are: of that name, in its version, as docs/command.md has them.
+    pub(crate) fn write_results(self, (name, version): Schema, results: &impl Serialize) -> Result<()> {
+        self.write(&Versioned { schema: format!("smpcall.{name}/{version}"), results })
+    }
+
     /// Replaces what the file holds.
-    pub(crate) fn write(self, results: &impl Serialize) -> Result<()> {
-        self.write_text(serde_json::to_string_pretty(results)?)
+    pub(crate) fn write(self, contents: &impl Serialize) -> Result<()> {
+        self.write_text(serde_json::to_string_pretty(contents)?)
     }
 
     /// The same without line breaks: for what only programs read.

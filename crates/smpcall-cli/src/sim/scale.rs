@@ -56,9 +56,10 @@ pub(super) fn run(args: &Scaling, cpus_max: u32, json: Option<JsonFile>) -> Resu
     if let Some(json) = json {
         let predicted: Vec<Value> = predictions.iter().map(PredictedRow::json).collect();
         let rows: Vec<Value> = curves.iter().flat_map(Curve::json).collect();
-        json.write(&json!({ "ipi": cost.ipi.name(), "near_ns": cost.near_ns, "far_ns": cost.far_ns,
+        let results = json!({ "ipi": cost.ipi.name(), "near_ns": cost.near_ns, "far_ns": cost.far_ns,
             "upgrade_ns": cost.upgrade_ns, "hit_ns": cost.hit_ns, "rmw_ns": cost.rmw_ns, "pause_ns": cost.pause_ns,
-            "predictions": predicted, "rows": rows }))?;
+            "predictions": predicted, "rows": rows });
+        json.write_results(("sim-scale", 1), &results)?;
     }
     if let Some(run) = &measured {
         run.print(&cost, &predictions)?;
