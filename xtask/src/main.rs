@@ -5,6 +5,7 @@
 
 mod boot;
 mod debian;
+mod docs;
 mod files;
 mod findings;
 mod fuzz;
@@ -15,6 +16,7 @@ mod kvm;
 mod limit;
 mod linux;
 mod machine;
+mod markdown;
 mod models;
 mod mutants;
 mod package;
@@ -110,6 +112,8 @@ enum Verb {
     SameCode,
     /// Text rules: a reason at every ordering, sizes, links, a mutant for every ordering
     Tidy,
+    /// Build rustdoc and the book, each warning an error, and check their links and every command that a document shows
+    Docs(docs::Args),
     /// What .ci/run calls: `test --full`
     Ci,
 }
@@ -143,6 +147,7 @@ fn main() -> ExitCode {
         Verb::Gate(args) => gate::verb(&args),
         Verb::SameCode => same_code::run(),
         Verb::Tidy => tidy::run(),
+        Verb::Docs(args) => docs::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -22,6 +22,7 @@ struct Package {
     keywords: Vec<String>,
     categories: Vec<String>,
     rust_version: Option<String>,
+    metadata: serde_json::Value,
     /// `None`: anywhere; empty: nowhere.
     publish: Option<Vec<String>>,
 }
@@ -36,6 +37,11 @@ pub(crate) fn run() -> Result<()> {
         ensure!(
             described && !keywords.is_empty() && !categories.is_empty(),
             "{name} does not say what it is"
+        );
+        let targets = crate_.metadata["docs"]["rs"]["targets"].as_array();
+        ensure!(
+            targets.is_some_and(|targets| !targets.is_empty()),
+            "{name} does not say what docs.rs is to build"
         );
         let files = Cmd::cargo("package --list --allow-dirty -p").arg(name).read()?;
         for file in COMES_ALONG {

@@ -2,6 +2,7 @@
 //! there. Running it again changes nothing.
 
 use crate::boot::{self, Arch, Boot};
+use crate::docs::book;
 use crate::herd;
 use crate::integrations;
 use crate::kvm;
@@ -19,6 +20,7 @@ pub(crate) fn run() -> Result<()> {
     println!("  crates: cargo fetch");
     Cmd::cargo("fetch --quiet").run()?;
     debian_packages();
+    fetched("docs", book::fetch(), book::missing);
     fetched("perfetto", perfetto::fetch(), perfetto::missing);
     for sanitizer in [Sanitizer::Asan, Sanitizer::Tsan] {
         match sanitize::missing(sanitizer) {

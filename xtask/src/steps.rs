@@ -6,8 +6,8 @@ use crate::limit::{self, Killed, limited};
 use crate::sanitize::{self, Sanitizer};
 use crate::sh::{self, Cmd};
 use crate::{
-    fuzz, gate, herd, integrations, kvm, linux, models, mutants, package, perfetto, report, same_code, setup,
-    shards, tidy,
+    docs, fuzz, gate, herd, integrations, kvm, linux, models, mutants, package, perfetto, report, same_code,
+    setup, shards, tidy,
 };
 use anyhow::{Result, anyhow};
 use std::process::ExitCode;
@@ -65,7 +65,8 @@ fn plan(extent: Extent) -> Vec<Step> {
         step("tests", cargo("test --workspace")),
         step("examples", examples),
         step_unless("perfetto", perfetto::missing, perfetto::run),
-        step("docs", docs),
+        step("docs", docs::check),
+        step_unless("book", docs::book::missing, docs::book::run),
         step("same code", same_code::run),
         step("models", || models::run(None)),
         // A fixed set of seeds, each twice: the second run must be the first to its last step.
@@ -109,19 +110,21 @@ fn plan(extent: Extent) -> Vec<Step> {
     plan
 }
 
-/// Runs the host's examples: each ends by itself, and asserts what it shows.
+/// Runs the examples of the core and of the host: each ends by itself, and asserts what it shows.
 fn examples() -> Result<()> {
-    let mut examples = Vec::new();
-    for file in std::fs::read_dir(sh::root().join("crates/smpcall-host/examples"))? {
-        let file = file?.path();
-        if file.extension().is_some_and(|extension| extension == "rs") {
-            examples.extend(file.file_stem().map(|name| name.to_owned()));
+    for package in ["smpcall", "smpcall-host"] {
+        let mut examples = Vec::new();
+        for file in std::fs::read_dir(sh::root().join("crates").join(package).join("examples"))? {
+            let file = file?.path();
+            if file.extension().is_some_and(|extension| extension == "rs") {
+                examples.extend(file.file_stem().map(|name| name.to_owned()));
+            }
         }
-    }
-    examples.sort();
-    anyhow::ensure!(!examples.is_empty(), "there are no examples");
-    for example in examples {
-        Cmd::cargo("run --package smpcall-host --example").arg(example).run()?;
+        examples.sort();
+        anyhow::ensure!(!examples.is_empty(), "{package} has no examples");
+        for example in examples {
+            Cmd::cargo("run --package").arg(package).arg("--example").arg(example).run()?;
+        }
     }
     Ok(())
 }
@@ -148,19 +151,6 @@ fn runtimes_step() -> Step {
         Ok(if off { Verdict::Skipped(format!("{RINGS:?}: io_uring is off")) } else { Verdict::Passed })
     };
     Step { name: "runtimes", body: Box::new(body) }
-}
-
-/// Private items first, for the links in the modules' own docs, then what users read: there a link to a private
-/// item is a fault. The command is apart, because its program has the name of the core's library.
-fn docs() -> Result<()> {
-    for what in [
-        "-p smpcall-cli --document-private-items",
-        "--workspace --exclude smpcall-cli --document-private-items",
-        "--workspace --lib",
-    ] {
-        Cmd::cargo("doc --no-deps").args(what).env("RUSTDOCFLAGS", "-D warnings").run()?;
-    }
-    Ok(())
 }
 
 /// The kernel in QEMU, where that and a compiler can be had.

@@ -6,20 +6,24 @@
 //! | every ordering that is not relaxed has a mutant | [`coverage`] |
 //! | the core's files import downwards only | [`circles`] |
 //! | sizes of files and functions; nothing left undone | [`text`] |
-//! | the documents are there, their links lead somewhere, and no path of one machine is in them | [`docs`] |
-//! | the code in the guide for kernels is what is compiled | [`guide`] |
+//! | the documents are there, their links lead to files and headings, and no path of one machine is in them | [`docs`] |
+//! | the code in documents is what is compiled | [`guide`] |
 //! | what is said to be ours for Linux's names is there, and so are the tests that show it | [`names`] |
 //! | what is rendered cites no invariant that only the sources have | [`public`] |
+//! | what the page of troubles says is printed, is printed | [`texts`] |
+//! | what is built in is under licences that are allowed | [`licences`] |
 
 mod circles;
 mod coverage;
 mod docs;
 mod guide;
+mod licences;
 mod names;
 mod orderings;
 mod public;
 mod scan;
 mod text;
+mod texts;
 
 use crate::mutants::table::Table;
 use crate::{files, sh};
@@ -44,7 +48,8 @@ impl Breach {
 
 /// Checks the repository.
 pub(crate) fn run() -> Result<()> {
-    let breaches = check(&sh::root())?;
+    let mut breaches = check(&sh::root())?;
+    breaches.extend(licences::check()?);
     for Breach { path, line, what } in &breaches {
         println!("{path}:{line}: {what}");
     }
@@ -56,7 +61,6 @@ pub(crate) fn run() -> Result<()> {
 
 fn check(root: &Path) -> Result<Vec<Breach>> {
     let mut breaches = docs::required(root);
-    breaches.extend(guide::check(root));
     let mut sources = Vec::new();
     let mut documents = Vec::new();
     for path in files::all(root)? {
@@ -81,6 +85,8 @@ fn check(root: &Path) -> Result<Vec<Breach>> {
     }
     for (path, text) in &documents {
         breaches.extend(names::check(path, text, &sources));
+        breaches.extend(guide::check(root, path, text, &sources));
+        breaches.extend(texts::check(path, text, &sources));
     }
     for source in &sources {
         breaches.extend(text::sizes(source));

@@ -5,3 +5,11 @@ struct Readme;
 
 #[doc = include_str!("../../../docs/report.md")]
 struct Report;
+#[doc = include_str!("../../../docs/applications.md")]
+struct Applications;
+
+#[doc = include_str!("../../../docs/porting.md")]
+struct Porting;
+
+#[doc = include_str!("../../../docs/troubleshooting.md")]
+struct Troubleshooting;

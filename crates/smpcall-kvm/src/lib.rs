@@ -44,6 +44,8 @@
 #![cfg(target_os = "linux")]
 
 mod calls;
+#[cfg(all(doctest, target_arch = "x86_64"))]
+mod doctests;
 mod error;
 mod exit_flag;
 mod guest;

@@ -1,7 +1,7 @@
 //! The documents a reader is promised are there, their links lead somewhere, and they hold on any machine.
 
 use super::Breach;
-use pulldown_cmark::{Event, Parser, Tag};
+use crate::markdown;
 use std::fs;
 use std::path::Path;
 
@@ -56,26 +56,22 @@ fn is_path_in(line: &str, folder: &str) -> bool {
         .any(|(at, _)| !line[..at].ends_with(|c: char| c.is_alphanumeric() || "._-$}~/".contains(c)))
 }
 
+/// Links to files, folders and headings that are not there.
 fn dead_links(root: &Path, path: &str, text: &str) -> Vec<Breach> {
     let folder = root.join(path).parent().map(Path::to_path_buf).unwrap_or_default();
     let mut breaches = Vec::new();
-    for (event, range) in Parser::new(text).into_offset_iter() {
-        let (Event::Start(Tag::Link { dest_url, .. }) | Event::Start(Tag::Image { dest_url, .. })) = event
-        else {
-            continue;
-        };
-        let file = dest_url.split(['#', '?']).next().unwrap_or_default();
-        // Elsewhere, this page itself, or an item that rustdoc resolves.
-        if dest_url.contains("://")
-            || dest_url.starts_with("mailto:")
-            || file.is_empty()
-            || file.contains("::")
-        {
-            continue;
-        }
-        if !folder.join(file).exists() {
-            let line = 1 + text[..range.start].matches('\n').count();
-            breaches.push(Breach::new(path, line, format!("the link to `{dest_url}` leads nowhere")));
+    for link in markdown::links(text) {
+        let Some((file, anchor)) = link.local() else { continue };
+        let target = if file.is_empty() { root.join(path) } else { folder.join(file) };
+        let mut breach = |what| breaches.push(Breach::new(path, link.line, what));
+        if !file.is_empty() && !target.exists() {
+            breach(format!("the link to `{}` leads nowhere", link.to));
+        } else if let Some(anchor) = anchor.filter(|_| target.extension().is_some_and(|kind| kind == "md")) {
+            let read = if file.is_empty() { Ok(text.to_owned()) } else { fs::read_to_string(&target) };
+            let anchors = markdown::anchors(&read.unwrap_or_default());
+            if !anchors.iter().any(|there| there == anchor) {
+                breach(format!("the link to `{}` leads to no heading", link.to));
+            }
         }
     }
     breaches
@@ -89,12 +85,13 @@ mod tests {
     fn dead_links_are_refused() {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir_all(root.path().join("docs")).unwrap();
-        fs::write(root.path().join("README.md"), "").unwrap();
-        let text = "[up](../README.md#top), [here](#a), [far](https://x.y/z), [item](crate::a::B)\n\n\
-                    ```\n[code](nothing.md)\n```\n[dead](../GONE.md)\n[by name][n]\n\n[n]: none.md\n";
+        fs::write(root.path().join("README.md"), "## At the top\n").unwrap();
+        let text = "[up](../README.md#at-the-top), [here](#a), [far](https://x.y/z), [item](crate::a::B)\n\n\
+                    ```\n[code](nothing.md)\n```\n[dead](../GONE.md)\n[by name][n]\n\n[n]: none.md\n\n\
+                    # A\n[no heading](../README.md#top)\n[nor here](#b)\n\n<img src=\"none.svg\">\n";
         let lines: Vec<usize> =
             check(root.path(), "docs/a.md", text).iter().map(|breach| breach.line).collect();
-        assert_eq!(lines, [6, 7]);
+        assert_eq!(lines, [6, 7, 12, 13, 15]);
     }
 
     #[test]

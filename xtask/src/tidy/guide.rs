@@ -1,27 +1,25 @@
-//! The guide's code is code that is compiled: each block of `docs/kernel-guide.md` names a file and a marker, and must be the
-//! excerpt between `// guide: MARKER` and `// guide: end` there, less its common indentation.
+//! Code in documents is code that is compiled. A block of Rust names a file and a marker, and must be the excerpt between
+//! `// guide: MARKER` and `// guide: end` there, less its common indentation; or its document is a doctest, by an `include_str!` in a source.
 //!
-//! A block begins with ```` ```rust file=PATH guide=MARKER ````.
+//! A block that is an excerpt begins with ```` ```rust file=PATH guide=MARKER ````.
 
 use super::Breach;
+use super::scan::Source;
 use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag, TagEnd};
 use std::fs;
 use std::path::Path;
 
-const GUIDE: &str = "docs/kernel-guide.md";
 const MARKER: &str = "// guide: ";
 
-/// Checks the guide. A tree without one has nothing to check.
-pub(super) fn check(root: &Path) -> Vec<Breach> {
-    let Ok(text) = fs::read_to_string(root.join(GUIDE)) else { return Vec::new() };
-    let blocks = blocks(&text);
-    blocks
-        .into_iter()
-        .filter_map(|block| block.breach(root).map(|what| Breach::new(GUIDE, block.line, what)))
-        .collect()
+/// Blocks of a document that are no excerpts, or of another text.
+pub(super) fn check(root: &Path, path: &str, text: &str, sources: &[Source]) -> Vec<Breach> {
+    let included = format!("/{path}\")]");
+    let is_doctest = sources.iter().any(|source| source.text.contains(&included));
+    let blocks = blocks(text).into_iter().filter(|block| !is_doctest || block.word("guide").is_some());
+    blocks.filter_map(|block| block.breach(root).map(|what| Breach::new(path, block.line, what))).collect()
 }
 
-/// A block of code in the guide.
+/// A block of code.
 struct Block {
     line: usize,
     info: String,
@@ -98,7 +96,7 @@ mod tests {
 
     #[test]
     fn the_guide_is_there_and_has_code() {
-        let text = fs::read_to_string(crate::sh::root().join(GUIDE)).unwrap();
+        let text = fs::read_to_string(crate::sh::root().join("docs/kernel-guide.md")).unwrap();
         assert!(blocks(&text).iter().filter(|block| block.word("guide").is_some()).count() > 5);
     }
 
@@ -107,11 +105,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let source = "mod a {\n    // guide: x\n    fn f() {\n        g();\n    }\n    // guide: end\n}\n// guide: y\n";
         fs::write(dir.path().join("a.rs"), source).unwrap();
-        fs::create_dir(dir.path().join("docs")).unwrap();
-        let of = |info: &str, code: &str| {
-            fs::write(dir.path().join(GUIDE), format!("# A\n\n```{info}\n{code}\n```\n")).unwrap();
-            check(dir.path()).into_iter().map(|breach| (breach.line, breach.what)).collect::<Vec<_>>()
+        let doctests = "#[doc = include_str!(\"../../../docs/b.md\")]\nstruct B;";
+        let sources = [Source::parse("crates/a/src/doctests.rs", doctests.to_owned()).unwrap()];
+        let of_document = |path: &str, info: &str, code: &str| {
+            let breaches = check(dir.path(), path, &format!("# A\n\n```{info}\n{code}\n```\n"), &sources);
+            breaches.into_iter().map(|breach| (breach.line, breach.what)).collect::<Vec<_>>()
         };
+        let of = |info: &str, code: &str| of_document("docs/a.md", info, code);
+        assert_eq!(of_document("docs/b.md", "rust", "fn f() {}"), [], "a doctest");
+        assert_eq!(of_document("docs/b.md", "rust file=a.rs guide=x", "fn f() {}").len(), 1);
         assert_eq!(of("rust file=a.rs guide=x", "fn f() {\n    g();\n}"), []);
         assert_eq!(of("sh", "anything"), []);
         for (info, code, because) in [
