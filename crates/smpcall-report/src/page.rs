@@ -2,11 +2,11 @@
 //!
 //! | module | part |
 //! |---|---|
-//! | [`system`] | what it was measured on, and which cores share what |
-//! | [`heat`] | what it costs between each two cores, as tables whose cells are coloured |
-//! | [`strips`] | how long calls take, one above the other on one scale, beside floors and peers |
-//! | [`growth`] | lines of the model |
-//! | [`changes`] | what changed since an earlier report |
+//! | `system` | what it was measured on, and which cores share what |
+//! | `heat` | what it costs between each two cores, as tables whose cells are coloured |
+//! | `strips` | how long calls take, one above the other on one scale, beside floors and peers |
+//! | `growth` | lines of the model |
+//! | `changes` | what changed since an earlier report |
 //!
 //! A plot is an `svg` with a title, and its numbers stand in a table beside it; text is never inside a plot that is stretched. What is
 //! wide scrolls by itself, so that the page does not. The names of classes that the browser's test counts begin with `plot`.
