@@ -186,6 +186,16 @@ impl<'m, T: Trace, D: Doorbell> Attached<'m, T, D> {
     ///
     /// A loop that has a [`Doorbell`] may do nothing else when that has rung. If it [begins its sleeps](Self::begin_sleep) it is rung
     /// once for each sleep, instead of once for each poll; but then it begins every one.
+    ///
+    /// ```
+    /// use smpcall_host::{Machine, smpcall::{Budget, Flushed}};
+    ///
+    /// let machine = Machine::builder().attachable(1).build()?;
+    /// let mut here = machine.attach(0)?;
+    /// machine.post_detached(0, || ())?; // to oneself: runs when one looks
+    /// assert_eq!(here.poll(Budget::DEFAULT), Flushed::All(1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn poll(&mut self, budget: Budget) -> Flushed {
         self.acknowledge();
         let flushed = self.own.flush(budget);
@@ -213,6 +223,19 @@ impl<'m, T: Trace, D: Doorbell> Attached<'m, T, D> {
     /// # Panics
     ///
     /// From inside a function, or with soft interrupts off: who sleeps there may sleep for ever.
+    ///
+    /// ```
+    /// use smpcall_host::Machine;
+    /// use std::time::Duration;
+    ///
+    /// let machine = Machine::builder().attachable(1).build()?;
+    /// let mut here = machine.attach(0)?;
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(|| machine.post_detached(0, || ()));
+    ///     while here.park(Some(Duration::from_secs(60))) == 0 {} // runs what came, and says how much that was
+    /// });
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn park(&mut self, timeout: Option<Duration>) -> u32 {
         assert!(self.machine.platform().can_wait(), "park is for thread context");
         // The ring that told of the end may have been taken note of long ago, by another park or a wait; which then shows this.

@@ -145,6 +145,21 @@ impl<'m, T: 'static, Tr: Trace> CpuBound<'m, T, Tr> {
     /// # Errors
     ///
     /// [`BoundError`].
+    ///
+    /// ```
+    /// use smpcall_host::{CpuBound, Machine};
+    /// use std::rc::Rc;
+    ///
+    /// let machine = Machine::builder().attachable(1).build()?;
+    /// let mut here = machine.attach(0)?;
+    /// let value = CpuBound::new(&machine, Rc::new(5)).unwrap(); // neither Send nor Sync
+    /// assert_eq!(value.with(|value| **value), Ok(5));
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(|| assert!(value.with(|_| ()).is_err())); // the handle may be anywhere, the value may not
+    /// });
+    /// # drop(value);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> Result<R, BoundError> {
         let held = &*self.held;
         if !held.is_here() {

@@ -7,6 +7,12 @@
 //!   [`Doorbell`] ([`Machine::attach_with`]), sleeps in epoll, io_uring, or an executor;
 //! - any thread that only **calls**: it posts and waits through a `&Machine`, with nothing to set up.
 //!
+//! ```text
+//!  any thread ──── post, call ────▶ CPU 0: a thread of the machine's ── polls, or sleeps on a futex
+//!             ──── post, call ────▶ CPU 1: a thread that attached    ── sleeps in epoll, io_uring, an executor
+//!                                     ▲ doorbell, once for each sleep: futex wake, eventfd, message, waker, signal
+//! ```
+//!
 //! ```
 //! use smpcall_host::Machine;
 //!

@@ -148,6 +148,16 @@ impl<T: Trace> Machine<T> {
     /// # Errors
     ///
     /// [`AttachError`].
+    ///
+    /// ```
+    /// use smpcall_host::Machine;
+    ///
+    /// let machine = Machine::builder().owned(1).attachable(1).build()?;
+    /// let here = machine.attach(1)?; // behind those that it owns
+    /// assert_eq!(here.cpu(), 1);
+    /// assert_eq!(machine.call(0, || 6 * 7), Ok(42)); // meanwhile this CPU serves its own queue
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn attach(&self, cpu: u32) -> Result<Attached<'_, T>, AttachError> {
         Attached::new(self, cpu, None, Futex(()), Rings::Latch)
     }
@@ -184,6 +194,15 @@ impl<T: Trace> Machine<T> {
     }
 
     /// Returns what was counted so far.
+    ///
+    /// ```
+    /// use smpcall_host::Machine;
+    ///
+    /// let machine = Machine::builder().owned(1).build()?;
+    /// machine.call(0, || ())?;
+    /// assert_eq!(machine.counts().panics, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn counts(&self) -> Counts {
         self.platform().counts().fold(Counts::default(), |sum, cpu| Counts {
             // Relaxed: statistics.

@@ -7,6 +7,51 @@
 //! and gives back a result; [`Smp::call_blocking`] does so in the CPU's thread, where the function may wait in turn.
 //! [`Smp::post_detached`] needs no csd, [`Smp::post_lazy`] rings nobody, and [`Smp::post_deferred`] nobody in user space.
 //!
+//! ```text
+//!  CPU 0: whoever posts                  CPU 1's queue: one word              CPU 1: flush
+//!  struct Shard {                         ┌─────┐  ┌─────┐  ┌─────┐
+//!      drain: csd, ────── one CAS ──────▶ │ csd │──│ csd │──│ csd │ ── one swap ──▶ Shard::run(this)
+//!      pending: …                         └─────┘  └─────┘  └─────┘                 callers that wait first,
+//!  }     └ ─ ─ doorbell (interrupt, futex, eventfd, waker): only if CPU 1 was not looking ─ ─ ▶ interrupts off
+//! ```
+//!
+//! ```
+//! use core::sync::atomic::{AtomicUsize, Ordering};
+//! use smpcall::{CallError, CsdField, CsdOwner, Here, Platform, PostError, Smp, Storage, csd_field};
+//!
+//! struct Shard { drain: CsdField, pending: AtomicUsize }
+//! csd_field! { impl Shard { drain } }
+//! impl CsdOwner for Shard {
+//!     type Pointer = &'static Self;
+//!     fn run(this: &'static Self, here: Here<'_>) {
+//!         println!("CPU {} drains {}", here.cpu(), this.pending.swap(0, Ordering::Relaxed));
+//!     }
+//! }
+//!
+//! /// From any CPU, any context.
+//! fn ask<P: Platform, S: Storage>(smp: &Smp<P, S>, cpu: u32, shard: &'static Shard) -> Result<(), PostError> {
+//!     shard.pending.fetch_add(1, Ordering::Relaxed);
+//!     smp.post(cpu, shard)?; // Queued or Busy: a run is to come, and it sees the addition
+//!     Ok(())
+//! }
+//!
+//! /// From a thread: waits, borrows, and gives back a result.
+//! fn answer<P: Platform, S: Storage>(smp: &Smp<P, S>, cpu: u32, question: &str) -> Result<usize, CallError> {
+//!     smp.call(cpu, || question.len())
+//! }
+//! ```
+//!
+//! For threads `smpcall-host` is the port, and the machine is made in a line. A kernel implements [`Platform`], nine methods.
+//!
+//! | you want | take |
+//! |---|---|
+//! | a result, now | [`Smp::call`] |
+//! | that something runs soon, once, however often it is asked for | [`Smp::post`] of a [`Csd`], or of a struct with a [`CsdField`] |
+//! | a value there, and an answer back | [`Smp::send`] of a [`Message`] |
+//! | something of all CPUs | [`Smp::call_many`], [`Smp::call_map`], [`Smp::post_many`] |
+//! | a task to go on when it is done | [`Smp::call_async`] |
+//! | all others held still | [`Smp::rendezvous`] |
+//!
 //! The promises have ids, P1 to P15, by which the documentation cites them; docs/promises.md has the table.
 //! A machine is a [`Machine`]: a port (a [`Platform`]) and memory for its CPUs (a [`Storage`]); what any thread may ask of it is [`Smp`]. How it is built is in
 //! ARCHITECTURE.md, beside the README: two atomic words, the csd's state and the queue's head, are the whole protocol.

@@ -130,6 +130,17 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// # Errors
     ///
     /// [`LocalError`].
+    ///
+    /// ```
+    /// use smpcall::{LocalError, PerCpuCell, Platform, Smp, Storage};
+    ///
+    /// static COUNTS: [PerCpuCell<u64>; 8] = [const { PerCpuCell::new(0) }; 8];
+    ///
+    /// /// In a function that was posted, say.
+    /// fn count<P: Platform, S: Storage>(smp: &Smp<P, S>) -> Result<(), LocalError> {
+    ///     smp.with_local(&COUNTS, |count| *count += 1)
+    /// }
+    /// ```
     #[inline]
     pub fn with_local<T: Send, R>(
         &self,

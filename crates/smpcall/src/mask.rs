@@ -12,12 +12,27 @@ pub struct CpuMask([usize]);
 
 impl CpuMask {
     /// Lays a mask over `words`: CPU `n` is bit `n % usize::BITS` of word `n / usize::BITS`.
+    ///
+    /// ```
+    /// use smpcall::CpuMask;
+    ///
+    /// let mask = CpuMask::from_words(&[0b101]);
+    /// assert!(mask.contains(0) && mask.contains(2) && mask.len() == 2);
+    /// ```
     pub const fn from_words(words: &[usize]) -> &Self {
         // SAFETY: `repr(transparent)`: a mask is its words, and every value of them is a mask.
         unsafe { &*(core::ptr::from_ref(words) as *const Self) }
     }
 
     /// As [`Self::from_words`], to be changed.
+    ///
+    /// ```
+    /// use smpcall::CpuMask;
+    ///
+    /// let mut words = [0]; // a kernel's own
+    /// CpuMask::from_words_mut(&mut words).insert(3);
+    /// assert_eq!(words, [0b1000]);
+    /// ```
     pub fn from_words_mut(words: &mut [usize]) -> &mut Self {
         // SAFETY: as in `from_words`; the borrow is exclusive and stays so.
         unsafe { &mut *(core::ptr::from_mut(words) as *mut Self) }
@@ -29,6 +44,13 @@ impl CpuMask {
     }
 
     /// Returns whether `cpu` is in the set; `false` for one past its room.
+    ///
+    /// ```
+    /// use smpcall::CpuSet;
+    ///
+    /// let set = CpuSet::<1>::from_iter([3]);
+    /// assert!(set.contains(3) && !set.contains(4) && !set.contains(5_000));
+    /// ```
     pub fn contains(&self, cpu: u32) -> bool {
         self.0.get(cpu as usize / BITS).is_some_and(|word| word >> (cpu as usize % BITS) & 1 != 0)
     }
@@ -82,6 +104,13 @@ impl CpuMask {
     }
 
     /// Returns the highest number in the set.
+    ///
+    /// ```
+    /// use smpcall::CpuSet;
+    ///
+    /// assert_eq!(CpuSet::<2>::from_iter([3, 70]).highest(), Some(70));
+    /// assert_eq!(CpuSet::<2>::new().highest(), None);
+    /// ```
     pub fn highest(&self) -> Option<u32> {
         let at = self.0.iter().rposition(|word| *word != 0)?;
         Some(at as u32 * usize::BITS + self.0[at].ilog2())
@@ -101,6 +130,13 @@ impl CpuMask {
     }
 
     /// Returns the numbers in the set, lowest first.
+    ///
+    /// ```
+    /// use smpcall::CpuSet;
+    ///
+    /// let set = CpuSet::<2>::from_iter([70, 3]);
+    /// assert_eq!(set.iter().collect::<Vec<_>>(), [3, 70]);
+    /// ```
     pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
         (0..).zip(&self.0).flat_map(|(at, word)| bits_of(*word).map(move |bit| at * usize::BITS + bit))
     }

@@ -27,6 +27,13 @@ pub enum Posted {
 
 impl Posted {
     /// Returns whether it was this post that queued the csd.
+    ///
+    /// ```
+    /// use smpcall::Posted;
+    ///
+    /// assert!(Posted::Queued.is_queued());
+    /// assert!(!Posted::Busy { cpu: 3 }.is_queued()); // a run is to come all the same
+    /// ```
     pub const fn is_queued(self) -> bool {
         matches!(self, Self::Queued)
     }

@@ -161,6 +161,16 @@ impl<T: Trace> Machine<T> {
     /// # Errors
     ///
     /// [`ShutdownError::OwnThread`], [`ShutdownError::WouldDeadlock`].
+    ///
+    /// ```
+    /// use smpcall_host::{Machine, smpcall::CallError};
+    ///
+    /// let machine = Machine::builder().owned(1).build()?;
+    /// machine.post_detached(0, || println!("was accepted, and runs"))?;
+    /// machine.shutdown()?;
+    /// assert_eq!(machine.call(0, || ()), Err(CallError::Offline));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn shutdown(&self) -> Result<(), ShutdownError> {
         if !here::is_in_blocking() {
             return self.end(None);

@@ -89,6 +89,17 @@ impl Placement {
     }
 
     /// Returns what may make the machine slower than it could be.
+    ///
+    /// ```
+    /// use smpcall_host::{Cores, Machine};
+    ///
+    /// let machine = Machine::builder().owned(2).cores(Cores::Unpinned).build()?;
+    /// for warning in machine.placement().warnings() {
+    ///     eprintln!("{warning}"); // a core that is shared, a quota
+    /// }
+    /// assert_eq!(machine.placement().core_of(0), None); // wherever the scheduler runs it
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn warnings(&self) -> Vec<PlacementWarning> {
         let (cpus, cores) = (self.cores.len(), self.allowance.cores.len());
         let mut warnings = self.refused.clone();

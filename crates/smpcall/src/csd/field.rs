@@ -130,6 +130,17 @@ impl<Tag> CsdField<Tag> {
     /// the owner is given back at the target's next flush.
     ///
     /// Context: any, an NMI included. Progress: lock-free.
+    ///
+    /// ```
+    /// use smpcall::{Cancel, CsdField};
+    ///
+    /// struct Timer { expire: CsdField }
+    ///
+    /// fn stop(timer: &Timer) -> bool {
+    ///     matches!(timer.expire.cancel(), Cancel::Removed { .. })
+    /// }
+    /// # assert!(!stop(&Timer { expire: CsdField::new() }), "it was not posted");
+    /// ```
     pub fn cancel(&self) -> Cancel {
         Cancel::of(&self.header)
     }

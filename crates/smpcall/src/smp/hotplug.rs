@@ -122,6 +122,14 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// Returns whether `cpu` takes posts. Racy: it may go offline before the answer is read.
     ///
     /// Context: any. Progress: wait-free.
+    ///
+    /// ```
+    /// use smpcall::{Platform, Smp, Storage};
+    ///
+    /// fn online<P: Platform, S: Storage>(smp: &Smp<P, S>) -> usize {
+    ///     (0..smp.cpus_len()).filter(|cpu| smp.is_online_racy(*cpu)).count()
+    /// }
+    /// ```
     pub fn is_online_racy(&self, cpu: u32) -> bool {
         self.cpu(cpu).is_some_and(|cpu| cpu.mailbox.head.look() != Seen::Offline)
     }

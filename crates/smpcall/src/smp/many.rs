@@ -111,6 +111,20 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// interrupts off has ended, and it sees what the caller wrote before.
     ///
     /// Context, progress, errors: as for [`Smp::call_many`].
+    ///
+    /// ```
+    /// use core::sync::atomic::{AtomicUsize, Ordering};
+    /// use smpcall::{ManyError, Platform, Smp, Storage};
+    ///
+    /// static HANDLER: AtomicUsize = AtomicUsize::new(0);
+    ///
+    /// /// Returns when no interrupt's handler uses the old one any more.
+    /// fn replace<P: Platform, S: Storage>(smp: &Smp<P, S>, handler: usize) -> Result<usize, ManyError> {
+    ///     let old = HANDLER.swap(handler, Ordering::AcqRel);
+    ///     smp.kick_all_cpus_sync()?;
+    ///     Ok(old)
+    /// }
+    /// ```
     pub fn kick_all_cpus_sync(&self) -> Result<Reached, ManyError> {
         self.call_many_copied(To::Others, || ())
     }
@@ -119,6 +133,15 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// through its idle loop. Returns how many.
     ///
     /// Context: any. Progress: wait-free.
+    ///
+    /// ```
+    /// use smpcall::{Platform, Smp, Storage};
+    ///
+    /// /// Sleeping CPUs look once more how deeply they may sleep.
+    /// fn latency_changed<P: Platform, S: Storage>(smp: &Smp<P, S>) -> u32 {
+    ///     smp.wake_idle_cpus()
+    /// }
+    /// ```
     pub fn wake_idle_cpus(&self) -> u32 {
         let own = self.platform.current_cpu();
         let idle = |cpu: &u32| Some(*cpu) != own && self.head_of(*cpu) == Some(Seen::Idle);
@@ -135,6 +158,15 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// read.
     ///
     /// Context: any. Progress: wait-free.
+    ///
+    /// ```
+    /// use smpcall::{CpuSet, Platform, Smp, Storage};
+    ///
+    /// /// Whether to go into a sleep that takes long to come out of.
+    /// fn may_sleep_deeply<P: Platform, S: Storage>(smp: &Smp<P, S>, of_this_cluster: &CpuSet<1>) -> bool {
+    ///     !smp.is_pending_racy(of_this_cluster)
+    /// }
+    /// ```
     pub fn is_pending_racy(&self, mask: &CpuMask) -> bool {
         mask.iter().any(|cpu| matches!(self.head_of(cpu), Some(Seen::List(_))))
     }

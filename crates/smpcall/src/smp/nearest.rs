@@ -21,6 +21,15 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// # Errors
     ///
     /// As for [`Smp::call`]: `NoSuchCpu` if the mask names none of the machine's, `Offline` if none of those is online.
+    ///
+    /// ```
+    /// use smpcall::{CallError, CpuSet, Platform, Smp, Storage};
+    ///
+    /// /// Where the counter can be read, whichever of the two is free.
+    /// fn read<P: Platform, S: Storage>(smp: &Smp<P, S>, counter: fn() -> u64) -> Result<u64, CallError> {
+    ///     smp.call_nearest(&CpuSet::<1>::from_iter([2, 3]), counter)
+    /// }
+    /// ```
     pub fn call_nearest<F, R>(&self, mask: &CpuMask, function: F) -> Result<R, CallError>
     where
         F: FnOnce() -> R + Send,

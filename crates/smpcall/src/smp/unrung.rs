@@ -68,6 +68,17 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// learns that there is room again, a timer, an idle loop. Costs one load if no doorbell has ever failed.
     ///
     /// Context: any. Progress: lock-free; a look at each CPU.
+    ///
+    /// ```
+    /// use smpcall::{Platform, Smp, Storage};
+    ///
+    /// /// Now and then, where doorbells may fail.
+    /// fn mend<P: Platform, S: Storage>(smp: &Smp<P, S>) {
+    ///     if smp.failed_rings_racy() > 0 && smp.ring_owed() > 0 {
+    ///         // Some fail still: their calls stay queued, and reports name them.
+    ///     }
+    /// }
+    /// ```
     pub fn ring_owed(&self) -> u32 {
         if self.failed_rings_racy() == 0 {
             return 0;

@@ -77,6 +77,17 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// up some visits later. The port's own time-out is [`Reporting::stall_timeout_ns`](crate::Reporting::stall_timeout_ns).
     ///
     /// Context: any in which `queue_stalled` may be called. Progress: wait-free; a few loads for each CPU.
+    ///
+    /// ```
+    /// use smpcall::{Platform, Smp, Storage, Watch};
+    ///
+    /// const TIMEOUT_NS: u64 = 5_000_000_000;
+    ///
+    /// /// A timer's function, twice a second, with notes of its own.
+    /// fn look<P: Platform, S: Storage>(smp: &Smp<P, S>, notes: &mut [Watch; 8]) -> bool {
+    ///     smp.watchdog(TIMEOUT_NS, notes) == 0
+    /// }
+    /// ```
     pub fn watchdog(&self, timeout_ns: u64, notes: &mut [Watch]) -> u32 {
         if timeout_ns == 0 {
             return 0;
@@ -102,6 +113,17 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// it. Racy: it may have returned by the time the answer is read.
     ///
     /// Context: any. Progress: wait-free.
+    ///
+    /// ```
+    /// use smpcall::{Platform, Smp, Storage};
+    ///
+    /// fn tell<P: Platform, S: Storage>(smp: &Smp<P, S>, cpu: u32) -> String {
+    ///     match smp.running_racy(cpu) {
+    ///         Some(at) => format!("CPU {cpu} runs the function at {at:#x}"), // for addr2line
+    ///         None => format!("CPU {cpu} runs none"),
+    ///     }
+    /// }
+    /// ```
     pub fn running_racy(&self, cpu: u32) -> Option<usize> {
         let running = &self.cpu(cpu)?.running;
         running.func_racy().or_else(|| running.blocking_func_racy()).map(<*const ()>::addr)
