@@ -68,6 +68,9 @@ enum Verb {
         /// Measure instead after how many seeds the simulator finds each of its mutants
         #[arg(long)]
         seeds: bool,
+        /// Look instead for the first seed of the simulator's that finds each, and write them into its corpus
+        #[arg(long, conflicts_with = "seeds")]
+        corpus: bool,
     },
     /// The core's races as litmus tests, judged by herd7 under C11's model, and as compiled, under four machines'; each weaker ordering must be seen
     Herd {
@@ -126,8 +129,12 @@ fn main() -> ExitCode {
         }
         Verb::Ci => return steps::run(steps::Extent::Full),
         Verb::Models { name } => models::run(name.as_deref()),
-        Verb::Mutants { filter, jobs, seeds } => {
-            let asks = if seeds { mutants::Asks::Seeds } else { mutants::Asks::Caught };
+        Verb::Mutants { filter, jobs, seeds, corpus } => {
+            let asks = match (seeds, corpus) {
+                (true, _) => mutants::Asks::Seeds,
+                (_, true) => mutants::Asks::Corpus,
+                _ => mutants::Asks::Caught,
+            };
             mutants::run(filter.as_deref(), jobs, asks)
         }
         Verb::Herd { compiled: true } => herd::compiled(),

@@ -24,6 +24,8 @@ pub(crate) enum Asks {
     Caught,
     /// After how many seeds the simulator finds those that it is to catch.
     Seeds,
+    /// Which seed of the simulator's finds each first.
+    Corpus,
 }
 
 /// Runs the table's mutants, or those whose id contains `filter`, or one of its parts where commas divide it.
@@ -41,10 +43,12 @@ pub(crate) fn run(filter: Option<&str>, jobs: Option<usize>, asks: Asks) -> Resu
         );
     }
     let mut tree = Tree::new(&root, &sh::target_dir().join("mutants"))?;
-    if asks == Asks::Seeds {
-        return soon::run(&mut tree, &table.mutants);
-    }
     let jobs = jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)).max(1);
+    match asks {
+        Asks::Caught => {}
+        Asks::Seeds => return soon::seeds(&mut tree, &table.mutants),
+        Asks::Corpus => return soon::corpus(&mut tree, &table.mutants, jobs),
+    }
     let todo: Vec<(&Mutant, &str)> =
         table.mutants.iter().filter_map(|mutant| Some((mutant, mutant.caught_by()?))).collect();
     // Apart for each program: what it does not run it need not hold.

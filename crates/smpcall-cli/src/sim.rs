@@ -3,11 +3,13 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`flags`] | what seeds, CPUs, faults and partitions look like on the command line |
+//! | [`corpus`] | seeds that once failed, played again first |
 //! | [`scale`] | `--scale`: what calls cost on growing machines |
 //! | [`failure`] | a seed that failed: made small, told, written as a trace |
 //!
 //! The simulator itself is the crate `smpcall-sim`. What depends on time here is only how many seeds are run.
 
+mod corpus;
 mod failure;
 mod flags;
 mod scale;
@@ -15,10 +17,10 @@ mod scale;
 use crate::output::{JsonFile, complain, count_of, progress, say};
 use crate::run::seconds;
 use anyhow::{Result, bail};
-use flags::{Cpus, FaultFlag, Partition, Seed};
+use flags::{Cpus, FaultFlag, KindFlag, MemoryFlag, Partition, Seed};
 use indicatif::ProgressBar;
-use serde_json::json;
-use smpcall_sim::{FaultChoice, Options, Scenario, play};
+use serde_json::{Value, json};
+use smpcall_sim::{Coverage, FaultChoice, Options, Scenario, play, play_and_cover};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -69,6 +71,19 @@ pub(crate) struct Args {
     /// Programs with rendezvous as well
     #[arg(long)]
     meets: bool,
+    /// How weak memory is: tso (x86: stores are late), or weak (C++20's and Rust's model: loads read old values, and what is no
+    /// atomic can race)
+    #[arg(long, value_name = "MODEL", default_value = "tso")]
+    memory: MemoryFlag,
+    /// Prints which states the runs came to; each round of 64 seeds draws more of the kinds of calls whose runs have shown something new
+    #[arg(long)]
+    coverage: bool,
+    /// Kinds of calls that are drawn four times as often
+    #[arg(long, value_name = "KIND,…", value_delimiter = ',')]
+    prefer: Vec<KindFlag>,
+    /// Does not play the corpus first: seeds that once failed. (A seed alone goes without.)
+    #[arg(long)]
+    no_corpus: bool,
     /// Runs each seed twice, and compares the two to the last step
     #[arg(long)]
     twice: bool,
@@ -92,6 +107,10 @@ struct Tally {
     seeds: u64,
     steps: u64,
     failed: Vec<u64>,
+    /// What the first that failed was drawn from.
+    failed_from: Option<Options>,
+    /// Where it is asked for.
+    coverage: Option<Coverage>,
     /// Seeds whose second run was not the first.
     unstable: Vec<u64>,
 }
@@ -113,6 +132,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     };
     // At once: whoever ends this before it does wants to know.
     say!("first seed {first}; to see the same again: {}", again(args, first))?;
+    let replayed = if args.no_corpus || seeds == 1 { None } else { Some(corpus::replay()?) };
     let began = Instant::now();
     let bar = bar(args, seeds);
     let tally = simulate(args, &options, first, seeds, &bar);
@@ -127,6 +147,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             "steps": tally.steps,
             "violations": tally.violations(),
             "failed": tally.failed,
+            "corpus": replayed.as_ref().map_or(Value::Null, corpus::Replayed::json),
+            "coverage": tally.coverage.as_ref().map_or(Value::Null, covered),
         });
         json.write_results(("sim", 1), &results)?;
     }
@@ -136,7 +158,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         tally.steps,
         tally.violations()
     );
-    verdict(args, &options, &tally, trace)?;
+    if let Some(coverage) = &tally.coverage {
+        print_coverage(coverage)?;
+    }
+    match &replayed {
+        Some(replayed) if tally.violations() == 0 => replayed.verdict(trace)?,
+        _ => verdict(args, &options, &tally, trace)?,
+    }
     printed
 }
 
@@ -154,6 +182,8 @@ fn options(args: &Args) -> Options {
         futures: args.futures,
         users: args.users,
         meets: args.meets,
+        memory: args.memory.0,
+        prefer: args.prefer.iter().map(|kind| kind.0).collect(),
     }
 }
 
@@ -172,18 +202,23 @@ fn bar(args: &Args, seeds: u64) -> ProgressBar {
 
 fn simulate(args: &Args, options: &Options, first: u64, seeds: u64, bar: &ProgressBar) -> Tally {
     let began = Instant::now();
-    let mut tally = Tally::default();
+    let mut options = options.clone();
+    let mut tally = Tally { coverage: args.coverage.then(Coverage::default), ..Tally::default() };
     for nth in (0..seeds).filter(|nth| args.partition.has(*nth)) {
         if args.seconds.is_some_and(|limit| began.elapsed() >= limit) {
             break;
         }
         let seed = first.wrapping_add(nth);
-        let scenario = Scenario::draw(seed, options);
-        let outcome = play(&scenario);
+        let scenario = Scenario::draw(seed, &options);
+        let outcome = match &mut tally.coverage {
+            Some(coverage) => play_and_cover(&scenario, coverage),
+            None => play(&scenario),
+        };
         tally.seeds += 1;
         tally.steps += outcome.steps;
         if let Some(violation) = &outcome.violation {
             tally.failed.push(seed);
+            tally.failed_from.get_or_insert_with(|| options.clone());
             if args.keep_going {
                 // At once, as the first seed. Without the flag this is the last, and told of below.
                 bar.suspend(|| complain!("seed {seed}: {violation}"));
@@ -195,6 +230,9 @@ fn simulate(args: &Args, options: &Options, first: u64, seeds: u64, bar: &Progre
             }
         }
         if tally.seeds.is_multiple_of(64) {
+            if let Some(coverage) = &mut tally.coverage {
+                options.prefer = coverage.to_prefer();
+            }
             let elapsed = began.elapsed();
             bar.set_position(if args.seeds.is_some() || args.seconds.is_none() {
                 nth
@@ -216,8 +254,9 @@ fn verdict(args: &Args, options: &Options, tally: &Tally, trace: Option<JsonFile
         complain!("seed {seed}: its second run was another than its first");
     }
     if let Some(seed) = tally.failed.first() {
+        let options = tally.failed_from.as_ref().unwrap_or(options);
         failure::tell(*seed, options, trace)?;
-        complain!("to see it again: {}", repeat(args, *seed));
+        complain!("to see it again: {}", repeat(args, options, *seed));
     }
     match tally.violations() {
         0 => Ok(()),
@@ -227,13 +266,27 @@ fn verdict(args: &Args, options: &Options, tally: &Tally, trace: Option<JsonFile
     }
 }
 
+fn covered(coverage: &Coverage) -> Value {
+    let [state, head, calls] = coverage.counts();
+    let rows: serde_json::Map<_, _> = coverage.rows().map(|(row, runs)| (row, runs.into())).collect();
+    json!({ "state_changes": state, "head_changes": head, "calls_in_context": calls, "runs": rows })
+}
+
+fn print_coverage(coverage: &Coverage) -> Result<()> {
+    let [state, head, calls] = coverage.counts();
+    say!(
+        "{state} changes of state words, {head} of heads, {calls} calls in their contexts; in how many runs:"
+    )?;
+    coverage.rows().try_for_each(|(row, runs)| say!("{runs:>9}  {row}"))
+}
+
 fn first_few(tally: &Tally) -> Vec<u64> {
     tally.failed.iter().chain(&tally.unstable).copied().take(20).collect()
 }
 
 /// The command line of the whole run.
 fn again(args: &Args, first: u64) -> String {
-    let mut line = repeat(args, first);
+    let mut line = repeat(args, &options(args), first);
     let mut add = |flag: &str, value: Option<String>| {
         if let Some(value) = value {
             line.push_str(&format!(" {flag} {value}"));
@@ -243,19 +296,26 @@ fn again(args: &Args, first: u64) -> String {
     add("--seeds", args.seeds.or((!alone).then_some(SEEDS)).map(|seeds| seeds.to_string()));
     add("--seconds", args.seconds.map(|limit| limit.as_secs_f64().to_string()));
     add("--partition", (args.partition != Partition::WHOLE).then(|| args.partition.to_string()));
-    let switches = [(args.twice, " --twice"), (args.keep_going, " --keep-going")];
+    let switches = [
+        (args.coverage, " --coverage"),
+        (args.no_corpus, " --no-corpus"),
+        (args.twice, " --twice"),
+        (args.keep_going, " --keep-going"),
+    ];
     line.extend(switches.into_iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| flag));
     line
 }
 
 /// The command line that plays that seed again.
-fn repeat(args: &Args, seed: u64) -> String {
+fn repeat(args: &Args, options: &Options, seed: u64) -> String {
     let steps = args.steps_max.map(|steps| format!(" --steps-max {steps}")).unwrap_or_default();
     let futures = if args.futures { " --futures" } else { "" };
     let users = if args.users { " --users" } else { "" };
     let meets = if args.meets { " --meets" } else { "" };
+    let kinds: Vec<String> = options.prefer.iter().map(|kind| KindFlag(*kind).to_string()).collect();
+    let prefer = if kinds.is_empty() { String::new() } else { format!(" --prefer '{}'", kinds.join(",")) };
     format!(
-        "smpcall sim --seed {seed} --cpus {} --faults {}{steps}{futures}{users}{meets}",
-        args.cpus, args.faults
+        "smpcall sim --seed {seed} --memory {} --cpus {} --faults {}{steps}{futures}{users}{meets}{prefer}",
+        args.memory, args.cpus, args.faults
     )
 }

@@ -74,7 +74,10 @@ impl<R: Rig> Soak<R> {
     /// Makes it, at rest.
     pub const fn new(rig: R) -> Self {
         let (arena, shared_state) = (Arena::new(), WriteOnce::new());
-        let (turn, resting, complaints) = (Signal::new(0), Signal::new(0), Count::new());
+        // One by one: no tuple with a destructor in a constant.
+        let turn = Signal::new(0);
+        let resting = Signal::new(0);
+        let complaints = Count::new();
         Self { rig, arena, shared_state, turn, resting, complaints }
     }
 

@@ -30,7 +30,7 @@ thread_local! {
 }
 
 /// Empties all buffers, what is in flight is lost, and makes room for so many virtual CPUs.
-pub fn reset(virtual_cpus: usize) {
+pub(crate) fn reset(virtual_cpus: usize) {
     BUFFERS.with(|buffers| {
         let mut of = buffers.of.borrow_mut();
         of.iter_mut().for_each(VecDeque::clear);
@@ -42,7 +42,7 @@ pub fn reset(virtual_cpus: usize) {
 
 /// Says which virtual CPU runs from now on.
 #[inline]
-pub fn set_current(virtual_cpu: usize) {
+pub(crate) fn set_current(virtual_cpu: usize) {
     BUFFERS.with(|buffers| buffers.current.set(virtual_cpu));
 }
 

@@ -12,7 +12,7 @@ static X: AtomicU32 = AtomicU32::new(0);
 fn two() -> Simulating {
     reset(2);
     // SAFETY: the words of these tests are statics, or drained before they end.
-    unsafe { enter(&Nothing) }
+    unsafe { enter(&Nothing, Memory::Tso) }
 }
 
 #[test]
@@ -59,10 +59,10 @@ fn a_full_buffer_lets_the_oldest_go() {
     // Relaxed: as above.
     let seen: u16 = WORDS.iter().map(|word| word.load(Ordering::Relaxed)).sum();
     assert_eq!(seen, 1);
-    fence();
+    fence(Ordering::SeqCst); // SeqCst: under test is that it drains.
     assert_eq!(len(0), CAPACITY, "another CPU's fence");
     set_current(0);
-    fence();
+    fence(Ordering::SeqCst); // SeqCst: under test is that it drains.
     assert!(is_empty());
 }
 

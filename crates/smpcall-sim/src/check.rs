@@ -41,6 +41,7 @@ use crate::engine::End;
 use crate::ground::slot_of;
 use crate::history::{Act, Came, Event, EventKind, Level, Of};
 use crate::scenario::Scenario;
+use smpcall_sim_atomics::Memory;
 use std::fmt;
 
 /// A promise that was broken.
@@ -169,6 +170,15 @@ impl<'h> Log<'h> {
 
     pub(crate) fn step(&self, at: usize) -> u64 {
         self.history.get(at).or(self.history.last()).map_or(0, |event| event.step)
+    }
+
+    /// A moment so long before that one that what was in memory then may be read at that one.
+    pub(crate) fn long_before(&self, at: usize) -> usize {
+        if self.scenario.memory == Memory::Tso {
+            return at;
+        }
+        let step = self.step(at).saturating_sub(self.scenario.old.steps);
+        self.history.partition_point(|event| event.step < step).saturating_sub(1)
     }
 
     /// Whether the run has come to its end, so that what must happen some time has.

@@ -20,6 +20,7 @@ mod threads;
 
 pub(crate) use self::events::Due;
 pub(crate) use self::threads::{Block, Thread};
+pub(crate) use crate::coverage::Changes;
 
 use crate::history::{EventKind, History};
 use crate::rng::Rng;
@@ -29,7 +30,7 @@ use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult};
 use events::Agenda;
 use smpcall_sim_atomics as memory;
-use smpcall_sim_atomics::{Access, Hook, Kind};
+use smpcall_sim_atomics::{Access, Hook, Kind, Memory, Race, Word};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
@@ -47,9 +48,21 @@ pub(crate) struct Setup {
     pub(crate) strategy: Strategy,
     /// A late store reaches memory at one point in so many.
     pub(crate) drain_every: u32,
+    pub(crate) memory: Memory,
+    pub(crate) old: Old,
     /// Doorbells interrupt, and their handler flushes; else they only end sleeps.
     pub(crate) interrupts: bool,
     pub(crate) steps_max: u64,
+}
+
+/// What a load may read where memory is weak: an old value, one time in so many, of those in which there is one; and how many steps after it
+/// was replaced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Old {
+    /// One load in so many; 0: none.
+    pub every: u32,
+    /// How many steps.
+    pub steps: u64,
 }
 
 /// How a run of the engine ended.
@@ -93,6 +106,13 @@ pub(crate) struct Engine {
     now_ns: Cell<u64>,
     steps_max: Cell<u64>,
     drain_every: Cell<u32>,
+    /// Draws of which value a load reads.
+    reads: Rng,
+    old: Cell<Old>,
+    /// What was replaced until then is too old to be read.
+    settled: Cell<u64>,
+    /// How the core's words have changed, if anybody asks.
+    changes: RefCell<Option<Changes>>,
     hash: Cell<u64>,
     rings: Cell<u64>,
     /// No points: the simulator's own looks.
@@ -127,6 +147,8 @@ impl Engine {
     /// Makes ready for a run.
     pub(crate) fn reset(&self, setup: &Setup, handlers: Rc<dyn Handlers>) {
         self.rng.begin(setup.seed, 1);
+        self.reads.begin(setup.seed, 10);
+        self.old.set(setup.old);
         self.chooser.reset(&setup.strategy, setup.threads, &self.rng);
         memory::reset(setup.threads);
         let mut threads = self.threads.borrow_mut();
@@ -136,7 +158,7 @@ impl Engine {
         self.agenda.clear();
         self.history.borrow_mut().clear();
         self.handlers.replace(Some(handlers));
-        for cell in [&self.step, &self.points, &self.now_ns, &self.hash, &self.rings] {
+        for cell in [&self.step, &self.points, &self.now_ns, &self.hash, &self.rings, &self.settled] {
             cell.set(0);
         }
         for cell in [&self.quiet, &self.spins, &self.skips, &self.moves] {
@@ -155,10 +177,11 @@ impl Engine {
     pub(crate) fn run(&'static self, bodies: Vec<Body>, mut at_quiet: impl FnMut() -> bool) -> End {
         let mut virtuals: Vec<Option<Virtual>> =
             bodies.into_iter().map(|body| Some(self.make(body))).collect();
+        let memory = self.setup.borrow().as_ref().map_or_else(Memory::default, |setup| setup.memory);
         // SAFETY: what the core and the scenario store to without a read-modify-write to follow lies in the machine and in the
         // scenario's ground, which outlive the run; `memory::reset` empties the buffers before the next. (A waiting call's
         // frame is left after a read-modify-write of its caller, and after its completion, which comes last.)
-        let simulating = unsafe { memory::enter(self) };
+        let simulating = unsafe { memory::enter(self, memory) };
         let end = loop {
             if self.gave_up.get() {
                 break if self.points.get() >= self.steps_max.get() { End::StepLimit } else { End::GivenUp };
@@ -287,6 +310,12 @@ impl Engine {
         }
     }
 
+    /// Everything is in memory, and nothing that was there before is read any more.
+    fn settle(&self) {
+        (0..self.threads.borrow().len()).for_each(memory::drain_all);
+        self.settled.set(self.step.get());
+    }
+
     /// A step of a spin: somebody else goes on, if anybody can. When all spin, time passes faster.
     pub(crate) fn relax(&self) {
         if self.quiet.get() > 0 || std::thread::panicking() {
@@ -301,7 +330,7 @@ impl Engine {
         let ready = self.ready.borrow().len();
         if self.spins.get() as usize > 4 * ready + 8 {
             self.spins.set(0);
-            (0..self.threads.borrow().len()).for_each(memory::drain_all);
+            self.settle();
             self.skip_ahead();
             self.go_on_if_ready(me);
         }
@@ -355,7 +384,7 @@ impl Engine {
                 });
             }
             // Nobody: what is late is in memory by the time that anybody looks again.
-            (0..self.threads.borrow().len()).for_each(memory::drain_all);
+            self.settle();
             if !self.wait_for_something() {
                 return None;
             }
@@ -375,6 +404,30 @@ impl Hook for Engine {
             Kind::Own if self.quiet.get() == 0 && !std::thread::panicking() => self.let_interrupts_in(),
             // Memory of one side at a time: no step, only a price, and that is `scale`'s.
             Kind::Own | Kind::Read | Kind::Write => {}
+        }
+    }
+
+    fn changed(&self, word: Word, from: usize, to: usize) {
+        if let Some(changes) = &mut *self.changes.borrow_mut() {
+            changes.add(word, from, to);
+        }
+    }
+
+    fn choose(&self, values: usize) -> usize {
+        self.choose_value(values)
+    }
+
+    fn now(&self) -> u64 {
+        self.step.get()
+    }
+
+    fn oldest(&self) -> u64 {
+        self.settled.get().max(self.step.get().saturating_sub(self.old.get().steps))
+    }
+
+    fn raced(&self, race: Race) {
+        if self.quiet.get() == 0 {
+            self.log(EventKind::Raced(race));
         }
     }
 }

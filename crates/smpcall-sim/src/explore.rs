@@ -1,9 +1,10 @@
 //! Small machines, run again and again: under every schedule, or under many seeds. For tests of a few steps, and for whoever
 //! brings bodies of its own, as the conformance suite does.
 
-use crate::engine::{Body, End, Handlers, Setup, engine};
+use crate::engine::{Body, End, Handlers, Old, Setup, engine};
 use crate::port::Manners;
 use crate::strategy::Strategy;
+use smpcall_sim_atomics::Memory;
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -28,6 +29,8 @@ pub struct Tiny {
     pub callers: usize,
     /// Doorbells interrupt.
     pub interrupts: bool,
+    /// How weak memory is. (With every schedule every old value is read.)
+    pub memory: Memory,
     /// After how many steps a run has failed.
     pub steps_max: u64,
 }
@@ -100,6 +103,9 @@ impl Tiny {
             threads: bodies.len(),
             strategy: strategy.clone(),
             drain_every: 1 << (seed % 7),
+            memory: self.memory,
+            // A long memory, often asked or seldom.
+            old: Old { every: 1 << (seed % 3), steps: 1_000 },
             interrupts: self.interrupts,
             steps_max: self.steps_max,
         };

@@ -164,12 +164,9 @@ impl Ground {
         self.look_at(&self.posters[csd].borrow())
     }
 
-    /// The words of those senders, as this virtual CPU sees them.
+    /// The words of those senders, as this virtual CPU is sure to see them.
     pub(crate) fn look_at(&self, senders: &[usize]) -> Vec<(usize, u32)> {
-        engine().unscheduled(|| {
-            // Relaxed: to make it visible is the promise under test (P2).
-            senders.iter().map(|slot| (*slot, self.words[*slot].load(Ordering::Relaxed))).collect()
-        })
+        engine().unscheduled(|| senders.iter().map(|slot| (*slot, self.words[*slot].sure())).collect())
     }
 
     /// The sender that is running now.
@@ -285,10 +282,9 @@ impl Ground {
         2 * thread
     }
 
-    /// What the caller sees of it.
+    /// What the caller is sure to see of it.
     pub(crate) fn answer_of(&self, place: usize) -> u32 {
-        // Relaxed: to make it visible is the promise under test (P4).
-        engine().unscheduled(|| self.answers[place].load(Ordering::Relaxed))
+        engine().unscheduled(|| self.answers[place].sure())
     }
 
     /// Flushes the CPU, as its idle loop or its handler does.

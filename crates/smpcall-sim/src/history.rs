@@ -6,6 +6,7 @@
 mod tell;
 
 use smpcall_instrumented::Counts;
+use smpcall_sim_atomics::Race;
 
 /// In which context something happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -268,6 +269,8 @@ pub enum EventKind {
     Judged { unexcused: Vec<usize> },
     /// The programs are over, and everything is at rest.
     Settled,
+    /// Two accesses to memory that is no atomic, of which neither comes before the other.
+    Raced(Race),
     /// Something unwound that should not have.
     Panicked { message: String },
 }

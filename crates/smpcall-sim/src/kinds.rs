@@ -101,6 +101,20 @@ pub(crate) fn number_of(name: &str) -> usize {
     KINDS.iter().position(|kind| kind.name == name).expect("a row of the table")
 }
 
+/// The name of a row.
+///
+/// # Panics
+///
+/// If there are fewer rows.
+pub fn kind_name(kind: usize) -> &'static str {
+    KINDS[kind].name
+}
+
+/// The row of that name, if there is one.
+pub fn kind_of(name: &str) -> Option<usize> {
+    KINDS.iter().position(|kind| kind.name == name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

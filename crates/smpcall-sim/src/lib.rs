@@ -48,6 +48,8 @@
 // | `port`, `faults` | the machine that the core sees, and what goes wrong with it |
 // | `scenario`, `kinds` | what is drawn from a seed; the table of calls |
 // | `ground`, `sim` | one run and its phases |
+// | `corpus` | seeds that once failed |
+// | `coverage` | which states runs have come to |
 // | `history`, `check` | the record of a run, and a checker for each promise |
 // | `shrink`, `timeline` | a failing run made small, and told |
 //
@@ -55,6 +57,8 @@
 // checker in `check` says so from the record (`history::Act` and `Came`).
 
 mod check;
+pub mod corpus;
+mod coverage;
 mod engine;
 pub mod explore;
 mod faults;
@@ -73,10 +77,14 @@ mod strategy;
 mod timeline;
 
 pub use check::Violation;
+pub use coverage::Coverage;
+pub use engine::Old;
 pub use faults::{BadFaults, Faults};
 pub use history::History;
+pub use kinds::{kind_name, kind_of};
 pub use port::Virtual;
-pub use scenario::{FaultChoice, Options, Scenario};
+pub use scenario::{DRAW, FaultChoice, Options, Scenario};
 pub use shrink::shrink;
-pub use sim::{Outcome, play, play_and_tell};
+pub use sim::{Outcome, play, play_and_cover, play_and_tell};
+pub use smpcall_sim_atomics::Memory;
 pub use timeline::{chrome_trace, timeline};

@@ -151,7 +151,7 @@ impl<const PARKS: bool, const COUNTS: bool, const MIGRATES: bool> Waiting
         let engine = engine();
         assert!(engine.irqs_are_off(), "a wake outside of call context and without the irq guard");
         engine.point(PORT);
-        engine.publish();
+        engine.send_wake(waiter.into());
         engine.log(EventKind::Wakes(waiter.into()));
         engine.wake(waiter.into());
     }
@@ -228,6 +228,10 @@ impl<const PARKS: bool, const COUNTS: bool, const MIGRATES: bool> Hosting
 pub(crate) fn send(cpu: u32, fate: Fate) {
     let engine = engine();
     engine.point(PORT);
-    engine.publish();
+    if fate == Fate::Unsent {
+        engine.publish();
+    } else {
+        engine.send_ring(cpu as usize);
+    }
     engine.log(EventKind::Ring { to: cpu, fate, guarded: engine.irqs_are_off() });
 }

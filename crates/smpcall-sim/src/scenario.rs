@@ -1,13 +1,22 @@
 //! A scenario: everything about a run that is drawn before it begins. It is data, so that a failing one can be made smaller
 //! ([`crate::shrink()`]), and a function of its seed.
 
+mod draw;
 mod tell;
 
+pub(crate) use draw::Draw;
+
+use crate::engine::Old;
 use crate::faults::{Faults, befall};
-use crate::kinds::{AWAITED, KINDS, Places, USERS, number_of};
+use crate::kinds::number_of;
 use crate::port::Manners;
 use crate::rng::Rng;
 use crate::strategy::Strategy;
+use draw::{draw_cpus, draw_old, draw_strategy};
+use smpcall_sim_atomics::Memory;
+
+/// The version of what a seed draws. It grows when any seed draws another scenario than before, and then the corpus has to be made anew.
+pub const DRAW: u32 = 1;
 
 /// What a csd's function does, beside looking at its posters' words.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,6 +80,10 @@ pub struct Scenario {
     pub strategy: Strategy,
     /// A late store reaches memory at one step in so many.
     pub drain_every: u32,
+    /// How weak memory is,
+    pub memory: Memory,
+    /// and what loads read then.
+    pub old: Old,
     /// The doorbell interrupts, and its handler flushes; else it only ends sleeps.
     pub interrupts: bool,
     /// Waiting callers sleep.
@@ -100,7 +113,7 @@ pub struct Scenario {
 }
 
 /// What scenarios are drawn from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Options {
     /// The fewest CPUs,
     pub cpus_min: usize,
@@ -116,6 +129,10 @@ pub struct Options {
     pub users: bool,
     /// And with rendezvous.
     pub meets: bool,
+    /// How weak memory is. The programs are the same.
+    pub memory: Memory,
+    /// Kinds that are drawn four times as often, by the numbers of their rows.
+    pub prefer: Vec<usize>,
 }
 
 /// Which faults the runs have.
@@ -137,93 +154,9 @@ impl Default for Options {
             futures: false,
             users: false,
             meets: false,
+            memory: Memory::Tso,
+            prefer: Vec::new(),
         }
-    }
-}
-
-/// A scenario that is being drawn.
-pub(crate) struct Draw {
-    pub(crate) rng: Rng,
-    pub(crate) cpus: usize,
-    pub(crate) faults: Faults,
-    pub(crate) csds: Vec<Plan>,
-    /// Csds that everybody posts.
-    pub(crate) shared: Vec<usize>,
-    /// Csds of one thread.
-    own: Vec<Vec<usize>>,
-}
-
-impl Draw {
-    /// A CPU.
-    pub(crate) fn cpu(&self) -> u32 {
-        self.rng.below(self.cpus) as u32
-    }
-
-    /// A new csd.
-    pub(crate) fn csd(&mut self, plan: Plan) -> usize {
-        self.csds.push(plan);
-        self.csds.len() - 1
-    }
-
-    /// A csd of that thread, which nobody else posts.
-    pub(crate) fn own_csd(&mut self, thread: usize) -> usize {
-        if self.own[thread].len() < 2 || (self.own[thread].len() < 6 && self.rng.chance(0.3)) {
-            let plan = self.plan();
-            let csd = self.csd(plan);
-            self.own[thread].push(csd);
-        }
-        *self.rng.pick(&self.own[thread])
-    }
-
-    /// A function, with what the rates ask of it.
-    fn plan(&self) -> Plan {
-        let rng = &self.rng;
-        Plan {
-            panics: rng.chance(self.faults.panics),
-            long: if rng.chance(self.faults.long) { rng.between(20, 600) as u32 } else { 0 },
-            posts: if rng.chance(self.faults.reposts) && !self.shared.is_empty() {
-                Some((*rng.pick(&self.shared), self.cpu()))
-            } else {
-                None
-            },
-            scatters: rng.chance(self.faults.multicasts * 0.5),
-            misuses: rng.chance(0.05),
-            lazy: rng.chance(0.2),
-            ..Plan::default()
-        }
-    }
-
-    /// A set of CPUs, not empty.
-    pub(crate) fn some_cpus(&self) -> Vec<u32> {
-        let share = *self.rng.pick(&[0.2, 0.5, 1.0]);
-        let mut some: Vec<u32> = (0..self.cpus as u32).filter(|_| self.rng.chance(share)).collect();
-        if some.is_empty() {
-            some.push(self.cpu());
-        }
-        some
-    }
-
-    /// An op for a place like that.
-    fn op(&mut self, thread: usize, fits: impl Fn(Places) -> bool) -> Op {
-        let weight = |kind: &crate::kinds::Kind, faults: &Faults| match kind.name {
-            // Among some 100 of the others.
-            "hotplug" => (faults.hotplug * 60.0) as usize,
-            _ => kind.weight,
-        };
-        let rows: Vec<(usize, usize)> = KINDS
-            .iter()
-            .enumerate()
-            .filter(|(_, kind)| fits(kind.places))
-            .map(|(at, kind)| (at, weight(kind, &self.faults)))
-            .collect();
-        let mut left = self.rng.below(rows.iter().map(|(_, weight)| weight).sum());
-        for (kind, weight) in rows {
-            if left < weight {
-                return Op { kind, ..(KINDS[kind].draw)(self, thread) };
-            }
-            left -= weight;
-        }
-        unreachable!("the weights were summed")
     }
 }
 
@@ -238,8 +171,8 @@ impl Scenario {
             FaultChoice::These(faults) => faults.clone(),
         };
         let threads = cpus + callers;
-        let own = vec![Vec::new(); threads];
-        let mut draw = Draw { rng, cpus, faults, csds: Vec::new(), shared: Vec::new(), own };
+        let (own, prefer) = (vec![Vec::new(); threads], options.prefer.clone());
+        let mut draw = Draw { rng, cpus, faults, csds: Vec::new(), shared: Vec::new(), own, prefer };
         for _ in 0..draw.rng.between(1, 3) {
             let mut plan = draw.plan();
             plan.cancels = draw.rng.chance(0.4);
@@ -267,6 +200,8 @@ impl Scenario {
             callers,
             strategy: draw_strategy(&rng, fault_steps),
             drain_every: *rng.pick(&[1, 4, 16, 64, 256]),
+            memory: options.memory,
+            old: draw_old(seed),
             interrupts: rng.chance(0.6),
             parks: rng.chance(0.5),
             counts: rng.chance(0.3),
@@ -312,89 +247,5 @@ impl Scenario {
     }
 }
 
-impl Draw {
-    fn program(&mut self, thread: usize, ops: usize) -> Vec<Op> {
-        let is_cpu = thread < self.cpus;
-        let fits = |places| {
-            matches!(places, Places::Anywhere | Places::Threads) || (is_cpu && places == Places::Cpus)
-        };
-        let ops = self.rng.between(1, ops);
-        (0..ops).map(|_| self.op(thread, fits)).collect()
-    }
-
-    /// Puts in between what was asked for besides, each kind by a stream of its own.
-    fn in_between(&mut self, seed: u64, options: &Options, programs: &mut [Vec<Op>]) {
-        if options.futures {
-            self.futures(programs);
-        }
-        self.rng = Rng::new(seed, 7);
-        if options.users {
-            self.users(programs);
-        }
-        self.rng = Rng::new(seed, 8);
-        if options.meets && self.faults.stuck == 0.0 {
-            self.meets(programs);
-        }
-    }
-
-    /// Puts calls that are awaited into programs, never as the last op of one.
-    fn futures(&mut self, programs: &mut [Vec<Op>]) {
-        for (thread, program) in programs.iter_mut().enumerate() {
-            for _ in 0..self.rng.between(0, 3) {
-                let kind = number_of(self.rng.pick::<&str>(&AWAITED));
-                let op = Op { kind, ..(KINDS[kind].draw)(self, thread) };
-                program.insert(self.rng.below(program.len().max(1)), op);
-            }
-        }
-    }
-
-    /// Puts programs in user space, and deferred posts, into those of each thread, never as the last op of one.
-    fn users(&mut self, programs: &mut [Vec<Op>]) {
-        for (thread, program) in programs.iter_mut().enumerate() {
-            let kinds = if thread < self.cpus { &USERS[..] } else { &USERS[..2] };
-            for _ in 0..self.rng.between(1, 6) {
-                let kind = number_of(self.rng.pick::<&str>(kinds));
-                let op = Op { kind, ..(KINDS[kind].draw)(self, thread) };
-                program.insert(self.rng.below(program.len().max(1)), op);
-            }
-        }
-    }
-
-    /// Puts rendezvous into the programs of CPUs.
-    fn meets(&mut self, programs: &mut [Vec<Op>]) {
-        let kind = number_of("meet");
-        for (cpu, program) in programs.iter_mut().take(self.cpus).enumerate() {
-            for _ in 0..self.rng.between(0, 3) {
-                let op = Op { kind, ..(KINDS[kind].draw)(self, cpu) };
-                program.insert(self.rng.below(program.len().max(1)), op);
-            }
-        }
-    }
-
-    fn arrivals(&mut self, steps: u64) -> Vec<Arrival> {
-        let mut arrivals = Vec::new();
-        for cpu in 0..self.cpus {
-            while self.rng.chance(self.faults.interrupts * 0.6) && arrivals.len() < 4 * self.cpus {
-                let (step, nmi) = (self.rng.below(steps as usize) as u64, self.rng.chance(0.5));
-                let op = self.op(cpu, |places| places == Places::Anywhere);
-                arrivals.push(Arrival { step, cpu, nmi, op });
-            }
-        }
-        arrivals
-    }
-}
-
-/// Half of the runs have few CPUs: there the races are sharper.
-fn draw_cpus(rng: &Rng, options: &Options) -> usize {
-    let (min, max) = (options.cpus_min, options.cpus_max);
-    let few = max.min(min.max(4));
-    if rng.chance(0.5) { rng.between(min, few) } else { rng.between(min, max) }
-}
-
-fn draw_strategy(rng: &Rng, steps: u64) -> Strategy {
-    match rng.below(10) {
-        0..=5 => Strategy::Random { stay: *rng.pick(&[1, 2, 4, 8, 16, 40]) },
-        6..=8 => Strategy::Pct { changes: rng.between(1, 12) as u32, steps: steps as u32 },
-        _ => Strategy::RoundRobin { quantum: *rng.pick(&[1, 3, 7, 20]) },
-    }
-}
+#[cfg(test)]
+mod tests;

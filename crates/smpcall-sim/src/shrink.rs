@@ -4,6 +4,7 @@
 use crate::faults::Faults;
 use crate::scenario::{Op, Plan, Scenario};
 use crate::sim::play;
+use smpcall_sim_atomics::Memory;
 
 /// How many other schedules are tried for each smaller scenario.
 const SCHEDULES: u64 = 12;
@@ -39,6 +40,7 @@ impl Shrinking {
         smaller |= self.fewer_arrivals();
         smaller |= self.change(|scenario| scenario.alone = 0);
         smaller |= self.change(|scenario| scenario.counts = false);
+        smaller |= self.change(|scenario| scenario.memory = Memory::Tso);
         smaller |= self.fewer_ops();
         smaller | self.simpler_functions()
     }

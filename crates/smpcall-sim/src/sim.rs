@@ -9,6 +9,7 @@
 //! | end | all CPUs go offline |
 
 use crate::check::{self, Violation};
+use crate::coverage::Coverage;
 use crate::engine::{Block, Body, Due, End, Engine, Handlers, Setup, engine};
 use crate::ground::{Errand, Ground, ground, set_ground};
 use crate::history::{Act, Event, EventKind, History};
@@ -63,6 +64,14 @@ pub fn play_and_tell(scenario: &Scenario) -> (Outcome, History) {
     (Outcome { hash: engine.hash(), steps: engine.points(), violation }, history)
 }
 
+/// Plays a scenario, and takes in what states it comes to.
+pub fn play_and_cover(scenario: &Scenario, coverage: &mut Coverage) -> Outcome {
+    engine().note_changes();
+    let (outcome, history) = play_and_tell(scenario);
+    coverage.add(scenario, &history, &engine().take_changes());
+    outcome
+}
+
 fn setup(scenario: &Scenario) -> Setup {
     Setup {
         seed: scenario.seed,
@@ -70,6 +79,8 @@ fn setup(scenario: &Scenario) -> Setup {
         threads: scenario.threads() + 1,
         strategy: scenario.strategy.clone(),
         drain_every: scenario.drain_every,
+        memory: scenario.memory,
+        old: scenario.old,
         interrupts: scenario.interrupts,
         steps_max: scenario.steps_max,
     }

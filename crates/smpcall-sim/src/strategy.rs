@@ -171,6 +171,14 @@ impl Chooser {
         (0..threads).map(|step| (first + step) % threads).find(|one| has_any(*one))
     }
 
+    /// Which of so many values a load reads: an old one at a rate of one in `every`, or as one more choice.
+    pub(crate) fn value(&self, values: usize, every: usize, rng: &Rng) -> usize {
+        if let Strategy::Exhaustive { .. } = &*self.strategy.borrow() {
+            return self.path.borrow_mut().choose(values);
+        }
+        if rng.below(every) == 0 { rng.between(1, values - 1) } else { 0 }
+    }
+
     fn choose_from(&self, me: usize, ready: &[usize]) -> usize {
         let mut sorted = ready.to_vec();
         sorted.sort_unstable();

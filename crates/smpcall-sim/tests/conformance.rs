@@ -3,8 +3,8 @@
 
 use smpcall_conformance_sim::{Lines, Rig, Suite, check_log, memory_bytes};
 use smpcall_instrumented::{Budget, Counts, PerCpu};
-use smpcall_sim::Virtual;
 use smpcall_sim::explore::{Found, Run, Search, Tiny, here};
+use smpcall_sim::{Memory, Virtual};
 use std::cell::RefCell;
 use std::mem::MaybeUninit;
 use std::rc::Rc;
@@ -147,7 +147,13 @@ fn run<const PARKS: bool, const HANDLER: bool, const COUNTS: bool, const MIGRATE
 ) -> (Found, String) {
     // One that is on no CPU, and one that is moved.
     let others = 1 + usize::from(MIGRATES);
-    let tiny = Tiny { cpus: cpus as usize, callers: others, interrupts: HANDLER, steps_max: 40_000_000 };
+    let tiny = Tiny {
+        cpus: cpus as usize,
+        callers: others,
+        interrupts: HANDLER,
+        memory: Memory::Tso,
+        steps_max: 40_000_000,
+    };
     let log = Rc::new(RefCell::new(String::new()));
     let told = Rc::clone(&log);
     let make = move || {

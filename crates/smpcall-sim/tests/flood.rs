@@ -2,8 +2,8 @@
 //! own, has a turn between each two flushes that stop at their budget; calls are served; and nothing is lost.
 
 use smpcall_instrumented::{Budget, Csd, Flushed, PerCpu, Platform, SleepGuard};
-use smpcall_sim::Virtual;
 use smpcall_sim::explore::{Found, Run, Search, Tiny, here};
+use smpcall_sim::{Memory, Virtual};
 use smpcall_sim_atomics::{AtomicU32 as SimulatedU32, Ordering};
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -146,7 +146,7 @@ fn make(callers: u32) -> (Run, &'static Shared) {
 
 /// Plays seeds in which so many of the posters call as well, each once, and hands out what came of each.
 fn play(callers: u32, seeds: std::ops::Range<u64>, mut judge: impl FnMut(u64, &Shared)) {
-    let tiny = Tiny { cpus: CPUS, callers: 0, interrupts: true, steps_max: 2_000_000 };
+    let tiny = Tiny { cpus: CPUS, callers: 0, interrupts: true, memory: Memory::Tso, steps_max: 2_000_000 };
     for seed in seeds {
         let mut made = None;
         let make = || {

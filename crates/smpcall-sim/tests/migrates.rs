@@ -2,8 +2,8 @@
 //! and call what may block; whoever waits serves the CPU that it finds itself on, and keeps none.
 
 use smpcall_instrumented::{Budget, Csd, PerCpu, Platform, Posted, SleepGuard, To};
-use smpcall_sim::Virtual;
 use smpcall_sim::explore::{Found, Run, Search, Tiny, here};
+use smpcall_sim::{Memory, Virtual};
 use smpcall_sim_atomics::{AtomicU32, Ordering};
 use std::cell::Cell;
 use std::rc::Rc;
@@ -126,7 +126,7 @@ impl<const PARKS: bool> Shared<PARKS> {
 unsafe impl<const PARKS: bool> Sync for Shared<PARKS> {}
 
 fn all_come_back<const PARKS: bool>(cpus: usize, movers: usize, seeds: std::ops::Range<u64>) {
-    let tiny = Tiny { cpus, callers: movers, interrupts: true, steps_max: 4_000_000 };
+    let tiny = Tiny { cpus, callers: movers, interrupts: true, memory: Memory::Tso, steps_max: 4_000_000 };
     let moves = Rc::new(Cell::new(0));
     for seed in seeds {
         let total = Rc::clone(&moves);

@@ -5,8 +5,8 @@ use smpcall_instrumented::{
     Budget, Cancel, CsdField, CsdOwner, Here, Message, NotSent, PerCpu, Platform, Posted, SleepGuard,
     TakeError, csd_field,
 };
-use smpcall_sim::Virtual;
 use smpcall_sim::explore::{Found, Run, Search, Tiny, here};
+use smpcall_sim::{Memory, Virtual};
 use smpcall_sim_atomics::{AtomicU32 as SimulatedU32, Ordering};
 use std::any::Any;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -98,7 +98,8 @@ impl Shared {
 
 /// Plays the callers under these seeds. Each run ends with all that was promised run, and nothing left.
 fn play(seeds: std::ops::Range<u64>, caller: fn(&'static Shared, u32)) {
-    let tiny = Tiny { cpus: CPUS, callers: CALLERS, interrupts: true, steps_max: 4_000_000 };
+    let tiny =
+        Tiny { cpus: CPUS, callers: CALLERS, interrupts: true, memory: Memory::Tso, steps_max: 4_000_000 };
     let make = || {
         let storage = (0..CPUS).map(|_| PerCpu::new()).collect::<Vec<_>>().leak();
         let smp: &'static Machine =

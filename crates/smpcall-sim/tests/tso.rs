@@ -2,15 +2,15 @@
 //! not. The protocol is that of kernel/smp.c and of its asynchronous call, in a few lines.
 
 use smpcall_instrumented::{Budget, Csd, Machine, PerCpu, Posted};
-use smpcall_sim::Virtual;
 use smpcall_sim::explore::{Found, Run, Search, Tiny, here};
+use smpcall_sim::{Memory, Virtual};
 use smpcall_sim_atomics::{AtomicU32, Ordering, fence};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32 as Plain;
 
-const TWO: Tiny = Tiny { cpus: 2, callers: 0, interrupts: false, steps_max: 100_000 };
+const TWO: Tiny = Tiny { cpus: 2, callers: 0, interrupts: false, memory: Memory::Tso, steps_max: 100_000 };
 
 /// How a csd is posted and unlocked.
 trait Protocol: Default + 'static {
@@ -46,13 +46,13 @@ struct Fenced(Linux);
 
 impl Protocol for Fenced {
     fn post(&self) -> bool {
-        fence();
+        fence(Ordering::SeqCst); // SeqCst: a full one.
         self.0.post()
     }
 
     fn unlock(&self) {
         self.0.unlock();
-        fence();
+        fence(Ordering::SeqCst); // SeqCst: a full one.
     }
 }
 

@@ -95,6 +95,9 @@ mod stats;
 mod sync;
 mod trace;
 mod wake;
+#[cfg(smpcall_sim)]
+#[doc(hidden)]
+pub mod words;
 
 pub use call_slot::CallSlot;
 #[cfg(feature = "alloc")]

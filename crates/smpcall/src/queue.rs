@@ -65,9 +65,11 @@ mod word;
 
 pub(crate) use self::lazy::{EnterUser, Lazies, LazyHead};
 pub(crate) use self::word::{List, Seen, Word};
+#[cfg(smpcall_sim)]
+pub use self::word::{head, head_names};
 
 use crate::csd::Header;
-use crate::sync::{AtomicPtr, Ordering, const_unless_loom};
+use crate::sync::{HeadWord, Ordering, const_unless_loom};
 
 /// What a push came to, and what the poster owes now.
 #[must_use]
@@ -92,12 +94,12 @@ pub(crate) enum GoIdle {
 }
 
 /// The head word of one CPU's queue.
-pub(crate) struct Head(AtomicPtr<Header>);
+pub(crate) struct Head(HeadWord<Header>);
 
 impl Head {
     const_unless_loom! {
         /// A CPU that never came online.
-        pub(crate) fn new() -> Self { Self(AtomicPtr::new(Seen::OFFLINE_WORD)) }
+        pub(crate) fn new() -> Self { Self(HeadWord::new(Seen::OFFLINE_WORD)) }
     }
 
     /// Looks, without promise. Wait-free, and writes nothing: an idle check must not.

@@ -75,9 +75,11 @@ pub(crate) use self::lazy::Linked;
 pub(crate) use self::snapshot::Snapshot;
 pub(crate) use self::waiting::Park;
 pub(crate) use self::word::Kind;
+#[cfg(smpcall_sim)]
+pub use self::word::{state, state_names};
 
 use self::word::{CANCELLED, COALESCED, CPU_SHIFT, DEFERRED, LAZY, LINKED, LOCK, RUNS, locked, unlocked};
-use crate::sync::{AtomicU32, Ordering, const_unless_loom};
+use crate::sync::{Ordering, StateWord, const_unless_loom};
 
 /// Whether a post is to run soon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,12 +108,12 @@ pub(crate) enum Claim {
 
 /// The word itself.
 #[repr(transparent)]
-pub(crate) struct State(AtomicU32);
+pub(crate) struct State(StateWord);
 
 impl State {
     const_unless_loom! {
         /// Free, never posted.
-        pub(crate) fn new() -> Self { Self(AtomicU32::new(0)) }
+        pub(crate) fn new() -> Self { Self(StateWord::new(0)) }
     }
 
     /// The word's memory is given back: whoever still touches it fails the model.

@@ -6,7 +6,8 @@
 //! atomic**. loom 0.7 remembers one last access for each object; a load that comes directly before a write of the same
 //! thread hides the race of that write with an older load of another thread. The shadow makes every two loads of one
 //! object conflict, so that each of them comes last before the write in some execution; it is relaxed, so it orders
-//! nothing.
+//! nothing. The two words of the protocol have names of their own ([`StateWord`], [`HeadWord`]), by which the simulator tells them from
+//! the other atomics.
 //!
 //! What only its owner touches ([`OwnBool`], [`OwnPtr`], [`OwnUsize`]) is a checked cell under loom: no steps to be
 //! interleaved, and a failure if anybody else comes near.
@@ -64,10 +65,13 @@ mod plain {
         AtomicBool as OwnBool, AtomicPtr as OwnPtr, AtomicUsize as OwnUsize,
     };
     #[cfg(not(smpcall_sim))]
-    pub(crate) use core::sync::atomic::{AtomicPtr, AtomicU16, AtomicU32, AtomicUsize, Ordering};
+    pub(crate) use core::sync::atomic::{
+        AtomicPtr, AtomicPtr as HeadWord, AtomicU16, AtomicU32, AtomicU32 as StateWord, AtomicUsize, Ordering,
+    };
     #[cfg(smpcall_sim)]
     pub(crate) use smpcall_sim_atomics::{
-        AtomicPtr, AtomicU16, AtomicU32, AtomicUsize, Ordering, OwnBool, OwnPtr, OwnUsize,
+        AtomicPtr, AtomicU16, AtomicU32, AtomicUsize, HeadWord, Ordering, OwnBool, OwnPtr, OwnUsize,
+        StateWord,
     };
 
     /// A cell that several CPUs may reach; who may touch it when is an invariant of its owner.
@@ -82,7 +86,7 @@ mod plain {
         /// Calls `f` with a pointer to read through.
         #[inline(always)]
         pub(crate) fn with<R>(&self, f: impl FnOnce(*const T) -> R) -> R {
-            // No step, but it has its price in the cost model.
+            // No step, but it has its price in the cost model, and where memory is weak it can be a data race.
             #[cfg(smpcall_sim)]
             smpcall_sim_atomics::touch(self, smpcall_sim_atomics::Kind::Read);
             f(self.0.get())
@@ -95,6 +99,14 @@ mod plain {
             #[cfg(smpcall_sim)]
             smpcall_sim_atomics::touch(self, smpcall_sim_atomics::Kind::Write);
             f(self.0.get())
+        }
+    }
+
+    // What is here next is another cell.
+    #[cfg(smpcall_sim)]
+    impl<T> Drop for SharedCell<T> {
+        fn drop(&mut self) {
+            smpcall_sim_atomics::leave(self);
         }
     }
 }
@@ -182,6 +194,8 @@ mod under_loom {
     shadowed!(AtomicU32, real::AtomicU32, u32);
     arithmetic!(AtomicU32, u32);
     arithmetic!(AtomicUsize, usize);
+    pub(crate) type StateWord = AtomicU32;
+    pub(crate) type HeadWord<T> = AtomicPtr<T>;
     shadowed!(AtomicU16, real::AtomicU16, u16);
     shadowed!(AtomicUsize, real::AtomicUsize, usize);
     shadowed!(AtomicPtr<T>, real::AtomicPtr<T>, *mut T);

@@ -53,6 +53,11 @@ impl Program {
         &self.path
     }
 
+    /// The number of the mutant that it is started as.
+    pub(crate) fn number(&self) -> usize {
+        self.mutant
+    }
+
     /// Cargo's flags that build it alone.
     pub(crate) fn flags(&self) -> &str {
         &self.flags

@@ -1,6 +1,6 @@
 //! The flags' values.
 
-use smpcall_sim::Faults;
+use smpcall_sim::{Faults, Memory, kind_name, kind_of};
 use std::fmt;
 use std::str::FromStr;
 
@@ -53,6 +53,49 @@ impl FromStr for Cpus {
 impl fmt::Display for Cpus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}..{}", self.min, self.max)
+    }
+}
+
+/// How weak memory is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct MemoryFlag(pub(super) Memory);
+
+impl FromStr for MemoryFlag {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "tso" => Ok(Self(Memory::Tso)),
+            "weak" => Ok(Self(Memory::Weak)),
+            _ => Err("memory is `tso` or `weak`".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for MemoryFlag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Memory::Tso => "tso",
+            Memory::Weak => "weak",
+        })
+    }
+}
+
+/// A kind of call, by the number of its row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct KindFlag(pub(super) usize);
+
+impl FromStr for KindFlag {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        kind_of(text).map(Self).ok_or_else(|| format!("no kind of call is named `{text}`"))
+    }
+}
+
+impl fmt::Display for KindFlag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(kind_name(self.0))
     }
 }
 

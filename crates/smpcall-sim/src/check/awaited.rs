@@ -213,7 +213,7 @@ fn free(log: &Log<'_>) -> Option<Violation> {
             other.act == op.act
                 && other.came() == Some(Came::Ok)
                 && other.begin < op.ended()
-                && given.is_none_or(|give| give.ended() > op.begin)
+                && given.is_none_or(|give| give.ended() > log.long_before(op.begin))
         };
         if log.ops.iter().any(is_taken) {
             return None;

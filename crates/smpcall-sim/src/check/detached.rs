@@ -43,7 +43,7 @@ fn room(log: &Log<'_>) -> Option<Violation> {
             matches!(other.act, Act::Detached { target, .. } if target == full)
                 && other.came() != Some(Came::NoRoom)
                 && other.begin < op.ended()
-                && until(other) > op.begin
+                && until(other) > log.long_before(op.begin)
         };
         let met = log.ops.iter().filter(in_the_way).count();
         if met >= DETACHED_MAX {

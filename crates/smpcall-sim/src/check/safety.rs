@@ -1,5 +1,5 @@
 //! P11, memory safety, as far as it shows: a panic reaches the caller that waits, any other is caught, and the target goes
-//! on; what is counted is freed once, after its function has returned. And nothing unwinds that should not.
+//! on; where memory is weak, nothing is touched by two at once; what is counted is freed once, after its function has returned. And nothing unwinds that should not.
 
 use super::{Log, Violation};
 use crate::history::{Act, Came, EventKind, Of};
@@ -7,7 +7,18 @@ use crate::history::{Act, Came, EventKind, Of};
 const P11: &str = "P11 memory safety";
 
 pub(super) fn check(log: &Log<'_>) -> Option<Violation> {
-    unwound(log).or_else(|| panics_come_back(log)).or_else(|| all_are_caught(log)).or_else(|| freed_once(log))
+    raced(log)
+        .or_else(|| unwound(log))
+        .or_else(|| panics_come_back(log))
+        .or_else(|| all_are_caught(log))
+        .or_else(|| freed_once(log))
+}
+
+fn raced(log: &Log<'_>) -> Option<Violation> {
+    log.history.iter().enumerate().find_map(|(at, event)| match &event.kind {
+        EventKind::Raced(_) => log.broken(P11, at, format!("{} on {}", event.kind, event.thread)),
+        _ => None,
+    })
 }
 
 fn unwound(log: &Log<'_>) -> Option<Violation> {

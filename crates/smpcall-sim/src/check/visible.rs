@@ -43,8 +43,11 @@ fn waited(log: &Log<'_>, wait: &OpSeen<'_>, csd: usize) -> Option<Violation> {
     if log.scenario.csds[csd].cancels {
         return None;
     }
-    let before: Vec<u32> =
-        log.queued(csd).filter(|(op, _)| op.ended() < wait.begin).map(|(_, target)| target).collect();
+    // What others have posted just before, a waiter on weak memory need not see yet.
+    let is_seen = |op: &OpSeen<'_>| {
+        op.ended() < if op.thread == wait.thread { wait.begin } else { log.long_before(wait.begin) }
+    };
+    let before: Vec<u32> = log.queued(csd).filter(|(op, _)| is_seen(op)).map(|(_, target)| target).collect();
     let begun = log.runs_of(csd).filter(|run| run.begin < wait.ended()).count();
     if begun < before.len() {
         let what =

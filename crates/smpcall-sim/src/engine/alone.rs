@@ -101,6 +101,8 @@ mod tests {
             threads: 2,
             strategy: Strategy::Random { stay: 1 },
             drain_every: 1,
+            memory: Default::default(),
+            old: Default::default(),
             interrupts: false,
             steps_max: 10_000,
         };

@@ -74,7 +74,7 @@ impl Engine {
     /// Clears the doorbell's latch, by a read-modify-write.
     pub(super) fn acknowledge(&self) {
         self.here(|here| here.rung.set(false));
-        self.publish();
+        self.here(|here| here.rung_by.receive());
     }
 
     /// Runs `f` as an interrupt's handler.

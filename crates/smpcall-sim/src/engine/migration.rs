@@ -37,7 +37,7 @@ impl Engine {
             cpu.last_holder.replace(me)
         });
         if last != me {
-            memory::drain_all(last);
+            memory::take_over(last);
         }
     }
 

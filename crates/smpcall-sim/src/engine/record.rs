@@ -1,6 +1,6 @@
 //! What the engine knows of a run: its record, its hash, its figures; and looks that are no part of it.
 
-use super::{Engine, Handlers};
+use super::{Changes, Engine, Handlers};
 use crate::history::{Came, Event, EventKind, History};
 use smpcall_sim_atomics as memory;
 
@@ -16,6 +16,27 @@ impl Engine {
     /// The rest of a read-modify-write that the port makes: what this virtual CPU has stored is in memory.
     pub(crate) fn publish(&self) {
         memory::drain_all(self.current.get());
+    }
+
+    /// Which value a load reads, of so many: 0 is the newest. A post that is left alone reads what is in memory (P9 counts its steps), and
+    /// so does who only looks.
+    pub(super) fn choose_value(&self, values: usize) -> usize {
+        let every = self.old.get().every as usize;
+        if self.quiet.get() > 0 || every == 0 || self.is_alone() || std::thread::panicking() {
+            return 0;
+        }
+        let chosen = self.chooser.value(values, every, &self.reads);
+        self.mix(0x7000 | chosen as u64);
+        chosen
+    }
+
+    /// Notes how the core's words change, until [`Self::take_changes`].
+    pub(crate) fn note_changes(&self) {
+        self.changes.replace(Some(Changes::default()));
+    }
+
+    pub(crate) fn take_changes(&self) -> Changes {
+        self.changes.take().unwrap_or_default()
     }
 
     pub(crate) fn call_handlers(&self, call: impl FnOnce(&dyn Handlers)) {

@@ -3,6 +3,7 @@
 use super::Engine;
 use crate::history::Level;
 use corosensei::Yielder;
+use smpcall_sim_atomics::Channel;
 use std::cell::Cell;
 
 /// Why a virtual CPU does not go on.
@@ -61,6 +62,9 @@ pub(crate) struct Thread {
     pub(super) own_ring: Cell<OwnRing>,
     /// The waiting caller's latch.
     pub(super) woken: Cell<bool>,
+    /// What those knew who set the one latch, and the other.
+    pub(super) rung_by: Channel,
+    pub(super) woken_by: Channel,
     /// Interrupts of devices and NMIs that have arrived: a bit mask would not say which, so the first of each.
     pub(super) irq: Cell<Option<usize>>,
     pub(super) nmi: Cell<Option<usize>>,
@@ -86,6 +90,8 @@ impl Thread {
             rung: Cell::new(false),
             own_ring: Cell::new(OwnRing::None),
             woken: Cell::new(false),
+            rung_by: Channel::default(),
+            woken_by: Channel::default(),
             irq: Cell::new(None),
             nmi: Cell::new(None),
         }
@@ -234,7 +240,7 @@ impl Engine {
         if !self.has_interrupts() && self.here(|here| here.rung.get()) {
             self.acknowledge();
         }
-        self.publish();
+        self.here(|here| here.woken_by.receive());
         self.let_interrupts_in();
     }
 
@@ -266,6 +272,24 @@ impl Engine {
         if matches!(self.block_of(thread), Block::Parked(_)) {
             self.unblock(thread);
         }
+    }
+
+    /// The sender's half of a doorbell: what it has written is visible to the handler, whenever that comes.
+    pub(crate) fn send_ring(&self, cpu: usize) {
+        self.of(cpu, |thread| thread.rung_by.send());
+    }
+
+    /// The same of a wake-up.
+    pub(crate) fn send_wake(&self, thread: usize) {
+        self.of(thread, |thread| thread.woken_by.send());
+    }
+
+    /// The running thread has been woken, and has not slept: it looks at what it was woken for.
+    pub(crate) fn receive_wakes(&self) {
+        self.here(|here| {
+            here.woken_by.receive();
+            here.rung_by.receive();
+        });
     }
 
     /// The doorbell of a CPU has arrived there.

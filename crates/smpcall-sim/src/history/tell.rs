@@ -1,6 +1,7 @@
 //! What happened, in words.
 
 use super::{Act, EventKind, Fate, Of, Urgency};
+use smpcall_sim_atomics::Race;
 use std::fmt;
 
 impl fmt::Display for Act {
@@ -107,6 +108,11 @@ impl fmt::Display for EventKind {
                 write!(f, "all but what is stuck should have ended; not: {unexcused:?}")
             }
             Self::Settled => write!(f, "everything is at rest"),
+            Self::Raced(Race { what, writes, other, other_writes }) => {
+                let did = |writes: bool| if writes { "write" } else { "read" };
+                let (this, that) = (did(*writes), did(*other_writes));
+                write!(f, "DATA RACE: a {this} of {what}, beside a {that} by {other}")
+            }
             Self::Panicked { message } => write!(f, "PANIC: {message}"),
         }
     }

@@ -205,7 +205,11 @@ impl Wake for Bell {
     fn wake_by_ref(self: &Arc<Self>) {
         let engine = engine();
         engine.point(PORT);
-        engine.publish();
+        if self.thread < ground().scenario.cpus {
+            engine.send_ring(self.thread);
+        } else {
+            engine.send_wake(self.thread);
+        }
         engine.log(EventKind::Woken { op: self.op, waker: self.number });
         // Relaxed: there is one OS thread.
         self.is_woken.store(true, Relaxed);
@@ -274,5 +278,8 @@ fn rest(is_woken: &AtomicBool, until_ns: u64) {
         ground().idle_unless(Some(until_ns), is_woken);
     } else if !is_woken() {
         engine().park(until_ns);
+    }
+    if is_woken() {
+        engine().receive_wakes();
     }
 }

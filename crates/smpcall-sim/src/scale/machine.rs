@@ -19,7 +19,7 @@ use super::lines::{Lines, Watcher};
 use super::vcpu::Vcpu;
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult};
-use smpcall_sim_atomics::{self as memory, Access, Hook, Kind};
+use smpcall_sim_atomics::{self as memory, Access, Hook, Kind, Memory};
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -96,7 +96,7 @@ impl Machine {
         let mut virtuals: Vec<Virtual> = bodies.into_iter().map(|body| self.make(body)).collect();
         *self.ready.borrow_mut() = (0..cpus as u32).map(|cpu| Reverse((0, cpu))).collect();
         // SAFETY: no store is ever buffered.
-        let simulating = unsafe { memory::enter(self) };
+        let simulating = unsafe { memory::enter(self, Memory::Tso) };
         self.running.set(true);
         loop {
             let next = self.ready.borrow_mut().pop();

@@ -2,6 +2,7 @@
 
 use super::{Arrival, Op, Plan, Scenario};
 use crate::kinds::KINDS;
+use smpcall_sim_atomics::Memory;
 use std::fmt;
 
 impl fmt::Display for Op {
@@ -24,11 +25,15 @@ impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} CPUs, {} callers; {:?}; stores drain 1 in {}; doorbells {}; callers {}; {}left alone 1 in {}; budget {}, posts {}; {:?}",
+            "{} CPUs, {} callers; {:?}; {}; doorbells {}; callers {}; {}left alone 1 in {}; budget {}, posts {}; {:?}",
             self.cpus,
             self.callers,
             self.strategy,
-            self.drain_every,
+            match self.memory {
+                Memory::Tso => format!("stores drain 1 in {}", self.drain_every),
+                Memory::Weak =>
+                    format!("1 load in {} is old, by up to {} steps", self.old.every, self.old.steps),
+            },
             if self.interrupts { "interrupt" } else { "end sleeps" },
             if self.parks { "park" } else { "spin" },
             if self.counts { "counted; " } else { "" },

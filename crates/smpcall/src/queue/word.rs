@@ -148,3 +148,26 @@ impl Word {
         self.0.addr() & OWED != 0
     }
 }
+
+/// The word without the addresses in it: its bits, and whether there is a header.
+#[cfg(smpcall_sim)]
+pub fn head(word: usize) -> u16 {
+    let bits = word & (CALLED | AWAITED | OWED);
+    (bits | if word > bits { CALLED << 1 } else { 0 }) as u16
+}
+
+/// Such a word in words: the mark, or a list and the names of its bits.
+#[cfg(smpcall_sim)]
+pub fn head_names(class: u16) -> impl Iterator<Item = &'static str> {
+    let word = usize::from(class);
+    let (what, is_list) = match word {
+        IDLE => ("IDLE", false),
+        POLLING => ("POLLING", false),
+        OFFLINE => ("OFFLINE", false),
+        list if list & CALLED << 1 == 0 => ("empty list", true),
+        _ => ("list", true),
+    };
+    let bits = [(CALLED, "CALLED"), (AWAITED, "AWAITED"), (OWED, "OWED")];
+    let names = bits.into_iter().filter(move |(bit, _)| is_list && word & bit != 0).map(|(_, name)| name);
+    core::iter::once(what).chain(names)
+}

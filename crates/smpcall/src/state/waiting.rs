@@ -3,7 +3,7 @@
 use super::State;
 use super::snapshot::Snapshot;
 use super::word::{DEQUEUED, Kind, LOCK, PARKED, waiting};
-use crate::sync::{AtomicU32, Ordering};
+use crate::sync::{Ordering, StateWord};
 
 /// What a waiter that wants to sleep is told.
 #[must_use]
@@ -18,7 +18,7 @@ pub(crate) enum Park {
 impl State {
     /// A waiting or blocking call's word: locked from the start, since its one owner needs no claim (I4).
     pub(crate) fn new_waiting(waiter: u16, kind: Kind) -> Self {
-        Self(AtomicU32::new(waiting(waiter, kind)))
+        Self(StateWord::new(waiting(waiter, kind)))
     }
 
     /// As [`Self::new_waiting`], for a word that has been one before and is nobody else's now.

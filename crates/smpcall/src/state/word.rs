@@ -49,3 +49,35 @@ pub(super) fn unlocked(cpu: u32, s: u32) -> u32 {
 pub(super) fn waiting(waiter: u16, kind: Kind) -> u32 {
     LOCK | kind as u32 | u32::from(waiter) << CPU_SHIFT
 }
+
+/// The word without CPU and runs.
+#[cfg(smpcall_sim)]
+pub fn state(word: usize) -> u16 {
+    (word & 0xff | (word >> 24 & 7) << 8) as u16
+}
+
+/// Such a word in words: its kind, and the names of its bits.
+#[cfg(smpcall_sim)]
+pub fn state_names(class: u16) -> impl Iterator<Item = &'static str> {
+    let word = u32::from(class & 0xff) | u32::from(class >> 8) << 24;
+    let kind = match word & (LOCK | KIND) {
+        0x00 => "free",
+        0x01 => "async",
+        0x11 => "sync",
+        0x41 => "detached",
+        0x51 => "blocking",
+        0x61 => "foreign",
+        0x71 => "wake",
+        _ => "no kind",
+    };
+    let waits = matches!(word & KIND, 0x10 | 0x50);
+    let bits = [
+        (LAZY, "LAZY"),
+        (DEFERRED, "DEFERRED"),
+        (COALESCED, "COALESCED"),
+        (CANCELLED, if waits { "DEQUEUED" } else { "CANCELLED" }),
+        (PARKED, if waits { "PARKED" } else { "LINKED" }),
+    ];
+    let names = bits.into_iter().filter(move |(bit, _)| word & bit != 0).map(|(_, name)| name);
+    core::iter::once(kind).chain(names)
+}
