@@ -68,6 +68,9 @@ enum Verb {
         /// Measure instead after how many seeds the simulator finds each of its mutants
         #[arg(long)]
         seeds: bool,
+        /// Demand instead that the other checks catch them, of those that have one
+        #[arg(long, conflicts_with_all = ["seeds", "corpus"])]
+        also: bool,
         /// Look instead for the first seed of the simulator's that finds each, and write them into its corpus
         #[arg(long, conflicts_with = "seeds")]
         corpus: bool,
@@ -129,10 +132,11 @@ fn main() -> ExitCode {
         }
         Verb::Ci => return steps::run(steps::Extent::Full),
         Verb::Models { name } => models::run(name.as_deref()),
-        Verb::Mutants { filter, jobs, seeds, corpus } => {
-            let asks = match (seeds, corpus) {
-                (true, _) => mutants::Asks::Seeds,
-                (_, true) => mutants::Asks::Corpus,
+        Verb::Mutants { filter, jobs, seeds, corpus, also } => {
+            let asks = match (seeds, corpus, also) {
+                (true, ..) => mutants::Asks::Seeds,
+                (_, true, _) => mutants::Asks::Corpus,
+                (_, _, true) => mutants::Asks::Also,
                 _ => mutants::Asks::Caught,
             };
             mutants::run(filter.as_deref(), jobs, asks)

@@ -22,6 +22,8 @@ use tree::{Outcome, Sound, Tree};
 pub(crate) enum Asks {
     /// That each is caught.
     Caught,
+    /// That each of those that have another check is caught by that, too.
+    Also,
     /// After how many seeds the simulator finds those that it is to catch.
     Seeds,
     /// Which seed of the simulator's finds each first.
@@ -46,6 +48,7 @@ pub(crate) fn run(filter: Option<&str>, jobs: Option<usize>, asks: Asks) -> Resu
     let jobs = jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)).max(1);
     match asks {
         Asks::Caught => {}
+        Asks::Also => table.mutants.retain_mut(Mutant::turn_to_other),
         Asks::Seeds => return soon::seeds(&mut tree, &table.mutants),
         Asks::Corpus => return soon::corpus(&mut tree, &table.mutants, jobs),
     }

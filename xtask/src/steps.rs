@@ -39,11 +39,19 @@ pub(crate) fn run(extent: Extent) -> ExitCode {
     finish(run_steps(plan(extent)))
 }
 
+/// On memory as weak as Rust's model has it.
+fn weak_seeds() -> Result<()> {
+    for seeds in ["--seeds 3000", "--futures --users --meets --seeds 1500"] {
+        Cmd::cargo("run -rp smpcall-cli -- sim --memory weak --seed 1 --twice").args(seeds).run()?;
+    }
+    Ok(())
+}
+
 fn plan(extent: Extent) -> Vec<Step> {
     let cargo = |args: &'static str| move || Cmd::cargo(args).run();
     let seeds = match extent {
-        Extent::Short => "run --release -p smpcall-cli -- sim --seed 1 --seeds 10000 --twice",
-        Extent::Full => "run --release -p smpcall-cli -- sim --seed 1 --seeds 30000 --twice",
+        Extent::Short => "run --release -p smpcall-cli -- sim --seed 1 --seeds 7000 --twice",
+        Extent::Full => "run --release -p smpcall-cli -- sim --seed 1 --seeds 20000 --twice",
     };
     let mut plan = vec![
         step("format", || {
@@ -73,6 +81,7 @@ fn plan(extent: Extent) -> Vec<Step> {
         step("sim", cargo(seeds)),
         step("sim (futures)", cargo("run -rp smpcall-cli -- sim --futures --seed 1 --seeds 6000 --twice")),
         step("sim (more)", cargo("run -rp smpcall-cli -- sim --users --meets --seed 1 --seeds 3000 --twice")),
+        step("sim (weak)", weak_seeds),
     ];
     if extent == Extent::Short {
         plan.push(step("litmus (short)", cargo("run --release -p smpcall-cli -- litmus --posts 200000")));

@@ -84,6 +84,9 @@ pub(crate) struct Args {
     /// Does not play the corpus first: seeds that once failed. (A seed alone goes without.)
     #[arg(long)]
     no_corpus: bool,
+    /// Tells of a failure by its seed and what it broke: does not make it smaller, and writes no trace
+    #[arg(long, conflicts_with = "trace")]
+    brief: bool,
     /// Runs each seed twice, and compares the two to the last step
     #[arg(long)]
     twice: bool,
@@ -162,7 +165,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         print_coverage(coverage)?;
     }
     match &replayed {
-        Some(replayed) if tally.violations() == 0 => replayed.verdict(trace)?,
+        Some(replayed) if tally.violations() == 0 => replayed.verdict(args.brief, trace)?,
         _ => verdict(args, &options, &tally, trace)?,
     }
     printed
@@ -255,7 +258,7 @@ fn verdict(args: &Args, options: &Options, tally: &Tally, trace: Option<JsonFile
     }
     if let Some(seed) = tally.failed.first() {
         let options = tally.failed_from.as_ref().unwrap_or(options);
-        failure::tell(*seed, options, trace)?;
+        failure::tell(*seed, options, args.brief, trace)?;
         complain!("to see it again: {}", repeat(args, options, *seed));
     }
     match tally.violations() {

@@ -191,6 +191,63 @@ fn with_keep_going_all_failures_are_counted() {
 }
 
 #[test]
+fn memory_may_be_weak_and_what_repeats_a_run_says_so() {
+    refused("--memory strong", 2, "`tso` or `weak`");
+    let line = passes("--memory weak --seed 3 --seeds 30 --twice --no-corpus");
+    assert!(line.contains("--memory weak") && line.contains("--no-corpus --twice"), "{line}");
+    assert!(!line.contains("corpus: "), "{line}");
+}
+
+/// The corpus comes first, but where one seed alone is asked for; and a run that is cut short fails all the same.
+#[test]
+fn seeds_that_once_failed_are_played_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sim.json");
+    let output = sim_with("--seed 5 --seeds 2", &["--json", path.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let corpus = &json(&path)["corpus"];
+    assert!(corpus["played"].as_u64() > Some(0), "{corpus}");
+    assert_eq!((&corpus["skipped"], corpus["failed"].as_array().map(Vec::len)), (&0.into(), Some(0)));
+    let line = text(&output.stdout);
+    assert!(
+        line.contains(&format!("corpus: {} seeds played again, 0 skipped, 0 failed", corpus["played"])),
+        "{line}"
+    );
+    assert!(!passes("--seed 5").contains("corpus: "));
+}
+
+#[test]
+fn the_states_that_runs_came_to_are_printed_and_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sim.json");
+    let flags = "--seed 1 --seeds 150 --coverage --memory weak --no-corpus";
+    let output = sim_with(flags, &["--json", path.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let coverage = &json(&path)["coverage"];
+    let runs = coverage["runs"].as_object().expect("rows");
+    let [state, head, calls] = ["state_changes", "head_changes", "calls_in_context"]
+        .map(|key| coverage[key].as_u64().expect("a number"));
+    assert_eq!(state + head + calls, runs.len() as u64);
+    assert!(runs["head: IDLE → list"].as_u64() > Some(100), "{coverage}");
+    assert!(text(&output.stdout).contains("  head: IDLE → list\n"));
+    // The draw goes by it: the same seeds are other runs.
+    let steps =
+        |flags: &str| passes(flags).split(' ').find(|word| word.starts_with("steps=")).map(str::to_owned);
+    assert_ne!(steps(flags), steps("--seed 1 --seeds 150 --memory weak --no-corpus"));
+    refused("--prefer nonsense", 2, "no kind of call is named `nonsense`");
+    assert!(passes("--seed 1 --prefer nearest,many").contains("--prefer 'nearest,many'"));
+}
+
+#[test]
+fn a_failure_can_be_told_in_a_line() {
+    let output = sim("--seed 5 --seeds 100 --steps-max 200 --brief --no-corpus");
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr.starts_with("seed ") && !stderr.contains("made small"), "{stderr}");
+    assert!(stderr.contains("to see it again: smpcall sim --seed "), "{stderr}");
+}
+
+#[test]
 fn what_cannot_be_priced_is_refused() {
     for bad in ["--scale=1", "--scale=8193", "--scale=x"] {
         refused(bad, 2, "--scale");

@@ -11,7 +11,8 @@
 //! ```
 //!
 //! What runs is the *same* core, from the same sources (`crates/smpcall-instrumented`): its atomics are
-//! [`smpcall_sim_atomics`]', in which each access is a scheduling point and plain stores wait in a store buffer, as on x86.
+//! [`smpcall_sim_atomics`]', in which each access is a scheduling point, and memory as weak as one asks: plain stores wait in a store buffer, as on
+//! x86, or loads read old values, as Rust's memory model allows, and what is no atomic can race ([`Options::memory`]).
 //!
 //! Small machines with bodies of one's own, under every schedule, are in [`explore`].
 //!
@@ -33,8 +34,8 @@
 //!
 //! # What it does not see
 //!
-//! Orderings weaker than x86's (CAVEATS, C9): every load acquires and every store releases here, so what is weakened to Relaxed
-//! is the loom models' business. A run that cannot finish is reported as such, with its seed, never as passed; so is a virtual
+//! Load buffering, and what else [`smpcall_sim_atomics`] leaves out (CAVEATS, O124 to O126). With store buffers, also orderings weaker than x86's:
+//! every load acquires there and every store releases. A run that cannot finish is reported as such, with its seed, never as passed; so is a virtual
 //! CPU that dies.
 //!
 //! # The price of growth

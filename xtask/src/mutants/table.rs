@@ -30,6 +30,7 @@ pub(crate) struct Mutant {
     pub(crate) find: String,
     replace: Option<String>,
     caught_by: Option<String>,
+    also: Option<String>,
     survives: Option<String>,
     #[serde(default)]
     pub(crate) hang: bool,
@@ -112,6 +113,12 @@ impl Mutant {
                 }
             }
         }
+        if let Some(other) = &self.also {
+            other.parse::<Check>()?;
+            if self.caught_by.is_none() || self.caught_by.as_ref() == Some(other) {
+                bail!("`also` is another check than `caught_by`");
+            }
+        }
         if self.find.trim().is_empty() || self.replace.as_ref() == Some(&self.find) {
             bail!("`find` is empty, or `replace` changes nothing");
         }
@@ -132,6 +139,14 @@ impl Mutant {
     /// The check that must fail, if any can.
     pub(crate) fn caught_by(&self) -> Option<&str> {
         self.caught_by.as_deref()
+    }
+
+    /// Looks at its other check from now on; `false` if it has none.
+    pub(crate) fn turn_to_other(&mut self) -> bool {
+        let other = self.also.take();
+        let has_other = other.is_some();
+        self.caught_by = other.or(self.caught_by.take());
+        has_other
     }
 
     /// How long its check may run, which took so long on the sound sources.
@@ -223,6 +238,16 @@ mod tests {
         assert!(parse_with("caught_by = \"loom:push_is_seen\"", "").is_err(), "neither caught nor not");
         assert!(parse_with("caught_by = \"loom:push_is_seen\"", "survives = \" \"").is_err(), "no reason");
         assert!(parse_with("replace = \"x.store(1, Relaxed)\"", "").is_err(), "nothing to put there");
+        assert!(parse_with("why =", "also = \"loom:push_is_seen\"\nwhy =").is_err(), "the same check twice");
+    }
+
+    #[test]
+    fn the_other_check_takes_the_place_of_the_first() {
+        let mut both = parse_with("why =", "also = \"sim:--seed 1\"\nwhy =").unwrap();
+        assert_eq!(both.mutants[0].caught_by(), Some("loom:push_is_seen"));
+        assert!(both.mutants[0].turn_to_other());
+        assert_eq!(both.mutants[0].caught_by(), Some("sim:--seed 1"));
+        assert!(!both.mutants[0].turn_to_other());
     }
 
     #[test]

@@ -43,9 +43,9 @@ impl Replayed {
     }
 
     /// Fails if a seed did, and tells of the first.
-    pub(super) fn verdict(&self, trace: Option<JsonFile>) -> Result<()> {
+    pub(super) fn verdict(&self, brief: bool, trace: Option<JsonFile>) -> Result<()> {
         let Some(first) = self.failed.first() else { return Ok(()) };
-        failure::tell(first.seed, &first.options, trace)?;
+        failure::tell(first.seed, &first.options, brief, trace)?;
         let with = [
             (first.options.futures, " --futures"),
             (first.options.users, " --users"),

@@ -7,12 +7,15 @@ use smpcall_sim::{Options, Scenario, chrome_trace, play_and_tell, shrink, timeli
 /// How many steps the search for a smaller scenario may take: some seconds' worth.
 const SHRINK_STEPS: u64 = 40_000_000;
 
-/// Tells of a failing seed, on standard error, and writes its trace.
-pub(super) fn tell(seed: u64, options: &Options, trace: Option<JsonFile>) -> Result<()> {
+/// Tells of a failing seed, on standard error, and writes its trace; `brief`: only what it broke.
+pub(super) fn tell(seed: u64, options: &Options, brief: bool, trace: Option<JsonFile>) -> Result<()> {
     let scenario = Scenario::draw(seed, options);
     let (outcome, _) = play_and_tell(&scenario);
     if let Some(violation) = &outcome.violation {
         complain!("seed {seed}: {violation}");
+    }
+    if brief {
+        return Ok(());
     }
     let small = shrink(&scenario, SHRINK_STEPS);
     let (outcome, history) = play_and_tell(&small);
