@@ -136,6 +136,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     // At once: whoever ends this before it does wants to know.
     say!("first seed {first}; to see the same again: {}", again(args, first))?;
     let replayed = if args.no_corpus || seeds == 1 { None } else { Some(corpus::replay()?) };
+    // One that fails is news enough.
+    let is_over = !args.keep_going && replayed.as_ref().is_some_and(corpus::Replayed::has_failed);
+    let seeds = if is_over { 0 } else { seeds };
     let began = Instant::now();
     let bar = bar(args, seeds);
     let tally = simulate(args, &options, first, seeds, &bar);

@@ -1,7 +1,7 @@
 //! The types. Each is core's of its name, and goes the way that its access goes.
 
 use crate::buffers::{drain_current, put, seen};
-use crate::{Hook, Kind, Ordering, Way, Word, is_weak, race, step, weak};
+use crate::{Hook, Kind, Ordering, Way, Word, is_weak, step, weak};
 use core::sync::atomic as real;
 
 /// Nothing else than the value changes.
@@ -213,24 +213,10 @@ counted!(AtomicU32, u32: fetch_add fetch_sub fetch_or fetch_and fetch_max);
 counted!(AtomicUsize, usize: fetch_add fetch_sub fetch_or fetch_and fetch_max);
 counted!(StateWord, u32: fetch_or);
 
-/// An interrupt may come in.
-#[inline]
-fn alone<T>(at: &T, _kind: Kind) {
-    _ = step(Kind::Own, at);
-}
-
-/// The same; and if anybody else has been here, that is a race.
-#[inline]
-fn alone_and_checked<T>(at: &T, kind: Kind) {
-    if let Way::Weak(hook) = step(Kind::Own, at) {
-        race(hook, core::ptr::from_ref(at), kind);
-    }
-}
-
 /// What only its owner reads and writes, from its thread and its interrupts: an interrupt may come in at each access, and no
 /// other CPU is let in, since none looks.
 macro_rules! own {
-    ($(#[$meta:meta])* $name:ident $(<$g:ident>)?, $inner:ty, $value:ty, $visit:expr) => {
+    ($(#[$meta:meta])* $name:ident $(<$g:ident>)?, $inner:ty, $value:ty) => {
         $(#[$meta])*
         #[repr(transparent)]
         #[derive(Debug)]
@@ -246,14 +232,14 @@ macro_rules! own {
             /// As of core's atomic.
             #[inline]
             pub fn load(&self, order: Ordering) -> $value {
-                ($visit)(self, Kind::Read);
+                _ = step(Kind::Own, self);
                 self.0.load(order)
             }
 
             /// As of core's atomic.
             #[inline]
             pub fn store(&self, value: $value, order: Ordering) {
-                ($visit)(self, Kind::Write);
+                _ = step(Kind::Own, self);
                 self.0.store(value, order);
             }
         }
@@ -262,13 +248,13 @@ macro_rules! own {
 
 own!(
     /// A flag of one CPU.
-    OwnBool, real::AtomicBool, bool, alone_and_checked
+    OwnBool, real::AtomicBool, bool
 );
 own!(
     /// A pointer of one CPU.
-    OwnPtr<T>, real::AtomicPtr<T>, *mut T, alone_and_checked
+    OwnPtr<T>, real::AtomicPtr<T>, *mut T
 );
 own!(
     /// A number of one CPU. Others may look at it, and are promised nothing.
-    OwnUsize, real::AtomicUsize, usize, alone
+    OwnUsize, real::AtomicUsize, usize
 );

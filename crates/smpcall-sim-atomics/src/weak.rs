@@ -65,8 +65,11 @@ struct Weak {
     fenced: Vec<Clock>,
     /// What is behind the last of the sequentially consistent accesses and fences.
     total: Clock,
-    locations: Map<Location>,
-    spare: Vec<Location>,
+    /// Where the history of each address is.
+    places: Map<usize>,
+    locations: Vec<Location>,
+    /// The places of those that are not in use.
+    spare: Vec<usize>,
     cells: Cells,
 }
 
@@ -93,19 +96,23 @@ impl Weak {
         self.known[me][me] += 1;
     }
 
-    /// The history of a location whose newest value is that one.
-    fn location(&mut self, at: usize, newest: usize) -> &mut Location {
+    /// The place of the history of a location whose newest value is that one.
+    fn place(&mut self, at: usize, newest: usize) -> usize {
         let cpus = self.known.len();
-        let spare = &mut self.spare;
-        let location = self.locations.entry(at).or_insert_with(|| {
-            let mut location = spare.pop().unwrap_or_default();
-            location.begin(newest, cpus);
-            location
+        let Self { places, locations, spare, .. } = self;
+        let mut is_new = false;
+        let place = *places.entry(at).or_insert_with(|| {
+            is_new = true;
+            spare.pop().unwrap_or_else(|| {
+                locations.push(Location::default());
+                locations.len() - 1
+            })
         });
-        if location.newest().value != newest {
+        let location = &mut locations[place];
+        if is_new || location.newest().value != newest {
             location.begin(newest, cpus);
         }
-        location
+        place
     }
 
     /// The first half of a sequentially consistent access.
@@ -124,10 +131,9 @@ impl Weak {
     }
 
     /// Reads the `back`th newest value.
-    fn read(&mut self, at: usize, back: usize, order: Ordering) -> usize {
+    fn read(&mut self, place: usize, back: usize, order: Ordering) -> usize {
         let me = self.current;
-        let location = self.locations.get_mut(&at).expect("it was looked for just before");
-        let message = location.back(back);
+        let message = self.locations[place].back(back);
         message.see(me, self.known[me][me]);
         if message.is_released {
             let into = if acquires(order) { &mut self.known[me] } else { &mut self.read[me] };
@@ -137,10 +143,9 @@ impl Weak {
     }
 
     /// Writes a value; of a read-modify-write, what the value before carries goes on with it.
-    fn write(&mut self, at: usize, value: usize, order: Ordering, now: u64, continues: bool) {
+    fn write(&mut self, place: usize, value: usize, order: Ordering, now: u64, continues: bool) {
         let me = self.current;
-        let location = self.locations.get_mut(&at).expect("it was looked for just before");
-        let message = location.push(value, self.known.len(), now, continues);
+        let message = self.locations[place].push(value, self.known.len(), now, continues);
         message.see(me, self.known[me][me]);
         if releases(order) {
             message.carry(&self.known[me]);
@@ -165,8 +170,10 @@ pub(crate) fn reset(virtual_cpus: usize) {
         (0..virtual_cpus).for_each(|cpu| weak.known[cpu][cpu] = 1);
         weak.total.clear();
         weak.total.resize(virtual_cpus, 0);
-        let Weak { locations, spare, cells, .. } = weak;
-        spare.extend(locations.drain().map(|(_, location)| location));
+        let Weak { places, locations, spare, cells, .. } = weak;
+        places.clear();
+        spare.clear();
+        spare.extend(0..locations.len());
         cells.clear();
     });
 }
@@ -186,12 +193,10 @@ pub(crate) fn load(
     WEAK.with_borrow_mut(|weak| {
         weak.before(order);
         let me = weak.current;
-        // The borrow of one does not end with the look-up of the other.
-        let known = std::mem::take(&mut weak.known[me]);
-        let values = weak.location(at, newest).readable(me, &known, oldest);
-        weak.known[me] = known;
+        let place = weak.place(at, newest);
+        let values = weak.locations[place].readable(me, &weak.known[me], oldest);
         let back = if values > 1 { choose(values) } else { 0 };
-        let value = weak.read(at, back, order);
+        let value = weak.read(place, back, order);
         weak.after(order);
         value
     })
@@ -201,19 +206,17 @@ pub(crate) fn load(
 pub(crate) fn oldest(at: usize, newest: usize) -> usize {
     WEAK.with_borrow_mut(|weak| {
         let me = weak.current;
-        let known = std::mem::take(&mut weak.known[me]);
-        let location = weak.location(at, newest);
-        let back = location.readable(me, &known, 0) - 1;
-        let value = location.back(back).value;
-        weak.known[me] = known;
-        value
+        let place = weak.place(at, newest);
+        let location = &mut weak.locations[place];
+        let back = location.readable(me, &weak.known[me], 0) - 1;
+        location.back(back).value
     })
 }
 
 pub(crate) fn store(at: usize, before: usize, value: usize, order: Ordering, now: u64) {
     WEAK.with_borrow_mut(|weak| {
-        weak.location(at, before);
-        weak.write(at, value, order, now, false);
+        let place = weak.place(at, before);
+        weak.write(place, value, order, now, false);
         weak.after(order);
     });
 }
@@ -222,9 +225,9 @@ pub(crate) fn store(at: usize, before: usize, value: usize, order: Ordering, now
 pub(crate) fn rmw(at: usize, before: usize, value: usize, order: Ordering, now: u64) {
     WEAK.with_borrow_mut(|weak| {
         weak.before(order);
-        weak.location(at, before);
-        weak.read(at, 0, order);
-        weak.write(at, value, order, now, true);
+        let place = weak.place(at, before);
+        weak.read(place, 0, order);
+        weak.write(place, value, order, now, true);
         weak.after(order);
     });
 }
@@ -276,8 +279,8 @@ pub(crate) fn take_over(from: usize) {
 /// An atomic is no more; what is there next is something else.
 pub(crate) fn forget(at: usize) {
     WEAK.with_borrow_mut(|weak| {
-        if let Some(location) = weak.locations.remove(&at) {
-            weak.spare.push(location);
+        if let Some(place) = weak.places.remove(&at) {
+            weak.spare.push(place);
         }
     });
 }

@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn every_seed_of_the_corpus_is_played_and_passes() {
         let all = corpus().unwrap();
-        assert!(all.len() >= 40, "{}", all.len());
+        assert!(all.len() >= 30, "{}", all.len());
         for entry in all {
             assert!(entry.is_current(), "{}: made by draw {}, and this is {DRAW}", entry.what, entry.draw);
             let scenario = crate::Scenario::draw(entry.seed, &entry.options);

@@ -37,7 +37,7 @@ fn run(bodies: &[Body], is_bad: fn(&[u32; 4]) -> bool) -> Found {
             }
         })
     };
-    assert!(found.endless == 0 && found.runs > 3, "{found:?}");
+    assert!(found.endless == 0 && found.runs > 1, "{found:?}");
     found
 }
 

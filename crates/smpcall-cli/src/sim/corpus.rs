@@ -37,6 +37,10 @@ pub(super) fn replay() -> Result<Replayed> {
 }
 
 impl Replayed {
+    pub(super) fn has_failed(&self) -> bool {
+        !self.failed.is_empty()
+    }
+
     pub(super) fn json(&self) -> Value {
         let failed: Vec<&str> = self.failed.iter().map(|entry| entry.what.as_str()).collect();
         json!({ "draw": DRAW, "played": self.played, "skipped": self.skipped, "failed": failed })
