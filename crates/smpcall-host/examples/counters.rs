@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     // One call of all, a result from each. No CPU is in another function of the machine's meanwhile: nothing is torn.
     let mut gathered = [None; CPUS];
-    let read = |_| MACHINE.with_local(&COUNTS, |count| std::mem::take(count));
+    let read = |_| MACHINE.with_local(&COUNTS, std::mem::take);
     MACHINE.call_map(To::All, &mut gathered, read)?;
     let counts = gathered.into_iter().flatten().collect::<Result<Vec<u64>, _>>()?;
     assert_eq!(counts.iter().sum::<u64>(), HITS);
