@@ -135,8 +135,12 @@ macro_rules! atomic {
                     // One that fails is a load, of any value that a load may read; one that goes through reads the newest.
                     let choose = |values| hook.choose(values);
                     let found = weak::load(self.at(), newest, failure, hook.oldest(), choose);
-                    if found != expected || newest != expected {
-                        return Err(($from)(if found == expected { newest } else { found }));
+                    if found != expected {
+                        return Err(($from)(found));
+                    }
+                    if newest != expected {
+                        // An old value that would do is not enough: so it has read the newest, and will not see an older one again.
+                        return Err(($from)(weak::load(self.at(), newest, failure, hook.oldest(), |_| 0)));
                     }
                     weak::rmw(self.at(), newest, ($to)(new), success, hook.now());
                 }

@@ -160,6 +160,13 @@ fn read_modify_writes_read_the_newest() {
         words.read[1].set(words.x.compare_exchange(7, 8, AcqRel, Relaxed).unwrap_err());
     };
     happens(&[writes, tries], stale);
+    // And what it has read it has seen.
+    let tries_and_looks: Body = |words| {
+        let failed = words.x.compare_exchange(0, 5, AcqRel, Relaxed).is_err();
+        words.read[0].set(u32::from(failed));
+        words.read[1].set(words.x.load(Relaxed));
+    };
+    never_happens(&[writes, tries_and_looks], stale);
 }
 
 #[test]
