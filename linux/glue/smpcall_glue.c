@@ -111,32 +111,55 @@ static void warn_refused(int err, smp_call_func_t func)
 	WARN_ONCE(err == -EDEADLK, "%ps: a wait with irqs off, or from within a call, could deadlock: not called\n", func);
 }
 
-/* Another CPU, or, if `meant` is given, those; of these the caller's own may be one. */
-static __always_inline int call(int cpu, const struct cpumask *meant, smp_call_func_t func, void *info, bool wait)
+/* What on_each_cpu() and its like have for the caller's own CPU. */
+struct own_part {
+	smp_call_func_t func;
+	void *info;
+	bool ran;
+};
+
+/* Between the doorbells and the wait, as in Linux. Preemption was off until now, and is on again for a wait that may be preempted. */
+void smpcall_glue_own_part(void *of_caller)
 {
+	struct own_part *own = of_caller;
+
+	run_here(own->func, own->info);
+	own->ran = true;
+	if (PREEMPTIBLE_WAITS)
+		preempt_enable();
+}
+
+/* Another CPU, or, if `meant` is given, those, of which the caller's own is none; `own`: its part, which is done meanwhile. */
+static __always_inline int call(int cpu, const struct cpumask *meant, smp_call_func_t func, void *info, bool wait,
+				struct own_part *own)
+{
+	if (own)
+		return smpcall_many_and_own(cpumask_bits(meant), BITS_TO_LONGS(nr_cpu_ids), func, info, own);
 	if (meant)
 		return smpcall_many(cpumask_bits(meant), BITS_TO_LONGS(nr_cpu_ids), func, info, wait);
 	return wait ? smpcall_call(cpu, func, info) : smpcall_send(cpu, func, info);
 }
 
 /* What a CPU waits for is noted for it: so its waiter stays there, as under Linux's own csd lock debugging. */
-static noinline int call_reported(int cpu, const struct cpumask *meant, smp_call_func_t func, void *info, bool wait)
+static noinline int call_reported(int cpu, const struct cpumask *meant, smp_call_func_t func, void *info, bool wait,
+				  struct own_part *own)
 {
 	smp_call_func_t before;
 	int err;
 
 	preempt_disable();
 	before = this_cpu_xchg(waits_for, func);
-	err = call(cpu, meant, func, info, wait);
+	err = call(cpu, meant, func, info, wait, own);
 	this_cpu_write(waits_for, before);
 	preempt_enable();
 	return err;
 }
 
 static __always_inline int call_others(int cpu, const struct cpumask *meant, smp_call_func_t func, void *info,
-				       bool wait)
+				       bool wait, struct own_part *own)
 {
-	int err = reports_enabled() ? call_reported(cpu, meant, func, info, wait) : call(cpu, meant, func, info, wait);
+	int err = reports_enabled() ? call_reported(cpu, meant, func, info, wait, own) :
+				      call(cpu, meant, func, info, wait, own);
 
 	if (unlikely(err))
 		warn_refused(err, func);
@@ -156,9 +179,9 @@ static int call_single(int cpu, smp_call_func_t func, void *info, bool wait, uns
 		trace_csd_queue_cpu(cpu, callsite, func, NULL);
 		if (wait && PREEMPTIBLE_WAITS) {
 			preempt_enable();
-			return call_others(cpu, NULL, func, info, wait);
+			return call_others(cpu, NULL, func, info, wait, NULL);
 		}
-		err = call_others(cpu, NULL, func, info, wait);
+		err = call_others(cpu, NULL, func, info, wait, NULL);
 	}
 	preempt_enable();
 	return err;
@@ -239,56 +262,56 @@ static void trace_queued(const struct cpumask *meant, unsigned long callsite, sm
 
 	if (trace_csd_queue_cpu_enabled())
 		for_each_cpu(cpu, meant)
-			if (cpu != raw_smp_processor_id())
-				trace_queue(cpu, callsite, func, NULL);
+			trace_queue(cpu, callsite, func, NULL);
 }
 
-/*
- * Waits, and may be preempted meanwhile, if it was not forbidden before. The caller's own CPU, if it is meant, is called as the others are,
- * for the caller may have left it; where it cannot answer, since irqs are off, the caller cannot leave it either.
- */
-static void call_many_preemptible(struct cpumask *meant, smp_call_func_t func, void *info, unsigned long callsite)
+/* Calls the others and waits for them; the caller's own part, with interrupts off, between. Preemption is off, and on again at the end. */
+static void call_many_and_here(const struct cpumask *others, smp_call_func_t func, void *info)
 {
-	int this_cpu = smp_processor_id();
-	bool own = irqs_disabled() && cpumask_test_cpu(this_cpu, meant);
+	struct own_part own = { .func = func, .info = info };
 
-	if (own)
-		__cpumask_clear_cpu(this_cpu, meant);
-	trace_queued(meant, callsite, func);
-	preempt_enable();
-	call_others(this_cpu, meant, func, info, true);
-	if (own)
-		run_here(func, info);
+	call_others(smp_processor_id(), others, func, info, true, &own);
+	if (unlikely(!own.ran))
+		/* Refused: irqs are off, which does not keep the caller's own CPU from it. */
+		smpcall_glue_own_part(&own);
+	if (!PREEMPTIBLE_WAITS)
+		preempt_enable();
 }
 
 /*
- * The others, and the caller's own CPU if `own`, last. The condition is asked for all before anybody is called. Preemption is off while it is
- * decided who is meant, and longer where waits are not preemptible.
+ * The others, and the caller's own CPU if `own`, when they were rung. The condition is asked for all before anybody is called. Preemption is off
+ * while it is decided who is meant, and until the caller's own part is done; longer where waits are not preemptible.
  */
 static void call_many(const struct cpumask *mask, smp_call_func_t func, void *info, bool wait, bool own,
 		      smp_cond_func_t cond, unsigned long callsite)
 {
-	struct cpumask meant; /* On the stack: an interrupt may come and call, too. */
-	int this_cpu, first;
+	struct cpumask others; /* On the stack: an interrupt may come and call, too. */
+	int this_cpu;
 
 	BUILD_BUG_ON(NR_CPUS > 4096);
 	preempt_disable();
 	this_cpu = smp_processor_id();
-	cpumask_and(&meant, mask, cpu_online_mask);
+	cpumask_and(&others, mask, cpu_online_mask);
 	if (!own)
-		__cpumask_clear_cpu(this_cpu, &meant);
+		__cpumask_clear_cpu(this_cpu, &others);
 	if (cond)
-		ask(&meant, cond, info);
-	first = cpumask_first(&meant);
-	if (first >= nr_cpu_ids) {
-		/* Nobody. */
-	} else if (first == this_cpu && cpumask_next(first, &meant) >= nr_cpu_ids) {
-		run_here(func, info);
-	} else if (wait && PREEMPTIBLE_WAITS) {
-		return call_many_preemptible(&meant, func, info, callsite);
+		ask(&others, cond, info);
+	own = cpumask_test_cpu(this_cpu, &others);
+	__cpumask_clear_cpu(this_cpu, &others);
+	if (cpumask_empty(&others)) {
+		if (own)
+			run_here(func, info);
 	} else {
-		trace_queued(&meant, callsite, func);
-		call_others(this_cpu, &meant, func, info, wait);
+		trace_queued(&others, callsite, func);
+		if (wait && own)
+			return call_many_and_here(&others, func, info);
+		if (wait && PREEMPTIBLE_WAITS)
+			preempt_enable();
+		call_others(this_cpu, &others, func, info, wait, NULL);
+		if (wait && PREEMPTIBLE_WAITS)
+			return;
+		if (own)
+			run_here(func, info);
 	}
 	preempt_enable();
 }

@@ -10,7 +10,7 @@
 
 /*
  * What the core has. Preemption is off in all of these, but where a kernel preempts waiting calls it may be on in smpcall_call() and,
- * if it waits, smpcall_many(). Nothing is called before smpcall_init().
+ * if it waits, smpcall_many(); smpcall_many_and_own() may return with it on. Nothing is called before smpcall_init().
  */
 const char *smpcall_version(void);
 size_t smpcall_bytes(u32 cpus);
@@ -24,6 +24,7 @@ int smpcall_send(u32 cpu, smp_call_func_t func, void *info);
 int smpcall_post(u32 cpu, struct __call_single_data *csd);
 bool smpcall_push(u32 cpu, struct __call_single_node *node);
 int smpcall_many(const unsigned long *mask, size_t words, smp_call_func_t func, void *info, bool wait);
+int smpcall_many_and_own(const unsigned long *mask, size_t words, smp_call_func_t func, void *info, void *own);
 bool smpcall_is_pending(const unsigned long *mask, size_t words);
 size_t smpcall_stalled(void);
 
@@ -39,6 +40,7 @@ enum smpcall_how {
 /* What the glue has. */
 void smpcall_glue_run(smp_call_func_t func, void *info, void *csd);
 void smpcall_glue_take(struct __call_single_node *node);
+void smpcall_glue_own_part(void *own);
 void smpcall_glue_ring(u32 cpu);
 void smpcall_glue_ring_many(u32 first, unsigned long cpus);
 bool smpcall_glue_may_wait(void);

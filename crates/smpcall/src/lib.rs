@@ -122,12 +122,13 @@ pub use message::{
 };
 pub use percpu::{CPUS_MAX, PerCpu, Storage};
 pub use platform::{
-    Backoff, Foreign, Hosting, Pause, Platform, Reporting, RingError, Topology, Tracing, Tuning, Waiting,
+    Backoff, Broadcasting, Foreign, Hosting, NotBroadcast, Pause, Platform, Reporting, RingError, Topology,
+    Tracing, Tuning, Waiting,
 };
 pub use posted::Posted;
 pub use smp::{
-    Asleep, Awaits, Budget, Chain, Cpu, Deferred, Flushed, Hold, Machine, NoSleep, NotInUser, Pinned,
-    Reached, Serve, SleepGuard, Smp, To, Watch,
+    Asleep, Awaits, Broadcast, Budget, Chain, Cpu, Deferred, Flushed, Hold, Machine, NoSleep, NotInUser,
+    Pinned, Reached, Serve, SleepGuard, Smp, To, Watch,
 };
 pub use stall::{CallStall, Phase, QueueStall, StallCause};
 pub use stats::{Counts, CpuStats, Histogram, LeftOver, Stats};

@@ -26,6 +26,8 @@
 //!   bit and their acknowledgement. It is free again only when every acknowledgement is in and its sender has let go.
 //! - **I11** *Who takes a bit acknowledges it.* A bit is set by the slot's sender only, once for each call, and taken once: by
 //!   the target, or, after a refused notification, by the sender.
+//! - **I43** The slots that are for those who have waited for one are held by nobody who does work of his own meanwhile: only by
+//!   senders and their targets. So they become free whatever such work does, also if it waits for a slot itself (P10).
 //!
 //! # Orderings
 //!
@@ -134,6 +136,11 @@ impl Slots {
     /// As [`Self::claim`], for one who waits, of the slots only that no newcomer takes: a look that troubles few.
     pub(crate) fn claim_reserved(&self) -> Option<u32> {
         self.claim_one_of(0, Claimant::Waiting, SLOTS - NEWCOMERS_SLOTS)
+    }
+
+    /// Whether its sender may keep slot `at` while it does work of its own (I43). (Under loom there are none but such.)
+    pub(crate) fn is_kept_in_work(at: u32) -> bool {
+        (at as usize) < NEWCOMERS_SLOTS
     }
 
     pub(crate) fn get(&self, at: u32) -> &Slot {

@@ -15,11 +15,15 @@
 //! | [`Tuning`] | it was measured to be faster, or some of this crate is never used |
 //! | [`Foreign`] | another language posts csds of its own |
 //! | [`Hosting`] | a thread may be a CPU of one machine and call another; the whole program may be stopped from outside |
+//!
+//! Apart from these is [`Broadcasting`], for hardware that does on other CPUs what a call would have them do.
 
+mod broadcasting;
 mod extensions;
 mod hosted;
 mod tuning;
 
+pub use self::broadcasting::{Broadcasting, NotBroadcast};
 pub(crate) use self::extensions::demand_shared_stacks;
 pub use self::extensions::{Backoff, Pause, Reporting, Topology, Tracing, Waiting};
 pub use self::hosted::{Foreign, Hosting};

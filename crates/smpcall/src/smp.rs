@@ -34,7 +34,7 @@ pub use self::cpu::{Asleep, Cpu, NoSleep, SleepGuard};
 pub use self::deferred::{Deferred, NotInUser};
 pub use self::flush::{Budget, Flushed};
 pub use self::machine::Machine;
-pub use self::many::{Awaits, Hold, Reached, To};
+pub use self::many::{Awaits, Broadcast, Hold, Reached, To};
 pub use self::pinned::Pinned;
 pub use self::post::Chain;
 pub use self::serve::Serve;

@@ -167,7 +167,7 @@ unsafe extern "C" fn smpcall_push(cpu: u32, entry: *const Entry) -> bool {
     unsafe { machine().push_entry(cpu, &*entry) }
 }
 
-/// Has `func` run on the CPUs of a mask of `words` words, the caller's own last and inline; waits for the others if `wait`.
+/// Has `func` run on the CPUs of a mask of `words` words, of which the caller's own is none; waits for them if `wait`.
 ///
 /// # Safety
 ///
@@ -195,6 +195,32 @@ unsafe extern "C" fn smpcall_many(
             // A mask of other CPUs than this machine's.
             Err(_) => return ENXIO,
         }
+    }
+}
+
+/// Has `func` run on the CPUs of a mask, and waits for them; between the doorbells and the wait the glue does the caller's own part, `own`, by which
+/// preemption may be switched on. With an error, it has not.
+///
+/// # Safety
+///
+/// As for [`smpcall_many`]; `own` is what the glue's `smpcall_glue_own_part` expects.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn smpcall_many_and_own(
+    mask: *const usize,
+    words: usize,
+    func: *const (),
+    info: *const (),
+    own: *const (),
+) -> c_int {
+    // SAFETY: the caller's words, for as long as this call.
+    let mask = CpuMask::from_words(unsafe { core::slice::from_raw_parts(mask, words) });
+    // SAFETY: the caller's promise.
+    let own_part = || unsafe { glue::smpcall_glue_own_part(own) };
+    match machine().call_many_copied_meanwhile(To::Mask(mask), Call(func, info).function(), own_part) {
+        Ok(_) => 0,
+        Err(ManyError::WouldDeadlock) => EDEADLK,
+        // A mask of other CPUs than this machine's.
+        Err(_) => ENXIO,
     }
 }
 

@@ -15,6 +15,8 @@ unsafe extern "C" {
     pub(crate) fn smpcall_glue_run(func: *const (), info: *const (), csd: *const ());
     /// Runs an irq_work, or keeps a task wake-up for the end of the flush.
     pub(crate) fn smpcall_glue_take(entry: *const ());
+    /// Runs the caller's own part of a call to many, irqs off; preemption may be on when it returns.
+    pub(crate) fn smpcall_glue_own_part(own: *const ());
     /// Rings one CPU, unless it polls: then it is told to look.
     pub(crate) safe fn smpcall_glue_ring(cpu: u32);
     /// Rings CPU `first + n` for each bit `n`; `first` is a multiple of 64.

@@ -5,7 +5,7 @@
 //! | functions of posts, calls, multicasts; a call to one's own CPU | [`InCall`] | flush, waits, coming online, going offline, polling |
 //! | tracers; the iterator of [`Smp::post_all`] | [`InCall`] | the same |
 //! | functions of blocking calls ([`Cpu::run_blocking`](super::Cpu::run_blocking)); one of a CPU to itself | [`InFrame`] | coming online, going offline, polling, sleeping; a handle; a thread becoming a CPU |
-//! | conditions of [`Cpu::serve`](super::Cpu::serve), of [`To::If`](super::To::If); handlers of reports on stalls | [`InFrame`] | the same |
+//! | conditions of [`Cpu::serve`](super::Cpu::serve), of [`To::If`](super::To::If); the caller's work in [`Smp::call_many_meanwhile`]; handlers of reports on stalls | [`InFrame`] | the same |
 //! | the drop of a function that was refused; the iterator of [`Topology::nearest`](crate::Topology::nearest) | none: no frame below uses the CPU any more, or yet | nothing |
 //!
 //! What unwinds out of them (P11): functions are called by [`Platform::catch`]; an iterator's, a condition's and a drop's panic goes

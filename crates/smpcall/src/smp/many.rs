@@ -1,18 +1,21 @@
 //! Multicast: one function on several CPUs.
 //!
 //! A call takes a slot, sets the slot's bit on the mailbox of each target and notifies it, rings those that were not looking, runs
-//! its own part last, and waits until all have acknowledged; or leaves the slot to the last acknowledgement. What keeps it sound is in
-//! [`crate::multicast`].
+//! its own part last, then work of its caller's own ([`meanwhile`]), and waits until all have acknowledged; or leaves the slot to the
+//! last acknowledgement. What keeps it sound is in [`crate::multicast`]. Whom hardware reaches is not called ([`broadcast`]).
 
+mod broadcast;
 mod copied;
 mod functions;
 mod map;
+mod meanwhile;
 mod notify;
 mod relaying;
 mod rendezvous;
 mod sending;
 mod to;
 
+pub use self::broadcast::Broadcast;
 pub use self::rendezvous::Hold;
 pub use self::to::{Awaits, Reached, To};
 
@@ -27,6 +30,22 @@ use crate::percpu::{PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform, demand_shared_stacks};
 use crate::queue::Seen;
 use crate::trace::{EventKind, trace};
+
+/// What a multicast came to that was waited for: whom it reached, what `finish` gave back, and the function's first panic.
+struct Ended<P: Platform, T> {
+    reached: Reached,
+    result: T,
+    panic: Option<P::Panic>,
+}
+
+impl<P: Platform> Ended<P, ()> {
+    fn or_resume(self) -> Reached {
+        match self.panic {
+            Some(panic) => P::resume(panic),
+            None => self.reached,
+        }
+    }
+}
 
 /// How often a caller that waits for a slot looks at a few of them, before it looks at all.
 const LOOKS_AT_FEW: u32 = 32;
@@ -75,7 +94,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// }
     /// ```
     pub fn call_many<F: Fn() + Sync>(&self, to: To<'_>, function: F) -> Result<Reached, ManyError> {
-        self.call_and_wait(to, &function, None)
+        self.call_and_wait(to, &function, None, Multicast::finish_only).map(Ended::or_resume)
     }
 
     /// As [`Smp::call_many`], but leaves out CPUs that are busy: that run a call, or have one queued. Puts those into
@@ -104,7 +123,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             return Err(ManyError::MaskTooSmall);
         }
         busy.clear();
-        self.call_and_wait(to, &function, Some(busy))
+        self.call_and_wait(to, &function, Some(busy), Multicast::finish_only).map(Ended::or_resume)
     }
 
     /// Returns when every other online CPU has been in call context, or offline, since the call: whatever it ran before with
@@ -187,12 +206,15 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         }
     }
 
-    fn call_and_wait<F: Fn() + Sync>(
-        &self,
+    /// Sends, runs the caller's own part, and has `finish` await the acknowledgements.
+    #[inline(always)]
+    fn call_and_wait<'s, F: Fn() + Sync, T>(
+        &'s self,
         to: To<'_>,
         function: &F,
         busy: Option<&mut CpuMask>,
-    ) -> Result<Reached, ManyError> {
+        finish: impl FnOnce(Multicast<'s, P, S>) -> (Reached, T),
+    ) -> Result<Ended<P, T>, ManyError> {
         const { demand_shared_stacks::<P>() };
         self.demand_known(&to)?;
         let here = self.here();
@@ -215,17 +237,15 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             Some((_, here)) if own => self.call_self(here, || panics.run(function)),
             _ => Err(CallError::NoSuchCpu),
         };
-        let mut reached = sending.finish();
+        let (mut reached, result) = finish(sending);
         match ran_here {
             Ok(()) => reached.ran += 1,
             Err(CallError::Offline) => reached.offline += 1,
             Err(_) => {}
         }
         // SAFETY: all have acknowledged.
-        if let Some(panic) = unsafe { panics.take() } {
-            P::resume(panic);
-        }
-        Ok(reached)
+        let panic = unsafe { panics.take() };
+        Ok(Ended { reached, result, panic })
     }
 
     /// A slot for a caller that may wait: until one is free, it passes the time like any other wait. Once it has found none, there

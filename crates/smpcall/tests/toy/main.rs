@@ -7,6 +7,7 @@ mod backlog;
 mod blocking;
 #[cfg(feature = "alloc")]
 mod boxed;
+mod broadcast;
 mod call_in;
 mod cancel;
 mod chain;
@@ -33,6 +34,7 @@ mod local;
 mod machine;
 mod many;
 mod map;
+mod meanwhile;
 mod message;
 mod message_field;
 mod migrates;

@@ -104,12 +104,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             // Should it panic, the acknowledgements are awaited by the drop of what is under way.
             self.run_own_part(here, &mut own_part, function);
         }
-        let reached = sending.finish();
-        Ok(Reached {
-            ran: reached.ran + own_part.ran,
-            offline: reached.offline + own_part.offline,
-            ..reached
-        })
+        Ok(sending.finish().and(own_part))
     }
 
     /// Fills slot `at`, and brings the call to all that are meant. Returns whether the caller is to run it, too.
@@ -118,7 +113,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     ///
     /// The caller has claimed the slot, and set no bit yet (I10).
     #[inline(always)]
-    unsafe fn send_copied<F>(
+    pub(super) unsafe fn send_copied<F>(
         &self,
         here: Option<(u32, &PerCpu)>,
         at: u32,
@@ -142,7 +137,12 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     }
 
     #[inline(always)]
-    fn run_own_part(&self, here: Option<(u32, &PerCpu)>, reached: &mut Reached, function: impl Fn()) {
+    pub(super) fn run_own_part(
+        &self,
+        here: Option<(u32, &PerCpu)>,
+        reached: &mut Reached,
+        function: impl Fn(),
+    ) {
         let Some((_, here)) = here else { return };
         match self.call_self(here, function) {
             Ok(()) => reached.ran += 1,

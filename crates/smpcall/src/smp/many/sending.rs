@@ -5,7 +5,7 @@ use super::relaying::Relaying;
 use super::to::{Reached, To};
 use crate::csd::Header;
 use crate::mask::CpuMask;
-use crate::multicast::{Keep, Slot};
+use crate::multicast::{Keep, Slot, Slots};
 use crate::percpu::{PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform};
 use crate::smp::Smp;
@@ -120,6 +120,28 @@ impl<'a, P: Platform, S: Storage> Multicast<'a, P, S> {
         let reached = self.reached;
         core::mem::forget(self);
         reached
+    }
+
+    /// As `finish`, for callers that do nothing else meanwhile.
+    #[inline(always)]
+    pub(super) fn finish_only(self) -> (Reached, ()) {
+        (self.finish(), ())
+    }
+
+    /// As `finish`, with `work` of the caller's before it waits; or, if the slot is one that nobody keeps so long (I43), behind that.
+    #[inline(always)]
+    pub(super) fn finish_after<T>(self, work: impl FnOnce() -> T) -> (Reached, Result<T, P::Panic>) {
+        let smp = self.smp;
+        let run = || {
+            let _frame = InFrame::enter(&smp.platform, smp.home());
+            P::catch(work)
+        };
+        if Slots::is_kept_in_work(self.at) {
+            let result = run();
+            return (self.finish(), result);
+        }
+        let reached = self.finish();
+        (reached, run())
     }
 
     #[inline(always)]

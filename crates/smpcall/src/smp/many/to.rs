@@ -56,3 +56,10 @@ pub struct Reached {
     /// CPUs that were meant, and left out because they were busy ([`Smp::call_many_idle`](crate::Smp::call_many_idle) only).
     pub busy: u32,
 }
+
+impl Reached {
+    /// Both together, of which `own_part` is the caller's CPU.
+    pub(super) fn and(self, own_part: Self) -> Self {
+        Self { ran: self.ran + own_part.ran, offline: self.offline + own_part.offline, ..self }
+    }
+}
