@@ -6,6 +6,7 @@
 
 mod awaited;
 mod blocking;
+mod broadcast;
 mod busy;
 mod call;
 mod cancel;
@@ -23,6 +24,7 @@ mod layout;
 mod lazy;
 mod many;
 mod many_ends;
+mod meanwhile;
 mod migrates;
 mod order;
 mod outside;
@@ -219,6 +221,17 @@ cases! {
         p11_many_a_panic_comes_back_when_all_have_run
         p11_many_a_panic_that_nobody_waits_for_stops_nobody
         p11_many_a_condition_that_panics_loses_nothing;
+    meanwhile:
+        p10_the_callers_work_is_done_between_the_doorbells_and_the_wait
+        p10_the_callers_work_may_itself_wait
+        p10_no_work_is_done_for_a_multicast_that_is_refused
+        p11_the_callers_work_that_panics_waits_for_who_borrows;
+    broadcast:
+        p4_after_a_broadcast_nobody_finds_what_is_gone
+        p4_whom_a_broadcast_leaves_out_is_called
+        p7_whom_a_broadcast_reaches_is_left_alone
+        p8_who_is_left_out_and_offline_finds_nothing_when_it_is_back
+        p10_a_broadcast_is_refused_where_it_would_have_to_wait_and_may_not;
     panics:
         p11_a_panic_comes_back_to_the_waiting_caller
         p11_a_panic_that_nobody_waits_for_stops_nobody

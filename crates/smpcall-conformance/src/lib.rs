@@ -128,6 +128,7 @@ mod sync;
 #[cfg(test)]
 mod tests;
 mod text;
+mod tlb;
 mod waker;
 mod words;
 
@@ -137,3 +138,4 @@ pub use memory::{Memory, memory_bytes};
 pub use report::{Failure, Lines, Outcome, Report, Reporter, Summary};
 pub use rig::{Rig, Woken};
 pub use suite::{Aborted, Suite};
+pub use tlb::{Reach, Tlb, TlbFault, ToyTlb};

@@ -1,7 +1,8 @@
 //! What a platform gives the suite beside its port.
 
+use crate::tlb::Tlb;
 use core::mem::MaybeUninit;
-use smpcall::{Counts, Machine, NotInUser, Platform, Storage};
+use smpcall::{Broadcast, Counts, Machine, ManyError, NotInUser, Platform, Storage, To};
 
 /// How a sleep ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +107,21 @@ pub trait Rig: Sync + Sized + 'static {
         program();
         self.smp().enter_kernel();
         Ok(())
+    }
+
+    /// Returns what broadcasts are tried on ([`Broadcasting`](smpcall::Broadcasting)): a page of the platform's, or a
+    /// [`ToyTlb`](crate::ToyTlb); `None` if there is none.
+    fn tlb(&self) -> Option<&'static dyn Tlb> {
+        None
+    }
+
+    /// Has all CPUs that `to` names throw the page out: [`Smp::broadcast`](smpcall::Smp::broadcast), with the platform's own request for
+    /// it. `None` if there is none.
+    ///
+    /// Context: as for [`Smp::broadcast`](smpcall::Smp::broadcast).
+    fn shoot_down(&self, to: To<'_>) -> Option<Result<Broadcast, ManyError>> {
+        let _ = to;
+        None
     }
 
     /// Raises an interrupt on this CPU whose handler calls `f`, and returns when it has returned. `false` if there is none. As for

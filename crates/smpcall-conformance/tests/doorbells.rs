@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::task::{Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
-use threads::{HostRig, machine, run_suite, signal};
+use threads::{HostRig, machine, run_suite, signal, tlb};
 
 /// A way for a CPU's thread to sleep, and what ends it.
 trait Sleeps: Sync + Sized + 'static {
@@ -216,7 +216,7 @@ fn run_as<S: Sleeps, const HANDLER: bool>(cpus: u32, rounds: u32) -> Summary {
     let sleep = |_: &'static Machine, limit| {
         HERE.with_borrow_mut(|here| here.as_mut().expect("the suite runs on CPUs").sleep(limit));
     };
-    let rig = HostRig::<_, HANDLER> { machine, rounds, counted: |()| None, sleep };
+    let rig = HostRig::<_, HANDLER> { machine, rounds, counted: |()| None, sleep, tlb: tlb() };
     let summary = run_suite(rig, |machine, cpu, run| {
         HERE.set(Some(Box::new(HereBy::<S>(S::attach(machine, cpu)))));
         run();
@@ -256,8 +256,8 @@ fn a_doorbell_of_ones_own() {
     assert_eq!(run::<ByOwn>(3, 100).skipped, NOT_HERE);
 }
 
-/// And of signals: functions that panic (eight), and a budget that is the handler's own.
-const NOT_IN_A_HANDLER: u32 = NOT_HERE + 9;
+/// And of signals: functions that panic (nine), and a budget that is the handler's own.
+const NOT_IN_A_HANDLER: u32 = NOT_HERE + 10;
 
 #[test]
 fn a_signal() {

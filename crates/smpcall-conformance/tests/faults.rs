@@ -5,7 +5,7 @@ mod common;
 
 use common::faulty::Fault;
 use common::rig::{Setup, run};
-use smpcall_conformance::{LogFault, check_log};
+use smpcall_conformance::{LogFault, TlbFault, check_log};
 use std::time::Duration;
 
 fn setup(fault: Fault) -> Setup {
@@ -50,7 +50,7 @@ fn a_sound_port_whose_doorbells_interrupt_passes() {
         let log = run(Setup { cpus, rounds, patience, interrupts: true, ..setup(Fault::Nothing) });
         let summary = check_log(&log).unwrap_or_else(|fault| panic!("{fault}\n{log}"));
         // The cases that panic, the one about a budget that the handler does not have, and those about threads that migrate.
-        assert!(cpus == 1 || summary.skipped == 11, "{log}");
+        assert!(cpus == 1 || summary.skipped == 12, "{log}");
     }
 }
 
@@ -157,6 +157,20 @@ fn a_rendezvous_from_the_wrong_context_is_found() {
 fn a_cpu_that_is_let_go_too_early_is_found() {
     let selects = |name: &str| name.starts_with("p10_a_rendezvous_holds");
     fails(Setup { selects, ..setup(Fault::HoldsNobody) }, "p10_a_rendezvous_holds_all_others");
+}
+
+/// Hardware that does less than it says, and a port that says more of it than is so.
+#[test]
+fn broadcasts_that_do_not_reach_whom_they_say_are_found() {
+    let selects =
+        |name: &str| name.starts_with("p4_after_a_broadcast") || name.starts_with("p4_whom_a_broadcast");
+    for fault in [TlbFault::Misses, TlbFault::IsLate] {
+        let case = "p4_after_a_broadcast_nobody_finds_what_is_gone";
+        each_kind_fails(Fault::Tlb(fault), case, selects);
+    }
+    let case = "p4_whom_a_broadcast_leaves_out_is_called";
+    each_kind_fails(Fault::Tlb(TlbFault::KeepsItHere), case, selects);
+    each_kind_fails(Fault::LeavesNobodyOut, case, selects);
 }
 
 #[test]

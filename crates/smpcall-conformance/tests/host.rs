@@ -6,7 +6,7 @@ mod threads;
 use smpcall_conformance::Summary;
 use smpcall_host::smpcall::{Counts, Waiting};
 use smpcall_host::{Latencies, Trace};
-use threads::{HostRig, machine, run_suite};
+use threads::{HostRig, machine, run_suite, tlb};
 
 /// On a machine whose events are counted, and latencies too.
 fn run(cpus: u32, rounds: u32) -> Summary {
@@ -18,7 +18,7 @@ fn run_with<T: Trace>(cpus: u32, rounds: u32, trace: T, counted: fn(&T) -> Optio
     let sleep = |machine: &'static smpcall_host::Machine<T>, limit: std::time::Duration| {
         machine.platform().park(None, limit.as_nanos() as u64);
     };
-    run_suite(HostRig::<_, false> { machine, rounds, counted, sleep }, |machine, cpu, run| {
+    run_suite(HostRig::<_, false> { machine, rounds, counted, sleep, tlb: tlb() }, |machine, cpu, run| {
         let _here = machine.attach(cpu).unwrap();
         run();
     })

@@ -7,21 +7,19 @@ use crate::words::{Count, Plain};
 use smpcall::{Coalesced, Deferred, NotInUser, PostError};
 
 /// How this CPU passes through user space: by the rig's own way, once there is nothing left to flush.
-impl<R: Rig> Ctx<R> {
-    fn in_user(self, mut program: impl FnMut()) -> Done {
-        let mut told = Ok(());
-        let went = || {
-            let went = self.rig().in_user(&mut program);
-            if went == Err(NotInUser::Work) {
-                self.idle_once();
-                return false;
-            }
-            told = self.same(went, Ok(()), "a way to user space");
-            true
-        };
-        self.until(went, "a CPU did not come to user space")?;
-        told
-    }
+pub(super) fn in_user<R: Rig>(ctx: Ctx<R>, mut program: impl FnMut()) -> Done {
+    let mut told = Ok(());
+    let went = || {
+        let went = ctx.rig().in_user(&mut program);
+        if went == Err(NotInUser::Work) {
+            ctx.idle_once();
+            return false;
+        }
+        told = ctx.same(went, Ok(()), "a way to user space");
+        true
+    };
+    ctx.until(went, "a CPU did not come to user space")?;
+    told
 }
 
 pub(super) fn p7_a_deferred_post_leaves_user_space_alone<R: Rig>(ctx: Ctx<R>) -> Done {
@@ -36,7 +34,7 @@ pub(super) fn p7_a_deferred_post_leaves_user_space_alone<R: Rig>(ctx: Ctx<R>) ->
     for round in 1..=ctx.rounds().min(20) {
         if ctx.cpu() == 1 {
             let mut outcome = Ok(());
-            ctx.in_user(|| {
+            in_user(ctx, || {
                 user.set(round);
                 outcome = ctx.spin(|| done.get() == round, "the poster did not finish");
             })?;
@@ -122,7 +120,7 @@ pub(super) fn p1_a_deferred_post_runs_before_the_kernel_code_behind_the_entry<R:
         return ctx.wait(csd);
     }
     for round in 0..ctx.rounds() * 4 {
-        ctx.in_user(|| ctx.pause(round % 9))?;
+        in_user(ctx, || ctx.pause(round % 9))?;
         // Kernel code. Whoever was told "at its entry" found this CPU in user space, so before this entry.
         let (told, ran) = (told.get(), ran.get());
         ctx.check(ran >= told, "kernel code runs before what was deferred until the entry")?;
@@ -143,7 +141,7 @@ pub(super) fn p2_each_deferred_post_is_seen<R: Rig>(ctx: Ctx<R>) -> Done {
         words[0].write(round + 1_000_000);
         let deferred = ctx.smp().post_deferred(target, csd);
         ctx.check(lazily.is_ok() && deferred.is_ok(), "what a post to an online CPU was told")?;
-        ctx.in_user(|| ctx.pause(round % 4))?;
+        in_user(ctx, || ctx.pause(round % 4))?;
         ctx.until(|| words[1].read() == round + 1_000_000, "a run did not see the last write before a post")?;
     }
     ctx.wait(csd)
@@ -159,7 +157,7 @@ pub(super) fn p4_a_wait_brings_a_deferred_post_out_of_user_space<R: Rig>(ctx: Ct
     if ctx.cpu() == 1 {
         // A program without end, but for the doorbell: where that does not interrupt, the program looks for it.
         let mut outcome = Ok(());
-        ctx.in_user(|| {
+        in_user(ctx, || {
             user.set(1);
             let rung = || ran.get() == 1 || ctx.smp().has_work_here();
             outcome = ctx.spin(rung, "nobody rang for a deferred post that is waited for");

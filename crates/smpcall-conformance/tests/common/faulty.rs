@@ -2,7 +2,10 @@
 
 use super::port::{Rings, Threads};
 use super::signal;
-use smpcall::{Event, Platform, Reporting, RingError, Topology, Tracing, Waiting};
+use smpcall::{
+    Broadcasting, Event, NotBroadcast, Platform, Reporting, RingError, Topology, Tracing, Waiting,
+};
+use smpcall_conformance::{Tlb, TlbFault, ToyTlb};
 use std::any::Any;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -70,6 +73,10 @@ pub(crate) enum Fault {
     LosesInterrupts,
     /// A CPU that is to be held unwinds out of it.
     HoldsNobody,
+    /// Its TLB is broken.
+    Tlb(TlbFault),
+    /// It says that a broadcast which leaves some out has reached all.
+    LeavesNobodyOut,
     /// Its way from user space back into the kernel does not catch up.
     SkipsCatchUp,
     /// Its way to user space does not say so.
@@ -99,6 +106,7 @@ pub(crate) fn breaks_catch(fault: Fault) {
 /// A port with a fault wrapped around it.
 pub(crate) struct Faulty {
     pub(crate) port: Threads,
+    pub(crate) tlb: &'static ToyTlb,
     fault: Fault,
     /// How many doorbells were asked for, and readings of the clock.
     rung: AtomicU64,
@@ -107,7 +115,9 @@ pub(crate) struct Faulty {
 
 impl Faulty {
     pub(crate) fn new(port: Threads, fault: Fault) -> Self {
-        Self { port, fault, rung: AtomicU64::new(0), read: AtomicU64::new(0) }
+        let of_tlb = if let Fault::Tlb(fault) = fault { fault } else { TlbFault::None };
+        let tlb = Box::leak(Box::new(ToyTlb::with_fault(of_tlb)));
+        Self { port, tlb, fault, rung: AtomicU64::new(0), read: AtomicU64::new(0) }
     }
 
     /// What the core, and the suite, owe the port.
@@ -277,3 +287,21 @@ impl Topology for Faulty {
 }
 
 smpcall::simple_port!(Faulty: Tuning, Foreign, Hosting);
+
+/// The one request: to throw the page out.
+pub(crate) struct DropPage;
+
+impl Broadcasting<DropPage> for Faulty {
+    fn broadcast(&self, _: &DropPage) -> Result<(), NotBroadcast> {
+        self.demand_guarded("broadcast");
+        if self.tlb.broadcast() { Ok(()) } else { Err(NotBroadcast) }
+    }
+
+    fn left_out(&self, _: &DropPage, first: u32, cpus: usize) -> usize {
+        if self.fault == Fault::LeavesNobodyOut { 0 } else { self.tlb.left_out(first, cpus) }
+    }
+
+    fn do_here(&self, _: &DropPage) {
+        self.tlb.drop_here(self.current_cpu().expect("a CPU is called"));
+    }
+}

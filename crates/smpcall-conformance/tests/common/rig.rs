@@ -1,10 +1,10 @@
 //! The suite on a machine of threads, sound or with one thing broken.
 
-use super::faulty::{self, Fault, Faulty};
+use super::faulty::{self, DropPage, Fault, Faulty};
 use super::port::Threads;
 use super::signal;
-use smpcall::{Budget, Counts, Machine, NotInUser, PerCpu};
-use smpcall_conformance::{Lines, Rig, Suite, Woken, memory_bytes};
+use smpcall::{Broadcast, Budget, Counts, Machine, ManyError, NotInUser, PerCpu, To};
+use smpcall_conformance::{Lines, Rig, Suite, Tlb, Woken, memory_bytes};
 use std::mem::MaybeUninit;
 use std::panic::resume_unwind;
 use std::sync::atomic::Ordering;
@@ -95,6 +95,14 @@ impl<const HANDLER: bool> Rig for ThreadRig<HANDLER> {
             self.smp.enter_kernel();
         }
         Ok(())
+    }
+
+    fn tlb(&self) -> Option<&'static dyn Tlb> {
+        Some(self.smp.platform().tlb)
+    }
+
+    fn shoot_down(&self, to: To<'_>) -> Option<Result<Broadcast, ManyError>> {
+        Some(self.smp.broadcast(to, &DropPage))
     }
 
     fn interrupt(&self, f: &(dyn Fn() + Sync)) -> bool {

@@ -4,8 +4,8 @@
 #[allow(dead_code, reason = "signals as doorbells are another test's")]
 pub(crate) mod signal;
 
-use smpcall_conformance::{Lines, Rig, Suite, Summary, Woken, check_log, memory_bytes};
-use smpcall_host::smpcall::{Counts, PerCpu};
+use smpcall_conformance::{Lines, Rig, Suite, Summary, Tlb, ToyTlb, Woken, check_log, memory_bytes};
+use smpcall_host::smpcall::{Broadcast, Broadcasting, Counts, ManyError, NotBroadcast, PerCpu, Platform, To};
 use smpcall_host::{Host, Machine, Trace};
 use std::mem::MaybeUninit;
 use std::thread;
@@ -18,6 +18,30 @@ pub(crate) struct HostRig<T: Trace, const HANDLER: bool> {
     pub(crate) counted: fn(&T) -> Option<Counts>,
     /// How the calling thread sleeps, for so long at most.
     pub(crate) sleep: fn(&'static Machine<T>, Duration),
+    pub(crate) tlb: &'static ToyTlb,
+}
+
+/// A TLB for one run.
+pub(crate) fn tlb() -> &'static ToyTlb {
+    Box::leak(Box::new(ToyTlb::new()))
+}
+
+/// To throw its page out.
+struct DropPage(&'static ToyTlb);
+
+/// Threads have no TLB of their own: hardware that is emulated.
+impl<T: Trace> Broadcasting<DropPage> for Host<T> {
+    fn broadcast(&self, request: &DropPage) -> Result<(), NotBroadcast> {
+        if request.0.broadcast() { Ok(()) } else { Err(NotBroadcast) }
+    }
+
+    fn left_out(&self, request: &DropPage, first: u32, cpus: usize) -> usize {
+        request.0.left_out(first, cpus)
+    }
+
+    fn do_here(&self, request: &DropPage) {
+        request.0.drop_here(self.current_cpu().expect("a CPU is called"));
+    }
 }
 
 impl<T: Trace, const HANDLER: bool> Rig for HostRig<T, HANDLER> {
@@ -67,6 +91,14 @@ impl<T: Trace, const HANDLER: bool> Rig for HostRig<T, HANDLER> {
     fn unwind(&self) -> Option<fn() -> !> {
         // Without the hook that would print a message. Not in a signal's handler, which may not allocate what is thrown.
         (!HANDLER).then_some(|| std::panic::resume_unwind(Box::new("meant")))
+    }
+
+    fn tlb(&self) -> Option<&'static dyn Tlb> {
+        Some(self.tlb)
+    }
+
+    fn shoot_down(&self, to: To<'_>) -> Option<Result<Broadcast, ManyError>> {
+        Some(self.smp().broadcast(to, &DropPage(self.tlb)))
     }
 
     fn nmi(&self, f: &(dyn Fn() + Sync)) -> bool {

@@ -12,7 +12,7 @@ const WORDS: usize = CPUS_MAX / BITS;
 /// As many results as are brought back.
 const RESULTS_MAX: usize = 64;
 
-/// A multicast that waits: to all, all others, a mask, a condition, or as many as are idle. Each CPU that was reached has run
+/// A multicast that waits: to all, all others, a mask, a condition, as many as are idle, or with work of the caller's. Each CPU that was reached has run
 /// it once, and what it wrote is there (P1, P4).
 pub(super) fn many<R: Rig>(worker: &mut Worker<R>) -> Came {
     let (soak, number) = (worker.soak, worker.next_call());
@@ -30,7 +30,8 @@ pub(super) fn many<R: Rig>(worker: &mut Worker<R>) -> Came {
         soak.dawdle(number);
     };
     let chosen = worker.choice();
-    let how = worker.below(6);
+    let how = worker.below(7);
+    let worked = Count::new();
     let mut mask = CpuSet::<WORDS>::new();
     let answer = match how {
         0 => smp.call_many(To::All, function),
@@ -41,6 +42,13 @@ pub(super) fn many<R: Rig>(worker: &mut Worker<R>) -> Came {
         }
         3 => smp.call_many(To::If(&mut |cpu| chosen(cpu)), function),
         4 => smp.call_many_idle(To::All, &mut mask, function),
+        6 => {
+            let work = || {
+                soak.dawdle(number);
+                worked.add(1);
+            };
+            smp.call_many_meanwhile(To::All, function, work).map(|(reached, ())| reached)
+        }
         _ => smp.kick_all_cpus_sync(),
     };
     let ran: u32 = wrote.iter().map(|word| word.read().count_ones()).sum();
@@ -53,10 +61,11 @@ pub(super) fn many<R: Rig>(worker: &mut Worker<R>) -> Came {
     let due = if how == 5 { 0 } else { reached.ran };
     worker.expect(
         Check::Done,
-        ran == due && strays.get() == 0,
+        ran == due && strays.get() == 0 && (worked.get() == 1) == (how == 6),
         format_args!(
-            "a multicast that reached {reached:?} ran on {ran} CPUs, and {} times too often",
-            strays.get()
+            "a multicast that reached {reached:?} ran on {ran} CPUs, and {} times too often, its caller's work {} times",
+            strays.get(),
+            worked.get()
         ),
     );
     Came::Done
