@@ -420,6 +420,17 @@ static void ran_here(void *unused)
 	WARN_ON_ONCE(!irqs_disabled());
 }
 
+/* The caller's own part of a call to all: inline, and not by way of an interrupt. */
+static int caller, own_parts, interrupted;
+
+static void own_part(void *unused)
+{
+	if (raw_smp_processor_id() != caller)
+		return;
+	own_parts++;
+	interrupted += !!in_hardirq();
+}
+
 static int misplaced(int from, int to, int each)
 {
 	int cpu, bad = 0;
@@ -445,6 +456,11 @@ static void check_masks(void)
 		bad += misplaced(1, cpus, 1);
 		on_each_cpu(ran_here, NULL, 1);
 		bad += misplaced(0, cpus, 1);
+		caller = get_cpu();
+		own_parts = 0;
+		on_each_cpu(own_part, NULL, 1);
+		put_cpu();
+		bad += own_parts != 1 || interrupted;
 		smp_call_function_single(0, ran_here, NULL, 1);
 		bad += misplaced(0, 1, 1);
 		smp_call_function_any(cpumask_of(1), ran_here, NULL, 1);
@@ -460,7 +476,7 @@ static void check_masks(void)
 		wait_for(&runs, cpus - 1);
 		preempt_enable();
 	}
-	report("linux", "masks-and-conditions", 9 * 500, bad);
+	report("linux", "masks-and-conditions", 10 * 500, bad);
 }
 
 /* P6: calls without waiting, from one sender to one target, run in their order. */
