@@ -65,8 +65,16 @@ enum Role {
 
 impl Role {
     fn takes(self, name: &str) -> bool {
-        const CALLS: [&str; 7] =
-            ["call-blocking", "call-many", "call-many-idle", "call-map", "call-nearest", "kick", "wait"];
+        const CALLS: [&str; 8] = [
+            "call-blocking",
+            "call-many",
+            "call-many-idle",
+            "call-many-meanwhile",
+            "call-map",
+            "call-nearest",
+            "kick",
+            "wait",
+        ];
         match self {
             Self::Either => true,
             Self::Serves => !CALLS.contains(&name),
@@ -172,7 +180,14 @@ impl Draw<'_> {
         step.to = [Whom::Others, Whom::All, Whom::Mask, Whom::If][self.rng.usize(..4)];
         if kind.has(Uses::Body) {
             step.body = self.body(depth + 1);
-            if matches!(kind, Kind::Detached | Kind::CallMany | Kind::CallManyIdle | Kind::PostMany) {
+            if matches!(
+                kind,
+                Kind::Detached
+                    | Kind::CallMany
+                    | Kind::CallManyIdle
+                    | Kind::CallManyMeanwhile
+                    | Kind::PostMany
+            ) {
                 step.body.captured = None;
                 step.body.result = None;
             }

@@ -94,6 +94,7 @@ kinds! {
     CallMany "call-many" [5, 2, 0] [Machine, To, Mask, Body, Aside] "Calls several, and waits.";
     CallMap "call-map" [4, 2, 0] [Machine, To, Mask, Body, Aside] "Calls several, and waits for a result of each.";
     CallManyIdle "call-many-idle" [2, 1, 0] [Machine, To, Mask, Body, Aside] "Calls those that are idle.";
+    CallManyMeanwhile "call-many-meanwhile" [3, 1, 0] [Machine, To, Mask, Body, Aside] "Calls several, does something else, and waits.";
     PostMany "post-many" [4, 2, 1] [Machine, To, Mask, Body, Aside] "Calls several, and does not wait.";
     CallNearest "call-nearest" [2, 1, 0] [Machine, Mask, Body] "Calls one of several.";
     Kick "kick" [1, 1, 0] [Machine] "Waits until all have been in a call.";

@@ -78,6 +78,7 @@ fn perform(world: &'static World, step: &'static Step) {
         | Kind::CallMany
         | Kind::CallMap
         | Kind::CallManyIdle
+        | Kind::CallManyMeanwhile
         | Kind::PostMany
         | Kind::CallNearest => calls::perform(world, step),
         Kind::PostBoxed | Kind::PostEmbedded | Kind::PostPinned => owned::perform(world, step),

@@ -17,7 +17,7 @@ pub(super) fn perform(world: &'static World, step: &'static Step) {
     let (at, machine) = world.machine_of(step.machine);
     await_target(world, machine, step);
     match step.kind {
-        Kind::CallMany | Kind::CallManyIdle => call_many(world, machine, step),
+        Kind::CallMany | Kind::CallManyIdle | Kind::CallManyMeanwhile => call_many(world, machine, step),
         Kind::CallMap => call_map(world, machine, step),
         Kind::PostMany => post_many(world, machine, step),
         // By half of the calls a function goes that fits the room which a target has for one.
@@ -147,25 +147,30 @@ fn with_to<R>(
 }
 
 fn call_many(world: &'static World, machine: &'static Host, step: &'static Step) {
-    let ran = Count::new();
+    let (ran, worked) = (Count::new(), Count::new());
     let function = || {
         ran.add(1);
         world.demand_a_cpu("a call to many");
         let _ = payload::act(world, step.id, &step.body);
     };
+    let works = step.kind == Kind::CallManyMeanwhile;
     let reached = catch_unwind(AssertUnwindSafe(|| -> Result<Reached, ManyError> {
-        with_to(world, machine, step, |to| {
-            if step.kind == Kind::CallMany {
-                machine.call_many(to, function)
-            } else {
-                machine.call_many_idle(to, &mut CpuSet::<1>::new(), function)
+        with_to(world, machine, step, |to| match step.kind {
+            Kind::CallMany => machine.call_many(to, function),
+            Kind::CallManyMeanwhile => {
+                let work = || {
+                    worked.add(1);
+                    payload::act_aside(world, world.machine_of(step.machine).0, step.id, &step.aside);
+                };
+                machine.call_many_meanwhile(to, function, work).map(|(reached, ())| reached)
             }
+            _ => machine.call_many_idle(to, &mut CpuSet::<1>::new(), function),
         })
     }));
     match reached {
-        Ok(Ok(reached)) if reached.ran == ran.get() => {}
-        Ok(Err(_)) if ran.get() == 0 => {}
-        Err(panic) if ran.get() <= machine.cpus_len() => discard(panic),
+        Ok(Ok(reached)) if reached.ran == ran.get() && (worked.get() == 1) == works => {}
+        Ok(Err(_)) if ran.get() == 0 && worked.get() == 0 => {}
+        Err(panic) if ran.get() <= machine.cpus_len() && worked.get() <= 1 => discard(panic),
         other => {
             let answer = other.ok();
             complain("P1", &format!("[{}] ran {} times, and the answer is {answer:?}", step.id, ran.get()));
