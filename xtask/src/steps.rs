@@ -47,6 +47,9 @@ fn weak_seeds() -> Result<()> {
     Ok(())
 }
 
+/// What programs have only where it is asked for.
+const SIM_MORE: &str = "run -rp smpcall-cli -- sim --users --meets --works --seed 1 --seeds 3000 --twice";
+
 fn plan(extent: Extent) -> Vec<Step> {
     let cargo = |args: &'static str| move || Cmd::cargo(args).run();
     let seeds = match extent {
@@ -80,7 +83,7 @@ fn plan(extent: Extent) -> Vec<Step> {
         // A fixed set of seeds, each twice: the second run must be the first to its last step.
         step("sim", cargo(seeds)),
         step("sim (futures)", cargo("run -rp smpcall-cli -- sim --futures --seed 1 --seeds 6000 --twice")),
-        step("sim (more)", cargo("run -rp smpcall-cli -- sim --users --meets --seed 1 --seeds 3000 --twice")),
+        step("sim (more)", cargo(SIM_MORE)),
         step("sim (weak)", weak_seeds),
     ];
     if extent == Extent::Short {

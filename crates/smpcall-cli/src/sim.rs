@@ -87,6 +87,9 @@ pub(crate) struct Args {
     /// Tells of a failure by its seed and what it broke: does not make it smaller, and writes no trace
     #[arg(long, conflicts_with = "trace")]
     brief: bool,
+    /// Programs with multicasts whose callers have work of their own before they wait, as well
+    #[arg(long)]
+    works: bool,
     /// Runs each seed twice, and compares the two to the last step
     #[arg(long)]
     twice: bool,
@@ -190,6 +193,7 @@ fn options(args: &Args) -> Options {
         meets: args.meets,
         memory: args.memory.0,
         prefer: args.prefer.iter().map(|kind| kind.0).collect(),
+        works: args.works,
     }
 }
 
@@ -320,8 +324,9 @@ fn repeat(args: &Args, options: &Options, seed: u64) -> String {
     let meets = if args.meets { " --meets" } else { "" };
     let kinds: Vec<String> = options.prefer.iter().map(|kind| KindFlag(*kind).to_string()).collect();
     let prefer = if kinds.is_empty() { String::new() } else { format!(" --prefer '{}'", kinds.join(",")) };
+    let works = if args.works { " --works" } else { "" };
     format!(
-        "smpcall sim --seed {seed} --memory {} --cpus {} --faults {}{steps}{futures}{users}{meets}{prefer}",
+        "smpcall sim --seed {seed} --memory {} --cpus {} --faults {}{steps}{futures}{users}{meets}{works}{prefer}",
         args.memory, args.cpus, args.faults
     )
 }

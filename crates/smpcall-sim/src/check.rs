@@ -11,6 +11,7 @@
 //! | P1 of posts that are deferred until an entry | [`entry`] |
 //! | P8 hotplug loses nothing | [`hotplug`] |
 //! | P9, P10 a post waits for nobody; no silent deadlock | [`progress`] |
+//! | P10 of multicasts whose callers have work of their own | [`work`] |
 //! | P8, P10 of rendezvous: who is held does nothing, and nobody comes online | [`held`] |
 //! | P11 memory safety | [`safety`] |
 //! | P12 nothing hidden: what the port has counted | [`counters`] |
@@ -36,6 +37,7 @@ mod safety;
 #[cfg(test)]
 mod tests;
 mod visible;
+mod work;
 
 use crate::engine::End;
 use crate::ground::slot_of;
@@ -243,6 +245,7 @@ const CHECKERS: &[Checker] = &[
     batch::check,
     budget::check,
     held::check,
+    work::check,
     hotplug::check,
     doorbell::check,
     entry::check,

@@ -223,6 +223,8 @@ pub enum EventKind {
     Polls,
     /// And no longer, as far as it knows.
     StopsPolling,
+    /// The caller of that multicast does its own work; when it has rung, and before it waits.
+    Works { op: usize },
     /// All whom that rendezvous holds are held,
     Holds { op: usize },
     /// and go on.

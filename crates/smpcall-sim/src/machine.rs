@@ -184,6 +184,15 @@ impl Machine {
         on!(self, smp => smp.call_many(to, function))
     }
 
+    pub(crate) fn call_many_meanwhile(
+        &self,
+        to: To<'_>,
+        function: impl Fn() + Sync,
+        work: impl FnOnce(),
+    ) -> Result<Reached, ManyError> {
+        on!(self, smp => smp.call_many_meanwhile(to, function, work)).map(|(reached, ())| reached)
+    }
+
     pub(crate) fn call_many_idle(
         &self,
         to: To<'_>,

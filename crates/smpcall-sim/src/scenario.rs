@@ -2,6 +2,7 @@
 //! ([`crate::shrink()`]), and a function of its seed.
 
 mod draw;
+mod in_between;
 mod tell;
 
 pub(crate) use draw::Draw;
@@ -133,6 +134,8 @@ pub struct Options {
     pub memory: Memory,
     /// Kinds that are drawn four times as often, by the numbers of their rows.
     pub prefer: Vec<usize>,
+    /// And with multicasts whose callers have work of their own before they wait.
+    pub works: bool,
 }
 
 /// Which faults the runs have.
@@ -156,6 +159,7 @@ impl Default for Options {
             meets: false,
             memory: Memory::Tso,
             prefer: Vec::new(),
+            works: false,
         }
     }
 }

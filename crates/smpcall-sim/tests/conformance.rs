@@ -1,8 +1,10 @@
 //! The conformance suite on simulated machines: the promises' bodies, on the same core, with interrupts that come in at any
 //! step, NMIs, and threads that are no CPUs. Each run's log is checked as a kernel's would be.
 
-use smpcall_conformance_sim::{Lines, Rig, Suite, check_log, memory_bytes};
-use smpcall_instrumented::{Budget, Counts, PerCpu};
+use smpcall_conformance_sim::{Lines, Rig, Suite, Tlb, ToyTlb, check_log, memory_bytes};
+use smpcall_instrumented::{
+    Broadcast, Broadcasting, Budget, Counts, ManyError, NotBroadcast, PerCpu, Platform, To,
+};
 use smpcall_sim::explore::{Found, Run, Search, Tiny, here};
 use smpcall_sim::{Memory, Virtual};
 use std::cell::RefCell;
@@ -20,9 +22,29 @@ struct Asked {
     over: bool,
 }
 
+/// To throw out the page of that TLB. The simulated machine has it in simulated words, so that a broadcast, too, takes steps.
+struct DropPage(&'static ToyTlb);
+
+impl<const PARKS: bool, const COUNTS: bool, const MIGRATES: bool> Broadcasting<DropPage>
+    for Virtual<PARKS, COUNTS, MIGRATES>
+{
+    fn broadcast(&self, request: &DropPage) -> Result<(), NotBroadcast> {
+        if request.0.broadcast() { Ok(()) } else { Err(NotBroadcast) }
+    }
+
+    fn left_out(&self, request: &DropPage, first: u32, cpus: usize) -> usize {
+        request.0.left_out(first, cpus)
+    }
+
+    fn do_here(&self, request: &DropPage) {
+        request.0.drop_here(self.current_cpu().expect("a CPU is called"));
+    }
+}
+
 /// `HANDLER`: doorbells interrupt, and their handler flushes. `COUNTS`: the port counts, in simulated words.
 struct VirtualRig<const PARKS: bool, const HANDLER: bool, const COUNTS: bool, const MIGRATES: bool> {
     smp: &'static Machine<PARKS, COUNTS, MIGRATES>,
+    tlb: &'static ToyTlb,
     /// What those threads are asked to do that are no CPU's own: the first is on none, a second is moved.
     asked: Vec<Mutex<Asked>>,
 }
@@ -66,6 +88,14 @@ impl<const PARKS: bool, const HANDLER: bool, const COUNTS: bool, const MIGRATES:
 
     fn unwind(&self) -> Option<fn() -> !> {
         Some(|| std::panic::resume_unwind(Box::new("meant")))
+    }
+
+    fn tlb(&self) -> Option<&'static dyn Tlb> {
+        Some(self.tlb)
+    }
+
+    fn shoot_down(&self, to: To<'_>) -> Option<Result<Broadcast, ManyError>> {
+        Some(self.smp.broadcast(to, &DropPage(self.tlb)))
     }
 
     fn interrupt(&self, f: &(dyn Fn() + Sync)) -> bool {
@@ -166,6 +196,7 @@ fn run<const PARKS: bool, const HANDLER: bool, const COUNTS: bool, const MIGRATE
         ));
         let rig = VirtualRig::<PARKS, HANDLER, COUNTS, MIGRATES> {
             smp,
+            tlb: Box::leak(Box::new(ToyTlb::new())),
             asked: (0..others).map(|_| Mutex::default()).collect(),
         };
         let suite: &'static Suite<VirtualRig<PARKS, HANDLER, COUNTS, MIGRATES>> =

@@ -59,6 +59,15 @@ fn with_rendezvous() {
     (0..300).for_each(|seed| passes_twice(seed, &options));
 }
 
+/// Multicasts whose callers work before they wait.
+#[test]
+fn with_work_before_the_wait() {
+    let options = Options { works: true, ..Options::default() };
+    (0..300).for_each(|seed| passes_twice(seed, &options));
+    let options = Options { faults: FaultChoice::These(Faults::off()), ..options };
+    (0..100).for_each(|seed| passes_twice(seed, &options));
+}
+
 /// Each kind of fault alone, at every CPU or doorbell or function.
 #[test]
 fn with_one_kind_of_fault_at_its_most() {

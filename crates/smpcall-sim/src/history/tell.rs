@@ -83,6 +83,7 @@ impl fmt::Display for EventKind {
             Self::Flushed => write!(f, "flushed"),
             Self::Polls => write!(f, "polls from now on"),
             Self::StopsPolling => write!(f, "stops polling"),
+            Self::Works { op } => write!(f, "op {op}: its caller works"),
             Self::Holds { op } => write!(f, "op {op}: all are held"),
             Self::LetsGo { op } => write!(f, "op {op}: all go on"),
             Self::User => write!(f, "is in user space"),

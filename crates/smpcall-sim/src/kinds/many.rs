@@ -1,10 +1,11 @@
 //! Multicasts.
 
-use crate::engine::engine;
+use crate::engine::{PORT, engine};
 use crate::ground::{Ground, ground as ground_of_run};
-use crate::history::{Act, Came, Of};
+use crate::history::{Act, Came, EventKind, Of};
 use crate::scenario::{Draw, Op};
 use smpcall_instrumented::{CpuMask, ManyError, Reached, To};
+use std::cell::Cell;
 
 pub(super) fn draw_mask(draw: &mut Draw, _thread: usize) -> Op {
     Op { cpus: draw.some_cpus(), flag: draw.rng.chance(draw.faults.panics), ..Op::default() }
@@ -54,9 +55,7 @@ fn call_many(ground: &'static Ground, op: &Op, idle: bool) {
     ground.op(act, |number| {
         let mask = mask_of(&op.cpus, ground.scenario.cpus);
         let queued = || engine().me() != sender;
-        let function = || {
-            ground_of_run().as_run(Of::Many(number), queued(), false, || engine().point(crate::engine::PORT))
-        };
+        let function = || ground_of_run().as_run(Of::Many(number), queued(), false, || engine().point(PORT));
         let mut words = vec![0; ground.scenario.cpus.div_ceil(BITS)];
         came_of(if idle {
             ground.machine.call_many_idle(To::Mask(&mask), CpuMask::from_words_mut(&mut words), function)
@@ -64,6 +63,37 @@ fn call_many(ground: &'static Ground, op: &Op, idle: bool) {
             ground.machine.call_many(To::Mask(&mask), function)
         })
     });
+}
+
+/// One whose caller has work of its own, which may post to many in its turn. Drawn only where a run is asked for it
+/// ([`crate::Options::works`]), from a stream of its own.
+pub(super) fn call_meanwhile(ground: &'static Ground, op: &Op) {
+    let sender = engine().me();
+    ground.op(Act::Many { targets: op.cpus.clone(), waits: true, idle: false }, |number| {
+        let mask = mask_of(&op.cpus, ground.scenario.cpus);
+        let function = || {
+            let queued = engine().me() != sender;
+            ground_of_run().as_run(Of::Many(number), queued, false, || engine().point(PORT));
+        };
+        let worked = Cell::new(false);
+        let work = || {
+            worked.set(true);
+            engine().log(EventKind::Works { op: number });
+            (0..op.amount).for_each(|_| engine().point(PORT));
+            if op.flag {
+                scatter_to_all();
+            }
+        };
+        match came_of(ground.machine.call_many_meanwhile(To::Mask(&mask), function, work)) {
+            Came::Reached { .. } if !worked.get() => Came::Unexpected,
+            came => came,
+        }
+    });
+}
+
+pub(super) fn draw_work(draw: &mut Draw, thread: usize) -> Op {
+    let amount = draw.rng.between(1, 60) as u32;
+    Op { amount, flag: draw.rng.chance(0.5), ..draw_mask(draw, thread) }
 }
 
 pub(super) fn post(ground: &'static Ground, op: &Op) {

@@ -3,7 +3,7 @@
 use super::{Arrival, Op, Options, Plan};
 use crate::engine::Old;
 use crate::faults::Faults;
-use crate::kinds::{AWAITED, KINDS, Places, USERS, number_of};
+use crate::kinds::{KINDS, Places};
 use crate::rng::Rng;
 use crate::strategy::Strategy;
 
@@ -104,55 +104,6 @@ impl Draw {
         };
         let ops = self.rng.between(1, ops);
         (0..ops).map(|_| self.op(thread, fits)).collect()
-    }
-
-    /// Puts in between what was asked for besides, each kind by a stream of its own.
-    pub(super) fn in_between(&mut self, seed: u64, options: &Options, programs: &mut [Vec<Op>]) {
-        if options.futures {
-            self.futures(programs);
-        }
-        self.rng = Rng::new(seed, 7);
-        if options.users {
-            self.users(programs);
-        }
-        self.rng = Rng::new(seed, 8);
-        if options.meets && self.faults.stuck == 0.0 {
-            self.meets(programs);
-        }
-    }
-
-    /// Puts calls that are awaited into programs, never as the last op of one.
-    fn futures(&mut self, programs: &mut [Vec<Op>]) {
-        for (thread, program) in programs.iter_mut().enumerate() {
-            for _ in 0..self.rng.between(0, 3) {
-                let kind = number_of(self.rng.pick::<&str>(&AWAITED));
-                let op = Op { kind, ..(KINDS[kind].draw)(self, thread) };
-                program.insert(self.rng.below(program.len().max(1)), op);
-            }
-        }
-    }
-
-    /// Puts programs in user space, and deferred posts, into those of each thread, never as the last op of one.
-    fn users(&mut self, programs: &mut [Vec<Op>]) {
-        for (thread, program) in programs.iter_mut().enumerate() {
-            let kinds = if thread < self.cpus { &USERS[..] } else { &USERS[..2] };
-            for _ in 0..self.rng.between(1, 6) {
-                let kind = number_of(self.rng.pick::<&str>(kinds));
-                let op = Op { kind, ..(KINDS[kind].draw)(self, thread) };
-                program.insert(self.rng.below(program.len().max(1)), op);
-            }
-        }
-    }
-
-    /// Puts rendezvous into the programs of CPUs.
-    fn meets(&mut self, programs: &mut [Vec<Op>]) {
-        let kind = number_of("meet");
-        for (cpu, program) in programs.iter_mut().take(self.cpus).enumerate() {
-            for _ in 0..self.rng.between(0, 3) {
-                let op = Op { kind, ..(KINDS[kind].draw)(self, cpu) };
-                program.insert(self.rng.below(program.len().max(1)), op);
-            }
-        }
     }
 
     pub(super) fn arrivals(&mut self, steps: u64) -> Vec<Arrival> {
