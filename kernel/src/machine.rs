@@ -1,15 +1,20 @@
 //! The machine under test, twice: with counters, and without for the bench.
 
-use crate::arch;
+use crate::arch::{self, page};
 use crate::console::println;
 use crate::cpus::CPUS_MAX;
 use crate::idle;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use smpcall::{CallStall, CpuStats, Event, Flushed, PerCpu, Reporting, Stats, Tracing};
+use smpcall::{
+    Broadcasting, CallStall, CpuStats, Event, Flushed, NotBroadcast, PerCpu, Reporting, Stats, Tracing,
+};
 use smpcall_bare::{Bare, Kernel, answer};
 
 pub(crate) type Machine<const TRACES: bool> =
     smpcall::Machine<Bare<Site<TRACES>, CPUS_MAX>, [PerCpu; CPUS_MAX]>;
+
+/// The port of the one that everything but the bench uses.
+pub(crate) type Port = Bare<Site<true>, CPUS_MAX>;
 
 /// The handle of one of its CPUs.
 pub(crate) type Cpu<const TRACES: bool> =
@@ -77,6 +82,25 @@ impl<const TRACES: bool> Reporting for Site<TRACES> {
         STALLS.fetch_add(1, Ordering::Relaxed);
     }
 }
+
+// guide: broadcast
+/// The one request that this kernel has for its hardware: to throw the translation of the page out.
+pub(crate) struct DropPage;
+
+impl Broadcasting<DropPage> for Port {
+    fn broadcast(&self, _: &DropPage) -> Result<(), NotBroadcast> {
+        if !page::BROADCASTS {
+            return Err(NotBroadcast);
+        }
+        page::flush_all();
+        Ok(())
+    }
+
+    fn do_here(&self, _: &DropPage) {
+        page::flush_local();
+    }
+}
+// guide: end
 
 /// After how long a silent target is reported.
 pub(crate) static STALL_TIMEOUT_NS: AtomicU64 = AtomicU64::new(5_000_000_000);

@@ -28,10 +28,11 @@ pub(crate) enum Program {
     LosesACpu,
     NeverUp,
     Vanishes,
+    Broadcasts,
 }
 
 impl Program {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Conformance,
         Self::Checks,
         Self::Demo,
@@ -43,6 +44,7 @@ impl Program {
         Self::LosesACpu,
         Self::NeverUp,
         Self::Vanishes,
+        Self::Broadcasts,
     ];
 
     /// Its name on the command line.
@@ -59,6 +61,7 @@ impl Program {
             Self::LosesACpu => "loses-a-cpu",
             Self::NeverUp => "never-up",
             Self::Vanishes => "vanishes",
+            Self::Broadcasts => "broadcasts-to-itself",
         }
     }
 
@@ -79,6 +82,7 @@ pub(crate) fn run(cpu: u32) -> bool {
         Program::Faults => broken::faults(cpu),
         Program::Hangs | Program::NeverUp => broken::hangs(),
         Program::Vanishes => broken::vanishes(cpu),
+        Program::Broadcasts => checks::broken_broadcast(cpu),
         Program::LosesACpu => broken::loses_a_cpu(),
     }
 }

@@ -148,6 +148,7 @@ pub(crate) fn broken(arch: Arch) -> Result<()> {
         ("faults", 2, 60, "panicked at src/traps.rs"),
         ("vanishes", 2, 60, if arch == Arch::X86_64 { "ended with Code(0)" } else { "does not end with" }),
         ("never-up", 2, 60, "CPU 1: was started and never came up"),
+        ("broadcasts-to-itself", 2, 60, "of 2 CPUs faulted"),
         ("nonsense", 1, 60, "cannot run `nonsense`"),
         ("conformance", 65, 60, "the machine has 65 CPUs"),
     ];

@@ -21,8 +21,9 @@ struct Check {
     cpus_min: u32,
 }
 
-static CHECKS: [Check; 5] = [
+static CHECKS: [Check; 6] = [
     Check { name: "p4_tlb_shootdown", run: shootdown::run, cpus_min: 1 },
+    Check { name: "p4_tlb_shootdown_by_broadcast", run: shootdown::run_by_broadcast, cpus_min: 1 },
     Check { name: "p7_interrupts_are_as_many_as_rings", run: doorbells::run, cpus_min: 2 },
     Check { name: "p1_interrupts_inside_posts", run: inside::run, cpus_min: 1 },
     Check { name: "p10_a_long_function_is_reported", run: stall::run, cpus_min: 2 },
@@ -92,6 +93,14 @@ pub(crate) fn run(cpu: u32) -> bool {
 /// Shows one of them.
 pub(crate) fn demo(cpu: u32) -> bool {
     run_each(cpu, &[Check { name: "tlb_shootdown", run: shootdown::demo, cpus_min: 1 }])
+}
+
+/// Runs one that does not work.
+pub(crate) fn broken_broadcast(cpu: u32) -> bool {
+    run_each(
+        cpu,
+        &[Check { name: "tlb_shootdown_by_no_broadcast", run: shootdown::run_by_none, cpus_min: 2 }],
+    )
 }
 
 fn run_each(cpu: u32, checks: &[Check]) -> bool {

@@ -1,14 +1,14 @@
 //! The conformance suite, unchanged, on this machine.
 
+use crate::arch::page;
 use crate::command::Command;
 use crate::console::Console;
 use crate::cpus::{self, CPUS_MAX};
-use crate::machine::{SMP, STATS, Site};
+use crate::machine::{DropPage, Port, SMP, STATS};
 use crate::traps;
 use core::mem::MaybeUninit;
-use smpcall::{Counts, Machine, PerCpu};
-use smpcall_bare::Bare;
-use smpcall_conformance::{Lines, Memory, Rig, Suite, Woken, memory_bytes};
+use smpcall::{Broadcast, Counts, Machine, ManyError, PerCpu, To};
+use smpcall_conformance::{Lines, Memory, Rig, Suite, Tlb, Woken, memory_bytes};
 
 static MEMORY: Memory<{ memory_bytes(CPUS_MAX as u32) }> = Memory::new();
 static SUITE: Suite<KernelRig> = Suite::new(KernelRig);
@@ -16,7 +16,7 @@ static SUITE: Suite<KernelRig> = Suite::new(KernelRig);
 pub(super) struct KernelRig;
 
 impl Rig for KernelRig {
-    type Platform = Bare<Site<true>, CPUS_MAX>;
+    type Platform = Port;
     type Storage = [PerCpu; CPUS_MAX];
 
     const HANDLER_FLUSHES: bool = true;
@@ -54,6 +54,14 @@ impl Rig for KernelRig {
         Some(STATS.total())
     }
 
+    fn tlb(&self) -> Option<&'static dyn Tlb> {
+        Some(&Page)
+    }
+
+    fn shoot_down(&self, to: To<'_>) -> Option<Result<Broadcast, ManyError>> {
+        Some(SMP.broadcast(to, &DropPage))
+    }
+
     fn interrupt(&self, f: &(dyn Fn() + Sync)) -> bool {
         traps::interrupt_self(f);
         true
@@ -61,6 +69,27 @@ impl Rig for KernelRig {
 
     fn nmi(&self, f: &(dyn Fn() + Sync)) -> bool {
         traps::nmi_self(f)
+    }
+}
+
+/// The hardware's own TLB, on the kernel's one page.
+struct Page;
+
+impl Tlb for Page {
+    fn map(&self, value: u32) {
+        page::map(value.into());
+    }
+
+    fn unmap(&self) {
+        page::unmap();
+    }
+
+    fn read(&self, _cpu: u32) -> Option<u32> {
+        page::read().and_then(|value| value.try_into().ok())
+    }
+
+    fn drop_here(&self, _cpu: u32) {
+        page::flush_local();
     }
 }
 

@@ -207,7 +207,6 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     }
 
     /// Sends, runs the caller's own part, and has `finish` await the acknowledgements.
-    #[inline(always)]
     fn call_and_wait<'s, F: Fn() + Sync, T>(
         &'s self,
         to: To<'_>,

@@ -2,7 +2,7 @@
 //! unmapped. All CPUs use the same ones, and aarch64-rt switches translation on before any of this runs.
 //!
 //! Sources: *Arm Architecture Reference Manual for A-profile* (DDI 0487), chapter D8 (descriptors, TLB maintenance and its
-//! ordering), TLBI VAE1, and B2's DSB.
+//! ordering), TLBI VAE1 and VAE1IS, and B2's DSB.
 
 use aarch64_paging::descriptor::Attributes;
 use aarch64_rt::{DEFAULT_MAIR, DEFAULT_SCTLR, DEFAULT_TCR_EL1};
@@ -109,7 +109,16 @@ pub(crate) fn unmap() {
     publish();
 }
 
-/// Throws this CPU's translation of the page out: VAE1, where VAE1IS would be all CPUs'.
+pub(crate) const BROADCASTS: bool = true;
+
+/// Throws the translation of the page out on all CPUs of the inner shareable domain, which are all that this kernel has: they do it by
+/// themselves, whatever they run. The last barrier but one returns when they have, and all that they had begun by it is over.
+pub(crate) fn flush_all() {
+    // SAFETY: the first barrier has the tables written for all walks, the second waits for the CPUs, the third is for this one.
+    unsafe { asm!("dsb ishst", "tlbi vae1is, {}", "dsb ish", "isb", in(reg) AT >> 12, options(nostack)) };
+}
+
+/// Throws this CPU's translation of the page out.
 pub(crate) fn flush_local() {
     // SAFETY: the first barrier orders what this CPU has seen written before the maintenance, the others wait for its end.
     unsafe { asm!("dsb ish", "tlbi vae1, {}", "dsb nsh", "isb", in(reg) AT >> 12, options(nostack)) };

@@ -65,6 +65,13 @@ pub(crate) fn flush_local() {
     unsafe { asm!("sfence.vma {}, zero", in(reg) AT) };
 }
 
+/// There is no such instruction: SBI's remote fences interrupt the other harts, as calls do.
+pub(crate) const BROADCASTS: bool = false;
+
+pub(crate) fn flush_all() {
+    unreachable!("there is no broadcast");
+}
+
 /// Reads the page; `None`: the access faulted.
 pub(crate) fn read() -> Option<u64> {
     let mut value = 0;

@@ -46,6 +46,13 @@ pub(crate) fn flush_local() {
     tlb::flush(VirtAddr::new(AT));
 }
 
+/// An AMD processor's INVLPGB would; QEMU emulates none that has it.
+pub(crate) const BROADCASTS: bool = false;
+
+pub(crate) fn flush_all() {
+    unreachable!("there is no broadcast");
+}
+
 /// Reads the page; `None`: the access faulted.
 pub(crate) fn read() -> Option<u64> {
     let mut value = 0;

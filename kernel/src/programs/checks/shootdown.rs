@@ -4,10 +4,10 @@ use super::{Text, Wrong};
 use crate::arch::page;
 use crate::console::println;
 use crate::cpus;
-use crate::machine::SMP;
+use crate::machine::{DropPage, Port, SMP};
 use core::fmt;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use smpcall::To;
+use smpcall::{Broadcast, Broadcasting, NotBroadcast, To};
 
 const ROUNDS: u64 = 20;
 
@@ -15,7 +15,7 @@ const ROUNDS: u64 = 20;
 pub(super) fn run(text: &mut Text) -> Result<(), Wrong> {
     let mut stale_in_all = 0;
     for value in 1..=ROUNDS {
-        stale_in_all += round(text, value, |_| ())?;
+        stale_in_all += round(text, value, |_| (), by_calls)?;
     }
     let cpus = cpus::count();
     text.well(format_args!(
@@ -24,15 +24,82 @@ pub(super) fn run(text: &mut Text) -> Result<(), Wrong> {
     ))
 }
 
+/// The same by the hardware's broadcast, where there is one, and then without an interrupt; else by calls.
+pub(super) fn run_by_broadcast(text: &mut Text) -> Result<(), Wrong> {
+    rounds_of(text, &DropPage)?;
+    let (cpus, how) =
+        (cpus::count(), if page::BROADCASTS { "the hardware, and no interrupt" } else { "calls" });
+    text.well(format_args!("{ROUNDS} times {cpus} CPUs faulted, reached by {how}"))
+}
+
+/// A broadcast that is none: it comes to the caller's CPU alone.
+pub(super) fn run_by_none(text: &mut Text) -> Result<(), Wrong> {
+    rounds_of(text, &DropPageHere)?;
+    text.well(format_args!("all CPUs faulted"))
+}
+
+/// What a kernel would ask for that takes the instruction for one CPU for that for all.
+struct DropPageHere;
+
+impl Broadcasting<DropPageHere> for Port {
+    fn broadcast(&self, _: &DropPageHere) -> Result<(), NotBroadcast> {
+        page::flush_local();
+        Ok(())
+    }
+
+    fn do_here(&self, _: &DropPageHere) {
+        page::flush_local();
+    }
+}
+
+fn rounds_of<Q: Sync>(text: &mut Text, request: &Q) -> Result<(), Wrong>
+where
+    Port: Broadcasting<Q>,
+{
+    (1..=ROUNDS)
+        .try_for_each(|value| round(text, value, |_| (), |text| by_broadcast(text, request)).map(drop))
+}
+
+fn by_broadcast<Q: Sync>(text: &mut Text, request: &Q) -> Result<(), Wrong>
+where
+    Port: Broadcasting<Q>,
+{
+    let cpus = cpus::count();
+    let before = SMP.platform().rings();
+    let answer = SMP.broadcast(To::If(&mut |cpu| cpu < cpus), request);
+    let rings = SMP.platform().rings() - before;
+    match answer {
+        Ok(Broadcast { by_hardware, by_call: 0, offline: 0, .. }) if (by_hardware, rings) == (cpus, 0) => {
+            Ok(())
+        }
+        Ok(Broadcast { by_hardware: 0, by_call, offline: 0, .. }) if by_call == cpus && !page::BROADCASTS => {
+            Ok(())
+        }
+        other => Err(text.wrong(format_args!("with {rings} rings, the broadcast came to {other:?}"))),
+    }
+}
+
+fn by_calls(text: &mut Text) -> Result<(), Wrong> {
+    match SMP.call_many(To::All, page::flush_local) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(text.wrong(format_args!("the multicast was refused: {error}"))),
+    }
+}
+
 /// One round, told step by step.
 pub(super) fn demo(text: &mut Text) -> Result<(), Wrong> {
-    let stale = round(text, 7, |step| println!("{step}"))?;
+    let stale = round(text, 7, |step| println!("{step}"), by_calls)?;
     text.well(format_args!("{stale} old translations were thrown out"))
 }
 
-/// Maps, has every CPU read, unmaps, calls every CPU to throw its translation out; then every CPU must fault. Returns how many
+/// Maps, has every CPU read, unmaps, has every CPU throw its translation out; then every CPU must fault. Returns how many
 /// still read the page when it was unmapped.
-fn round(text: &mut Text, value: u64, tell: fn(fmt::Arguments<'_>)) -> Result<u32, Wrong> {
+fn round(
+    text: &mut Text,
+    value: u64,
+    tell: fn(fmt::Arguments<'_>),
+    shoot_down: impl FnOnce(&mut Text) -> Result<(), Wrong>,
+) -> Result<u32, Wrong> {
     let cpus = cpus::count();
     page::map(value);
     let (read, _) = on_all(page::read);
@@ -45,11 +112,9 @@ fn round(text: &mut Text, value: u64, tell: fn(fmt::Arguments<'_>)) -> Result<u3
     let (_, faults_before) = on_all(page::read);
     let stale = cpus - faults_before;
     tell(format_args!("it is unmapped: {stale} of {cpus} CPUs still read it, by their old translation"));
-    if SMP.call_many(To::All, page::flush_local).is_err() {
-        return Err(text.wrong(format_args!("round {value}: the multicast was refused")));
-    }
+    shoot_down(text)?;
     let (_, faults) = on_all(page::read);
-    tell(format_args!("every CPU was called to throw its translation out: {faults} of {cpus} fault"));
+    tell(format_args!("every CPU was told to throw its translation out: {faults} of {cpus} fault"));
     if faults != cpus {
         return Err(text.wrong(format_args!("round {value}: {faults} of {cpus} CPUs faulted")));
     }
