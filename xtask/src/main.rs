@@ -29,6 +29,7 @@ mod sanitize;
 mod setup;
 mod sh;
 mod shards;
+mod spin;
 mod steps;
 mod tidy;
 
@@ -48,7 +49,7 @@ enum Verb {
     Setup,
     /// Format, lints, tidy, tests, docs, loom models, simulated seeds, a short litmus run, a short torture
     Test {
-        /// Also the litmus tests, the mutants, both sanitizers, the fuzzer under each, the kernel in QEMU, the whole litmus run, a minute of torture and one of fresh seeds
+        /// Also the litmus tests, the models for spin, the mutants, both sanitizers, the fuzzer under each, the kernel in QEMU, the whole litmus run, a minute of torture and one of fresh seeds
         #[arg(long)]
         full: bool,
     },
@@ -81,6 +82,8 @@ enum Verb {
         #[arg(long)]
         compiled: bool,
     },
+    /// Promela models of sleep, hotplug, shutdown, blocking calls and two machines, judged by spin: nothing is lost, nobody is stuck; each mutant of a model must fail
+    Spin,
     /// AddressSanitizer and ThreadSanitizer over the tests of the core and the host port
     Sanitize {
         /// One of the two; both unless given
@@ -143,6 +146,7 @@ fn main() -> ExitCode {
         }
         Verb::Herd { compiled: true } => herd::compiled(),
         Verb::Herd { compiled: false } => herd::run(),
+        Verb::Spin => spin::run(),
         Verb::Sanitize { which } => sanitize::run(which),
         Verb::Fuzz(args) => fuzz::verb(&args),
         Verb::Boot(boot) => boot::verb(&boot),

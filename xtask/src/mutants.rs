@@ -1,6 +1,7 @@
 //! `mutants`: weakens one memory ordering at a time and demands that the check named for it fails. An ordering
 //! whose mutant survives is either stronger than it must be or not tested; an entry says which.
 
+pub(crate) mod bugs;
 mod check;
 mod programs;
 mod soon;

@@ -12,6 +12,7 @@ use crate::report;
 use crate::sanitize::{self, Sanitizer};
 use crate::sh::Cmd;
 use crate::shards;
+use crate::spin;
 use anyhow::{Result, bail};
 
 /// Fails only when something is missing that `cargo xtask test` cannot do without.
@@ -36,6 +37,8 @@ pub(crate) fn run() -> Result<()> {
         }
     }
     fetched("herd", herd::fetch(), herd::missing);
+    // One of the Debian packages.
+    fetched("spin", Ok(()), spin::missing);
     if let Err(why) = boot::fetch() {
         println!("  kernel: its crates cannot be had (only `boot` needs them): {why:#}");
     }
@@ -113,7 +116,8 @@ fn debian_packages() {
         .chain(integrations::DEBIAN)
         .chain(linux::DEBIAN)
         .chain(shards::DEBIAN)
-        .chain(report::DEBIAN);
+        .chain(report::DEBIAN)
+        .chain(spin::DEBIAN);
     let missing: Vec<&str> = wanted.filter(|package| !is_installed(package)).collect();
     let list = missing.join(" ");
     if missing.is_empty() {

@@ -65,6 +65,8 @@
 //! the loser wrote. *If the unlock comes first*, the loser's CAS does not find the word locked and it wins a claim
 //! of its own. There is no third order, on any memory model.
 
+#[cfg(all(test, not(loom), not(smpcall_sim)))]
+mod every_word;
 mod lazy;
 mod snapshot;
 mod waiting;

@@ -37,6 +37,8 @@ pub(crate) struct Mutant {
     timeout_s: Option<u64>,
     #[serde(default)]
     why: String,
+    /// Whose bug it is, if somebody had it: project, and version, commit or number.
+    pub(crate) bug: Option<String>,
 }
 
 /// What is expected of a mutant.
