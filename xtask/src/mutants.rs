@@ -1,7 +1,7 @@
 //! `mutants`: weakens one memory ordering at a time and demands that the check named for it fails. An ordering
 //! whose mutant survives is either stronger than it must be or not tested; an entry says which.
 
-pub(crate) mod bugs;
+mod bugs;
 mod check;
 mod programs;
 mod soon;
@@ -11,7 +11,7 @@ mod tree;
 
 use crate::parallel::in_parallel;
 use crate::sh;
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail, ensure};
 use check::{Again, Check};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -37,6 +37,8 @@ pub(crate) fn run(filter: Option<&str>, jobs: Option<usize>, asks: Asks) -> Resu
     let mut table = Table::read(&root)?;
     // Before any filter: a stale entry is a defect of the table, whoever looks.
     table.demand_sound(&root)?;
+    let untold = bugs::faults(&root, &table)?;
+    ensure!(untold.is_empty(), "{}", untold.join("\n"));
     let wanted = |id: &str| filter.is_none_or(|parts| parts.split(',').any(|part| id.contains(part)));
     table.mutants.retain(|mutant| wanted(&mutant.id));
     if table.mutants.is_empty() {

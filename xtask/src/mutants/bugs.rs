@@ -12,7 +12,7 @@ const DOCUMENT: &str = "docs/evidence.md";
 const HEADING: &str = "## Real bugs";
 
 /// Where the document and the tables of mutants do not agree; a line each.
-pub(crate) fn faults(root: &Path, table: &Table) -> Result<Vec<String>> {
+pub(super) fn faults(root: &Path, table: &Table) -> Result<Vec<String>> {
     let text = fs::read_to_string(root.join(DOCUMENT)).context(DOCUMENT)?;
     Ok(compare(&text, table, &spin::mutants(root)?))
 }
