@@ -4,13 +4,15 @@
 //! so, *and* as many results came as were announced ([`verdict`]). The serial log is kept beside the kernel.
 
 mod build;
+mod firmware;
 mod icount;
 mod newer;
 mod qemu;
 pub(crate) mod verdict;
 
+pub(crate) use firmware::{NEWEST as NEWEST_OPENSBI, fetch as fetch_opensbi};
 pub(crate) use icount::gate;
-pub(crate) use newer::{Newer, fetch as fetch_newer, find as find_newer};
+pub(crate) use newer::{Newer, Release, fetch as fetch_newer, find as find_newer};
 pub(crate) use qemu::{DEBIAN, End};
 
 use crate::parallel::in_parallel;
@@ -70,21 +72,24 @@ pub(crate) struct Boot {
     /// How QEMU runs the CPUs: threads unless given
     #[arg(long, conflicts_with = "icount")]
     pub(crate) accel: Option<Accel>,
-    /// A machine whose interrupts go by the x2APIC (x86-64): by the newer QEMU that `setup` fetches, unless --qemu names one
+    /// A machine whose interrupts go by the x2APIC (x86-64): by QEMU 10, unless --qemu names another
     #[arg(long)]
     pub(crate) x2apic: bool,
     /// Further properties of the machine, such as aia=aplic-imsic or virtualization=on
     #[arg(long, value_name = "NAME=VALUE,…")]
     pub(crate) machine: Option<String>,
+    /// Sockets that its CPUs and its memory are in (riscv64): with an IMSIC, so many groups of interrupt files
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=8))]
+    pub(crate) sockets: u32,
     /// How many CPUs it could have, where that is more than it has
     #[arg(long)]
     pub(crate) maxcpus: Option<u32>,
-    /// Another QEMU than the one on the path
-    #[arg(long, value_name = "PROGRAM")]
+    /// Another QEMU than the one on the path: 10 or 11 is one that `setup` fetches
+    #[arg(long, value_name = "NUMBER|PROGRAM")]
     pub(crate) qemu: Option<String>,
-    /// Another firmware than QEMU's own, such as a newer OpenSBI
+    /// Another firmware than QEMU's own; opensbi-1.9 is one that `setup` fetches
     #[arg(long, value_name = "FILE")]
-    pub(crate) bios: Option<PathBuf>,
+    pub(crate) bios: Option<String>,
     /// Ends a machine that has not ended by then, as failed
     #[arg(long, default_value_t = 300, value_name = "SECONDS")]
     pub(crate) timeout: u32,
@@ -102,6 +107,7 @@ impl Boot {
             accel: None,
             x2apic: false,
             machine: None,
+            sockets: 1,
             maxcpus: None,
             qemu: None,
             bios: None,
@@ -112,7 +118,9 @@ impl Boot {
 
 /// Why nothing can be booted here, in a line that says how to get what is missing.
 pub(crate) fn missing(boot: &Boot) -> Option<String> {
-    build::Toolchain::find(boot.arch).and(Qemu::find(boot)).err().map(|why| format!("{why:#}"))
+    let bios = || boot.bios.as_deref().map(firmware::file).transpose();
+    let all = build::Toolchain::find(boot.arch).and(Qemu::find(boot)).and_then(|_| bios());
+    all.err().map(|why| format!("{why:#}"))
 }
 
 /// Fetches the crates of the kernel, and those that the language's own are built from.
@@ -152,12 +160,25 @@ pub(crate) fn broken(arch: Arch) -> Result<()> {
         ("nonsense", 1, 60, "cannot run `nonsense`"),
         ("conformance", 65, 60, "the machine has 65 CPUs"),
     ];
-    let mut kernels: Vec<_> = kernels.into_iter().map(|kernel| (kernel, None)).collect();
-    if arch == Arch::Aarch64 {
-        kernels.push((("demo", 2, 60, "the machine starts in EL2"), Some("virtualization=on".to_owned())));
+    let boot = |what, cpus, timeout| Boot { timeout, ..Boot::new(arch, cpus, what) };
+    let mut kernels: Vec<_> = kernels
+        .into_iter()
+        .map(|(what, cpus, timeout, because)| (boot(what, cpus, timeout), because))
+        .collect();
+    match arch {
+        Arch::Aarch64 => {
+            let machine = Some("virtualization=on".to_owned());
+            kernels.push((Boot { machine, ..boot("demo", 2, 60) }, "the machine starts in EL2"));
+        }
+        Arch::Riscv64 => {
+            let bios = Some(firmware::write_old()?.display().to_string());
+            kernels.push((Boot { bios, ..boot("demo", 2, 60) }, "the firmware's SBI is older than 0.2"));
+        }
+        Arch::X86_64 => {}
     }
-    in_parallel(4, kernels, |((what, cpus, timeout, because), machine)| {
-        let (verdict, log) = watch(&Boot { timeout, machine, ..Boot::new(arch, cpus, what) })?;
+    in_parallel(4, kernels, |(boot, because)| {
+        let (verdict, log) = watch(&boot)?;
+        let what = &boot.what;
         let Err(why) = verdict else { bail!("{what} was taken for a success") };
         if !format!("{why}\n{log}").contains(because) {
             bail!("{what} failed, but not because of `{because}`: {why}\n{log}");
@@ -190,6 +211,9 @@ fn log_path(boot: &Boot) -> PathBuf {
         (false, Some(accel)) => format!("-{}", accel.name()),
     };
     let how = if boot.x2apic { how + "-x2apic" } else { how };
+    let how = boot.qemu.iter().fold(how, |how, qemu| format!("{how}-qemu{}", qemu.replace('/', "_")));
+    let how = if boot.sockets > 1 { format!("{how}-{}sockets", boot.sockets) } else { how };
+    let how = boot.bios.iter().fold(how, |how, bios| format!("{how}-{}", bios.replace('/', "_")));
     let how = boot.machine.iter().fold(how, |how, machine| format!("{how}-{machine}"));
     let name = format!("{}-{}cpus-{}{how}.log", boot.arch.name(), boot.cpus, boot.what.replace('/', "_"));
     sh::target_dir().join("boot").join(name)

@@ -1,7 +1,7 @@
 //! `setup`: finds what the tests need and installs what it may; a line for each thing, and how to get what is not
 //! there. Running it again changes nothing.
 
-use crate::boot::{self, Arch, Boot};
+use crate::boot::{self, Arch, Boot, Release};
 use crate::docs::book;
 use crate::herd;
 use crate::integrations;
@@ -42,8 +42,16 @@ pub(crate) fn run() -> Result<()> {
     if let Err(why) = boot::fetch() {
         println!("  kernel: its crates cannot be had (only `boot` needs them): {why:#}");
     }
-    if let Err(why) = boot::fetch_newer() {
-        println!("  QEMU with an x2APIC: not available (only `boot --x2apic` needs it): {why:#}");
+    for release in Release::ALL {
+        if let Err(why) = boot::fetch_newer(release) {
+            let number = release.number();
+            println!(
+                "  QEMU {number}: not available (only `boot --qemu {number}` and `--x2apic` need it): {why:#}"
+            );
+        }
+    }
+    if let Err(why) = boot::fetch_opensbi() {
+        println!("  {}: not available (only `boot --bios` needs it): {why:#}", boot::NEWEST_OPENSBI);
     }
     for arch in Arch::ALL {
         match boot::missing(&Boot::new(arch, 1, "")) {

@@ -1,12 +1,14 @@
 //! riscv64: interrupts are asked of the firmware, by the Supervisor Binary Interface, or, where the machine has an IMSIC, are messages to
 //! its interrupt files.
 //!
-//! Sources: *RISC-V Supervisor Binary Interface Specification* 2.0, chapters 3 (hart masks) and 7 (IPI extension);
+//! Sources: *RISC-V Supervisor Binary Interface Specification* 3.0, chapters 3 (hart masks, errors), 4 (base extension) and 7 (IPI
+//! extension), which are as in 2.0;
 //! *The RISC-V Instruction Set Manual, Volume II* 20211203, 4.1.1 (sstatus), 4.1.3 (sip, sie), 3.3.3 (WFI); *Volume I*
 //! 20191213, 2.7 (FENCE), and the extension Zihintpause (PAUSE); *The RISC-V Advanced Interrupt Architecture* 1.0, 2.1 (siselect, sireg,
 //! stopei), 3.5 (seteipnum_le), 3.8 (eip).
 
 use core::arch::asm;
+use core::fmt;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use smpcall::RingError;
@@ -67,6 +69,70 @@ pub fn relax() {
 pub fn sleep_with_irqs_off() {
     // SAFETY: waits.
     unsafe { asm!("wfi", options(nostack)) };
+}
+
+/// A version of the Supervisor Binary Interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SbiVersion {
+    /// The first number.
+    pub major: usize,
+    /// The second.
+    pub minor: usize,
+}
+
+impl fmt::Display for SbiVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
+/// Why a firmware cannot be asked for interrupts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnfitFirmware {
+    /// It has SBI 0.1, whose calls are others. Use a newer one.
+    TooOld,
+    /// It has no IPI extension. Use an IMSIC, if the machine has one, or another firmware.
+    NoIpis(SbiVersion),
+}
+
+impl fmt::Display for UnfitFirmware {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooOld => f.write_str("the firmware's SBI is older than 0.2"),
+            Self::NoIpis(version) => write!(f, "the firmware (SBI {version}) has no IPI extension"),
+        }
+    }
+}
+
+/// Asks the firmware for its version, and whether it sends interrupts. Before a [`Doorbell`] is used that asks it to.
+///
+/// What 3.0 has beside 2.0 is not used here. Firmware features (FWFT) are off unless a kernel sets them; one of them, the double trap, asks
+/// that a handler takes no trap before it has saved its state, which [`answer`](crate::answer) does not.
+///
+/// # Errors
+///
+/// If it cannot be used.
+pub fn firmware() -> Result<SbiVersion, UnfitFirmware> {
+    const BASE: usize = 0x10;
+    const IPI: usize = 0x73_5049;
+    // Not by sbi-rt, which leaves out the error: SBI 0.1 answers one to whatever it does not know, and the value is then nobody's.
+    let base = |function: usize, argument: usize| {
+        let (error, value): (isize, usize);
+        // SAFETY: a call that tells something, and changes nothing but these two registers.
+        unsafe {
+            asm!("ecall", in("a7") BASE, in("a6") function, inlateout("a0") argument => error, inlateout("a1") 0_usize => value, options(nostack))
+        };
+        (error == 0).then_some(value)
+    };
+    let version = base(0, 0).ok_or(UnfitFirmware::TooOld)?;
+    let version = SbiVersion { major: version >> 24 & 0x7f, minor: version & 0xff_ffff };
+    if version < (SbiVersion { major: 0, minor: 2 }) {
+        return Err(UnfitFirmware::TooOld);
+    }
+    match base(3, IPI) {
+        Some(found) if found != 0 => Ok(version),
+        _ => Err(UnfitFirmware::NoIpis(version)),
+    }
 }
 
 /// The supervisor's software interrupt, or, where [told](Self::use_imsic), a message.
@@ -140,7 +206,7 @@ impl Doorbell {
             return Ok(());
         }
         let harts = sbi_rt::HartMask::from_mask_base(mask as usize, group as usize * 64);
-        // An error is a hart that the firmware does not know, or lets nobody interrupt (SBI 2.0, 7.1): the stall report says so.
+        // An error is a hart that the firmware does not know, or lets nobody interrupt (SBI 3.0, 7.1): the stall report says so.
         if sbi_rt::send_ipi(harts).is_ok() { Ok(()) } else { Err(RingError) }
     }
 

@@ -1,6 +1,6 @@
 //! riscv64: QEMU's `virt` machine, in supervisor mode above OpenSBI.
 //!
-//! Sources: *RISC-V Supervisor Binary Interface Specification* 2.0, chapters 6 (timer) and 9 (hart state management);
+//! Sources: *RISC-V Supervisor Binary Interface Specification* 3.0, chapters 6 (timer) and 9 (hart state management);
 //! *The RISC-V Instruction Set Manual, Volume II* 20211203, 4.1 (supervisor CSRs), 4.2.1 (SFENCE.VMA), 4.4 (Sv39); QEMU's
 //! documentation of `virt` (sifive_test at 0x100000, a 16550A at 0x10000000).
 
@@ -8,6 +8,7 @@ mod imsic;
 pub(crate) mod page;
 
 use super::STACK_BYTES;
+use crate::console::println;
 use crate::cpus::CPUS_MAX;
 use crate::traps;
 use core::arch::{asm, global_asm};
@@ -17,7 +18,7 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use fdt::Fdt;
 use riscv::register::{sie, stvec};
-use smpcall_bare::arch::{Doorbell, HardwareId, irq_restore, irq_save, sleep_with_irqs_off};
+use smpcall_bare::arch::{Doorbell, HardwareId, firmware, irq_restore, irq_save, sleep_with_irqs_off};
 use uart_16550::Uart16550;
 
 pub(crate) const NAME: &str = "riscv64";
@@ -74,6 +75,10 @@ extern "C" fn boot(hart: u64, device_tree: usize) -> ! {
     DEVICE_TREE.store(device_tree, Ordering::Relaxed);
     if let Some(ticks) = device_tree_ref().and_then(|tree| Some(tree.cpus().next()?.timebase_frequency())) {
         TICKS_PER_S.store(ticks as u64, Ordering::Relaxed);
+    }
+    match firmware() {
+        Ok(version) => println!("smpcall kernel: firmware with SBI {version}"),
+        Err(why) => crate::fail(format_args!("{why}")),
     }
     page::enable();
     if let Some(tree) = device_tree_ref() {

@@ -1,6 +1,7 @@
 //! QEMU: its command lines, and how its machines end.
 
-use super::newer::{self, Newer};
+use super::firmware;
+use super::newer::{self, Newer, Release};
 use super::{Arch, Boot, make_parent};
 use crate::sh::Cmd;
 use anyhow::{Context, Result, bail};
@@ -14,6 +15,9 @@ pub(crate) const DEBIAN: [&str; 4] = ["qemu-system-x86", "qemu-system-misc", "qe
 
 /// The oldest QEMU that any of this was run with.
 const OLDEST: (u32, u32) = (7, 2);
+
+/// The machine's memory.
+const MEMORY_MIB: u32 = 256;
 
 /// How QEMU runs the machine's CPUs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -58,9 +62,9 @@ impl Arch {
             Self::X86_64 => {
                 "-machine q35 -display none -serial stdio -device isa-debug-exit,iobase=0xf4,iosize=0x04"
             }
-            Self::Riscv64 => "-machine virt -nographic -bios default",
+            Self::Riscv64 => "-machine virt -display none -serial stdio -bios default",
             Self::Aarch64 => {
-                "-machine virt,gic-version=3 -cpu max -nographic -semihosting-config enable=on,target=native"
+                "-machine virt,gic-version=3 -cpu max -display none -serial stdio -semihosting-config enable=on,target=native"
             }
         }
     }
@@ -109,17 +113,21 @@ impl Qemu {
         if boot.x2apic && boot.arch != Arch::X86_64 {
             bail!("only x86-64 has an x2APIC");
         }
-        let newer = if boot.x2apic && boot.qemu.is_none() && boot.accel != Some(Accel::Kvm) {
-            let found = newer::find();
-            Some(found.context(
-                "no QEMU that emulates the x2APIC: `cargo xtask setup` fetches one, or `--accel kvm`",
-            )?)
-        } else {
-            None
-        };
+        if boot.sockets > 1 && (boot.arch != Arch::Riscv64 || !boot.cpus.is_multiple_of(boot.sockets)) {
+            bail!("sockets are for riscv64, and each has as many CPUs");
+        }
+        if release(boot) == Some(Release::Ten) && boot.arch != Arch::X86_64 {
+            bail!("QEMU 10 is fetched for x86-64 only: `--qemu 11` has all");
+        }
+        let newer = release(boot).map(|release| {
+            newer::find(release).with_context(|| {
+                format!("no QEMU {}: `cargo xtask setup` fetches Debian's", release.number())
+            })
+        });
+        let newer = newer.transpose()?;
         let program = match (&boot.qemu, &newer) {
-            (Some(program), _) => program.clone(),
-            (None, Some(newer)) => newer.program(),
+            (_, Some(newer)) => newer.program(boot.arch),
+            (Some(program), None) => program.clone(),
             (None, None) => boot.arch.program().to_owned(),
         };
         let Ok(said) = Cmd::new(&program, "--version").read() else {
@@ -161,12 +169,40 @@ impl Qemu {
             cmd = cmd.args(if boot.x2apic { "-cpu qemu64,+x2apic" } else { "-cpu qemu64" });
         }
         let smp = boot.maxcpus.map_or(boot.cpus.to_string(), |most| format!("{},maxcpus={most}", boot.cpus));
-        cmd = cmd.args(&machine(boot)).args(&format!("-smp {smp} -m 256M -no-reboot"));
+        cmd = cmd
+            .args(&machine(boot))
+            .args(&format!("-smp {smp}{} -m {MEMORY_MIB}M -no-reboot", sockets(boot)));
         if let Some(bios) = &boot.bios {
-            cmd = cmd.arg("-bios").arg(bios);
+            cmd = cmd.arg("-bios").arg(firmware::file(bios)?);
         }
         cmd.arg("-kernel").arg(kernel).arg("-append").arg(words).into_file(to).map(End::of)
     }
+}
+
+/// Which of those that `setup` unpacks is asked for; a machine with an x2APIC needs one.
+fn release(boot: &Boot) -> Option<Release> {
+    match &boot.qemu {
+        Some(named) => Release::named(named),
+        None if boot.x2apic && boot.accel != Some(Accel::Kvm) => Some(Release::Ten),
+        None => None,
+    }
+}
+
+/// Its sockets, each with its share of CPUs and memory.
+fn sockets(boot: &Boot) -> String {
+    let (all, each) = (boot.sockets, boot.cpus / boot.sockets);
+    if all == 1 {
+        return String::new();
+    }
+    let memory = MEMORY_MIB / all;
+    let node = |node: u32| {
+        let (first, last) = (node * each, (node + 1) * each - 1);
+        format!(
+            " -object memory-backend-ram,id=memory{node},size={memory}M \
+             -numa node,nodeid={node},cpus={first}-{last},memdev=memory{node}"
+        )
+    };
+    format!(",sockets={all}{}", (0..all).map(node).collect::<String>())
 }
 
 /// The machine, with what it has besides.

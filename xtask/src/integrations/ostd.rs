@@ -2,7 +2,7 @@
 //! the folder, some flags, and two bytes that QEMU's loader looks at.
 
 use super::{compiler, demand, table, watch};
-use crate::boot::{End, Newer, find_newer};
+use crate::boot::{Arch, End, Newer, Release, find_newer};
 use crate::sh::{self, Cmd};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
@@ -60,7 +60,7 @@ pub(super) fn verb(args: &Ostd) -> Result<()> {
 
 /// Why it cannot be built or booted here.
 pub(crate) fn missing() -> Option<String> {
-    let no_qemu = || find_newer().is_none().then(|| NO_QEMU.to_owned());
+    let no_qemu = || find_newer(Release::Ten).is_none().then(|| NO_QEMU.to_owned());
     super::missing().or_else(compiler::missing).or_else(no_qemu)
 }
 
@@ -81,7 +81,7 @@ const NO_QEMU: &str = "no QEMU that emulates the x2APIC: `cargo xtask setup` fet
 
 /// A QEMU with an x2APIC, a register of which is the doorbell.
 fn newer() -> Result<Newer> {
-    find_newer().context(NO_QEMU)
+    find_newer(Release::Ten).context(NO_QEMU)
 }
 
 fn passes(args: &Ostd, what: &str) -> Result<()> {
@@ -170,7 +170,7 @@ fn start(
     accel: &str,
     kernel: &Path,
 ) -> Result<(End, String)> {
-    let program = newer.map_or_else(|| "qemu-system-x86_64".to_owned(), Newer::program);
+    let program = newer.map_or_else(|| "qemu-system-x86_64".to_owned(), |newer| newer.program(Arch::X86_64));
     let mut cmd = Cmd::new("timeout", &format!("-k 2 {}", args.timeout)).arg(&program);
     if let Some(newer) = newer {
         cmd = newer.at_home(cmd);

@@ -39,7 +39,8 @@ fn interrupts(node: &FdtNode<'_, '_>) -> Option<impl Iterator<Item = u32>> {
 }
 
 /// Looks for the supervisors' IMSIC, and has the doorbells use it. On the boot hart, once. It is for machines whose harts are numbered from
-/// 0 without a gap, in one group, as QEMU's is with one socket.
+/// 0 without a gap, in one group, as QEMU's is with one socket. Where there are more, files of the next group begin elsewhere: there the
+/// firmware is asked.
 pub(super) fn boot(tree: &Fdt<'_>) {
     let is_one = |node: &FdtNode<'_, '_>| {
         let is_imsic = node.compatible().is_some_and(|names| names.all().any(|name| name == "riscv,imsics"));
@@ -49,9 +50,8 @@ pub(super) fn boot(tree: &Fdt<'_>) {
     let Some(node) = tree.all_nodes().find(is_one) else { return };
     let files = interrupts(&node).map_or(0, Iterator::count);
     let is_in_order = tree.cpus().all(|cpu| cpu.ids().first() < files);
-    let Some(region) = node.reg().and_then(|mut regions| regions.next()).filter(|_| is_in_order) else {
-        return;
-    };
+    let Some(mut regions) = node.reg().filter(|_| is_in_order) else { return };
+    let (Some(region), None) = (regions.next(), regions.next()) else { return };
     let shift = FILE_SHIFT + word(&node, "riscv,guest-index-bits").unwrap_or(0);
     for doorbell in [SMP.platform().doorbell(), QUIET.platform().doorbell()] {
         // SAFETY: the files of all harts, mapped one to one; nobody else uses them.
