@@ -22,6 +22,8 @@
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
+#[cfg(target_arch = "loongarch64")]
+mod loongarch64;
 #[cfg(target_arch = "riscv64")]
 mod riscv64;
 #[cfg(target_arch = "x86_64")]
@@ -29,6 +31,8 @@ mod x86_64;
 
 #[cfg(target_arch = "aarch64")]
 pub(crate) use aarch64::*;
+#[cfg(target_arch = "loongarch64")]
+pub(crate) use loongarch64::*;
 #[cfg(target_arch = "riscv64")]
 pub(crate) use riscv64::*;
 #[cfg(target_arch = "x86_64")]

@@ -38,7 +38,7 @@ pub(crate) fn own_interrupt() {
     OWN_INTERRUPT.run();
 }
 
-/// As `own_interrupt`. The only one of the three that has NMIs.
+/// As `own_interrupt`. The only architecture here that has NMIs.
 #[cfg(target_arch = "x86_64")]
 pub(crate) fn own_nmi() {
     OWN_NMI.run();

@@ -33,16 +33,19 @@ pub(crate) enum Arch {
     Riscv64,
     #[value(name = "aarch64")]
     Aarch64,
+    #[value(name = "loongarch64")]
+    Loongarch64,
 }
 
 impl Arch {
-    pub(crate) const ALL: [Self; 3] = [Self::X86_64, Self::Riscv64, Self::Aarch64];
+    pub(crate) const ALL: [Self; 4] = [Self::X86_64, Self::Riscv64, Self::Aarch64, Self::Loongarch64];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::X86_64 => "x86_64",
             Self::Riscv64 => "riscv64",
             Self::Aarch64 => "aarch64",
+            Self::Loongarch64 => "loongarch64",
         }
     }
 }
@@ -174,7 +177,7 @@ pub(crate) fn broken(arch: Arch) -> Result<()> {
             let bios = Some(firmware::write_old()?.display().to_string());
             kernels.push((Boot { bios, ..boot("demo", 2, 60) }, "the firmware's SBI is older than 0.2"));
         }
-        Arch::X86_64 => {}
+        Arch::X86_64 | Arch::Loongarch64 => {}
     }
     in_parallel(4, kernels, |(boot, because)| {
         let (verdict, log) = watch(&boot)?;

@@ -1,6 +1,6 @@
 //! smpcall on bare metal: a CPU is a CPU, and a doorbell is an interrupt.
 //!
-//! [`Bare`] is a [`Platform`] for kernels on x86-64, riscv64 and aarch64. It owns the doorbell; what only the kernel knows
+//! [`Bare`] is a [`Platform`] for kernels on x86-64, riscv64, aarch64 and loongarch64. It owns the doorbell; what only the kernel knows
 //! (which CPU this is, what time it is) comes from its [`Kernel`]. What differs between the architectures is one file each,
 //! [`arch`] here: masking interrupts, sending one, sleeping until one comes.
 //!
@@ -25,12 +25,15 @@
 //! 3. In the doorbell's interrupt handler: [`answer`].
 //! 4. In the idle loop: `run_blocking`, `poll_begin`, a few looks, `poll_end`, [`Bare::sleep`].
 //!
-//! `kernel/` in the repository is such a kernel, for all three architectures.
+//! `kernel/` in the repository is such a kernel, for all four architectures.
 
 #![cfg_attr(not(test), no_std)]
 
 #[cfg(target_arch = "aarch64")]
 #[path = "aarch64.rs"]
+pub mod arch;
+#[cfg(target_arch = "loongarch64")]
+#[path = "loongarch64.rs"]
 pub mod arch;
 #[cfg(target_arch = "riscv64")]
 #[path = "riscv64.rs"]

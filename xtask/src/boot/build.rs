@@ -12,6 +12,7 @@ impl Arch {
             Self::X86_64 => "x86_64-unknown-none",
             Self::Riscv64 => "riscv64gc-unknown-none-elf",
             Self::Aarch64 => "aarch64-unknown-none-softfloat",
+            Self::Loongarch64 => "loongarch64-unknown-none-softfloat",
         }
     }
 }

@@ -54,6 +54,7 @@ impl Arch {
             Self::X86_64 => "qemu-system-x86_64",
             Self::Riscv64 => "qemu-system-riscv64",
             Self::Aarch64 => "qemu-system-aarch64",
+            Self::Loongarch64 => "qemu-system-loongarch64",
         }
     }
 
@@ -66,6 +67,7 @@ impl Arch {
             Self::Aarch64 => {
                 "-machine virt,gic-version=3 -cpu max -display none -serial stdio -semihosting-config enable=on,target=native"
             }
+            Self::Loongarch64 => "-machine virt -display none -serial stdio",
         }
     }
 
@@ -73,7 +75,7 @@ impl Arch {
     pub(super) fn passing_code(self) -> i32 {
         match self {
             Self::X86_64 => 33,
-            Self::Riscv64 | Self::Aarch64 => 0,
+            Self::Riscv64 | Self::Aarch64 | Self::Loongarch64 => 0,
         }
     }
 }
@@ -179,11 +181,13 @@ impl Qemu {
     }
 }
 
-/// Which of those that `setup` unpacks is asked for; a machine with an x2APIC needs one.
+/// Which of those that `setup` unpacks is asked for; a machine with an x2APIC needs one, and so does loongarch64.
 fn release(boot: &Boot) -> Option<Release> {
     match &boot.qemu {
         Some(named) => Release::named(named),
         None if boot.x2apic && boot.accel != Some(Accel::Kvm) => Some(Release::Ten),
+        // QEMU 7.2 starts all its cores in the kernel.
+        None if boot.arch == Arch::Loongarch64 => Some(Release::Eleven),
         None => None,
     }
 }

@@ -52,7 +52,7 @@ impl Which {
             Self::Riscv64 => vec![Arch::Riscv64],
             Self::Aarch64 => vec![Arch::Aarch64],
             Self::X86_64 => vec![Arch::X86_64],
-            Self::All => Arch::ALL.to_vec(),
+            Self::All => vec![Arch::X86_64, Arch::Riscv64, Arch::Aarch64],
         }
     }
 }
@@ -140,6 +140,7 @@ fn start(
         Arch::Riscv64 => "-machine virt -bios default -nographic",
         Arch::Aarch64 => "-machine virt -cpu cortex-a72 -nographic",
         Arch::X86_64 => "-machine q35 -cpu max -display none -serial stdio",
+        Arch::Loongarch64 => unreachable!("not one of `Which`"),
     };
     let (name, cpus) = (arch.name(), args.cpus);
     let log = sh::target_dir().join(format!("integrations/arceos-{name}-{cpus}cpus-{what}.log"));

@@ -47,6 +47,7 @@ fn platform(arch: Arch) -> &'static str {
         Arch::X86_64 => "x86-pc",
         Arch::Riscv64 => "riscv64-qemu-virt",
         Arch::Aarch64 => "aarch64-qemu-virt",
+        Arch::Loongarch64 => unreachable!("not one of `Which`"),
     }
 }
 
