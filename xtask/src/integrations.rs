@@ -44,6 +44,8 @@ enum Kernel {
     Ax(ax::Ax),
     /// compio's runtime, whose executor is replaced
     Compio(compio::Compio),
+    /// Hermit: says why there is none
+    Hermit,
     /// Asterinas' ostd, an interrupt line of which is the doorbell
     Ostd(ostd::Ostd),
 }
@@ -54,6 +56,7 @@ pub(crate) fn verb(args: &Args) -> Result<()> {
         Some(Kernel::Arceos(arceos)) => arceos::verb(arceos),
         Some(Kernel::Ax(ax)) => ax::verb(ax),
         Some(Kernel::Compio(compio)) => compio::verb(compio),
+        Some(Kernel::Hermit) => bail!("{NO_HERMIT}"),
         Some(Kernel::Ostd(ostd)) => ostd::verb(ostd),
         None => {
             compio::step()?;
@@ -84,6 +87,9 @@ pub(crate) fn fetch() -> Result<()> {
     }
     compio::fetch()
 }
+
+const NO_HERMIT: &str = "there is no integration for Hermit: the registry's newest hermit-kernel (0.13) is empty, the last with \
+    sources is 0.11.0, and of its loaders only uhyve is there (CAVEATS.md, O95)";
 
 /// lld under a name that rustc takes for a linker's.
 const LINKER: &str = "/usr/bin/ld.lld-22";
