@@ -12,7 +12,7 @@ use std::io;
 use std::mem::offset_of;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering, fence};
 
 /// Where it is in the page.
 const AT: usize = offset_of!(kvm_run, immediate_exit);
@@ -52,6 +52,9 @@ impl ExitFlag {
 
     /// The run that is under way, if the signal that follows finds one, or else the next ends before it enters the guest.
     pub(crate) fn raise(&self) {
+        // Acquire: after the thread's last lowering, which would else undo it: who finds the latch outside sees all that came before; pairs
+        // with `lower`. (On x86-64 the latch's exchange is enough, and this is nothing.)
+        fence(Ordering::Acquire);
         // Relaxed: the signal that follows carries it: the kernel sends and delivers that under one lock, and a run that begins after
         // its delivery, or after it was found pending, reads the byte after that.
         self.byte().store(1, Ordering::Relaxed);
@@ -61,6 +64,8 @@ impl ExitFlag {
     pub(crate) fn lower(&self) {
         // Relaxed: read by this thread's own runs. A ring of the sleep that is over may come after it, and ends one run in vain.
         self.byte().store(0, Ordering::Relaxed);
+        // Release: before the latch is outside again; pairs with `raise`.
+        fence(Ordering::Release);
     }
 
     #[cfg(test)]

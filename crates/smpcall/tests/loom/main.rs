@@ -30,6 +30,7 @@ mod embedded;
 #[cfg(feature = "alloc")]
 mod future;
 mod hotplug;
+mod kick;
 mod lazy;
 mod local;
 mod mailbox;
