@@ -1,4 +1,4 @@
-//! `sanitize`: the tests of the core and of the host port under AddressSanitizer and ThreadSanitizer. Each is first
+//! `sanitize`: the tests of the core, of the host port and of vCPUs under AddressSanitizer and ThreadSanitizer. Each is first
 //! made to find a defect that we planted ([`proof`]): a sanitizer that reports nothing there says nothing here.
 
 mod proof;
@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use std::path::{Path, PathBuf};
 
 /// What the sanitizers look at; the other crates forbid unsafe code.
-const PACKAGES: [&str; 2] = ["smpcall", "smpcall-host"];
+const PACKAGES: [&str; 3] = ["smpcall", "smpcall-host", "smpcall-kvm"];
 
 const TRIPLE: &str = "x86_64-unknown-linux-gnu";
 
@@ -99,6 +99,8 @@ impl Tool {
             .arg(TRIPLE)
             .env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS", &self.flags)
             .env("CARGO_TARGET_DIR", self.target())
+            // Kicks of vCPUs: a quarter of what the tests make by themselves.
+            .env("SMPCALL_KVM_KICKS", "5000")
             // Tests leak on purpose what must be 'static; what they must not leak, they count.
             .env("ASAN_OPTIONS", "detect_leaks=0")
     }
