@@ -5,7 +5,6 @@
 //! sources.
 
 mod arceos;
-mod ax;
 mod compiler;
 mod compio;
 mod ostd;
@@ -20,14 +19,13 @@ use clap::Subcommand;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-pub(crate) use arceos::step as arceos_step;
-pub(crate) use ax::{missing as ax_missing, step as ax_step};
+pub(crate) use arceos::{missing as arceos_missing, step as arceos_step};
 pub(crate) use compiler::{fetch as fetch_compiler, missing as compiler_missing};
 pub(crate) use compio::{missing as compio_missing, step as compio_step};
 pub(crate) use ostd::{missing as ostd_missing, step as ostd_step};
 
 /// The Debian packages that these need beside those of the kernel.
-pub(crate) const DEBIAN: [&str; 1] = ["llvm-22"];
+pub(crate) const DEBIAN: [&str; 2] = ["llvm-22", "ovmf"];
 
 /// Which kernel, or runtime.
 #[derive(clap::Args, Clone, Debug)]
@@ -38,10 +36,8 @@ pub(crate) struct Args {
 
 #[derive(Subcommand, Clone, Debug)]
 enum Kernel {
-    /// ArceOS of 2025 (axstd 0.3), with its inter-processor crate on smpcall
+    /// ArceOS (ax-runtime 0.13), with its inter-processor crate on smpcall
     Arceos(arceos::Arceos),
-    /// ArceOS of 2026 (ax-runtime 0.13), with its inter-processor crate on smpcall
-    Ax(ax::Ax),
     /// compio's runtime, whose executor is replaced
     Compio(compio::Compio),
     /// Hermit: says why there is none
@@ -54,14 +50,12 @@ enum Kernel {
 pub(crate) fn verb(args: &Args) -> Result<()> {
     match &args.kernel {
         Some(Kernel::Arceos(arceos)) => arceos::verb(arceos),
-        Some(Kernel::Ax(ax)) => ax::verb(ax),
         Some(Kernel::Compio(compio)) => compio::verb(compio),
         Some(Kernel::Hermit) => bail!("{NO_HERMIT}"),
         Some(Kernel::Ostd(ostd)) => ostd::verb(ostd),
         None => {
             compio::step()?;
             arceos::step()?;
-            ax::step()?;
             ostd::step()
         }
     }
@@ -78,12 +72,9 @@ pub(crate) fn missing() -> Option<String> {
 
 /// Fetches the crates of all the workspaces, and those that the language's own are built from.
 pub(crate) fn fetch() -> Result<()> {
-    for workspace in arceos::WORKSPACES {
-        cargo("fetch --quiet --locked -Zbuild-std=core,alloc", workspace).run()?;
-    }
     if compiler::missing().is_none() {
         ostd::fetch()?;
-        ax::fetch()?;
+        arceos::fetch()?;
     }
     compio::fetch()
 }
@@ -94,11 +85,6 @@ const NO_HERMIT: &str = "there is no integration for Hermit: the registry's newe
 /// lld under a name that rustc takes for a linker's.
 const LINKER: &str = "/usr/bin/ld.lld-22";
 const OBJCOPY: &str = "/usr/bin/llvm-objcopy-22";
-
-/// Debian's cargo in a workspace of `integrations/`.
-fn cargo(verb: &str, workspace: &str) -> Cmd {
-    Cmd::debian_cargo(verb).dir(&sh::root().join("integrations").join(workspace))
-}
 
 /// The memory's contents of a linked kernel, for loaders that do not read ELF.
 fn to_binary(elf: &Path) -> Result<PathBuf> {

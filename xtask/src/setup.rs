@@ -69,7 +69,7 @@ pub(crate) fn run() -> Result<()> {
         Some(why) => println!("  linux: not available (only `linux` needs it): {why}"),
     }
     fetched("linux judge stress-ng", linux::fetch_programs(), || None);
-    fetched("integrations ax, ostd", integrations::fetch_compiler(), integrations::compiler_missing);
+    fetched("integrations arceos, ostd", integrations::fetch_compiler(), integrations::compiler_missing);
     match integrations::missing() {
         None => match integrations::fetch() {
             Ok(()) => println!("  integrations: ready"),

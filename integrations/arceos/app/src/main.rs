@@ -1,51 +1,39 @@
-//! An ArceOS application that calls across CPUs, on smpcall.
+//! An application on ArceOS (`ax-runtime` 0.13) that calls across CPUs, on smpcall.
 //!
-//! What it runs is chosen when it is built, by `SMPCALL_WHAT`: ArceOS hands no command line on. It is built, booted and read by
-//! `cargo xtask integrations arceos`.
+//! What it runs is a word of its command line, `what=`. It is built, booted and read by `cargo xtask integrations arceos`.
 
 #![no_std]
 #![no_main]
 
 extern crate alloc;
 // The runtime, which calls `main`.
-extern crate axstd;
-
-#[cfg(target_arch = "aarch64")]
-extern crate axplat_aarch64_qemu_virt;
-#[cfg(target_arch = "riscv64")]
-extern crate axplat_riscv64_qemu_virt;
-#[cfg(target_arch = "x86_64")]
-extern crate axplat_x86_pc;
+extern crate ax_runtime;
 
 mod arch;
 mod bench;
+mod calls;
 mod conformance;
-mod deaf;
 mod demo;
+mod words;
 
 use smpcall_arceos_common::{println, tasks};
 
-const WHAT: Option<&str> = option_env!("SMPCALL_WHAT");
-
 #[unsafe(no_mangle)]
-fn main() {
-    let what = WHAT.unwrap_or("conformance");
+extern "C" fn main() {
+    let what = words::what();
     tasks::stay_on(0);
-    // guide: hotplug-first
-    // axruntime has called it on the other CPUs.
-    axipi::init();
-    // guide: end
-    println!("smpcall kernel: {} CPUs, {what}", axipi::CPUS);
+    println!("smpcall kernel: {} CPUs, {what}", ax_hal::cpu_num());
     let passed = match what {
         "conformance" => conformance::run(),
-        "bench" => bench::run(),
-        "deaf" => deaf::run(),
+        "calls" => calls::run(),
         "demo" => demo::run(),
+        "bench" => bench::run(),
+        "deaf" => calls::waits_for_the_deaf(),
         _ => {
             println!("smpcall kernel: cannot run `{what}`");
             false
         }
     };
     println!("smpcall kernel: {}", if passed { "passed" } else { "failed" });
-    axhal::power::system_off();
+    ax_hal::power::system_off();
 }

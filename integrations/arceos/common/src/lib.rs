@@ -13,17 +13,11 @@ use smpcall_bare::arch;
 
 /// Returns the machine's time, in ns.
 pub fn now_ns() -> u64 {
-    axhal::time::monotonic_time_nanos()
+    ax_hal::time::monotonic_time_nanos()
 }
 
-/// Sleeps until an interrupt, the scheduler's tick at the latest.
-pub fn sleep_once() {
-    let mut slept = false;
-    sleep_until(|| core::mem::replace(&mut slept, true));
-}
-
-/// Sleeps until `done`, looking after each interrupt, the scheduler's tick at the latest. On an emulator whose CPUs take turns,
-/// a CPU that spins would keep the others from running.
+/// Sleeps until `done`, looking after each interrupt. On an emulator whose CPUs take turns, a CPU that spins would keep the others from
+/// running. Who makes it true sends an interrupt.
 pub fn sleep_until(mut done: impl FnMut() -> bool) {
     loop {
         let state = arch::irq_save();
@@ -36,5 +30,12 @@ pub fn sleep_until(mut done: impl FnMut() -> bool) {
         if is_done {
             return;
         }
+    }
+}
+
+/// Spins until `done`.
+pub fn spin_until(mut done: impl FnMut() -> bool) {
+    while !done() {
+        arch::relax();
     }
 }

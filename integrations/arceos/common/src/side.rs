@@ -1,33 +1,37 @@
-//! The same measurements over two layers, in one form: `ok NAME: FIGURE`. Meant for an emulator that counts instructions
-//! (`-icount`): then a figure is the same in every run, and comparable between guests.
+//! The same measurements over whichever `ax-ipi` is built in: `ok NAME: FIGURE`.
 
 use crate::console::Report;
-use crate::{held, now_ns, sleep_until};
-use alloc::sync::Arc;
-use axalloc::UsageKind;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use smpcall_bare::arch;
+use crate::{now_ns, spin_until, tasks};
+use ax_hal::cache::flush_tlb_range_all_cpus;
+use ax_hal::irq::CpuId;
+use ax_hal::mem::VirtAddr;
+use ax_task::sync::WaitQueue;
+use ax_task::sync::irq::{IrqWaitCell, IrqWorkerWaiter};
+use ax_task::thread::current::current_thread_handle;
+use core::ptr::null_mut;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// How many results [`run`] gives.
-pub const ROWS: u32 = 8;
+pub const ROWS: u32 = 6;
 
 const SAMPLES: usize = 101;
-const QUEUED: usize = 1_000;
-const FLOOD: usize = 10_000;
-const MS: u64 = 1_000_000;
 
-/// A layer that calls CPUs.
+/// Four pages, wherever they are: nobody uses them.
+const START: usize = 0x4000_0000;
+const SIZE: usize = 4 * 4096;
+
+/// What each layer has its own way for.
 pub trait Layer {
-    /// Has `f` run on that CPU, and does not wait.
-    fn post(cpu: usize, f: impl FnOnce() + Send + 'static);
+    /// Has each CPU throw that range out of its TLB. When it returns, all have.
+    fn shoot_down(start: VirtAddr, size: usize);
 
-    /// Has nothing run on that CPU, and waits until it has.
-    fn call_and_wait(cpu: usize);
+    /// Wakes the thread that sleeps at [`SLEEPER`], on CPU 1.
+    fn wake();
 }
 
-/// Returns the bytes that Rust's heap has given out.
+/// Returns the bytes that the kernel's heap has given out.
 pub fn heap_bytes() -> usize {
-    axalloc::global_allocator().usages().get(UsageKind::RustHeap)
+    ax_alloc::global_allocator().used_bytes()
 }
 
 /// The median of many.
@@ -47,121 +51,91 @@ pub fn timed_ns(f: impl FnOnce()) -> u64 {
     now_ns() - before_ns
 }
 
-/// All rows, by CPU 0 against CPU 1, which sleeps or is held.
+/// What is called, to no effect.
+unsafe fn nothing(_: *mut ()) {}
+
+/// A call that is waited for, by the crate's own surface.
+pub fn call_and_wait(cpu: usize) {
+    // SAFETY: the function touches nothing.
+    let called = unsafe { ax_ipi::call_on_cpu(CpuId(cpu), nothing, null_mut()) };
+    assert_eq!(called, Ok(()), "the CPU is online");
+}
+
+/// As the kernel does it: each CPU is called, one after the other.
+pub fn shoot_down_as_arceos_does(start: VirtAddr, size: usize) {
+    flush_tlb_range_all_cpus(start, size).expect("all CPUs are online");
+}
+
+/// All rows, by CPU 0, against CPU 1, which is idle, or against all others.
 pub fn run<L: Layer>(report: &mut Report) {
-    held::start(1);
-    let ns = median_ns(post_to_entry::<L>);
-    report.well("post_to_entry", format_args!("{ns} ns"));
-    let ns = median_ns(|| timed_ns(|| L::call_and_wait(1)));
+    let ns = median_ns(|| timed_ns(|| call_and_wait(1)));
     report.well("call_and_wait", format_args!("{ns} ns"));
-    queued::<L>(report);
-    let ns = held::while_held(10 * MS, || timed_ns(|| L::post(1, || ())));
-    report.well("post_to_a_CPU_with_interrupts_off", format_args!("returns after {ns} ns"));
-    let ns = post_while_running::<L>();
-    report.well("post_while_the_target_runs_a_function_of_500_ms", format_args!("returns after {ns} ns"));
-    flood::<L>(report);
-    drops::<L>(report);
+    let ns = median_ns(|| timed_ns(|| L::shoot_down(VirtAddr::from(START), SIZE)));
+    report.well("shootdown_of_four_pages_on_all", format_args!("{ns} ns"));
+    let ns = median_ns(|| timed_ns(|| shoot_down_as_arceos_does(VirtAddr::from(START), SIZE)));
+    report.well("shootdown,_by_ArceOS'_own_function", format_args!("{ns} ns"));
+    start_sleeper();
+    let ns = median_ns(|| wake_up(L::wake));
+    report.well("wake-up_of_a_thread", format_args!("{ns} ns"));
+    // Relaxed: the next wake-up publishes it.
+    BY_QUEUE.store(true, Ordering::Relaxed);
+    wake_up(L::wake);
+    let ns = median_ns(|| wake_up(|| _ = QUEUE.notify_one()));
+    report.well("wake-up_of_a_thread,_by_its_wait_queue", format_args!("{ns} ns"));
+    let before = heap_bytes();
+    (0..1_000).for_each(|_| call_and_wait(1));
+    let grown = heap_bytes() - before;
+    report.well("heap_held_by_1,000_calls", format_args!("{grown} bytes"));
 }
 
-/// From before the post to the first instruction of the function; the target sleeps.
-fn post_to_entry<L: Layer>() -> u64 {
-    static ENTERED_NS: AtomicU64 = AtomicU64::new(0);
-    // Relaxed: the post publishes it.
-    ENTERED_NS.store(0, Ordering::Relaxed);
-    let before_ns = now_ns();
-    // Release: pairs with the look below.
-    L::post(1, || ENTERED_NS.store(now_ns(), Ordering::Release));
-    // Acquire: pairs with the function.
-    sleep_until(|| ENTERED_NS.load(Ordering::Acquire) != 0);
-    ENTERED_NS.load(Ordering::Acquire).saturating_sub(before_ns)
-}
+/// Where the thread of CPU 1 sleeps: here a handler may wake it.
+pub static SLEEPER: IrqWaitCell = IrqWaitCell::new();
+/// And here no handler may.
+static QUEUE: WaitQueue = WaitQueue::new();
+/// Where it sleeps from the next time on.
+static BY_QUEUE: AtomicBool = AtomicBool::new(false);
+static READY: AtomicBool = AtomicBool::new(false);
+static ASLEEP: AtomicBool = AtomicBool::new(false);
+static WOKEN_NS: AtomicU64 = AtomicU64::new(0);
 
-/// What a post costs its sender, and the heap, while the target takes none.
-fn queued<L: Layer>(report: &mut Report) {
-    static RAN: AtomicUsize = AtomicUsize::new(0);
-    let (ns, bytes) = held::while_held(0, || {
-        let before = heap_bytes();
-        let ns = timed_ns(|| {
-            // Release: pairs with the look below.
-            (0..QUEUED).for_each(|_| L::post(1, || _ = RAN.fetch_add(1, Ordering::Release)));
-        });
-        (ns, heap_bytes() - before)
-    });
-    // Acquire: pairs with the functions.
-    sleep_until(|| RAN.load(Ordering::Acquire) == QUEUED);
-    let each = ns / QUEUED as u64;
-    report.well("post_while_others_are_queued", format_args!("{each} ns"));
-    report.well("heap_held_by_a_queued_call", format_args!("{} bytes", bytes / QUEUED));
-}
-
-/// How long a post takes while the target is in a long function.
-fn post_while_running<L: Layer>() -> u64 {
-    static STARTED: AtomicBool = AtomicBool::new(false);
-    static ENDED: AtomicU32 = AtomicU32::new(0);
-    L::post(1, || {
-        // Release: pairs with the look below.
-        STARTED.store(true, Ordering::Release);
-        let until_ns = now_ns() + 500 * MS;
-        while now_ns() < until_ns {
-            arch::relax();
-        }
-        // Release: pairs with the look below.
-        ENDED.fetch_add(1, Ordering::Release);
-    });
-    // Acquire: pairs with the function.
-    sleep_until(|| STARTED.load(Ordering::Acquire));
-    // Release: as above.
-    let ns = timed_ns(|| L::post(1, || _ = ENDED.fetch_add(1, Ordering::Release)));
-    // Acquire: as above.
-    sleep_until(|| ENDED.load(Ordering::Acquire) == 2);
-    ns
-}
-
-/// Many at once to a CPU that takes none yet: how long that takes, and what they hold meanwhile.
-fn flood<L: Layer>(report: &mut Report) {
-    static RAN: AtomicUsize = AtomicUsize::new(0);
-    let (ns, bytes) = held::while_held(0, || {
-        let before = heap_bytes();
-        let ns = timed_ns(|| {
-            for _ in 0..FLOOD {
-                L::post(1, || {
-                    // Release: pairs with the look below.
-                    RAN.fetch_add(1, Ordering::Release);
-                });
+fn start_sleeper() {
+    tasks::start_on(1, || {
+        let this = current_thread_handle().expect("a task has one");
+        let waiter = IrqWorkerWaiter::new(this.wake_handle());
+        loop {
+            // Release: pairs with the look in `wake_up`.
+            ASLEEP.store(true, Ordering::Release);
+            // Acquire: pairs with `wake_up`. Taken, for the next time.
+            let is_ready = || READY.swap(false, Ordering::Acquire);
+            // Relaxed: the last wake-up published it.
+            if BY_QUEUE.load(Ordering::Relaxed) {
+                QUEUE.wait_until(is_ready);
+            } else {
+                while !is_ready() {
+                    waiter.wait(&SLEEPER).expect("nobody else sleeps there");
+                }
             }
-        });
-        (ns, heap_bytes() - before)
+            // Release: as above.
+            WOKEN_NS.store(now_ns(), Ordering::Release);
+        }
     });
-    // Acquire: pairs with the functions.
-    sleep_until(|| RAN.load(Ordering::Acquire) == FLOOD);
-    report.well(
-        "10,000_posts_at_once",
-        format_args!("{} us to post, {} KiB of heap", ns / 1_000, bytes / 1_024),
-    );
 }
 
-/// Says where and in which context it is dropped.
-struct Token(Arc<AtomicU32>);
-
-impl Drop for Token {
-    fn drop(&mut self) {
-        let cpu = axhal::percpu::this_cpu_id() as u32;
-        let off = u32::from(!arch::irqs_are_on());
-        // Release: pairs with `drops`.
-        self.0.store(1 + 2 * cpu + off, Ordering::Release);
-    }
-}
-
-/// Who drops what the closure owns.
-fn drops<L: Layer>(report: &mut Report) {
-    let said = Arc::new(AtomicU32::new(0));
-    let token = Token(Arc::clone(&said));
-    L::post(1, move || {
-        let _owned = &token;
-    });
-    // Acquire: pairs with `Token`.
-    sleep_until(|| said.load(Ordering::Acquire) != 0);
-    let word = said.load(Ordering::Acquire) - 1;
-    let off = if word % 2 == 1 { "off" } else { "on" };
-    report.well("closure_is_dropped", format_args!("by CPU {}, interrupts {off}", word / 2));
+/// From before `wake` until the thread that sleeps on CPU 1 goes on.
+fn wake_up(wake: impl FnOnce()) -> u64 {
+    // Acquire: pairs with the sleeper.
+    spin_until(|| ASLEEP.swap(false, Ordering::Acquire));
+    // It says so before it sleeps: the CPU is left alone for long enough to go idle.
+    let until_ns = now_ns() + 1_000_000;
+    spin_until(|| now_ns() >= until_ns);
+    // Relaxed: the wake-up publishes it.
+    WOKEN_NS.store(0, Ordering::Relaxed);
+    let before_ns = now_ns();
+    // Release: pairs with the sleeper.
+    READY.store(true, Ordering::Release);
+    wake();
+    // Acquire: pairs with the sleeper.
+    spin_until(|| WOKEN_NS.load(Ordering::Acquire) != 0);
+    // Acquire: as above.
+    WOKEN_NS.load(Ordering::Acquire) - before_ns
 }

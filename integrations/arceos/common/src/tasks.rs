@@ -1,17 +1,26 @@
 //! Tasks that stay on their CPU.
 
 use alloc::format;
-use axtask::{AxCpuMask, TaskInner};
+use ax_task::sched::{CpuId, CpuSet};
+use ax_task::thread::ThreadBuilder;
+use ax_task::thread::current::set_current_thread_affinity;
+
+fn only(cpu: usize) -> CpuSet {
+    let mut set = CpuSet::empty(ax_hal::cpu_num());
+    assert!(set.insert(CpuId::new(cpu as u32)), "the machine has CPU {cpu}");
+    set
+}
 
 /// The calling task goes to that CPU, and stays there.
 pub fn stay_on(cpu: usize) {
-    assert!(axtask::set_current_affinity(AxCpuMask::one_shot(cpu)), "the machine has CPU {cpu}");
+    set_current_thread_affinity(only(cpu)).expect("a task may choose its CPU");
+    while ax_hal::percpu::this_cpu_id() != cpu {
+        core::hint::spin_loop();
+    }
 }
 
 /// Starts a task that stays on that CPU.
 pub fn start_on(cpu: usize, body: impl FnOnce() + Send + 'static) {
-    const STACK_BYTES: usize = 0x4_0000;
-    let task = TaskInner::new(body, format!("cpu{cpu}"), STACK_BYTES);
-    task.set_cpumask(AxCpuMask::one_shot(cpu));
-    axtask::spawn_task(task);
+    let task = ThreadBuilder::new(format!("cpu{cpu}")).affinity(only(cpu)).spawn(body);
+    task.expect("there is room for a task").detach();
 }

@@ -4,47 +4,33 @@
 #![no_main]
 
 // The runtime, which calls `main`.
-extern crate axstd;
+extern crate ax_runtime;
 
-#[cfg(target_arch = "aarch64")]
-extern crate axplat_aarch64_qemu_virt;
-#[cfg(target_arch = "riscv64")]
-extern crate axplat_riscv64_qemu_virt;
-#[cfg(target_arch = "x86_64")]
-extern crate axplat_x86_pc;
-
-use core::sync::atomic::{AtomicBool, Ordering};
+use ax_hal::mem::VirtAddr;
 use smpcall_arceos_common::console::{Console, Report};
-use smpcall_arceos_common::side::{self, Layer};
-use smpcall_arceos_common::{println, sleep_until, tasks};
+use smpcall_arceos_common::side::{self, Layer, SLEEPER};
+use smpcall_arceos_common::{println, tasks};
 
 struct Theirs;
 
 impl Layer for Theirs {
-    fn post(cpu: usize, f: impl FnOnce() + Send + 'static) {
-        axipi::run_on_cpu(cpu, f);
+    fn shoot_down(start: VirtAddr, size: usize) {
+        side::shoot_down_as_arceos_does(start, size);
     }
 
-    /// It has no call that waits. A callback that sends one back wakes a caller that sleeps.
-    fn call_and_wait(cpu: usize) {
-        static DONE: AtomicBool = AtomicBool::new(false);
-        // Relaxed: the post publishes it.
-        DONE.store(false, Ordering::Relaxed);
-        // Release: pairs with the look below.
-        axipi::run_on_cpu(cpu, || axipi::run_on_cpu(0, || DONE.store(true, Ordering::Release)));
-        // Acquire: pairs with the function.
-        sleep_until(|| DONE.load(Ordering::Acquire));
+    /// The scheduler's own way to another CPU.
+    fn wake() {
+        let _ = SLEEPER.notify();
     }
 }
 
 #[unsafe(no_mangle)]
-fn main() {
+extern "C" fn main() {
     tasks::stay_on(0);
-    axipi::init();
-    println!("smpcall kernel: {} CPUs, bench", axhal::cpu_num());
+    println!("smpcall kernel: {} CPUs, bench", ax_hal::cpu_num());
     let mut report = Report::announce(Console, side::ROWS);
     side::run::<Theirs>(&mut report);
     let passed = report.end();
     println!("smpcall kernel: {}", if passed { "passed" } else { "failed" });
-    axhal::power::system_off();
+    ax_hal::power::system_off();
 }

@@ -3,8 +3,8 @@
 use core::arch::asm;
 
 pub(crate) const LEVELS: usize = 4;
-/// Nothing of ArceOS' is in those 512 gigabytes.
-pub(crate) const AT: usize = 0xffff_1000_0000_0000;
+/// Where what TTBR1_EL1 translates begins.
+pub(crate) const BASE: usize = 0xffff_0000_0000_0000;
 
 pub(crate) fn table_entry(address: u64) -> u64 {
     address | 0b11
@@ -13,6 +13,11 @@ pub(crate) fn table_entry(address: u64) -> u64 {
 /// A page of normal memory (ArceOS' attribute 1), inner shareable, accessed, not executable.
 pub(crate) fn page_entry(address: u64) -> u64 {
     address | 0b11 | 1 << 2 | 0b11 << 8 | 1 << 10 | 0b11 << 53
+}
+
+/// The same, but executable, and not written through this address.
+pub(crate) fn code_entry(address: u64) -> u64 {
+    address | 0b11 | 1 << 2 | 0b11 << 8 | 1 << 10 | 1 << 54 | 1 << 7
 }
 
 /// The walk sees them before the translations are thrown out.

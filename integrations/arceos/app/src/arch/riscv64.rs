@@ -3,8 +3,8 @@
 use core::arch::asm;
 
 pub(crate) const LEVELS: usize = 3;
-/// Nothing of ArceOS' is in that gigabyte.
-pub(crate) const AT: usize = 0xffff_ffd0_0000_0000;
+/// The lower half, which has no process here.
+pub(crate) const BASE: usize = 0;
 
 pub(crate) fn table_entry(address: u64) -> u64 {
     address >> 12 << 10 | 1
@@ -13,6 +13,11 @@ pub(crate) fn table_entry(address: u64) -> u64 {
 /// Valid, readable, writable, accessed, dirty.
 pub(crate) fn page_entry(address: u64) -> u64 {
     address >> 12 << 10 | 0xc7
+}
+
+/// Valid, readable, executable, accessed.
+pub(crate) fn code_entry(address: u64) -> u64 {
+    address >> 12 << 10 | 0x4b
 }
 
 /// SFENCE.VMA, which each CPU does, orders them.

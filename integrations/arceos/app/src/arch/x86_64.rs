@@ -3,8 +3,8 @@
 use core::arch::x86_64::__cpuid;
 
 pub(crate) const LEVELS: usize = 4;
-/// Nothing of ArceOS' is in those 512 gigabytes.
-pub(crate) const AT: usize = 0xffff_9000_0000_0000;
+/// The lower half, which has no process here.
+pub(crate) const BASE: usize = 0;
 
 /// Present, writable.
 pub(crate) fn table_entry(address: u64) -> u64 {
@@ -14,6 +14,11 @@ pub(crate) fn table_entry(address: u64) -> u64 {
 /// Present, writable.
 pub(crate) fn page_entry(address: u64) -> u64 {
     address | 0b11
+}
+
+/// Present; not writable, and executable as every page whose highest bit is clear.
+pub(crate) fn code_entry(address: u64) -> u64 {
+    address | 0b01
 }
 
 /// The walk sees what was stored before.

@@ -1,20 +1,20 @@
-//! A task that sleeps on another CPU is woken there. ArceOS' own wake-up from afar puts the task into the other CPU's queue and
-//! rings nobody: an idle CPU finds it at its next tick.
+//! A task that sleeps on another CPU is woken there.
 
-use axipi::machine;
-use axtask::WaitQueue;
+use ax_ipi::machine;
+use ax_task::sync::irq::{IrqWaitCell, IrqWorkerWaiter};
+use ax_task::thread::current::current_thread_handle;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use smpcall::Csd;
 use smpcall_arceos_common::console::Report;
-use smpcall_arceos_common::{now_ns, sleep_until, tasks};
+use smpcall_arceos_common::{now_ns, spin_until, tasks};
 
 const ROUNDS: u64 = 20;
 
 // guide: wakeup
-static SLEEPERS: WaitQueue = WaitQueue::new();
+static SLEEPER: IrqWaitCell = IrqWaitCell::new();
 static READY: AtomicBool = AtomicBool::new(false);
 /// Wakes on the sleeper's own CPU: that CPU's interrupt ends its idle sleep, and it runs the task at once.
-static WAKE: Csd<fn()> = Csd::new(|| _ = SLEEPERS.notify_one(true));
+static WAKE: Csd<fn()> = Csd::new(|| _ = SLEEPER.notify());
 
 fn wake(cpu: u32) {
     // Release: pairs with `sleep`.
@@ -23,9 +23,11 @@ fn wake(cpu: u32) {
     let _ = machine().post(cpu, &WAKE);
 }
 
-fn sleep() {
+fn sleep(waiter: &IrqWorkerWaiter) {
     // Acquire: pairs with `wake`. Taken, for the next time.
-    SLEEPERS.wait_until(|| READY.swap(false, Ordering::Acquire));
+    while !READY.swap(false, Ordering::Acquire) {
+        waiter.wait(&SLEEPER).expect("nobody else sleeps there");
+    }
 }
 // guide: end
 
@@ -34,10 +36,12 @@ static WOKEN: AtomicU64 = AtomicU64::new(0);
 
 pub(super) fn run(report: &mut Report) {
     tasks::start_on(1, || {
+        let this = current_thread_handle().expect("a task has one");
+        let waiter = IrqWorkerWaiter::new(this.wake_handle());
         for round in 1..=ROUNDS {
             // Release: pairs with the looks below.
             ASLEEP.store(round, Ordering::Release);
-            sleep();
+            sleep(&waiter);
             // Release: as above.
             WOKEN.store(round, Ordering::Release);
         }
@@ -45,13 +49,11 @@ pub(super) fn run(report: &mut Report) {
     let mut longest_ns = 0;
     for round in 1..=ROUNDS {
         // Acquire: pairs with the task.
-        sleep_until(|| ASLEEP.load(Ordering::Acquire) == round);
+        spin_until(|| ASLEEP.load(Ordering::Acquire) == round);
         let before_ns = now_ns();
         wake(1);
         // Acquire: pairs with the task.
-        while WOKEN.load(Ordering::Acquire) != round && now_ns() - before_ns < 10_000_000_000 {
-            core::hint::spin_loop();
-        }
+        spin_until(|| WOKEN.load(Ordering::Acquire) == round || now_ns() - before_ns > 10_000_000_000);
         longest_ns = longest_ns.max(now_ns() - before_ns);
     }
     // Acquire: pairs with the task.

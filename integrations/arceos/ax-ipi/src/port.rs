@@ -1,7 +1,8 @@
-//! The port: axhal's IPI is the doorbell.
+//! The port: ax-hal's IPI is the doorbell.
 
-use crate::fence;
-use axhal::irq::{IPI_IRQ, IpiTarget, send_ipi};
+use ax_crate_interface::call_interface;
+use ax_hal::irq::{CpuId, IpiTarget, IrqError, ipi_irq, send_ipi};
+use core::arch::asm;
 #[cfg(feature = "stats")]
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -10,8 +11,8 @@ use smpcall::{Backoff, Budget, CallStall, Event, Pause, PerCpu, Platform, Report
 use smpcall::{CpuStats, Stats};
 use smpcall_bare::arch;
 
-/// How many CPUs the kernel is built for.
-pub const CPUS: usize = axconfig::plat::MAX_CPU_NUM;
+/// How many CPUs the machine has room for; the kernel has `ax_hal::cpu_num()`.
+pub const CPUS: usize = 8;
 
 /// smpcall on ArceOS.
 pub type Machine = smpcall::Machine<AxPort, [PerCpu; CPUS]>;
@@ -22,22 +23,8 @@ pub(crate) static MACHINE: Machine = smpcall::Machine::new(AxPort::new(), [const
 #[cfg(feature = "stats")]
 pub static STATS: Stats<[CpuStats; CPUS]> = Stats::new([const { CpuStats::new() }; CPUS]);
 
-/// How often a waiting caller looks before it sleeps until the next interrupt: CPUs of a guest share few cores.
-const PAUSES: u32 = 100;
-
-/// Whether the machine's CPUs take turns on one core: then who spins keeps the others from running.
-static CORES_ARE_SHARED: AtomicBool = AtomicBool::new(false);
-
-/// Says that the machine's CPUs take turns: a caller that waits sleeps at once.
-pub fn share_cores() {
-    // Relaxed: a setting.
-    CORES_ARE_SHARED.store(true, Ordering::Relaxed);
-}
-
-fn cores_are_shared() -> bool {
-    // Relaxed: a setting.
-    CORES_ARE_SHARED.load(Ordering::Relaxed)
-}
+/// How long a waiting caller looks before it sleeps until the next interrupt: longer than an interrupt takes to be answered.
+const SPIN_NS: u64 = 100_000;
 
 /// One CPU's doorbell. A line of its own: senders of different targets do not meet.
 #[repr(align(128))]
@@ -46,8 +33,6 @@ struct Bell {
     rung: AtomicBool,
     /// Set by the handler, cleared by the CPU's thread when it means to sleep.
     heard: AtomicBool,
-    /// Set by the handler, cleared when the interrupt is over.
-    answering: AtomicBool,
     #[cfg(feature = "stats")]
     rings: AtomicU64,
 }
@@ -57,7 +42,6 @@ impl Bell {
         Self {
             rung: AtomicBool::new(false),
             heard: AtomicBool::new(false),
-            answering: AtomicBool::new(false),
             #[cfg(feature = "stats")]
             rings: AtomicU64::new(0),
         }
@@ -81,53 +65,70 @@ impl AxPort {
         self.bells.iter().map(|bell| bell.rings.load(Ordering::Relaxed)).sum()
     }
 
-    /// Whether an interrupt that was answered is over, and this CPU was rung since it looked last.
-    pub(crate) fn is_rung_again(&self) -> bool {
-        let bell = self.here();
-        // Relaxed: both sides are this CPU; and only a look, `answer` is what sees what was written.
-        bell.answering.swap(false, Ordering::Relaxed) && bell.rung.load(Ordering::Relaxed)
-    }
-
     fn here(&self) -> &Bell {
-        &self.bells[axhal::percpu::this_cpu_id()]
+        &self.bells[ax_hal::percpu::this_cpu_id()]
     }
 
-    /// Sets the latch.
-    fn latch(&self, cpu: u32) {
-        let bell = &self.bells[cpu as usize];
+    /// Rings that CPU, which there is.
+    pub(crate) fn notify(&self, cpu: usize) -> Result<(), IrqError> {
+        let bell = &self.bells[cpu];
         // Relaxed: a figure.
         #[cfg(feature = "stats")]
         bell.rings.fetch_add(1, Ordering::Relaxed);
-        // Release: publishes what the ringer wrote; pairs with `answer`. A read-modify-write, so that a ring that is
+        // Release: publishes what the ringer wrote; pairs with `claim`. A read-modify-write, so that a ring that is
         // merged into a pending one continues its release sequence.
         bell.rung.swap(true, Ordering::Release);
+        publish();
+        // The xAPIC is told whom by one register and what by another: a handler that sends as well must not come in between.
+        let state = arch::irq_save();
+        let target = if cpu == ax_hal::percpu::this_cpu_id() {
+            IpiTarget::Current
+        } else {
+            IpiTarget::Cpu(CpuId(cpu))
+        };
+        let sent = send_ipi(ipi_irq(), target);
+        arch::irq_restore(state);
+        sent
     }
+
+    // guide: claim
+    /// Takes the latch back, in the handler, before it looks.
+    pub(crate) fn claim(&self) {
+        let bell = self.here();
+        // Acquire: sees what those who rang wrote; pairs with `notify`. The interrupt is acknowledged: a later ring interrupts again.
+        bell.rung.swap(false, Ordering::Acquire);
+        // Relaxed: for this CPU's own thread.
+        bell.heard.store(true, Ordering::Relaxed);
+    }
+    // guide: end
 }
 
-// guide: answer
-/// Answers the doorbell. What is left over at the budget has rung again.
+/// Runs what was posted to this CPU. What is left over at the budget has rung again.
 ///
-/// Context: an interrupt's handler, interrupts off.
+/// Context: an interrupt's handler, interrupts off, after `claim`.
 pub(crate) fn answer() {
-    fence::acknowledge();
-    let bell = MACHINE.platform().here();
-    // Acquire: sees what those who rang wrote; pairs with `latch`. After the acknowledgement: a later ring interrupts again.
-    bell.rung.swap(false, Ordering::Acquire);
-    // Relaxed: for this CPU's own thread, and for its hook.
-    bell.heard.store(true, Ordering::Relaxed);
-    bell.answering.store(true, Ordering::Relaxed);
     let _ = MACHINE.flush(Budget::DEFAULT);
 }
-// guide: end
 
-/// Has axhal call us when an interrupt is over, where the platform acknowledges last.
-pub(crate) fn register_hook() {
-    static REGISTERED: AtomicBool = AtomicBool::new(false);
-    // Relaxed: decides who is first, and publishes nothing.
-    if cfg!(target_arch = "riscv64") && !REGISTERED.swap(true, Ordering::Relaxed) {
-        let ours = axhal::irq::register_irq_hook(crate::irq_hook);
-        assert!(ours, "another hook than axipi's is registered with axhal: rings would be lost");
-    }
+/// Orders what this CPU wrote before the interrupts that it sends.
+#[cfg(target_arch = "aarch64")]
+fn publish() {
+    // SAFETY: a barrier: a GICv3 is told by a system register, which no store orders (Arm DDI 0487, B2.3).
+    unsafe { asm!("dsb ishst", options(nostack, preserves_flags)) };
+}
+
+/// Orders what this CPU wrote before the interrupts that it sends.
+#[cfg(target_arch = "riscv64")]
+fn publish() {
+    // SAFETY: a fence; the firmware writes to a device, perhaps.
+    unsafe { asm!("fence rw, ow", options(nostack)) };
+}
+
+/// Orders what this CPU wrote before the interrupts that it sends.
+#[cfg(target_arch = "x86_64")]
+fn publish() {
+    // SAFETY: fences; the x2APIC's write is a WRMSR that does not serialise (Intel SDM 3A, 11.12.3).
+    unsafe { asm!("mfence", "lfence", options(nostack)) };
 }
 
 // guide: idle
@@ -150,18 +151,17 @@ pub fn sleep() -> bool {
 // guide: end
 
 // guide: port
-// SAFETY: 1. axhal has the number in a register of the CPU; `Pinned`, or the duty of `machine_unpinned`, keeps a task where it
-// is. 2. `irq_save` masks interrupts, `answer` runs in one, and nothing migrates with interrupts off. 3. `latch` is set by a
-// read-modify-write at each ring and cleared by one in `answer`, before the flush; the hook makes good for an interrupt that
-// the platform cleared too late. 4. Nothing unwinds. 5. `wake` rings, the handler sets `heard`, `sleep` looks at it with
-// interrupts off; all of it is static.
+// SAFETY: 1. ax-hal has the number in the CPU's own storage; `Pinned`, or the duty of `machine_unpinned`, keeps a task where it
+// is. 2. `irq_save` masks interrupts, `answer` runs in one, and nothing migrates with interrupts off. 3. `rung` is set by a
+// read-modify-write at each ring and cleared by one in `claim`, before the flush. 4. Nothing unwinds. 5. `wake` rings, the
+// handler sets `heard`, `sleep` looks at it with interrupts off; all of it is static.
 unsafe impl Platform for AxPort {
     type IrqState = arch::IrqState;
     smpcall::no_unwinding!();
 
     #[inline(always)]
     fn current_cpu(&self) -> Option<u32> {
-        Some(axhal::percpu::this_cpu_id() as u32)
+        Some(ax_hal::percpu::this_cpu_id() as u32)
     }
 
     fn can_wait(&self) -> bool {
@@ -170,11 +170,7 @@ unsafe impl Platform for AxPort {
     }
 
     fn ring(&self, cpu: u32) -> Result<(), RingError> {
-        self.latch(cpu);
-        fence::publish();
-        // Also to itself: `IpiTarget::Current` writes to a register that the xAPIC does not have (x86-64), and is lost.
-        send_ipi(IPI_IRQ, IpiTarget::Other { cpu_id: cpu as usize });
-        Ok(())
+        self.notify(cpu as usize).map_err(|_| RingError)
     }
 
     #[inline(always)]
@@ -193,7 +189,7 @@ unsafe impl Platform for AxPort {
     }
 
     fn now_ns(&self) -> u64 {
-        axhal::time::monotonic_time_nanos()
+        ax_hal::time::monotonic_time_nanos()
     }
 }
 
@@ -201,7 +197,7 @@ impl Waiting for AxPort {
     const PARKS: bool = true;
 
     fn pause(&self, backoff: &Backoff) -> Pause {
-        if backoff.rounds >= PAUSES || cores_are_shared() {
+        if backoff.waited_ns >= SPIN_NS {
             return Pause::Park;
         }
         arch::relax();
@@ -217,7 +213,7 @@ impl Waiting for AxPort {
     }
 
     fn wake(&self, waiter: u16) {
-        // It never fails.
+        // Who could not be woken looks again at the next tick.
         let _ = self.ring(waiter.into());
     }
 }
@@ -228,8 +224,8 @@ impl Reporting for AxPort {
     }
 
     fn call_stalled(&self, stall: &CallStall) {
-        axhal::console::write_bytes(b"axipi: ");
-        let _ = core::fmt::Write::write_fmt(&mut Console, format_args!("{stall}\n"));
+        // The kernel's log has a worker, which may be waiting for this CPU: so by its emergency path, which keeps the console.
+        call_interface!(ax_log::LogIf::emergency_write, format_args!("ax-ipi: {stall}\n"));
     }
 }
 
@@ -247,19 +243,9 @@ impl Tracing for AxPort {
 
 impl Tuning for AxPort {
     fn looks_first(&self, _target: u32) -> u32 {
-        if cores_are_shared() { 0 } else { 64 }
+        64
     }
 }
 
 smpcall::simple_port!(AxPort: Topology, Foreign, Hosting);
 // guide: end
-
-/// axhal's console, to which a stall is reported at whatever level is logged.
-struct Console;
-
-impl core::fmt::Write for Console {
-    fn write_str(&mut self, text: &str) -> core::fmt::Result {
-        axhal::console::write_bytes(text.as_bytes());
-        Ok(())
-    }
-}

@@ -22,7 +22,7 @@ mod port;
 pub use pinned::{Pinned, machine, machine_unpinned};
 #[cfg(feature = "stats")]
 pub use port::STATS;
-pub use port::{AxPort, CPUS, Machine, share_cores, sleep};
+pub use port::{AxPort, CPUS, Machine, sleep};
 
 use ax_hal::irq::{CpuId, IrqError};
 use ax_hal::percpu::this_cpu_id;
@@ -47,6 +47,7 @@ pub fn init() {
     assert!(ax_hal::cpu_num() <= CPUS, "the machine has {} CPUs, and ax-ipi is built for {CPUS}", ax_hal::cpu_num());
 }
 
+// guide: hotplug
 /// Takes this CPU's calls from now on.
 ///
 /// Context: thread, once the CPU can be interrupted.
@@ -58,6 +59,7 @@ pub fn mark_current_cpu_ready() {
     // It stays online for good: the handle is the CPU's own task's, who gets another by `this_cpu`.
     let _handle = MACHINE.as_pin().online().expect("each CPU becomes ready once");
 }
+// guide: end
 
 /// Waits until every CPU of the kernel is ready.
 pub fn wait_for_all_cpus_ready() {
@@ -84,6 +86,7 @@ pub fn notify_cpu(cpu: CpuId) -> Result<IpiNotification, IrqError> {
     Ok(IpiNotification::Sent)
 }
 
+// guide: vector
 /// Takes the doorbell back, before the handler looks for what it came for.
 ///
 /// Context: the handler of the doorbell's interrupt, interrupts off.
@@ -102,6 +105,7 @@ pub fn drain_hard_calls() -> Result<(), IrqError> {
     port::answer();
     Ok(())
 }
+// guide: end
 
 /// Runs `operation` on that CPU: at once if it is this one, else when it answers its doorbell. Returns when it has run, or was refused
 /// before it was queued, and never in between.

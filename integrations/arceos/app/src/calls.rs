@@ -8,8 +8,8 @@ use ax_sync::IrqSaveGuard;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use smpcall::{Csd, Posted, To};
-use smpcall_ax_common::console::{Console, Report};
-use smpcall_ax_common::{held, now_ns, println, spin_until};
+use smpcall_arceos_common::console::{Console, Report};
+use smpcall_arceos_common::{held, now_ns, println, spin_until};
 
 /// Runs them all, on CPU 0.
 pub(crate) fn run() -> bool {
@@ -76,7 +76,7 @@ fn never_gives_up(report: &mut Report) {
 /// Has CPU 1 hold its interrupts off for that long, and calls `f` meanwhile, which may wait for it.
 fn held_for<R>(ns: u64, f: impl FnOnce() -> R) -> R {
     static HELD: AtomicUsize = AtomicUsize::new(0);
-    smpcall_ax_common::tasks::start_on(1, move || {
+    smpcall_arceos_common::tasks::start_on(1, move || {
         let off = IrqSaveGuard::new();
         // Release: pairs with the look below.
         HELD.store(1, Ordering::Release);
