@@ -8,12 +8,13 @@
 //! | what is cut out of three files | [`cut`] |
 //! | our static object and the glue | [`layer`] |
 //! | the guest's first file system, its modules, QEMU | [`guest`] |
-//! | boot cases | [`mod@case`] |
+//! | boot cases; what runs the guest's CPUs | [`mod@case`], [`mod@accel`] |
 //! | judges that nobody here wrote, and their programs | [`mod@judge`], [`userland`] |
 //! | faults that are planted | [`plant`] |
 //! | what a console log says of a run | [`verdict`] |
 //! | two kernels' figures side by side | [`mod@bench`] |
 
+mod accel;
 mod bench;
 mod case;
 mod config;
@@ -30,10 +31,11 @@ mod verdict;
 pub(crate) use config::Config;
 pub(crate) use series::Series;
 
+use accel::Accel;
 use anyhow::{Result, bail, ensure};
 use case::Case;
 use clap::{Args, Subcommand, ValueEnum};
-use guest::{Guest, Timing};
+use guest::Guest;
 use judge::{Asked, Judge};
 use plant::Plant;
 use std::path::PathBuf;
@@ -167,6 +169,9 @@ pub(crate) struct Which {
     /// How it is booted, if not just so
     #[arg(long)]
     case: Option<Case>,
+    /// What runs its CPUs
+    #[arg(long, default_value = "threads")]
+    accel: Accel,
     /// Further words of the kernel's command line
     #[arg(long, value_name = "WORDS")]
     boot_with: Option<String>,
@@ -246,6 +251,7 @@ pub(crate) fn step() -> Result<()> {
         config: Config::Plain,
         cpus: 4,
         case: None,
+        accel: Accel::Threads,
         boot_with: None,
     };
     scf(&which, 30, true, false)?;
@@ -266,26 +272,28 @@ fn boot_case(
     expected: &[Expected],
     files: Vec<(PathBuf, &'static str)>,
 ) -> Result<String> {
-    let Which { series, variant, config, cpus, case, .. } = *which;
+    let Which { series, variant, config, cpus, case, accel, .. } = *which;
     let max = config.cpus_max();
     ensure!(cpus <= max, "`--config {}` has {max} CPUs at most", config.name());
     if let Some(case) = case {
         case.refused(series, config, cpus)?;
     }
+    accel.refused(series, config)?;
     let tree = Tree::build(series, variant, config)?;
     let words = format!("{words} {}", which.boot_with.as_deref().unwrap_or_default());
-    let guest =
-        Guest { tree: &tree, cpus, what, words: &words, seconds, timing: Timing::Threads, case, files };
+    let guest = Guest { tree: &tree, cpus, what, words: &words, seconds, accel, case, files };
     let log = guest.boot()?;
     verdict::judge(variant, what, expected, &log)?;
     let says = case.map(|case| guest.setting(case).says).unwrap_or_default();
-    if let Some(lacks) = says.iter().find(|text| !log.contains(text.as_str())) {
-        bail!("that was not the case that was asked for: the log lacks `{}`", lacks.trim());
+    let says = says.iter().map(String::as_str).chain(config.says().iter().chain(accel.says()).copied());
+    if let Some(lacks) = says.into_iter().find(|text| !log.contains(text)) {
+        bail!("that was not what was asked for: the log lacks `{}`", lacks.trim());
     }
     Ok(log)
 }
 
 fn scf(which: &Which, seconds: u32, onoff: bool, reports: bool) -> Result<()> {
+    which.config.demand_scftorture(which.series)?;
     if which.config.has_judges() {
         ensure!(!reports, "`--reports` wants scftorture built in: `--config plain`");
         return judge::run(Judge::Scftorture, which, &Asked { seconds, onoff, kinds: Vec::new() });

@@ -1,6 +1,7 @@
 //! What calls cost on the stock kernel and on ours, side by side.
 
-use super::guest::{Guest, Timing};
+use super::accel::Accel;
+use super::guest::Guest;
 use super::tree::Tree;
 use super::{Config, Series, Variant, layer, verdict};
 use crate::sh::Cmd;
@@ -27,9 +28,9 @@ const CASES: [(&str, &str); 12] = [
 pub(super) fn run(series: Series, config: Config, cpus: u32, rounds: u32) -> Result<()> {
     let stock = Tree::build(series, Variant::Stock, config)?;
     let ours = Tree::build(series, Variant::Ours, config)?;
-    let log = bench(&ours, cpus, Timing::Icount)?;
-    let virtual_ns = [read(&bench(&stock, cpus, Timing::Icount)?)?, read(&log)?];
-    let again = read(&bench(&ours, cpus, Timing::Icount)?)?;
+    let log = bench(&ours, cpus, Accel::Icount)?;
+    let virtual_ns = [read(&bench(&stock, cpus, Accel::Icount)?)?, read(&log)?];
+    let again = read(&bench(&ours, cpus, Accel::Icount)?)?;
     let threads =
         (0..rounds).map(|round| on_threads(&stock, &ours, cpus, round)).collect::<Result<Vec<_>>>()?;
     println!("\n{cpus} CPUs, ns per call; on threads medians of {rounds} alternating boots of each");
@@ -52,7 +53,7 @@ pub(super) fn run(series: Series, config: Config, cpus: u32, rounds: u32) -> Res
 
 /// A boot of each, stock's first in every other round: what each case took on stock, and on ours.
 fn on_threads(stock: &Tree, ours: &Tree, cpus: u32, round: u32) -> Result<[Vec<f64>; 2]> {
-    let time = |tree| read(&bench(tree, cpus, Timing::Threads)?);
+    let time = |tree| read(&bench(tree, cpus, Accel::Threads)?);
     if round.is_multiple_of(2) {
         let stock = time(stock)?;
         return Ok([stock, time(ours)?]);
@@ -68,11 +69,11 @@ fn spread(mut figures: Vec<f64>) -> [f64; 3] {
 }
 
 /// The log of one run.
-fn bench(tree: &Tree, cpus: u32, timing: Timing) -> Result<String> {
+fn bench(tree: &Tree, cpus: u32, accel: Accel) -> Result<String> {
     let words = "nohz=off smpcall.args=calls=100,rounds=100";
     let seconds = 240;
     let log =
-        Guest { tree, cpus, what: "bench", words, seconds, timing, case: None, files: Vec::new() }.boot()?;
+        Guest { tree, cpus, what: "bench", words, seconds, accel, case: None, files: Vec::new() }.boot()?;
     verdict::judge(tree.variant, "bench", &[verdict::Expected::text("smpcall-bench: end")], &log)?;
     Ok(log)
 }

@@ -17,6 +17,8 @@ pub(crate) enum Config {
     Wide,
     /// For judges and boot cases: up to 128 CPUs, nohz_full, NUMA, suspend, kexec, guests of KVM, mitigations; Linux's judges as modules
     Judges,
+    /// Preemptible throughout, for real time (`PREEMPT_RT`), with lockdep and checks of contexts
+    Rt,
 }
 
 impl Config {
@@ -26,6 +28,7 @@ impl Config {
             Self::Debug => "debug",
             Self::Wide => "wide",
             Self::Judges => "judges",
+            Self::Rt => "rt",
         }
     }
 
@@ -36,7 +39,24 @@ impl Config {
             Self::Debug => &["plain", "debug"],
             Self::Wide => &["plain", "wide"],
             Self::Judges => &["plain", "judges"],
+            Self::Rt => &["plain", "rt"],
         }
+    }
+
+    /// What a kernel says that is one of these: else a run would show nothing of what the configuration is for.
+    pub(super) fn says(self) -> &'static [&'static str] {
+        match self {
+            Self::Plain | Self::Debug | Self::Wide | Self::Judges => &[],
+            Self::Rt => &["SMP PREEMPT_RT"],
+        }
+    }
+
+    /// 6.12's scftorture frees memory in a call's function: for real time that takes a lock that sleeps.
+    pub(super) fn demand_scftorture(self, series: Series) -> Result<()> {
+        if self == Self::Rt && series == Series::L6_12 {
+            bail!("6.12's scftorture is not made for real time: `--series 7.3`");
+        }
+        Ok(())
     }
 
     /// Whether Linux's judges are modules of it, of which each runs alone; else scftorture is built in, and keeps the others out.
@@ -136,6 +156,16 @@ mod tests {
             let lines = fragment(Series::L6_12, *config).unwrap();
             assert!(lines.contains(&format!("CONFIG_NR_CPUS={}", config.cpus_max())), "{config:?}");
         }
+    }
+
+    #[test]
+    fn real_time_is_for_a_series_whose_scftorture_is_made_for_it() {
+        let rt = fragment(Series::L7_3, Config::Rt).unwrap();
+        assert!(rt.contains(&"CONFIG_PREEMPT_RT=y".to_owned()));
+        assert!(!rt.contains(&"CONFIG_PREEMPT_LAZY=y".to_owned()), "one model");
+        Config::Rt.demand_scftorture(Series::L7_3).unwrap();
+        assert!(Config::Rt.demand_scftorture(Series::L6_12).is_err());
+        Config::Plain.demand_scftorture(Series::L6_12).unwrap();
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The guest: a first file system of one busybox and our modules, and QEMU.
 
+use super::accel::Accel;
 use super::case::{Case, Setting};
 use super::tree::{Tree, jobs, phase};
 use crate::boot::End;
@@ -11,15 +12,6 @@ use std::path::{Path, PathBuf};
 const QEMU: &str = "qemu-system-x86_64";
 const BUSYBOX: &str = "/bin/busybox";
 
-/// How time passes in the guest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Timing {
-    /// A thread for each CPU
-    Threads,
-    /// Virtual time that counts instructions
-    Icount,
-}
-
 /// One run.
 pub(super) struct Guest<'a> {
     pub(super) tree: &'a Tree,
@@ -30,7 +22,7 @@ pub(super) struct Guest<'a> {
     pub(super) words: &'a str,
     /// How long it works when all is well; it is given more.
     pub(super) seconds: u32,
-    pub(super) timing: Timing,
+    pub(super) accel: Accel,
     /// How it is booted, if not just so.
     pub(super) case: Option<Case>,
     /// What else is in its first file system: where a file or a folder is, and where it is there.
@@ -42,6 +34,17 @@ pub(super) struct Guest<'a> {
 fn watchdog_seconds(cpus: u32, host: usize) -> u32 {
     let sharing = cpus.div_ceil(u32::try_from(host).unwrap_or(u32::MAX).max(1));
     (10 * sharing).min(60)
+}
+
+/// Begins the word that a guest did not come so far as init by KVM.
+const NOT_KVMS: &str = "KVM here does not run this guest";
+
+/// Of a guest that came not so far as init: what KVM said of it, or what it said last itself.
+fn not_kvms(log: &str) -> Option<&str> {
+    let begun = log.contains("smpcall-init: Linux ");
+    let mut own = log.lines().filter(|line| !line.trim().is_empty() && !line.contains("qemu-system-"));
+    let kvms = log.lines().find(|line| line.starts_with("KVM internal error"));
+    (!begun).then(|| kvms.or_else(|| own.next_back()).unwrap_or("it says nothing").trim())
 }
 
 /// Why nothing can be booted.
@@ -76,6 +79,11 @@ impl Guest<'_> {
             .into_file(File::create(&log).with_context(|| format!("cannot write {}", log.display()))?)?;
         println!("  log: {}", sh::shown(&log));
         let text = self.log()?;
+        if self.accel == Accel::Kvm
+            && let Some(why) = not_kvms(&text)
+        {
+            bail!("{NOT_KVMS}: {why}");
+        }
         let last = || text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("nothing").to_owned();
         match End::of(status) {
             End::Code(0) => Ok(text),
@@ -100,27 +108,24 @@ impl Guest<'_> {
         let case = self.case.map(|case| format!("-{}", case.name())).unwrap_or_default();
         let judge = self.words.split(' ').find_map(|word| word.strip_prefix("smpcall.judge="));
         let (variant, what) = (self.tree.variant.name(), judge.unwrap_or(self.what));
-        let name = format!("{variant}-{what}-{}cpus{case}-{:?}.log", self.cpus, self.timing);
+        let name = format!("{variant}-{what}-{}cpus{case}-{:?}.log", self.cpus, self.accel);
         self.tree.folder().join(name.to_lowercase())
     }
 
-    /// QEMU, with how time passes.
+    /// QEMU, with what runs the CPUs.
     fn qemu(&self, limit: u32) -> Result<Cmd> {
         println!("  {}", Cmd::new(QEMU, "--version").read()?.lines().next().unwrap_or_default());
-        let accel = match self.timing {
-            Timing::Threads => "-accel tcg,thread=multi -cpu max",
-            // Nothing of the host's comes in: neither its clock nor its random numbers.
-            Timing::Icount => {
-                "-accel tcg,thread=single -icount shift=3,sleep=off -cpu max,rdrand=off,rdseed=off \
-                 -rtc base=2026-01-01T00:00:00,clock=vm"
-            }
-        };
         // `timeout` outlives us, should we be ended.
-        Ok(Cmd::new("timeout", &format!("-k 2 {limit} {QEMU} {accel}")))
+        Ok(Cmd::new("timeout", &format!("-k 2 {limit} {QEMU} {}", self.accel.args())))
+    }
+
+    /// How many seconds the guest gives a CPU before it counts as locked up.
+    fn watchdog_seconds(&self) -> u32 {
+        watchdog_seconds(self.cpus, self.accel.threads(jobs()))
     }
 
     fn command_line(&self, case: &str) -> String {
-        let watchdog = watchdog_seconds(self.cpus, jobs());
+        let watchdog = self.watchdog_seconds();
         // RCU's own patience is twice that of the soft lockups' detector, as by default.
         let stall = 21.max(watchdog * 4);
         format!(
@@ -130,9 +135,10 @@ impl Guest<'_> {
         )
     }
 
-    /// What it may take in all: its work twice, and its boot.
+    /// What it may take in all: its work twice, and its boot, which is short where nothing is emulated.
     fn limit(&self) -> u32 {
-        self.seconds * 2 + 12 * watchdog_seconds(self.cpus, jobs())
+        let boot = if self.accel == Accel::Kvm { 60 } else { 12 * self.watchdog_seconds() };
+        self.seconds * 2 + boot
     }
 
     /// Many CPUs want some each.
@@ -186,5 +192,18 @@ mod tests {
     fn a_guest_of_more_cpus_than_the_host_has_is_given_more_time() {
         assert_eq!([watchdog_seconds(2, 4), watchdog_seconds(4, 2), watchdog_seconds(20, 2)], [10, 20, 60]);
         assert_eq!(watchdog_seconds(64, 0), 60);
+    }
+
+    #[test]
+    fn a_guest_that_kvm_does_not_run_is_told_from_one_that_fails() {
+        let internal = "[    0.1] Linux version\nKVM internal error. Suberror: 1\nextra data[0]: 0x1\n";
+        assert_eq!(not_kvms(internal), Some("KVM internal error. Suberror: 1"));
+        assert_eq!(not_kvms("Linux version\n[ 0.2] x2apic enabled\n\n"), Some("[ 0.2] x2apic enabled"));
+        assert_eq!(
+            not_kvms("Booting from ROM...\n\u{1b}cqemu-system-x86_64: terminating on signal 15\n"),
+            Some("Booting from ROM...")
+        );
+        assert_eq!(not_kvms(""), Some("it says nothing"));
+        assert_eq!(not_kvms("smpcall-init: Linux 7.3, 4 CPUs\nBUG: x\n"), None);
     }
 }

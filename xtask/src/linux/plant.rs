@@ -1,6 +1,6 @@
 //! Faults that are planted: a run that has one must fail, and by it. Else what a run says would be worth nothing.
 
-use super::guest::{Guest, Timing};
+use super::guest::Guest;
 use super::tree::Tree;
 use super::{Variant, Which, verdict};
 use anyhow::{Result, bail};
@@ -60,7 +60,7 @@ pub(super) fn fails(plant: Plant, which: &Which) -> Result<()> {
         what: "planted",
         words: plant.words(),
         seconds: 60,
-        timing: Timing::Threads,
+        accel: which.accel,
         case: which.case,
         files: Vec::new(),
     };
