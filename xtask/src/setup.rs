@@ -39,26 +39,7 @@ pub(crate) fn run() -> Result<()> {
     fetched("herd", herd::fetch(), herd::missing);
     // One of the Debian packages.
     fetched("spin", Ok(()), spin::missing);
-    if let Err(why) = boot::fetch() {
-        println!("  kernel: its crates cannot be had (only `boot` needs them): {why:#}");
-    }
-    for release in Release::ALL {
-        if let Err(why) = boot::fetch_newer(release) {
-            let number = release.number();
-            println!(
-                "  QEMU {number}: not available (only `boot --qemu {number}` and `--x2apic` need it): {why:#}"
-            );
-        }
-    }
-    if let Err(why) = boot::fetch_opensbi() {
-        println!("  {}: not available (only `boot --bios` needs it): {why:#}", boot::NEWEST_OPENSBI);
-    }
-    for arch in Arch::ALL {
-        match boot::missing(&Boot::new(arch, 1, "")) {
-            None => println!("  boot {arch:?}: ready"),
-            Some(why) => println!("  boot {arch:?}: not available (only `boot` needs it): {why}"),
-        }
-    }
+    machines();
     match linux::missing() {
         None => {
             println!("  linux: ready");
@@ -86,6 +67,30 @@ pub(crate) fn run() -> Result<()> {
         bail!("missing: {}", needed.join(", "));
     }
     Ok(())
+}
+
+/// What `boot` needs: the kernel's crates, emulators, firmwares.
+fn machines() {
+    if let Err(why) = boot::fetch() {
+        println!("  kernel: its crates cannot be had (only `boot` needs them): {why:#}");
+    }
+    for release in Release::ALL {
+        if let Err(why) = boot::fetch_newer(release) {
+            let number = release.number();
+            println!(
+                "  QEMU {number}: not available (only `boot --qemu {number}` and `--x2apic` need it): {why:#}"
+            );
+        }
+    }
+    if let Err(why) = boot::fetch_opensbi() {
+        println!("  {}: not available (only `boot --bios` needs it): {why:#}", boot::NEWEST_OPENSBI);
+    }
+    for arch in Arch::ALL {
+        match boot::missing(&Boot::new(arch, 1, "")) {
+            None => println!("  boot {arch:?}: ready"),
+            Some(why) => println!("  boot {arch:?}: not available (only `boot` needs it): {why}"),
+        }
+    }
 }
 
 /// What is missing of what no test goes without.

@@ -61,17 +61,7 @@ fn plan(extent: Extent) -> Vec<Step> {
             Cmd::cargo("fmt --all --check").run()?;
             Cmd::cargo("fmt --check --manifest-path kernel/Cargo.toml").run()
         }),
-        step("clippy", || {
-            Cmd::cargo("clippy --workspace --all-targets -- -D warnings").run()?;
-            // The workspace has all features; what is left without them stands by itself.
-            for plain in ["smpcall", "smpcall-host"] {
-                let args = "--no-default-features --all-targets -- -D warnings";
-                Cmd::cargo("clippy -p").arg(plain).args(args).run()?;
-            }
-            // For this machine's architecture: there clippy needs no other compiler.
-            let kernel = "clippy --release --locked --manifest-path kernel/Cargo.toml --target-dir";
-            Cmd::cargo(kernel).arg(sh::target_dir().join("kernel-clippy")).args("-- -D warnings").run()
-        }),
+        step("clippy", clippy),
         step("tidy", tidy::run),
         step("tests", cargo("test --workspace")),
         step("examples", examples),
@@ -121,6 +111,19 @@ fn plan(extent: Extent) -> Vec<Step> {
     plan.push(step("torture", torture));
     plan.push(step("sim (long)", cargo("run --release -p smpcall-cli -- sim --seconds 60")));
     plan
+}
+
+/// No lint may speak.
+fn clippy() -> Result<()> {
+    Cmd::cargo("clippy --workspace --all-targets -- -D warnings").run()?;
+    // The workspace has all features; what is left without them stands by itself.
+    for plain in ["smpcall", "smpcall-host"] {
+        let args = "--no-default-features --all-targets -- -D warnings";
+        Cmd::cargo("clippy -p").arg(plain).args(args).run()?;
+    }
+    // For this machine's architecture: there clippy needs no other compiler.
+    let kernel = "clippy --release --locked --manifest-path kernel/Cargo.toml --target-dir";
+    Cmd::cargo(kernel).arg(sh::target_dir().join("kernel-clippy")).args("-- -D warnings").run()
 }
 
 /// Runs the examples of the core and of the host: each ends by itself, and asserts what it shows.
