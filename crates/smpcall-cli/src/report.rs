@@ -43,7 +43,7 @@ pub(crate) struct Args {
     /// Says what changed since an earlier report: what its --json wrote
     #[arg(long, value_name = "FILE")]
     against: Option<PathBuf>,
-    /// Shows what `cargo xtask peers --json` wrote, too
+    /// Shows what `cargo xtask peers --json FILE` wrote, too
     #[arg(long, value_name = "FILE")]
     peers: Option<PathBuf>,
     /// For about how long to measure calls, over all rounds

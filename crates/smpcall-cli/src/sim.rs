@@ -139,6 +139,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     // At once: whoever ends this before it does wants to know.
     say!("first seed {first}; to see the same again: {}", again(args, first))?;
     let replayed = if args.no_corpus || seeds == 1 { None } else { Some(corpus::replay()?) };
+    // Where nobody reads that, a failure is told all the same: below.
+    let mut printed = replayed.as_ref().map_or(Ok(()), corpus::Replayed::print);
     // One that fails is news enough.
     let is_over = !args.keep_going && replayed.as_ref().is_some_and(corpus::Replayed::has_failed);
     let seeds = if is_over { 0 } else { seeds };
@@ -161,14 +163,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         });
         json.write_results(("sim", 1), &results)?;
     }
-    let printed = say!(
+    printed = printed.and(say!(
         "smpcall sim: first_seed={first} seeds={} seeds_per_second={per_second:.0} steps={} violations={}",
         tally.seeds,
         tally.steps,
         tally.violations()
-    );
+    ));
     if let Some(coverage) = &tally.coverage {
-        print_coverage(coverage)?;
+        printed = printed.and_then(|()| print_coverage(coverage));
     }
     match &replayed {
         Some(replayed) if tally.violations() == 0 => replayed.verdict(args.brief, trace)?,

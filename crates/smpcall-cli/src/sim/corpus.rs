@@ -28,17 +28,18 @@ pub(super) fn replay() -> Result<Replayed> {
         );
     }
     let failed: Vec<Entry> = current.into_iter().filter(fails).collect();
-    say!(
-        "corpus: {} played again, {skipped} skipped, {} failed",
-        count_of(played as u64, "seed"),
-        failed.len()
-    )?;
     Ok(Replayed { played, skipped, failed })
 }
 
 impl Replayed {
     pub(super) fn has_failed(&self) -> bool {
         !self.failed.is_empty()
+    }
+
+    /// Prints how many.
+    pub(super) fn print(&self) -> Result<()> {
+        let (played, failed) = (count_of(self.played as u64, "seed"), self.failed.len());
+        say!("corpus: {played} played again, {} skipped, {failed} failed", self.skipped)
     }
 
     pub(super) fn json(&self) -> Value {
