@@ -40,6 +40,9 @@ pub(crate) fn run() -> Result<()> {
     // One of the Debian packages.
     fetched("spin", Ok(()), spin::missing);
     machines();
+    if let Err(why) = linux::fetch_sources() {
+        println!("  linux: its sources cannot be had (only `linux` needs them): {why:#}");
+    }
     match linux::missing() {
         None => {
             println!("  linux: ready");

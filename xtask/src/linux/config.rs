@@ -86,7 +86,7 @@ fn replaces(new: &str, old: &str) -> bool {
     new == old || CHOICES.iter().any(|choice| choice.contains(&new) && choice.contains(&old))
 }
 
-/// The lines that a configuration must have.
+/// The lines that a configuration must have; `=n` says that it must not have a symbol.
 pub(super) fn fragment(series: Series, config: Config) -> Result<Vec<String>> {
     let mut lines: Vec<String> = Vec::new();
     for file in config.fragments() {
@@ -115,7 +115,10 @@ pub(super) fn demand(text: &str, fragment: &[String]) -> Result<()> {
 
 /// The first line that a configuration lacks.
 fn lacking<'a>(config: &str, fragment: &'a [String]) -> Option<&'a String> {
-    fragment.iter().find(|line| !config.lines().any(|has| has == line.as_str()))
+    fragment.iter().find(|line| match line.strip_suffix("=n") {
+        Some(out) => config.lines().any(|has| symbol(has) == out),
+        None => !config.lines().any(|has| has == line.as_str()),
+    })
 }
 
 #[cfg(test)]
@@ -176,5 +179,9 @@ mod tests {
         assert!(why("# CONFIG_SMP is not set\n").contains("without SMP"));
         assert!(why("CONFIG_SMP=y\nCONFIG_NR_CPUS=64\n").contains("no warning"));
         assert!(why("CONFIG_SMP=y\nCONFIG_BUG=y\nCONFIG_NR_CPUS=8\n").contains("lost `CONFIG_NR_CPUS=64`"));
+        let without = ["CONFIG_INPUT=n".to_owned()];
+        demand("# CONFIG_INPUT is not set\n", &without).unwrap();
+        demand("CONFIG_INPUT_OTHER=y\n", &without).unwrap();
+        assert!(demand("CONFIG_INPUT=y\n", &without).is_err());
     }
 }

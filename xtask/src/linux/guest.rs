@@ -37,7 +37,7 @@ fn watchdog_seconds(cpus: u32, host: usize) -> u32 {
 }
 
 /// Begins the word that a guest did not come so far as init by KVM.
-const NOT_KVMS: &str = "KVM here does not run this guest";
+pub(super) const NOT_KVMS: &str = "KVM here does not run this guest";
 
 /// Of a guest that came not so far as init: what KVM said of it, or what it said last itself.
 fn not_kvms(log: &str) -> Option<&str> {
