@@ -47,6 +47,10 @@ impl<P: Platform> Ended<P, ()> {
     }
 }
 
+/// A value on lines of its own: what targets read in the caller's frame is not what their caller writes while it waits.
+#[repr(align(64))]
+struct Alone<T>(T);
+
 /// How often a caller that waits for a slot looks at a few of them, before it looks at all.
 const LOOKS_AT_FEW: u32 = 32;
 
@@ -94,7 +98,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// }
     /// ```
     pub fn call_many<F: Fn() + Sync>(&self, to: To<'_>, function: F) -> Result<Reached, ManyError> {
-        self.call_and_wait(to, &function, None, Multicast::finish_only).map(Ended::or_resume)
+        self.call_and_wait(to, function, None, Multicast::finish_only).map(Ended::or_resume)
     }
 
     /// As [`Smp::call_many`], but leaves out CPUs that are busy: that run a call, or have one queued. Puts those into
@@ -123,7 +127,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             return Err(ManyError::MaskTooSmall);
         }
         busy.clear();
-        self.call_and_wait(to, &function, Some(busy), Multicast::finish_only).map(Ended::or_resume)
+        self.call_and_wait(to, function, Some(busy), Multicast::finish_only).map(Ended::or_resume)
     }
 
     /// Returns when every other online CPU has been in call context, or offline, since the call: whatever it ran before with
@@ -210,7 +214,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     fn call_and_wait<'s, F: Fn() + Sync, T>(
         &'s self,
         to: To<'_>,
-        function: &F,
+        function: F,
         busy: Option<&mut CpuMask>,
         finish: impl FnOnce(Multicast<'s, P, S>) -> (Reached, T),
     ) -> Result<Ended<P, T>, ManyError> {
@@ -220,6 +224,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         if !self.may_wait(here) {
             return Err(ManyError::WouldDeadlock);
         }
+        let function = &Alone(function).0;
         let panics = Panics::new(&self.platform);
         let waiter = self.waiter();
         let at = self.claim_slot(here, core::any::type_name::<F>());

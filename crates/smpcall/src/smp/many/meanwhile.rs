@@ -47,7 +47,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         function: F,
         meanwhile: impl FnOnce() -> R,
     ) -> Result<(Reached, R), ManyError> {
-        let ended = self.call_and_wait(to, &function, None, |sending| sending.finish_after(meanwhile))?;
+        let ended = self.call_and_wait(to, function, None, |sending| sending.finish_after(meanwhile))?;
         match (ended.result, ended.panic) {
             (Ok(result), None) => Ok((ended.reached, result)),
             (Ok(_), Some(panic)) => P::resume(panic),
