@@ -5,7 +5,8 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::process::{Command, Stdio};
 
-const SUBCOMMANDS: [&str; 7] = ["run", "torture", "sim", "litmus", "trace", "completions", "man"];
+const SUBCOMMANDS: [&str; 9] =
+    ["run", "torture", "sim", "litmus", "trace", "report", "top", "completions", "man"];
 
 fn smpcall(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_smpcall"));

@@ -98,7 +98,8 @@ mod tests {
         let mut both = Samples::new();
         both.record(&Sample { calls: 1, elapsed: Duration::from_nanos(1_000), busy: 0 });
         both.add(&samples);
-        assert_eq!((both.min_ns(), both.percentile_ns(100.0)), (1.0, 1_000.0));
+        // Three digits.
+        assert!(both.min_ns() == 1.0 && (both.percentile_ns(100.0) - 1_000.0).abs() <= 1.0, "{both:?}");
         assert_eq!(round(2.0 / 3.0, 2), 0.67);
     }
 }
