@@ -156,7 +156,8 @@ mod tests {
     #[test]
     fn each_subcommand_has_examples_that_parse() {
         let command = Cli::command();
-        for command in [&command].into_iter().chain(command.get_subcommands()) {
+        let below = command.get_subcommands().flat_map(clap::Command::get_subcommands);
+        for command in [&command].into_iter().chain(command.get_subcommands()).chain(below) {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             let examples =
                 help.split("\n\n").find_map(|part| part.strip_prefix("Examples:\n")).unwrap_or_default();

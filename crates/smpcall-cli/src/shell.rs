@@ -3,7 +3,7 @@
 use crate::Cli;
 use crate::output::{Folder, count_of, say};
 use anyhow::{Context, Result};
-use clap::CommandFactory;
+use clap::{Command, CommandFactory};
 use clap_complete::Shell;
 use clap_mangen::Man as Page;
 use std::path::PathBuf;
@@ -39,17 +39,23 @@ pub(crate) fn completions(args: &Completions) -> Result<()> {
     say!("{}", String::from_utf8(script)?.trim_end())
 }
 
-/// Writes `smpcall.1`, and `smpcall-NAME.1` for each subcommand.
+/// Writes `smpcall.1`, and `smpcall-NAME.1` for each subcommand, and theirs.
 pub(crate) fn man(args: &Man) -> Result<()> {
     let folder =
         Folder::open(&args.out).with_context(|| format!("cannot write to {}", args.out.display()))?;
     let mut command = Cli::command().disable_help_subcommand(true);
     command.build();
-    let subcommands = command.get_subcommands().map(|subcommand| {
-        let name = format!("smpcall-{}", subcommand.get_name());
-        subcommand.clone().name(name.clone()).display_name(name)
-    });
-    let pages: Vec<_> = std::iter::once(command.clone()).chain(subcommands).collect();
+    let mut pages = vec![command];
+    let mut next = 0;
+    while let Some(above) = pages.get(next) {
+        let named = |below: &Command| {
+            let name = format!("{}-{}", above.get_name(), below.get_name());
+            below.clone().name(name.clone()).display_name(name)
+        };
+        let below: Vec<_> = above.get_subcommands().map(named).collect();
+        pages.extend(below);
+        next += 1;
+    }
     for page in &pages {
         let mut text = Vec::new();
         Page::new(page.clone()).render(&mut text)?;

@@ -6,12 +6,16 @@
 //! | [`corpus`] | seeds that once failed, played again first |
 //! | [`scale`] | `--scale`: what calls cost on growing machines |
 //! | [`failure`] | a seed that failed: made small, told, written as a trace |
+//! | [`part`] | what is written of a run, or of a part of one |
+//! | [`merge`] | parts that several machines have run, as one result |
 //!
 //! The simulator itself is the crate `smpcall-sim`. What depends on time here is only how many seeds are run.
 
 mod corpus;
 mod failure;
 mod flags;
+pub(crate) mod merge;
+mod part;
 mod scale;
 
 use crate::output::{JsonFile, complain, count_of, progress, say};
@@ -20,7 +24,7 @@ use anyhow::{Result, bail};
 use flags::{Cpus, FaultFlag, KindFlag, MemoryFlag, Partition, Seed};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
-use smpcall_sim::{Coverage, FaultChoice, Options, Scenario, play, play_and_cover};
+use smpcall_sim::{Coverage, DRAW, FaultChoice, Memory, Options, Scenario, play, play_and_cover};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -36,11 +40,23 @@ pub(crate) const EXAMPLES: &[(&str, &str)] = &[
         "small machines, whose doorbells are lost or late",
     ),
     ("smpcall sim --scale", "what calls cost on up to 8192 CPUs, by a model"),
+    ("smpcall sim merge part-1.json part-2.json", "what several machines have run, as one result"),
 ];
+
+/// What else than to simulate.
+#[derive(clap::Subcommand)]
+enum What {
+    /// Makes one result of what the parts of a run have written, on however many machines; fails if one is lost.
+    #[command(after_help = crate::help(merge::EXAMPLES))]
+    Merge(merge::Merge),
+}
 
 /// What to simulate.
 #[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    what: Option<What>,
     /// The first seed, decimal or 0x…; alone: the only one [default: drawn]
     #[arg(long, value_name = "SEED", allow_negative_numbers = true)]
     seed: Option<Seed>,
@@ -123,6 +139,9 @@ struct Tally {
 
 /// Simulates, prints, and fails if any promise was broken.
 pub(crate) fn run(args: &Args) -> Result<()> {
+    if let Some(What::Merge(parts)) = &args.what {
+        return merge::run(parts);
+    }
     let json = JsonFile::open(args.json.as_deref())?;
     if let Some(cpus_max) = args.scaling.scale {
         return scale::run(&args.scaling, cpus_max, json);
@@ -130,12 +149,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let trace = JsonFile::open(args.trace.as_deref())?;
     let options = options(args);
     let first = args.seed.map_or_else(|| fastrand::u64(..), |seed| seed.0);
-    let seeds = match (args.seeds, args.seconds, args.seed) {
-        (Some(seeds), ..) => seeds,
-        (None, Some(_), _) => u64::MAX,
-        (None, None, Some(_)) => 1,
-        (None, None, None) => SEEDS,
-    };
+    let seeds = asked(args).unwrap_or(u64::MAX);
     // At once: whoever ends this before it does wants to know.
     say!("first seed {first}; to see the same again: {}", again(args, first))?;
     let replayed = if args.no_corpus || seeds == 1 { None } else { Some(corpus::replay()?) };
@@ -151,16 +165,18 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let seconds = began.elapsed().as_secs_f64();
     let per_second = tally.seeds as f64 / seconds.max(1e-9);
     if let Some(json) = json {
-        let results = json!({
+        let mut results = json!({
             "first_seed": first,
             "seeds": tally.seeds,
             "seeds_per_second": per_second,
             "steps": tally.steps,
             "violations": tally.violations(),
             "failed": tally.failed,
+            "unstable": tally.unstable,
             "corpus": replayed.as_ref().map_or(Value::Null, corpus::Replayed::json),
             "coverage": tally.coverage.as_ref().map_or(Value::Null, covered),
         });
+        results.as_object_mut().expect("an object").extend(identity(args, &options, &tally));
         json.write_results(("sim", 1), &results)?;
     }
     printed = printed.and(say!(
@@ -292,6 +308,46 @@ fn print_coverage(coverage: &Coverage) -> Result<()> {
     coverage.rows().try_for_each(|(row, runs)| say!("{runs:>9}  {row}"))
 }
 
+/// Of which run this is a part, and what repeats the first that failed.
+fn identity(args: &Args, options: &Options, tally: &Tally) -> serde_json::Map<String, Value> {
+    let from = tally.failed_from.as_ref().unwrap_or(options);
+    let fields = [
+        ("version", env!("CARGO_PKG_VERSION").into()),
+        ("draw", DRAW.into()),
+        ("fingerprint", fingerprint().into()),
+        ("seeds_asked", asked(args).into()),
+        ("partition", args.partition.to_string().into()),
+        ("flags", format!("{}{}", drawn(args, options), switches(args)).into()),
+        ("repeat", tally.failed.first().map(|seed| repeat(args, from, *seed)).into()),
+    ];
+    fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// Which seeds' runs this build has: of a few seeds that draw everything, a hash of what came of them. A build whose simulator draws
+/// otherwise, or whose core accesses its words in another order, has another.
+fn fingerprint() -> String {
+    let options = Options { futures: true, users: true, meets: true, works: true, ..Options::default() };
+    let mut hash = 0_u64;
+    for memory in [Memory::Tso, Memory::Weak] {
+        let options = Options { memory, ..options.clone() };
+        for seed in 0..8 {
+            let outcome = play(&Scenario::draw(seed, &options));
+            hash = hash.rotate_left(7).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ outcome.hash ^ outcome.steps;
+        }
+    }
+    format!("{hash:016x}")
+}
+
+/// How many seeds the whole run has, if not only the time ends it.
+fn asked(args: &Args) -> Option<u64> {
+    match (args.seeds, args.seconds, args.seed) {
+        (Some(seeds), ..) => Some(seeds),
+        (None, Some(_), _) => None,
+        (None, None, Some(_)) => Some(1),
+        (None, None, None) => Some(SEEDS),
+    }
+}
+
 fn first_few(tally: &Tally) -> Vec<u64> {
     tally.failed.iter().chain(&tally.unstable).copied().take(20).collect()
 }
@@ -308,18 +364,27 @@ fn again(args: &Args, first: u64) -> String {
     add("--seeds", args.seeds.or((!alone).then_some(SEEDS)).map(|seeds| seeds.to_string()));
     add("--seconds", args.seconds.map(|limit| limit.as_secs_f64().to_string()));
     add("--partition", (args.partition != Partition::WHOLE).then(|| args.partition.to_string()));
+    line + &switches(args)
+}
+
+/// Flags that change no seed's run, but what is made of it.
+fn switches(args: &Args) -> String {
     let switches = [
         (args.coverage, " --coverage"),
         (args.no_corpus, " --no-corpus"),
         (args.twice, " --twice"),
         (args.keep_going, " --keep-going"),
     ];
-    line.extend(switches.into_iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| flag));
-    line
+    switches.into_iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| flag).collect()
 }
 
 /// The command line that plays that seed again.
 fn repeat(args: &Args, options: &Options, seed: u64) -> String {
+    format!("smpcall sim --seed {seed} {}", drawn(args, options))
+}
+
+/// The flags by which a seed's run is drawn.
+fn drawn(args: &Args, options: &Options) -> String {
     let steps = args.steps_max.map(|steps| format!(" --steps-max {steps}")).unwrap_or_default();
     let futures = if args.futures { " --futures" } else { "" };
     let users = if args.users { " --users" } else { "" };
@@ -328,7 +393,7 @@ fn repeat(args: &Args, options: &Options, seed: u64) -> String {
     let prefer = if kinds.is_empty() { String::new() } else { format!(" --prefer '{}'", kinds.join(",")) };
     let works = if args.works { " --works" } else { "" };
     format!(
-        "smpcall sim --seed {seed} --memory {} --cpus {} --faults {}{steps}{futures}{users}{meets}{works}{prefer}",
+        "--memory {} --cpus {} --faults {}{steps}{futures}{users}{meets}{works}{prefer}",
         args.memory, args.cpus, args.faults
     )
 }

@@ -6,33 +6,35 @@ use std::path::Path;
 use std::process::Command;
 
 /// A command for each schema, with what to write at its end.
-const COMMANDS: [(&str, &str); 6] = [
+const COMMANDS: [(&str, &str); 7] = [
     ("smpcall.run/1", "run --seconds 0.2 --cpus 2"),
     ("smpcall.litmus/1", "litmus --posts 1000"),
     ("smpcall.torture/1", "torture --seconds 0.2 --cpus 2"),
     ("smpcall.sim/1", "sim --seed 1 --seeds 2"),
+    ("smpcall.sim/1", "sim --seed 1 --seeds 64 --coverage --no-corpus --partition 2/4"),
     ("smpcall.sim-scale/1", "sim --scale=2"),
     ("smpcall.sim-scale/1", "sim --scale=2 --calibrate {}/smpcall.run-1.json"),
 ];
 /// Objects whose names differ from run to run.
-const NAMES: [&str; 3] = ["kinds", "checks", "events"];
+const NAMES: [(&str, &str); 4] =
+    [("torture", "kinds"), ("torture", "checks"), ("torture", "events"), ("sim", "coverage.runs")];
 
 type Fields = BTreeMap<String, BTreeSet<&'static str>>;
 
 /// Path by path, the types of what is there.
-fn flatten(value: &Value, path: &str, is_torture: bool, fields: &mut Fields) {
+fn flatten(value: &Value, path: &str, command: &str, fields: &mut Fields) {
     let kind = match value {
         Value::Object(object) => {
             for (name, value) in object {
-                let any = is_torture && NAMES.contains(&path);
+                let any = NAMES.contains(&(command, path));
                 let name = if any { "*" } else { name };
                 let dot = if path.is_empty() { "" } else { "." };
-                flatten(value, &format!("{path}{dot}{name}"), is_torture, fields);
+                flatten(value, &format!("{path}{dot}{name}"), command, fields);
             }
             return;
         }
         Value::Array(list) => {
-            list.iter().for_each(|value| flatten(value, &format!("{path}[]"), is_torture, fields));
+            list.iter().for_each(|value| flatten(value, &format!("{path}[]"), command, fields));
             return;
         }
         Value::String(_) => "string",
@@ -81,7 +83,8 @@ fn the_page_has_every_field_and_no_other() {
         let first = text.lines().nth(1).unwrap_or_default();
         assert!(first.contains(&format!("\"schema\": \"{schema}\"")), "{arguments}: {first}");
         let written: Value = serde_json::from_str(&text).expect("it is JSON");
-        flatten(&written, "", schema.contains("torture"), seen.entry(schema).or_default());
+        let command = arguments.split(' ').next().unwrap_or_default();
+        flatten(&written, "", command, seen.entry(schema).or_default());
     }
     assert_eq!(
         documented.keys().map(String::as_str).collect::<Vec<_>>(),

@@ -50,7 +50,7 @@ fn each_subcommand_has_a_page_with_its_flags_and_examples() {
         .collect();
     pages.sort();
     let mut wanted: Vec<_> = SUBCOMMANDS.iter().map(|name| format!("smpcall-{name}.1")).collect();
-    wanted.push("smpcall.1".to_owned());
+    wanted.extend(["smpcall.1", "smpcall-sim-merge.1"].map(str::to_owned));
     wanted.sort();
     assert_eq!(pages, wanted);
     for page in &pages {

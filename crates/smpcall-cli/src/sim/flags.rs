@@ -132,10 +132,10 @@ impl fmt::Display for FaultFlag {
 }
 
 /// A share of the seeds: the i-th of n.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Partition {
-    part: u64,
-    of: u64,
+    pub(super) part: u64,
+    pub(super) of: u64,
 }
 
 impl Partition {
@@ -144,6 +144,11 @@ impl Partition {
 
     pub(super) fn has(self, nth: u64) -> bool {
         nth % self.of == self.part - 1
+    }
+
+    /// How many of so many.
+    pub(super) fn seeds(self, all: u64) -> u64 {
+        all / self.of + u64::from(all % self.of >= self.part)
     }
 }
 
@@ -207,6 +212,13 @@ mod tests {
     fn parts_are_disjoint_and_together_all() {
         let parts: Vec<Partition> = ["1/3", "2/3", "3/3"].map(|text| text.parse().unwrap()).to_vec();
         assert!((0..30).all(|nth| parts.iter().filter(|part| part.has(nth)).count() == 1));
+        for (all, part) in (0..30).flat_map(|all| parts.iter().map(move |part| (all, part))) {
+            assert_eq!(
+                part.seeds(all),
+                (0..all).filter(|nth| part.has(*nth)).count() as u64,
+                "{part} of {all}"
+            );
+        }
         for bad in ["5/4", "0/4", "1/0", "1", "a/b", "-1/4", "1/4/2", ""] {
             assert!(bad.parse::<Partition>().is_err(), "{bad}");
         }
