@@ -26,6 +26,7 @@ mod perfetto;
 mod report;
 mod same_code;
 mod sanitize;
+mod seeds;
 mod setup;
 mod sh;
 mod shards;
@@ -84,6 +85,8 @@ enum Verb {
     },
     /// Promela models of sleep, hotplug, shutdown, blocking calls and two machines, judged by spin: nothing is lost, nobody is stuck; each mutant of a model must fail
     Spin,
+    /// A run of the simulator in parts, on Slurm, GNU parallel and others: the parts merge, and one that is killed is noticed
+    Seeds(seeds::Args),
     /// AddressSanitizer and ThreadSanitizer over the tests of the core and the host port
     Sanitize {
         /// One of the two; both unless given
@@ -147,6 +150,7 @@ fn main() -> ExitCode {
         Verb::Herd { compiled: true } => herd::compiled(),
         Verb::Herd { compiled: false } => herd::run(),
         Verb::Spin => spin::run(),
+        Verb::Seeds(args) => seeds::verb(&args),
         Verb::Sanitize { which } => sanitize::run(which),
         Verb::Fuzz(args) => fuzz::verb(&args),
         Verb::Boot(boot) => boot::verb(&boot),

@@ -10,6 +10,7 @@ use crate::linux;
 use crate::perfetto;
 use crate::report;
 use crate::sanitize::{self, Sanitizer};
+use crate::seeds;
 use crate::sh::Cmd;
 use crate::shards;
 use crate::spin;
@@ -37,6 +38,7 @@ pub(crate) fn run() -> Result<()> {
         }
     }
     fetched("herd", herd::fetch(), herd::missing);
+    fetched("seeds", seeds::fetch(), seeds::missing);
     // One of the Debian packages.
     fetched("spin", Ok(()), spin::missing);
     machines();

@@ -7,7 +7,7 @@ use crate::sanitize::{self, Sanitizer};
 use crate::sh::{self, Cmd};
 use crate::{
     docs, fuzz, gate, herd, integrations, kvm, linux, models, mutants, package, perfetto, report, same_code,
-    setup, shards, spin, tidy,
+    seeds, setup, shards, spin, tidy,
 };
 use anyhow::{Result, anyhow};
 use std::process::ExitCode;
@@ -88,6 +88,10 @@ fn plan(extent: Extent) -> Vec<Step> {
     plan.push(step_unless("gate", gate::missing, gate::step));
     plan.push(step_unless("herd", herd::missing, herd::run));
     plan.push(step_unless("spin", spin::missing, spin::run));
+    plan.push(Step {
+        name: "seeds",
+        body: Box::new(|| Ok(seeds::step()?.map_or(Verdict::Passed, Verdict::Skipped))),
+    });
     plan.push(step("mutants", || mutants::run(None, None, mutants::Asks::Caught)));
     for (name, which) in [("sanitize asan", Sanitizer::Asan), ("sanitize tsan", Sanitizer::Tsan)] {
         plan.push(step_unless(name, move || sanitize::missing(which), move || sanitize::run(Some(which))));
