@@ -82,8 +82,8 @@ pub(crate) static KINDS: &[Kind] = &[
     kind!("defer", 0, Nowhere, posts::draw_shared, user::post),
     kind!("defer own", 0, Nowhere, posts::draw_volley, user::volley),
     kind!("user", 0, Nowhere, own::draw_steps, user::program),
-    kind!("many meanwhile", 0, Nowhere, many::draw_work, many::call_meanwhile),
     kind!("meet", 0, Nowhere, meet::draw, meet::rendezvous),
+    kind!("many meanwhile", 0, Nowhere, many::draw_work, many::call_meanwhile),
 ];
 
 /// Those that are drawn only where they are asked for.
