@@ -7,6 +7,7 @@
 //! race: else the test says nothing of that ordering.
 
 mod compiled;
+pub(crate) mod here;
 mod litmus;
 
 use self::litmus::{Expects, Litmus};
@@ -218,15 +219,18 @@ fn verdict(said: &str) -> Result<Verdict> {
     }
 }
 
-/// By the libraries that it was built for.
 fn herd(args: &str) -> Cmd {
+    herd_tool("herd7", "herd").args(args)
+}
+
+/// One of the package's programs, by the libraries that it was built for, with its own folder of what it reads.
+fn herd_tool(program: &str, library: &str) -> Cmd {
     let root = HERD.root();
     Cmd::new(root.join("usr/lib64/ld-linux-x86-64.so.2"), "--library-path")
         .arg(root.join("usr/lib/x86_64-linux-gnu"))
-        .arg(program())
+        .arg(root.join("usr/bin").join(program))
         .arg("-set-libdir")
-        .arg(root.join("usr/share/herdtools7/herd"))
-        .args(args)
+        .arg(root.join("usr/share/herdtools7").join(library))
 }
 
 #[cfg(test)]

@@ -82,6 +82,9 @@ enum Verb {
         /// Only the compiled code
         #[arg(long)]
         compiled: bool,
+        /// Instead run the tests on this machine by litmus7, some hundred thousand times each: what must never come about, and which mutants are seen
+        #[arg(long, conflicts_with = "compiled")]
+        on_this_machine: bool,
     },
     /// Promela models of sleep, hotplug, shutdown, blocking calls and two machines, judged by spin: nothing is lost, nobody is stuck; each mutant of a model must fail
     Spin,
@@ -147,8 +150,9 @@ fn main() -> ExitCode {
             };
             mutants::run(filter.as_deref(), jobs, asks)
         }
-        Verb::Herd { compiled: true } => herd::compiled(),
-        Verb::Herd { compiled: false } => herd::run(),
+        Verb::Herd { on_this_machine: true, .. } => herd::here::run(),
+        Verb::Herd { compiled: true, .. } => herd::compiled(),
+        Verb::Herd { .. } => herd::run(),
         Verb::Spin => spin::run(),
         Verb::Seeds(args) => seeds::verb(&args),
         Verb::Sanitize { which } => sanitize::run(which),
