@@ -63,6 +63,9 @@ struct Run {
     killed: Option<u32>,
 }
 
+/// Runs every part; whether the engine says that all have succeeded.
+type HandOut = Box<dyn Fn(&Run) -> Result<bool>>;
+
 impl Engine {
     const ALL: [Self; 4] = [Self::Local, Self::Parallel, Self::Slurm, Self::Job];
 
@@ -81,14 +84,20 @@ impl Engine {
         }
     }
 
-    /// Runs every part; whether it says that all have succeeded.
-    fn run(self, run: &Run) -> Result<bool> {
-        match self {
-            Self::Local => run.locally(),
-            Self::Parallel => run.by_parallel(),
-            Self::Slurm => slurm::run(run),
-            Self::Job => job::run(run),
-        }
+    /// Starts what it needs, which ends with the value.
+    fn start(self) -> Result<HandOut> {
+        Ok(match self {
+            Self::Local => Box::new(Run::locally),
+            Self::Parallel => Box::new(Run::by_parallel),
+            Self::Slurm => {
+                let cluster = slurm::Cluster::start()?;
+                Box::new(move |run| cluster.run(run))
+            }
+            Self::Job => {
+                let job = job::Job::read()?;
+                Box::new(move |run| job.run(run))
+            }
+        })
     }
 }
 
@@ -134,6 +143,7 @@ fn each(engines: &[Engine], args: &Args) -> Result<Vec<String>> {
             skipped.push(format!("{engine:?}: {why}"));
             continue;
         }
+        let hand_out = engine.start().with_context(|| format!("{engine:?}"))?;
         for killed in [None, Some(args.parts)] {
             let folder = Scratch::new("parts")?;
             let run = Run {
@@ -143,16 +153,16 @@ fn each(engines: &[Engine], args: &Args) -> Result<Vec<String>> {
                 seeds: args.seeds,
                 killed,
             };
-            run.round(*engine).with_context(|| format!("{engine:?}"))?;
+            run.round(*engine, &hand_out).with_context(|| format!("{engine:?}"))?;
         }
     }
     Ok(skipped)
 }
 
 impl Run {
-    fn round(&self, engine: Engine) -> Result<()> {
+    fn round(&self, engine: Engine, hand_out: &HandOut) -> Result<()> {
         fs::write(self.script(), self.text())?;
-        let all_succeeded = engine.run(self)?;
+        let all_succeeded = hand_out(self)?;
         let merged = self.merge()?;
         let (parts, seeds) = (self.parts, self.seeds);
         let line = merged.stdout.trim();

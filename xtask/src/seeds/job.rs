@@ -56,30 +56,44 @@ fn validator(args: &str) -> Cmd {
     python("-m kubernetes_validate").args(args)
 }
 
-/// Validates the manifest, and runs its command for each index; whether all have succeeded.
-pub(super) fn run(run: &Run) -> Result<bool> {
-    let folder = Scratch::new("job")?;
-    let text = fs::read_to_string(sh::root().join(MANIFEST))?;
-    let file = folder.path().join("job.yaml");
-    ensure!(is_valid(&file, &text)?, "{MANIFEST} is not as Kubernetes' schema has it");
-    for (right, wrong) in FAULTS {
-        ensure!(text.matches(right).count() == 1, "`{right}` is not there once");
-        ensure!(
-            !is_valid(&file, &text.replace(right, wrong))?,
-            "`{wrong}` is accepted: the check says nothing"
-        );
+/// The manifest, which is as the schema has it.
+pub(super) struct Job {
+    command: [String; 3],
+}
+
+impl Job {
+    /// Validates the manifest, and takes its container's command out of it.
+    pub(super) fn read() -> Result<Self> {
+        let folder = Scratch::new("job")?;
+        let text = fs::read_to_string(sh::root().join(MANIFEST))?;
+        let file = folder.path().join("job.yaml");
+        ensure!(is_valid(&file, &text)?, "{MANIFEST} is not as Kubernetes' schema has it");
+        for (right, wrong) in FAULTS {
+            ensure!(text.matches(right).count() == 1, "`{right}` is not there once");
+            ensure!(
+                !is_valid(&file, &text.replace(right, wrong))?,
+                "`{wrong}` is accepted: the check says nothing"
+            );
+        }
+        Ok(Self { command: command(&sh::root().join(MANIFEST))? })
     }
-    let command = command(&sh::root().join(MANIFEST))?;
-    let done = in_parallel(jobs(), (1..=run.parts).collect(), |part: u32| {
+
+    /// Runs its command for each index; whether all have succeeded.
+    pub(super) fn run(&self, run: &Run) -> Result<bool> {
+        let done = in_parallel(jobs(), (1..=run.parts).collect(), |part: u32| self.part(run, part))?;
+        Ok(done.iter().all(|said| said.ok))
+    }
+
+    fn part(&self, run: &Run, part: u32) -> Result<sh::Said> {
         // A pod that is lost: the script kills it while it runs.
         if run.killed == Some(part) {
             return Cmd::new("sh", "").arg(run.script()).arg(part.to_string()).capture();
         }
         let path = std::env::var("PATH").unwrap_or_default();
         let beside = run.smpcall.parent().unwrap_or(Path::new("/")).display();
-        Cmd::new(&command[0], "")
-            .arg(&command[1])
-            .arg(&command[2])
+        let [shell, flag, script] = &self.command;
+        Cmd::new(shell, flag)
+            .arg(script)
             .env("PATH", format!("{beside}:{path}"))
             .env("JOB_COMPLETION_INDEX", (part - 1).to_string())
             .env("SEED", "1")
@@ -87,20 +101,17 @@ pub(super) fn run(run: &Run) -> Result<bool> {
             .env("COMPLETIONS", run.parts.to_string())
             .env("FOLDER", &run.folder)
             .capture()
-    })?;
-    Ok(done.iter().all(|said| said.ok))
+    }
 }
 
 /// Under each version of Kubernetes; an unknown field is a fault. The validator ends with 0 also where it knows no schema: what counts is
 /// that it says so.
 fn is_valid(file: &Path, text: &str) -> Result<bool> {
     fs::write(file, text)?;
-    let mut valid = true;
-    for version in KUBERNETES {
-        let said = validator("--strict -k").arg(version).arg(file).capture()?;
-        valid &= said.ok && said.stdout.contains(" passed for resource job/smpcall-sim against version ");
-    }
-    Ok(valid)
+    let versions = KUBERNETES.map(|version| format!("-k {version}")).join(" ");
+    let said = validator("--strict").args(&versions).arg(file).capture()?;
+    let passed = said.stdout.matches(" passed for resource job/smpcall-sim against version ").count();
+    Ok(said.ok && passed == KUBERNETES.len())
 }
 
 /// What its container runs: a shell, `-c`, a script. The script's variables are those that the manifest sets, and as it sets them.

@@ -32,14 +32,6 @@ pub(super) fn missing() -> Option<String> {
     None
 }
 
-/// An array job, a task for each part; whether all tasks have completed.
-pub(super) fn run(run: &Run) -> Result<bool> {
-    let cluster = Cluster::start()?;
-    let states = cluster.array(run).inspect_err(|_| cluster.show())?;
-    println!("  Slurm: {}", states.join(", "));
-    Ok(states.iter().all(|state| state == "COMPLETED"))
-}
-
 fn program(name: &str) -> PathBuf {
     ENGINES.root().join("usr").join(name)
 }
@@ -59,14 +51,22 @@ fn plugins() -> PathBuf {
     ENGINES.root().join(LIBRARIES).join("slurm-wlm")
 }
 
-struct Cluster {
+/// Three daemons, for as long as it lives.
+pub(super) struct Cluster {
     /// In the order in which they were started; they end in the other.
     daemons: Vec<(&'static str, Child)>,
     folder: Scratch,
 }
 
 impl Cluster {
-    fn start() -> Result<Self> {
+    /// An array job, a task for each part; whether all tasks have completed.
+    pub(super) fn run(&self, run: &Run) -> Result<bool> {
+        let states = self.array(run).inspect_err(|_| self.show())?;
+        println!("  Slurm: {}", states.join(", "));
+        Ok(states.iter().all(|state| state == "COMPLETED"))
+    }
+
+    pub(super) fn start() -> Result<Self> {
         let mut cluster = Self { daemons: Vec::new(), folder: Scratch::new("slurm")? };
         let come_up = cluster.come_up();
         come_up.inspect_err(|_| cluster.show())?;
