@@ -240,7 +240,7 @@ pub struct Raced {
     pub lost: u64,
 }
 
-/// What `cargo xtask peers --json` writes, as far as the page shows it.
+/// What `cargo xtask peers --json FILE` writes, as far as the page shows it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Peers {
     /// What it was measured on.
