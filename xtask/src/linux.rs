@@ -185,16 +185,6 @@ pub(crate) fn missing() -> Option<String> {
 /// The series that CI builds.
 const STEP: Series = Series::L7_3;
 
-/// Why KVM here does not run the kernel that CI has built: some hosts' runs small guests only. One that comes so far as init, and fails, is not
-/// missing.
-pub(crate) fn kvm_missing() -> Option<String> {
-    missing().or_else(crate::kvm::missing).or_else(|| {
-        let why = run(&step_which(Accel::Kvm), "boot", 0, "", &[]).err()?;
-        let why = format!("{why:#}");
-        why.contains(guest::NOT_KVMS).then_some(why)
-    })
-}
-
 fn missing_for(series: Series) -> Option<String> {
     series.missing().or_else(tree::missing).or_else(guest::missing).or_else(layer::missing)
 }
@@ -263,19 +253,11 @@ pub(crate) fn verb(what: &Linux) -> Result<()> {
 
 /// What CI runs: ours under scftorture, while CPUs go and come, and the checks.
 pub(crate) fn step() -> Result<()> {
-    let which = step_which(Accel::Threads);
+    let (series, variant, config) = (STEP, Variant::Ours, Config::Plain);
+    let accel = Accel::Threads;
+    let which = Which { series, variant, config, cpus: 4, case: None, accel, boot_with: None };
     scf(&which, 30, true, false)?;
     checks(&which, 5_000)
-}
-
-/// … and the same kernel as a guest of KVM's, whose IPIs are hypercalls.
-pub(crate) fn kvm_step() -> Result<()> {
-    scf(&step_which(Accel::Kvm), 10, true, false)
-}
-
-fn step_which(accel: Accel) -> Which {
-    let (series, variant, config) = (STEP, Variant::Ours, Config::Plain);
-    Which { series, variant, config, cpus: 4, case: None, accel, boot_with: None }
 }
 
 /// Boots a kernel, and returns the log of a run that went well.

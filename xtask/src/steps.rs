@@ -108,7 +108,6 @@ fn plan(extent: Extent) -> Vec<Step> {
     plan.push(step_unless("kvm", kvm::missing, kvm::step));
     plan.push(step("peers", cargo("test -p peers -- --ignored")));
     plan.push(step_unless("linux", linux::missing, linux::step));
-    plan.push(step_unless("linux kvm", linux::kvm_missing, linux::kvm_step));
     plan.push(step_unless("integrations arceos", integrations::arceos_missing, integrations::arceos_step));
     plan.push(step_unless("integrations ostd", integrations::ostd_missing, integrations::ostd_step));
     plan.push(step_unless("integrations compio", integrations::compio_missing, integrations::compio_step));
