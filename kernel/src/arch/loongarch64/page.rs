@@ -71,6 +71,13 @@ pub(crate) fn flush_local() {
     unsafe { asm!("dbar 0", "invtlb 0x5, $zero, {}", in(reg) AT, options(nostack)) };
 }
 
+/// There is no such instruction.
+pub(crate) const BROADCASTS: bool = false;
+
+pub(crate) fn flush_all() {
+    unreachable!("there is no broadcast");
+}
+
 /// Reads the page; `None`: the access faulted.
 pub(crate) fn read() -> Option<u64> {
     let mut value = 0;
