@@ -56,7 +56,8 @@ pub(crate) fn run(kicks: u32) -> Result<(), Box<dyn std::error::Error>> {
         }
         let Rest { our_signals, their_signals, given_up } = rest;
         println!("  signals: ours {our_signals}, theirs {their_signals}; they gave up {given_up} times");
-        assert!(our_signals <= u64::from(kicks), "one for a kick at most");
+        // P7: who waits long may ring once more before it parks, which a slow or busy host decides. None is sent again and again.
+        assert!(our_signals <= 2 * u64::from(kicks), "one for a kick, and one by its waiter");
     }
     Ok(())
 }
