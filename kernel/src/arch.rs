@@ -16,7 +16,7 @@
 //! | `mask_interrupts()`, `fault()`, `vanish()` | no interrupt any more; do what no handler is for; end the emulator with 0 and no word |
 //! | `write_console(bytes)` | the serial port |
 //! | `exit(passed)` | ends the emulator, with a code |
-//! | `page` | one page of memory that can be mapped at an address and unmapped: `map(value)`, `unmap()`, `flush_local()`, `BROADCASTS` and `flush_all()` (by the hardware's broadcast, where there is one), `read() -> Option<u64>` (`None`: the access faulted) |
+//! | `page` | one page of memory that can be mapped at an address and unmapped: `map(value)`, `unmap()`, `flush_local()`, `FLUSH_ALL` (by the hardware's broadcast, where there is one), `read() -> Option<u64>` (`None`: the access faulted) |
 //!
 //! The boot CPU enters by `crate::boot()`, which all come to with interrupts off and a stack of [`STACK_BYTES`].
 

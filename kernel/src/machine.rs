@@ -89,11 +89,7 @@ pub(crate) struct DropPage;
 
 impl Broadcasting<DropPage> for Port {
     fn broadcast(&self, _: &DropPage) -> Result<(), NotBroadcast> {
-        if !page::BROADCASTS {
-            return Err(NotBroadcast);
-        }
-        page::flush_all();
-        Ok(())
+        page::FLUSH_ALL.map(|flush_all| flush_all()).ok_or(NotBroadcast)
     }
 
     fn do_here(&self, _: &DropPage) {

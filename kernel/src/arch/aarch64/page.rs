@@ -109,11 +109,11 @@ pub(crate) fn unmap() {
     publish();
 }
 
-pub(crate) const BROADCASTS: bool = true;
+pub(crate) const FLUSH_ALL: Option<fn()> = Some(flush_all);
 
 /// Throws the translation of the page out on all CPUs of the inner shareable domain, which are all that this kernel has: they do it by
 /// themselves, whatever they run. The last barrier but one returns when they have, and all that they had begun by it is over.
-pub(crate) fn flush_all() {
+fn flush_all() {
     // SAFETY: the first barrier has the tables written for all walks, the second waits for the CPUs, the third is for this one.
     unsafe { asm!("dsb ishst", "tlbi vae1is, {}", "dsb ish", "isb", in(reg) AT >> 12, options(nostack)) };
 }

@@ -72,11 +72,7 @@ pub(crate) fn flush_local() {
 }
 
 /// There is no such instruction.
-pub(crate) const BROADCASTS: bool = false;
-
-pub(crate) fn flush_all() {
-    unreachable!("there is no broadcast");
-}
+pub(crate) const FLUSH_ALL: Option<fn()> = None;
 
 /// Reads the page; `None`: the access faulted.
 pub(crate) fn read() -> Option<u64> {

@@ -66,11 +66,7 @@ pub(crate) fn flush_local() {
 }
 
 /// There is no such instruction: SBI's remote fences interrupt the other harts, as calls do.
-pub(crate) const BROADCASTS: bool = false;
-
-pub(crate) fn flush_all() {
-    unreachable!("there is no broadcast");
-}
+pub(crate) const FLUSH_ALL: Option<fn()> = None;
 
 /// Reads the page; `None`: the access faulted.
 pub(crate) fn read() -> Option<u64> {

@@ -47,11 +47,7 @@ pub(crate) fn flush_local() {
 }
 
 /// An AMD processor's INVLPGB would; QEMU emulates none that has it.
-pub(crate) const BROADCASTS: bool = false;
-
-pub(crate) fn flush_all() {
-    unreachable!("there is no broadcast");
-}
+pub(crate) const FLUSH_ALL: Option<fn()> = None;
 
 /// Reads the page; `None`: the access faulted.
 pub(crate) fn read() -> Option<u64> {

@@ -28,7 +28,7 @@ pub(super) fn run(text: &mut Text) -> Result<(), Wrong> {
 pub(super) fn run_by_broadcast(text: &mut Text) -> Result<(), Wrong> {
     rounds_of(text, &DropPage)?;
     let (cpus, how) =
-        (cpus::count(), if page::BROADCASTS { "the hardware, and no interrupt" } else { "calls" });
+        (cpus::count(), if page::FLUSH_ALL.is_some() { "the hardware, and no interrupt" } else { "calls" });
     text.well(format_args!("{ROUNDS} times {cpus} CPUs faulted, reached by {how}"))
 }
 
@@ -72,7 +72,9 @@ where
         Ok(Broadcast { by_hardware, by_call: 0, offline: 0, .. }) if (by_hardware, rings) == (cpus, 0) => {
             Ok(())
         }
-        Ok(Broadcast { by_hardware: 0, by_call, offline: 0, .. }) if by_call == cpus && !page::BROADCASTS => {
+        Ok(Broadcast { by_hardware: 0, by_call, offline: 0, .. })
+            if by_call == cpus && page::FLUSH_ALL.is_none() =>
+        {
             Ok(())
         }
         other => Err(text.wrong(format_args!("with {rings} rings, the broadcast came to {other:?}"))),
