@@ -1,28 +1,18 @@
 //! The command as its user meets it: exit codes, messages, and the JSON files. No test here says how fast anything is.
 
-use serde_json::Value;
-use std::path::Path;
+#[allow(dead_code, reason = "each test needs a part")]
+mod common;
+
+use common::{assert_refused, read_json, text};
 use std::process::{Command, Output};
 
 fn smpcall(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_smpcall")).args(arguments).output().expect("the command starts")
 }
 
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn json(path: &Path) -> Value {
-    serde_json::from_str(&std::fs::read_to_string(path).expect("the file was written")).expect("it is JSON")
-}
-
 #[track_caller]
 fn refused(arguments: &[&str], code: i32, named: &str) {
-    let output = smpcall(arguments);
-    let message = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {message}");
-    assert!(message.starts_with("error: ") && message.contains(named), "{arguments:?}: {message}");
-    assert!(output.stdout.is_empty(), "{arguments:?} ran all the same");
+    assert_refused(&arguments.join(" "), &smpcall(arguments), code, named);
 }
 
 #[test]
@@ -62,7 +52,7 @@ fn a_run_checks_everything_and_writes_what_it_prints() {
     assert!(output.status.success(), "{stdout}{stderr}");
     assert_eq!(stderr, "", "no bar where there is no terminal");
 
-    let run = json(&path);
+    let run = read_json(&path);
     for floor in ["cache_line_rtt_ns", "looked_at_line_rtt_ns", "futex_rtt_ns", "fetch_or_ns", "pause_ns"] {
         assert!(run["floor"][floor].as_f64().unwrap() > 0.0, "{floor}");
     }
@@ -107,7 +97,7 @@ fn the_litmus_run_loses_nothing_of_ours() {
     let output = smpcall(&["litmus", "--posts", "50000", "--json", path.to_str().unwrap()]);
     let stdout = text(&output.stdout);
     assert!(output.status.success(), "{stdout}{}", text(&output.stderr));
-    let litmus = json(&path);
+    let litmus = read_json(&path);
     assert_eq!(litmus["posts"], 50000);
     assert_eq!(litmus["smpcall"]["lost"], 0);
     for protocol in ["linux_protocol", "smpcall"] {

@@ -1,6 +1,10 @@
 //! How the command ends: its exit codes, where nobody reads what it prints, where a disk is full, where no thread can be
 //! started, and by ctrl-C; and what it says where there is only one core.
 
+#[allow(dead_code, reason = "each test needs a part")]
+mod common;
+
+use common::{AT_MOST, Running, output, smpcall, text};
 use nix::sys::signal::{SigHandler, Signal, kill, signal};
 use nix::unistd::{Pid, geteuid};
 use std::fs::{self, File, Permissions};
@@ -9,12 +13,10 @@ use std::ops::RangeInclusive;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A hang guard, and nothing else.
-const AT_MOST: Duration = Duration::from_secs(120);
 /// What a shell says of a program that SIGPIPE has ended.
 const CLOSED_PIPE: i32 = 141;
 /// Every subcommand, short; `{}` is a folder.
@@ -44,30 +46,6 @@ const HELP: [&str; 12] = [
     "completions --help",
     "man --help",
 ];
-
-fn smpcall(arguments: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_smpcall"));
-    command.args(arguments.split_whitespace());
-    command
-}
-
-fn output(command: &mut Command) -> Output {
-    command.output().expect("the command starts")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// A child that does not outlive its test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 impl Running {
     /// It takes ctrl-C, as from a terminal: what a shell starts in the background ignores SIGINT, and so would its children.
@@ -111,14 +89,10 @@ impl Running {
     }
 
     fn end(mut self) -> (ExitStatus, String) {
-        let since = Instant::now();
-        while self.0.try_wait().unwrap().is_none() {
-            assert!(since.elapsed() < AT_MOST, "it does not end");
-            thread::sleep(Duration::from_millis(1));
-        }
+        let status = self.wait();
         let mut complaints = String::new();
         self.0.stderr.take().expect("it is a pipe").read_to_string(&mut complaints).expect("it is text");
-        (self.0.wait().unwrap(), complaints)
+        (status, complaints)
     }
 }
 

@@ -1,23 +1,18 @@
 //! `smpcall sim merge` as its user meets it: whole runs are added up, and what is no whole run is refused by the file's name.
 
+#[allow(dead_code, reason = "each test needs a part")]
+mod common;
+
+use common::{output, read_json, smpcall, text};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
 /// Parts of a run of 60 seeds.
 const FLAGS: &str = "--seed 5 --seeds 60 --no-corpus";
 
 fn sim(arguments: &str, files: &[PathBuf]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_smpcall"))
-        .arg("sim")
-        .args(arguments.split_whitespace())
-        .args(files)
-        .output()
-        .expect("the command starts")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+    output(smpcall("sim").args(arguments.split_whitespace()).args(files))
 }
 
 fn part(folder: &Path, flags: &str, partition: &str) -> PathBuf {
@@ -29,10 +24,6 @@ fn part(folder: &Path, flags: &str, partition: &str) -> PathBuf {
 
 fn parts(folder: &Path, flags: &str) -> Vec<PathBuf> {
     ["1/3", "2/3", "3/3"].map(|partition| part(folder, flags, partition)).to_vec()
-}
-
-fn read(file: &Path) -> Value {
-    serde_json::from_str(&std::fs::read_to_string(file).expect("it is there")).expect("it is JSON")
 }
 
 /// Refused with 1, and the message has all of these.
@@ -50,7 +41,7 @@ fn refused(files: &[PathBuf], named: &[&str]) -> String {
 
 /// The file with one field changed, beside it.
 fn changed(file: &Path, field: &str, value: Value) -> PathBuf {
-    let mut part = read(file);
+    let mut part = read_json(file);
     part[field] = value;
     let changed = file.with_extension(format!("{field}.json"));
     std::fs::write(&changed, part.to_string()).unwrap();
@@ -60,7 +51,7 @@ fn changed(file: &Path, field: &str, value: Value) -> PathBuf {
 #[test]
 fn the_parts_of_a_run_are_as_the_whole() {
     let folder = tempfile::tempdir().unwrap();
-    let whole = read(&part(folder.path(), FLAGS, "1/1"));
+    let whole = read_json(&part(folder.path(), FLAGS, "1/1"));
     let parts = parts(folder.path(), FLAGS);
     // In any order.
     let output = sim("merge", &[parts[2].clone(), parts[0].clone(), parts[1].clone()]);
@@ -144,7 +135,7 @@ fn what_is_no_part_is_named() {
     refused(&with(changed(&parts[2], "violations", json!(1))), &["it has 1 violations, and names 0"]);
     refused(&with(changed(&parts[2], "seeds", json!(21))), &["it has more seeds than its part"]);
     refused(&with(changed(&parts[2], "partition", json!("4/3"))), &["there is no part 4 of 3"]);
-    let mut foreign = read(&parts[2]);
+    let mut foreign = read_json(&parts[2]);
     (foreign["failed"], foreign["violations"]) = (json!([5]), json!(1));
     std::fs::write(&parts[2], foreign.to_string()).unwrap();
     refused(&parts, &["seed 5 is not in part 3/3"]);
@@ -157,7 +148,7 @@ fn what_is_no_part_is_named() {
 fn the_first_violation_of_all_parts_is_told_and_made_small() {
     let folder = tempfile::tempdir().unwrap();
     let parts = parts(folder.path(), "--seed 5 --seeds 60 --no-corpus --steps-max 200 --brief");
-    let failed = parts.iter().flat_map(|part| read(part)["failed"].as_array().cloned().expect("seeds"));
+    let failed = parts.iter().flat_map(|part| read_json(part)["failed"].as_array().cloned().expect("seeds"));
     let first = failed.filter_map(|seed| seed.as_u64()).min().expect("some part has failed");
     let trace = folder.path().join("trace.json");
     let output = sim(&format!("merge --trace {}", trace.display()), &parts);
@@ -173,7 +164,7 @@ fn the_first_violation_of_all_parts_is_told_and_made_small() {
         assert!(stderr.contains(said), "{said}: {stderr}");
     }
     assert!(!stderr.contains("unfinished"), "a part that a failure ended has done its part: {stderr}");
-    assert!(read(&trace)["traceEvents"].as_array().is_some_and(|events| events.len() > 3));
+    assert!(read_json(&trace)["traceEvents"].as_array().is_some_and(|events| events.len() > 3));
     let brief = text(&sim("merge --brief", &parts).stderr);
     assert!(brief.contains(&format!("seed {first}: P10")) && !brief.contains("made small"), "{brief}");
 }

@@ -1,28 +1,20 @@
 //! `smpcall report` as its user meets it: what it writes, what it says of an earlier report, and what it refuses. How the page looks,
 //! `cargo xtask report` sees.
 
+#[allow(dead_code, reason = "each test needs a part")]
+mod common;
+
+use common::{assert_refused, output, read_json, smpcall, text};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 const SHORT: &str = "--seconds 0.6 --rounds 3 --posts 1000";
 
 fn report(arguments: &str, folder: &Path) -> Output {
     let arguments = arguments.split_whitespace().map(|word| word.replace("{}", folder.to_str().unwrap()));
-    Command::new(env!("CARGO_BIN_EXE_smpcall"))
-        .arg("report")
-        .args(arguments)
-        .output()
-        .expect("the command starts")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn json(path: &Path) -> Value {
-    serde_json::from_str(&fs::read_to_string(path).expect("the file was written")).expect("it is JSON")
+    output(smpcall("report").args(arguments))
 }
 
 #[track_caller]
@@ -35,11 +27,7 @@ fn passes(arguments: &str, folder: &Path) -> String {
 
 #[track_caller]
 fn refused(arguments: &str, folder: &Path, code: i32, named: &str) {
-    let output = report(arguments, folder);
-    let message = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{arguments}: {message}");
-    assert!(message.starts_with("error: ") && message.contains(named), "{arguments}: {message}");
-    assert!(output.stdout.is_empty(), "{arguments} ran all the same");
+    assert_refused(arguments, &report(arguments, folder), code, named);
 }
 
 /// One test, since one report is measured for all of it.
@@ -49,7 +37,7 @@ fn a_report_is_measured_written_read_again_and_compared() {
     let folder = folder.path();
     let said = passes(&format!("{SHORT} --out {{}}/page.html --json {{}}/first.json"), folder);
     assert!(said.contains("page.html in a browser"), "{said}");
-    let mut first = json(&folder.join("first.json"));
+    let mut first = read_json(&folder.join("first.json"));
     measured(&first);
     let page = fs::read_to_string(folder.join("page.html")).unwrap();
     assert!(page.starts_with("<!DOCTYPE html>") && page.trim_end().ends_with("</html>"));

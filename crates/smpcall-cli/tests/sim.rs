@@ -1,39 +1,23 @@
 //! `smpcall sim` as its user meets it: what it prints and writes, what it refuses, and that a run which fails says so with all
 //! that one needs to see it again. That it finds defects, `cargo xtask mutants --filter sim-` shows.
 
-use serde_json::Value;
-use std::path::Path;
-use std::process::{Command, Output};
+#[allow(dead_code, reason = "each test needs a part")]
+mod common;
+
+use common::{assert_refused, output, read_json, smpcall, text};
+use std::process::Output;
 
 fn sim(arguments: &str) -> Output {
     sim_with(arguments, &[])
 }
 
 fn sim_with(arguments: &str, more: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_smpcall"))
-        .arg("sim")
-        .args(arguments.split_whitespace())
-        .args(more)
-        .output()
-        .expect("the command starts")
+    output(smpcall("sim").args(arguments.split_whitespace()).args(more))
 }
 
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn json(path: &Path) -> Value {
-    serde_json::from_str(&std::fs::read_to_string(path).expect("the file was written")).expect("it is JSON")
-}
-
-/// Refused before anything is run, and the message names what is wrong.
 #[track_caller]
 fn refused(arguments: &str, code: i32, named: &str) {
-    let output = sim(arguments);
-    let message = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{arguments}: {message}");
-    assert!(message.starts_with("error: ") && message.contains(named), "{arguments}: {message}");
-    assert!(output.stdout.is_empty(), "{arguments} ran all the same");
+    assert_refused(arguments, &sim(arguments), code, named);
 }
 
 #[track_caller]
@@ -110,7 +94,7 @@ fn it_prints_what_it_writes() {
     std::fs::write(&path, "x".repeat(1 << 16)).unwrap();
     let output = sim_with("--seed 0x10 --seeds 30 --twice", &["--json", path.to_str().unwrap()]);
     assert!(output.status.success(), "{}", text(&output.stderr));
-    let written = json(&path);
+    let written = read_json(&path);
     assert_eq!((written["first_seed"].as_u64(), written["seeds"].as_u64()), (Some(16), Some(30)));
     assert_eq!(written["violations"], 0);
     assert!(written["seeds_per_second"].as_f64().is_some_and(|rate| rate > 0.0));
@@ -166,7 +150,7 @@ fn a_seed_that_fails_is_told_made_small_and_can_be_repeated() {
     for part in ["made small: ", "  op 0: ", "to see it again: smpcall sim --seed "] {
         assert!(stderr.contains(part), "{part}: {stderr}");
     }
-    let events = json(&path)["traceEvents"].as_array().expect("a trace").len();
+    let events = read_json(&path)["traceEvents"].as_array().expect("a trace").len();
     assert!(events > 3, "{events}");
     // The line that is printed does what it says.
     let line =
@@ -184,7 +168,7 @@ fn with_keep_going_all_failures_are_counted() {
     let files = ["--json", path.to_str().unwrap(), "--trace", trace.to_str().unwrap()];
     let output = sim_with("--seed 5 --seeds 20 --steps-max 50 --keep-going", &files);
     assert_eq!(output.status.code(), Some(1));
-    let written = json(&path);
+    let written = read_json(&path);
     assert_eq!(written["seeds"], 20);
     assert_eq!(written["violations"].as_u64(), written["failed"].as_array().map(|all| all.len() as u64));
     assert!(written["violations"].as_u64() > Some(1));
@@ -205,7 +189,7 @@ fn seeds_that_once_failed_are_played_first() {
     let path = folder.path().join("sim.json");
     let output = sim_with("--seed 5 --seeds 2", &["--json", path.to_str().unwrap()]);
     assert!(output.status.success(), "{}", text(&output.stderr));
-    let corpus = &json(&path)["corpus"];
+    let corpus = &read_json(&path)["corpus"];
     assert!(corpus["played"].as_u64() > Some(0), "{corpus}");
     assert_eq!((&corpus["skipped"], corpus["failed"].as_array().map(Vec::len)), (&0.into(), Some(0)));
     let line = text(&output.stdout);
@@ -223,7 +207,7 @@ fn the_states_that_runs_came_to_are_printed_and_written() {
     let flags = "--seed 1 --seeds 150 --coverage --memory weak --no-corpus";
     let output = sim_with(flags, &["--json", path.to_str().unwrap()]);
     assert!(output.status.success(), "{}", text(&output.stderr));
-    let coverage = &json(&path)["coverage"];
+    let coverage = &read_json(&path)["coverage"];
     let runs = coverage["runs"].as_object().expect("rows");
     let [state, head, calls] = ["state_changes", "head_changes", "calls_in_context"]
         .map(|key| coverage[key].as_u64().expect("a number"));
@@ -286,7 +270,7 @@ fn rows_of_a_run_are_predicted_from_its_floors() {
         let files = ["--calibrate", run.to_str().unwrap(), "--json", path.to_str().unwrap()];
         let output = sim_with("--scale=2", &files);
         assert!(output.status.success(), "{}", text(&output.stderr));
-        (json(&path), text(&output.stdout))
+        (read_json(&path), text(&output.stdout))
     };
     write(200.0);
     let (first, _) = predicted();
@@ -312,7 +296,7 @@ fn both_algorithms_are_priced_written_and_plotted() {
     let files = ["--json", path.to_str().unwrap(), "--plots", plots.to_str().unwrap()];
     let output = sim_with("--scale=256", &files);
     assert!(output.status.success(), "{}", text(&output.stderr));
-    let written = json(&path);
+    let written = read_json(&path);
     let ns = |algorithm: &str, cpus: u64| {
         let rows = written["rows"].as_array().expect("rows");
         let row = rows.iter().find(|row| {

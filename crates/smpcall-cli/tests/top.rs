@@ -1,5 +1,9 @@
 //! `smpcall top` as its user meets it: beside a machine of this process, on a terminal and elsewhere.
 
+#[allow(dead_code, reason = "each test needs a part")]
+mod common;
+
+use common::{AT_MOST, Running, output, smpcall, text};
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::pty::{Winsize, openpty};
 use nix::sys::termios::{LocalFlags, tcgetattr};
@@ -10,12 +14,9 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
-
-/// A hang guard, and nothing else.
-const AT_MOST: Duration = Duration::from_secs(120);
+use std::time::Instant;
 
 /// A machine that has run some calls, and is published.
 struct Published {
@@ -48,38 +49,9 @@ impl Published {
 }
 
 fn top(path: &Path, arguments: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_smpcall"));
-    command.arg("top").arg(path).args(arguments.split_whitespace()).stdin(Stdio::null());
+    let mut command = smpcall("top");
+    command.arg(path).args(arguments.split_whitespace()).stdin(Stdio::null());
     command
-}
-
-fn output(command: &mut Command) -> Output {
-    command.output().expect("the command starts")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// A child that does not outlive its test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Running {
-    fn ends_well(mut self) {
-        let since = Instant::now();
-        while self.0.try_wait().unwrap().is_none() {
-            assert!(since.elapsed() < AT_MOST, "it does not end");
-            thread::sleep(Duration::from_millis(1));
-        }
-        assert!(self.0.wait().unwrap().success());
-    }
 }
 
 #[test]
@@ -126,7 +98,7 @@ fn a_program_that_ends_is_said_to_have_ended() {
     drop(published);
     assert!(lines.by_ref().any(|line| line.ends_with("has ended, or publishes no more.")));
     assert_eq!(lines.next(), None);
-    running.ends_well();
+    assert!(running.wait().success());
 }
 
 #[test]
@@ -196,7 +168,7 @@ fn a_terminal_is_as_it_was_after_a_key_a_signal_and_the_programs_end() {
     let cooked = LocalFlags::ICANON | LocalFlags::ECHO | LocalFlags::ISIG;
     let mut published = Some(published);
     for end in ["q", "\x03", "a signal", "its end"] {
-        let (running, mut terminal, slave) = on_a_terminal(&path, "xterm");
+        let (mut running, mut terminal, slave) = on_a_terminal(&path, "xterm");
         let seen = until(&mut terminal, "rates over the last 0.");
         assert!(seen.contains("\x1b[?1049h") && seen.contains("doorbells/s"), "{seen:?}");
         assert!(!tcgetattr(&slave).unwrap().local_flags.intersects(cooked), "keys come one by one");
@@ -211,7 +183,7 @@ fn a_terminal_is_as_it_was_after_a_key_a_signal_and_the_programs_end() {
         let last = if end == "its end" { "has ended, or publishes no more." } else { "\x1b[?1049l" };
         let seen = until(&mut terminal, last);
         assert!(seen.contains("\x1b[?25h\x1b[?1049l"), "the cursor and the other screen are back: {seen:?}");
-        running.ends_well();
+        assert!(running.wait().success());
         assert!(tcgetattr(&slave).unwrap().local_flags.contains(cooked), "{end}");
     }
 }
@@ -219,11 +191,11 @@ fn a_terminal_is_as_it_was_after_a_key_a_signal_and_the_programs_end() {
 #[test]
 fn a_terminal_that_cannot_move_its_cursor_is_printed_to() {
     let published = Published::new();
-    let (running, mut terminal, _slave) = on_a_terminal(&published.path(), "dumb");
+    let (mut running, mut terminal, _slave) = on_a_terminal(&published.path(), "dumb");
     let seen = until(&mut terminal, "rates over the last 0.");
     assert!(!seen.contains('\x1b'), "{seen:?}");
     assert!(published.machine.call(0, || true).unwrap() && published.folder.path().exists());
     drop(published);
     until(&mut terminal, "has ended");
-    running.ends_well();
+    assert!(running.wait().success());
 }

@@ -1,20 +1,16 @@
 //! `smpcall torture` as its user meets it: what it prints and writes, what it refuses, and that it finds nothing in a
 //! sound library. That it can find something, `cargo xtask mutants --filter torture-` shows.
 
+#[allow(dead_code, reason = "each test needs a part")]
+mod common;
+
+use common::{output, smpcall, text};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::process::{Command, Output};
+use std::process::Output;
 
 fn torture(arguments: &str) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_smpcall"))
-        .arg("torture")
-        .args(arguments.split_whitespace())
-        .output()
-        .expect("the command starts")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+    output(smpcall("torture").args(arguments.split_whitespace()))
 }
 
 /// The numbers of the last status line.
