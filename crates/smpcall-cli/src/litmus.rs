@@ -68,7 +68,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let [linux_protocol, smpcall] = race_both(&place, args.posts)?;
     let report = Report { posts: args.posts, linux_protocol, smpcall };
     if let Some(json) = json {
-        json.write_results(("litmus", 1), &report)?;
+        json.write_results("smpcall.litmus/1", &report)?;
     }
     let printed = print(&report, place.pace());
     match report.smpcall.lost {

@@ -30,7 +30,6 @@ use crate::output::{JsonFile, count_of, progress, say};
 use crate::pace::{Pace, Place};
 use anyhow::{Result, bail};
 use checks::Checks;
-use indicatif::ProgressBar;
 use report::Report;
 pub(crate) use rounds::{Rounds, rounds};
 use smpcall_host::smpcall::CPUS_MAX;
@@ -79,14 +78,12 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let json = JsonFile::open(args.json.as_deref())?;
     let place = Place::find();
-    let cpus = args.cpus.unwrap_or(place.cores.len().clamp(2, CPUS_MAX) as u32);
-    let bar = progress(u64::try_from(args.seconds.as_millis()).unwrap_or(u64::MAX), "every kind of call");
+    let cpus = args.cpus.unwrap_or_else(|| cpus_checked(&place));
     let mut checks = Checks::default();
-    let bench = measure(&place, cpus, args.seconds, &bar, &mut checks)?;
-    bar.finish_and_clear();
+    let bench = measure(&place, cpus, args.seconds, "every kind of call", &mut checks)?;
     let report = Report::new(&bench, &place, &checks);
     if let Some(json) = json {
-        json.write_results(("run", 1), &report)?;
+        json.write_results("smpcall.run/1", &report)?;
     }
     let printed = say!("{}", heading(&place, cpus)).and_then(|()| report.print(&place, &checks));
     match report.failed() {
@@ -95,13 +92,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
 }
 
-fn measure(
-    place: &Place,
-    cpus: u32,
-    time: Duration,
-    bar: &ProgressBar,
-    checks: &mut Checks,
-) -> Result<Bench> {
+/// How many CPUs the machine has whose contract is checked, unless somebody says.
+fn cpus_checked(place: &Place) -> u32 {
+    place.cores.len().clamp(2, CPUS_MAX) as u32
+}
+
+/// Measures for so long; the bar is called `what`.
+fn measure(place: &Place, cpus: u32, time: Duration, what: &str, checks: &mut Checks) -> Result<Bench> {
+    let bar = progress(u64::try_from(time.as_millis()).unwrap_or(u64::MAX), what);
     let started = Instant::now();
     let mut bench = Bench::new(place.clone());
     let mut on_contract = Duration::ZERO;
@@ -117,6 +115,7 @@ fn measure(
         let elapsed = started.elapsed();
         bar.set_position(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));
         if elapsed >= time {
+            bar.finish_and_clear();
             return Ok(bench);
         }
     }

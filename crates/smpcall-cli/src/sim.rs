@@ -177,7 +177,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             "coverage": tally.coverage.as_ref().map_or(Value::Null, covered),
         });
         results.as_object_mut().expect("an object").extend(identity(args, &options, &tally));
-        json.write_results(("sim", 1), &results)?;
+        json.write_results(part::SCHEMA, &results)?;
     }
     printed = printed.and(say!(
         "smpcall sim: first_seed={first} seeds={} seeds_per_second={per_second:.0} steps={} violations={}",
@@ -369,13 +369,12 @@ fn again(args: &Args, first: u64) -> String {
 
 /// Flags that change no seed's run, but what is made of it.
 fn switches(args: &Args) -> String {
-    let switches = [
+    set([
         (args.coverage, " --coverage"),
         (args.no_corpus, " --no-corpus"),
         (args.twice, " --twice"),
         (args.keep_going, " --keep-going"),
-    ];
-    switches.into_iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| flag).collect()
+    ])
 }
 
 /// The command line that plays that seed again.
@@ -386,14 +385,23 @@ fn repeat(args: &Args, options: &Options, seed: u64) -> String {
 /// The flags by which a seed's run is drawn.
 fn drawn(args: &Args, options: &Options) -> String {
     let steps = args.steps_max.map(|steps| format!(" --steps-max {steps}")).unwrap_or_default();
-    let futures = if args.futures { " --futures" } else { "" };
-    let users = if args.users { " --users" } else { "" };
-    let meets = if args.meets { " --meets" } else { "" };
     let kinds: Vec<String> = options.prefer.iter().map(|kind| KindFlag(*kind).to_string()).collect();
     let prefer = if kinds.is_empty() { String::new() } else { format!(" --prefer '{}'", kinds.join(",")) };
-    let works = if args.works { " --works" } else { "" };
-    format!(
-        "--memory {} --cpus {} --faults {}{steps}{futures}{users}{meets}{works}{prefer}",
-        args.memory, args.cpus, args.faults
-    )
+    let more = more(options);
+    format!("--memory {} --cpus {} --faults {}{steps}{more}{prefer}", args.memory, args.cpus, args.faults)
+}
+
+/// The flags by which programs have more in them.
+fn more(options: &Options) -> String {
+    set([
+        (options.futures, " --futures"),
+        (options.users, " --users"),
+        (options.meets, " --meets"),
+        (options.works, " --works"),
+    ])
+}
+
+/// Those flags that are set.
+fn set<const N: usize>(flags: [(bool, &str); N]) -> String {
+    flags.into_iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| flag).collect()
 }

@@ -115,7 +115,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     };
     bar.finish_and_clear();
     if let Some(json) = json {
-        json.write_results(("torture", 1), &report.json(&repeat))?;
+        json.write_results("smpcall.torture/1", &report.json(&repeat))?;
     }
     let printed = say!("{}", report.status_line());
     for complaint in soak.rig().complaints() {

@@ -18,12 +18,9 @@ pub(crate) struct JsonFile {
     to: To,
 }
 
-/// A name, and a version: it counts up when a field goes, or means something else. A new field changes nothing.
-pub(crate) type Schema = (&'static str, u32);
-
 #[derive(Serialize)]
 struct Versioned<'a, T: Serialize> {
-    schema: String,
+    schema: &'static str,
     #[serde(flatten)]
     results: &'a T,
 }
@@ -43,9 +40,10 @@ impl JsonFile {
         Ok(Some(Self { path: path.to_owned(), to }))
     }
 
-    /// Replaces what the file holds by results, which say what they are: of that name, in its version, as docs/command.md has them.
-    pub(crate) fn write_results(self, (name, version): Schema, results: &impl Serialize) -> Result<()> {
-        self.write(&Versioned { schema: format!("smpcall.{name}/{version}"), results })
+    /// Replaces what the file holds by results, which say what they are: a name, and a version, as docs/command.md has them. The version
+    /// counts up when a field goes, or means something else. A new field changes nothing.
+    pub(crate) fn write_results(self, schema: &'static str, results: &impl Serialize) -> Result<()> {
+        self.write(&Versioned { schema, results })
     }
 
     /// Replaces what the file holds.

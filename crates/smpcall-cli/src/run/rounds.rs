@@ -2,12 +2,10 @@
 //! quantiles over all.
 
 use super::checks::Checks;
-use super::measure;
 use super::stage::Row;
-use crate::output::progress;
+use super::{cpus_checked, measure};
 use crate::pace::Place;
 use anyhow::Result;
-use smpcall_host::smpcall::CPUS_MAX;
 use smpcall_measure::floor::Against;
 use smpcall_measure::samples::Samples;
 use smpcall_report::data;
@@ -31,15 +29,12 @@ struct Merged {
 
 /// Measures every row in each of `rounds` rounds, and checks the contract in each, too.
 pub(crate) fn rounds(place: &Place, rounds: u32, each: Duration) -> Result<Rounds> {
-    let cpus = place.cores.len().clamp(2, CPUS_MAX) as u32;
+    let cpus = cpus_checked(place);
     let mut checks = Checks::default();
     let mut floors = FLOORS.map(|floor| data::Floor { name: floor.name().to_owned(), rounds: Vec::new() });
     let mut merged: Vec<Merged> = Vec::new();
     for round in 1..=rounds {
-        let bar = progress(u64::try_from(each.as_millis()).unwrap_or(u64::MAX), "every kind of call");
-        bar.set_message(format!("calls, {round} of {rounds}"));
-        let bench = measure(place, cpus, each, &bar, &mut checks)?;
-        bar.finish_and_clear();
+        let bench = measure(place, cpus, each, &format!("calls, {round} of {rounds}"), &mut checks)?;
         for (floor, against) in floors.iter_mut().zip(FLOORS) {
             floor.rounds.push(bench.floor.ns(against));
         }

@@ -1,6 +1,6 @@
 //! Seeds that once failed, played again before any other.
 
-use super::{failure, flags::MemoryFlag};
+use super::{failure, flags::MemoryFlag, more};
 use crate::output::{JsonFile, complain, count_of, say};
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
@@ -51,14 +51,8 @@ impl Replayed {
     pub(super) fn verdict(&self, brief: bool, trace: Option<JsonFile>) -> Result<()> {
         let Some(first) = self.failed.first() else { return Ok(()) };
         failure::tell(first.seed, &first.options, brief, trace)?;
-        let with = [
-            (first.options.futures, " --futures"),
-            (first.options.users, " --users"),
-            (first.options.meets, " --meets"),
-        ];
-        let with: String = with.into_iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| flag).collect();
-        let memory = MemoryFlag(first.options.memory);
-        complain!("to see it again: smpcall sim --seed {} --memory {memory}{with}", first.seed);
+        let (memory, more) = (MemoryFlag(first.options.memory), more(&first.options));
+        complain!("to see it again: smpcall sim --seed {} --memory {memory}{more}", first.seed);
         bail!(
             "{} of the corpus failed; the first once found `{}`",
             count_of(self.failed.len() as u64, "seed"),

@@ -59,7 +59,7 @@ pub(super) fn run(args: &Scaling, cpus_max: u32, json: Option<JsonFile>) -> Resu
         let results = json!({ "ipi": cost.ipi.name(), "near_ns": cost.near_ns, "far_ns": cost.far_ns,
             "upgrade_ns": cost.upgrade_ns, "hit_ns": cost.hit_ns, "rmw_ns": cost.rmw_ns, "pause_ns": cost.pause_ns,
             "predictions": predicted, "rows": rows });
-        json.write_results(("sim-scale", 1), &results)?;
+        json.write_results("smpcall.sim-scale/1", &results)?;
     }
     if let Some(run) = &measured {
         run.print(&cost, &predictions)?;
