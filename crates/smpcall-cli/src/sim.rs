@@ -6,6 +6,7 @@
 //! | [`corpus`] | seeds that once failed, played again first |
 //! | [`scale`] | `--scale`: what calls cost on growing machines |
 //! | [`failure`] | a seed that failed: made small, told, written as a trace |
+//! | [`repeat`] | the command lines that repeat a run, or one seed of it |
 //! | [`part`] | what is written of a run, or of a part of one |
 //! | [`merge`] | parts that several machines have run, as one result |
 //!
@@ -16,6 +17,7 @@ mod failure;
 mod flags;
 pub(crate) mod merge;
 mod part;
+mod repeat;
 mod scale;
 
 use crate::output::{JsonFile, complain, count_of, progress, say};
@@ -23,6 +25,7 @@ use crate::run::seconds;
 use anyhow::{Result, bail};
 use flags::{Cpus, FaultFlag, KindFlag, MemoryFlag, Partition, Seed};
 use indicatif::ProgressBar;
+use repeat::{drawn, repeat, switches};
 use serde_json::{Value, json};
 use smpcall_sim::{Coverage, DRAW, FaultChoice, Memory, Options, Scenario, play, play_and_cover};
 use std::path::PathBuf;
@@ -151,7 +154,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let first = args.seed.map_or_else(|| fastrand::u64(..), |seed| seed.0);
     let seeds = asked(args).unwrap_or(u64::MAX);
     // At once: whoever ends this before it does wants to know.
-    say!("first seed {first}; to see the same again: {}", again(args, first))?;
+    say!("first seed {first}; to see the same again: {}", repeat::run(args, first))?;
     let replayed = if args.no_corpus || seeds == 1 { None } else { Some(corpus::replay()?) };
     // Where nobody reads that, a failure is told all the same: below.
     let mut printed = replayed.as_ref().map_or(Ok(()), corpus::Replayed::print);
@@ -350,58 +353,4 @@ fn asked(args: &Args) -> Option<u64> {
 
 fn first_few(tally: &Tally) -> Vec<u64> {
     tally.failed.iter().chain(&tally.unstable).copied().take(20).collect()
-}
-
-/// The command line of the whole run.
-fn again(args: &Args, first: u64) -> String {
-    let mut line = repeat(args, &options(args), first);
-    let mut add = |flag: &str, value: Option<String>| {
-        if let Some(value) = value {
-            line.push_str(&format!(" {flag} {value}"));
-        }
-    };
-    let alone = args.seed.is_some() || args.seconds.is_some();
-    add("--seeds", args.seeds.or((!alone).then_some(SEEDS)).map(|seeds| seeds.to_string()));
-    add("--seconds", args.seconds.map(|limit| limit.as_secs_f64().to_string()));
-    add("--partition", (args.partition != Partition::WHOLE).then(|| args.partition.to_string()));
-    line + &switches(args)
-}
-
-/// Flags that change no seed's run, but what is made of it.
-fn switches(args: &Args) -> String {
-    set([
-        (args.coverage, " --coverage"),
-        (args.no_corpus, " --no-corpus"),
-        (args.twice, " --twice"),
-        (args.keep_going, " --keep-going"),
-    ])
-}
-
-/// The command line that plays that seed again.
-fn repeat(args: &Args, options: &Options, seed: u64) -> String {
-    format!("smpcall sim --seed {seed} {}", drawn(args, options))
-}
-
-/// The flags by which a seed's run is drawn.
-fn drawn(args: &Args, options: &Options) -> String {
-    let steps = args.steps_max.map(|steps| format!(" --steps-max {steps}")).unwrap_or_default();
-    let kinds: Vec<String> = options.prefer.iter().map(|kind| KindFlag(*kind).to_string()).collect();
-    let prefer = if kinds.is_empty() { String::new() } else { format!(" --prefer '{}'", kinds.join(",")) };
-    let more = more(options);
-    format!("--memory {} --cpus {} --faults {}{steps}{more}{prefer}", args.memory, args.cpus, args.faults)
-}
-
-/// The flags by which programs have more in them.
-fn more(options: &Options) -> String {
-    set([
-        (options.futures, " --futures"),
-        (options.users, " --users"),
-        (options.meets, " --meets"),
-        (options.works, " --works"),
-    ])
-}
-
-/// Those flags that are set.
-fn set<const N: usize>(flags: [(bool, &str); N]) -> String {
-    flags.into_iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| flag).collect()
 }

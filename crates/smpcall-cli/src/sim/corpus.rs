@@ -1,6 +1,6 @@
 //! Seeds that once failed, played again before any other.
 
-use super::{failure, flags::MemoryFlag, more};
+use super::{failure, flags::MemoryFlag, repeat::more};
 use crate::output::{JsonFile, complain, count_of, say};
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
