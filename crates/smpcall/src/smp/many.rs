@@ -26,7 +26,7 @@ use crate::error::{CallError, ManyError};
 use crate::mask::CpuMask;
 use crate::multicast::{Claimant, Keep, Run, SLOTS};
 use crate::payload::copied;
-use crate::percpu::{PerCpu, Storage};
+use crate::percpu::{Line, PerCpu, Storage};
 use crate::platform::{IrqGuard, Platform, demand_shared_stacks};
 use crate::queue::Seen;
 use crate::trace::{EventKind, trace};
@@ -46,10 +46,6 @@ impl<P: Platform> Ended<P, ()> {
         }
     }
 }
-
-/// A value on lines of its own: what targets read in the caller's frame is not what their caller writes while it waits.
-#[repr(align(64))]
-struct Alone<T>(T);
 
 /// How often a caller that waits for a slot looks at a few of them, before it looks at all.
 const LOOKS_AT_FEW: u32 = 32;
@@ -224,7 +220,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         if !self.may_wait(here) {
             return Err(ManyError::WouldDeadlock);
         }
-        let function = &Alone(function).0;
+        // What targets read in this frame is not what their caller writes while it waits.
+        let function: &F = &Line::new(function);
         let panics = Panics::new(&self.platform);
         let waiter = self.waiter();
         let at = self.claim_slot(here, core::any::type_name::<F>());
