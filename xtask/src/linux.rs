@@ -254,8 +254,8 @@ pub(crate) fn verb(what: &Linux) -> Result<()> {
 /// What CI runs: ours under scftorture, while CPUs go and come, and the checks.
 pub(crate) fn step() -> Result<()> {
     let (series, variant, config) = (STEP, Variant::Ours, Config::Plain);
-    let accel = Accel::Threads;
-    let which = Which { series, variant, config, cpus: 4, case: None, accel, boot_with: None };
+    let which =
+        Which { series, variant, config, cpus: 4, case: None, accel: Accel::Threads, boot_with: None };
     scf(&which, 30, true, false)?;
     checks(&which, 5_000)
 }

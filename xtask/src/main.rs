@@ -17,6 +17,7 @@ mod limit;
 mod linux;
 mod machine;
 mod markdown;
+mod metadata;
 mod models;
 mod mutants;
 mod package;

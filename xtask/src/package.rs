@@ -3,17 +3,13 @@
 //!
 //! A crate is published if its manifest says `publish = true`; all others of the workspace inherit that they are not.
 
+use crate::metadata;
 use crate::sh::Cmd;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use serde::Deserialize;
 
 /// What each package has besides its sources: what its licences ask for, and what a registry shows.
 const COMES_ALONG: [&str; 3] = ["LICENSE-MIT", "LICENSE-APACHE", "README.md"];
-
-#[derive(Deserialize)]
-struct Metadata {
-    packages: Vec<Package>,
-}
 
 #[derive(Deserialize)]
 struct Package {
@@ -55,9 +51,8 @@ pub(crate) fn run() -> Result<()> {
 }
 
 fn published() -> Result<Vec<Package>> {
-    let said = Cmd::cargo("metadata --no-deps --format-version 1").read()?;
-    let metadata: Metadata = serde_json::from_str(&said).context("cargo metadata")?;
-    Ok(metadata.packages.into_iter().filter(|package| package.publish.is_none()).collect())
+    let packages: Vec<Package> = metadata::own_packages()?;
+    Ok(packages.into_iter().filter(|package| package.publish.is_none()).collect())
 }
 
 #[cfg(test)]

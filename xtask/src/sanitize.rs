@@ -3,6 +3,7 @@
 
 mod proof;
 
+use crate::metadata::{self, Package};
 use crate::sh::{self, Cmd};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
@@ -172,24 +173,17 @@ pub(crate) fn debian_part_missing() -> Option<String> {
 /// A package's integration tests but for the loom models, which need their own build, and the compile-fail tests,
 /// which run the compiler.
 fn integration_tests(package: &str) -> Result<Vec<String>> {
-    let metadata = Cmd::cargo("metadata --no-deps --format-version 1").read()?;
-    test_names(&metadata, package)
+    test_names(metadata::own_packages()?, package)
 }
 
-fn test_names(metadata: &str, package: &str) -> Result<Vec<String>> {
-    let metadata: serde_json::Value = serde_json::from_str(metadata)?;
-    let packages = metadata["packages"].as_array().context("cargo metadata without packages")?;
+fn test_names(packages: Vec<Package>, package: &str) -> Result<Vec<String>> {
     let found = packages
-        .iter()
-        .find(|found| found["name"] == package)
+        .into_iter()
+        .find(|found| found.name == package)
         .with_context(|| format!("no package {package} in the workspace"))?;
-    let targets = found["targets"].as_array().context("a package without targets")?;
-    Ok(targets
-        .iter()
-        .filter(|target| target["kind"][0] == "test")
-        .filter_map(|target| target["name"].as_str())
-        .filter(|name| *name != "loom" && !name.contains("compile_fail") && !name.contains("compile-fail"))
-        .map(str::to_owned)
+    let tests = found.targets.into_iter().filter(|target| target.is("test")).map(|target| target.name);
+    Ok(tests
+        .filter(|name| name != "loom" && !name.contains("compile_fail") && !name.contains("compile-fail"))
         .collect())
 }
 
@@ -202,7 +196,8 @@ mod tests {
         let metadata = r#"{"packages":[{"name":"smpcall","targets":[
             {"kind":["lib"],"name":"smpcall"}, {"kind":["test"],"name":"loom"},
             {"kind":["test"],"name":"compile_fail"}, {"kind":["test"],"name":"contract"}]}]}"#;
-        assert_eq!(test_names(metadata, "smpcall").unwrap(), ["contract"]);
-        assert!(test_names(metadata, "smpcall-host").is_err());
+        let packages = || metadata::packages_of(metadata).unwrap();
+        assert_eq!(test_names(packages(), "smpcall").unwrap(), ["contract"]);
+        assert!(test_names(packages(), "smpcall-host").is_err());
     }
 }

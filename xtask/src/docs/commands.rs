@@ -9,11 +9,11 @@
 
 mod shown;
 
+use crate::metadata::{self, Package};
 use crate::sh::{self, Cmd};
 use crate::{Args, files};
 use anyhow::{Context, Result, bail};
 use clap::CommandFactory;
-use serde::Deserialize;
 use shown::{Shown, is_placeholder};
 use std::collections::BTreeSet;
 use std::fs;
@@ -24,23 +24,6 @@ const CARGO: [&str; 13] = [
     "add", "build", "clippy", "doc", "fetch", "fmt", "install", "metadata", "osdk", "package", "publish",
     "tree", "update",
 ];
-
-#[derive(Deserialize)]
-struct Metadata {
-    packages: Vec<Package>,
-}
-
-#[derive(Deserialize)]
-struct Package {
-    name: String,
-    targets: Vec<Target>,
-}
-
-#[derive(Deserialize)]
-struct Target {
-    name: String,
-    kind: Vec<String>,
-}
 
 /// What commands are held against.
 struct Judge {
@@ -95,9 +78,7 @@ fn doc_line(line: &str) -> &str {
 impl Judge {
     fn build() -> Result<Self> {
         Cmd::cargo("build --quiet -p smpcall-cli").run()?;
-        let said = Cmd::cargo("metadata --no-deps --format-version 1").read()?;
-        let metadata: Metadata = serde_json::from_str(&said).context("cargo metadata")?;
-        Ok(Self { packages: metadata.packages, smpcall: sh::target_dir().join("debug/smpcall") })
+        Ok(Self { packages: metadata::own_packages()?, smpcall: sh::target_dir().join("debug/smpcall") })
     }
 
     fn check(&self, words: &[String], shown: &Shown) -> Result<()> {
@@ -151,7 +132,7 @@ impl Judge {
             let Some(name) = flag(args, &[flags]).filter(|name| !is_placeholder(name)) else { continue };
             let of = self.packages.iter().filter(|package| named.is_none_or(|named| named == package.name));
             let mut targets = of.flat_map(|package| &package.targets);
-            if !targets.any(|target| target.name == name && target.kind.iter().any(|is| is == kind)) {
+            if !targets.any(|target| target.name == name && target.is(kind)) {
                 bail!("there is no {kind} {name}");
             }
         }
@@ -212,6 +193,7 @@ mod tests {
 
     #[test]
     fn packages_and_their_targets_must_be_there() {
+        use crate::metadata::Target;
         let target = |name: &str, kind: &str| Target { name: name.into(), kind: vec![kind.into()] };
         let package =
             Package { name: "a".into(), targets: vec![target("b", "example"), target("c", "test")] };

@@ -36,9 +36,6 @@ fn watchdog_seconds(cpus: u32, host: usize) -> u32 {
     (10 * sharing).min(60)
 }
 
-/// Begins the word that a guest did not come so far as init by KVM.
-pub(super) const NOT_KVMS: &str = "KVM here does not run this guest";
-
 /// Of a guest that came not so far as init: what KVM said of it, or what it said last itself.
 fn not_kvms(log: &str) -> Option<&str> {
     let begun = log.contains("smpcall-init: Linux ");
@@ -82,7 +79,7 @@ impl Guest<'_> {
         if self.accel == Accel::Kvm
             && let Some(why) = not_kvms(&text)
         {
-            bail!("{NOT_KVMS}: {why}");
+            bail!("KVM here does not run this guest: {why}");
         }
         let last = || text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("nothing").to_owned();
         match End::of(status) {

@@ -1,8 +1,8 @@
 //! The licences of what is built in: every package that the workspace, or the kernel, depends on offers one that is allowed.
 
 use super::Breach;
-use crate::sh::Cmd;
-use anyhow::{Context, Result};
+use crate::metadata;
+use anyhow::Result;
 use serde::Deserialize;
 
 /// They ask for a notice at most, of who hands on a binary.
@@ -27,11 +27,6 @@ const RUN_HERE_ONLY: [(&str, &str); 1] = [("kernel/Cargo.toml", "fdt")];
 const MANIFESTS: [&str; 2] = ["Cargo.toml", "kernel/Cargo.toml"];
 
 #[derive(Deserialize)]
-struct Metadata {
-    packages: Vec<Package>,
-}
-
-#[derive(Deserialize)]
 struct Package {
     name: String,
     version: String,
@@ -42,10 +37,8 @@ struct Package {
 pub(super) fn check() -> Result<Vec<Breach>> {
     let mut breaches = Vec::new();
     for manifest in MANIFESTS {
-        let said = Cmd::cargo("metadata --format-version 1 --locked --manifest-path").arg(manifest).read()?;
-        let metadata: Metadata = serde_json::from_str(&said).context("cargo metadata")?;
-        let mut refused: Vec<&Package> =
-            metadata.packages.iter().filter(|package| !package.is_allowed()).collect();
+        let packages: Vec<Package> = metadata::all_packages(manifest)?;
+        let mut refused: Vec<&Package> = packages.iter().filter(|package| !package.is_allowed()).collect();
         for (_, name) in RUN_HERE_ONLY.iter().filter(|(of, _)| *of == manifest) {
             match refused.iter().position(|package| package.name == *name) {
                 Some(at) => _ = refused.remove(at),
