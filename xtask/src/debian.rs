@@ -4,6 +4,7 @@
 use crate::sh::{self, Cmd};
 use anyhow::{Context, Result, bail};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// A suite's packages in a folder of their own.
@@ -64,6 +65,37 @@ impl Unpacked {
             Cmd::new("dpkg-deb", "-x").arg(deb?.path()).arg(&unpacked).read()?;
         }
         fs::rename(&unpacked, &root).with_context(|| format!("cannot move to {}", root.display()))
+    }
+
+    /// The compiler among them, as a program.
+    pub(crate) fn compiler(&self) -> PathBuf {
+        self.folder().join("rustc")
+    }
+
+    /// Fetches them, once, with the program that starts the compiler with its own libraries: they may be newer than this machine's.
+    pub(crate) fn fetch_compiler(&self) -> Result<()> {
+        self.fetch()?;
+        let (root, program) = (self.root(), self.compiler());
+        // Where libc is depends on the suite.
+        let loader =
+            ["usr/lib", "lib"].map(|lib| root.join(lib).join("x86_64-linux-gnu/ld-linux-x86-64.so.2"));
+        let loader =
+            loader.iter().find(|loader| loader.exists()).context("no loader of programs was fetched")?;
+        let script = format!(
+            "#!/bin/sh\n# The compiler, with its own libraries.\n\
+             exec {loader} --library-path {root}/usr/lib/x86_64-linux-gnu:{root}/lib/x86_64-linux-gnu {root}/usr/bin/rustc \
+             --sysroot {root}/usr \"$@\"\n",
+            loader = loader.display(),
+            root = root.display()
+        );
+        // Only if it changed: cargo looks at its time.
+        if fs::read_to_string(&program).ok().as_ref() == Some(&script) {
+            return Ok(());
+        }
+        let made = program.with_extension("made");
+        fs::write(&made, script).with_context(|| format!("cannot write {}", made.display()))?;
+        fs::set_permissions(&made, fs::Permissions::from_mode(0o755))?;
+        fs::rename(&made, &program).with_context(|| format!("cannot move to {}", program.display()))
     }
 
     /// The version of one of them that was fetched, as its file's name has it.

@@ -19,6 +19,7 @@ mod machine;
 mod markdown;
 mod metadata;
 mod models;
+mod msrv;
 mod mutants;
 mod package;
 mod parallel;
@@ -118,6 +119,8 @@ enum Verb {
     Report,
     /// Make of each crate that is to be published its package, and build that by itself; nothing is uploaded
     Package,
+    /// Build each crate that is to be published with the oldest compiler that it says it builds with
+    Msrv,
     /// Measure calls beside channels, runtimes and Linux's algorithm in one run, and print the tables of docs/peers.md
     Peers(peers::Args),
     /// Drive the key-value server of examples/shards and its rivals by redis-benchmark, and print the table of docs/shards.md
@@ -166,6 +169,7 @@ fn main() -> ExitCode {
         Verb::Perfetto => perfetto::run(),
         Verb::Report => report::run(),
         Verb::Package => package::run(),
+        Verb::Msrv => msrv::run(),
         Verb::Peers(args) => peers::run(&args),
         Verb::Shards(args) => shards::run(&args),
         Verb::Gate(args) => gate::verb(&args),

@@ -12,12 +12,12 @@ use serde::Deserialize;
 const COMES_ALONG: [&str; 3] = ["LICENSE-MIT", "LICENSE-APACHE", "README.md"];
 
 #[derive(Deserialize)]
-struct Package {
-    name: String,
+pub(crate) struct Package {
+    pub(crate) name: String,
     description: Option<String>,
     keywords: Vec<String>,
     categories: Vec<String>,
-    rust_version: Option<String>,
+    pub(crate) rust_version: Option<String>,
     metadata: serde_json::Value,
     /// `None`: anywhere; empty: nowhere.
     publish: Option<Vec<String>>,
@@ -50,7 +50,8 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-fn published() -> Result<Vec<Package>> {
+/// The crates that are to be published.
+pub(crate) fn published() -> Result<Vec<Package>> {
     let packages: Vec<Package> = metadata::own_packages()?;
     Ok(packages.into_iter().filter(|package| package.publish.is_none()).collect())
 }

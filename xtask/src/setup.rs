@@ -7,6 +7,7 @@ use crate::herd;
 use crate::integrations;
 use crate::kvm;
 use crate::linux;
+use crate::msrv;
 use crate::perfetto;
 use crate::report;
 use crate::sanitize::{self, Sanitizer};
@@ -55,6 +56,7 @@ pub(crate) fn run() -> Result<()> {
         Some(why) => println!("  linux: not available (only `linux` needs it): {why}"),
     }
     fetched("linux judge stress-ng", linux::fetch_programs(), || None);
+    fetched("msrv", msrv::fetch(), msrv::missing);
     fetched("integrations arceos, ostd", integrations::fetch_compiler(), integrations::compiler_missing);
     match integrations::missing() {
         None => match integrations::fetch() {

@@ -6,8 +6,8 @@ use crate::limit::{self, Killed, limited};
 use crate::sanitize::{self, Sanitizer};
 use crate::sh::{self, Cmd};
 use crate::{
-    docs, fuzz, gate, herd, integrations, kvm, linux, models, mutants, package, perfetto, report, same_code,
-    seeds, setup, shards, spin, tidy,
+    docs, fuzz, gate, herd, integrations, kvm, linux, models, msrv, mutants, package, perfetto, report,
+    same_code, seeds, setup, shards, spin, tidy,
 };
 use anyhow::{Result, anyhow};
 use std::process::ExitCode;
@@ -84,6 +84,7 @@ fn plan(extent: Extent) -> Vec<Step> {
     }
     plan.insert(0, step("setup", setup::run));
     plan.push(step("package", package::run));
+    plan.push(step_unless("msrv", msrv::missing, msrv::run));
     plan.push(step_unless("report", report::missing, report::run));
     plan.push(step_unless("gate", gate::missing, gate::step));
     plan.push(step_unless("herd", herd::missing, herd::run));

@@ -207,7 +207,7 @@ impl<R: Rig> Soak<R> {
 
     /// What some functions do: take their time. `number` chooses which.
     fn dawdle(&self, number: usize) {
-        if number.is_multiple_of(DAWDLE_EVERY) {
+        if number % DAWDLE_EVERY == 0 {
             (0..number / DAWDLE_EVERY % 8 * 40).for_each(|_| spin_loop());
             self.rig.dawdle();
         }

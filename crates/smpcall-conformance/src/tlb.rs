@@ -18,7 +18,7 @@ impl Reach {
     pub fn includes(self, cpu: u32) -> bool {
         match self {
             Self::All => true,
-            Self::Even => cpu.is_multiple_of(2),
+            Self::Even => cpu % 2 == 0,
             Self::Nobody => false,
         }
     }

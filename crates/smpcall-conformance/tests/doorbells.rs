@@ -78,11 +78,8 @@ impl Sleeps for ByMsgRing {
     fn attach(machine: &'static Machine, cpu: u32) -> Attached<'static, (), MsgRing> {
         RING.with_borrow(|ring| {
             // In turn by the one way and by the other.
-            let doorbell = if cpu.is_multiple_of(2) {
-                MsgRing::new(fd(ring), 0)
-            } else {
-                MsgRing::by_own_ring(fd(ring), 0)
-            };
+            let doorbell =
+                if cpu % 2 == 0 { MsgRing::new(fd(ring), 0) } else { MsgRing::by_own_ring(fd(ring), 0) };
             machine.attach_with(cpu, doorbell.unwrap()).unwrap()
         })
     }

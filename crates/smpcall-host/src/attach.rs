@@ -103,9 +103,7 @@ impl<'m, T: Trace, D: Doorbell> Attached<'m, T, D> {
             return Err(AttachError::InCall);
         }
         machine.take_seat(cpu)?;
-        if let Some(core) = core
-            && let Err(error) = pin_this_thread(core)
-        {
+        if let Err(error) = core.map_or(Ok(()), pin_this_thread) {
             machine.seats().give_back(cpu);
             return Err(AttachError::Pin(error));
         }

@@ -107,9 +107,8 @@ pub(crate) fn answer() {
     loop {
         // Over the flush's own: else it would be answered as that ends, in a frame above this one, and so on.
         here::irq_off();
-        if get(&IS_ARMED)
-            && let Some(armed) = ARMED.get()
-        {
+        let armed = if get(&IS_ARMED) { ARMED.get() } else { None };
+        if let Some(armed) = armed {
             // SAFETY: it is there until `end`, which this thread has not begun.
             unsafe { &*armed.served }.interrupted();
         }

@@ -155,7 +155,8 @@ impl Slots {
 
     /// Of slots that the caller has to acknowledge, the one that was taken first; `bits` is not 0.
     pub(crate) fn oldest(&self, bits: usize) -> u32 {
-        let newest_first = |a: usize, b: usize| (a.wrapping_sub(b)).cast_signed();
+        // Tickets wrap round: the sign of their difference tells which is older.
+        let newest_first = |a: usize, b: usize| a.wrapping_sub(b) as isize;
         let mut at = bits.trailing_zeros();
         for other in bits_of(bits & (bits - 1)) {
             // Relaxed: written before the bit was set, which we have taken.

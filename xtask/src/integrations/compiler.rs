@@ -3,10 +3,8 @@
 
 use crate::debian::Unpacked;
 use crate::sh::Cmd;
-use anyhow::{Context, Result};
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use anyhow::Result;
+use std::path::Path;
 
 /// One version: what is unstable differs from one to the next. It moves from one suite to the other.
 const RUST: Unpacked = Unpacked {
@@ -19,35 +17,16 @@ const RUST: Unpacked = Unpacked {
 /// Why it is not to be had, if it is not.
 pub(crate) fn missing() -> Option<String> {
     let sources = RUST.root().join("usr/lib/rustlib/src/rust/library/Cargo.lock");
-    let there = program().exists() && sources.exists();
+    let there = RUST.compiler().exists() && sources.exists();
     (!there).then(|| "no Rust 1.98: `cargo xtask setup` fetches Debian's".to_owned())
 }
 
 /// Fetches it, once.
 pub(crate) fn fetch() -> Result<()> {
-    RUST.fetch()?;
-    let root = RUST.root();
-    let script = format!(
-        "#!/bin/sh\n# The compiler, with its own libraries: they are newer than this machine's.\n\
-         lib={root}/usr/lib/x86_64-linux-gnu\n\
-         exec \"$lib/ld-linux-x86-64.so.2\" --library-path \"$lib\" {root}/usr/bin/rustc --sysroot {root}/usr \"$@\"\n",
-        root = root.display()
-    );
-    // Only if it changed: cargo looks at its time.
-    if fs::read_to_string(program()).ok().as_ref() == Some(&script) {
-        return Ok(());
-    }
-    let made = program().with_extension("made");
-    fs::write(&made, script).with_context(|| format!("cannot write {}", made.display()))?;
-    fs::set_permissions(&made, fs::Permissions::from_mode(0o755))?;
-    fs::rename(&made, program()).with_context(|| format!("cannot move to {}", program().display()))
+    RUST.fetch_compiler()
 }
 
 /// Debian's cargo in that folder, with this compiler.
 pub(super) fn cargo(verb: &str, folder: &Path) -> Cmd {
-    Cmd::debian_cargo(verb).dir(folder).env("RUSTC", program())
-}
-
-fn program() -> PathBuf {
-    RUST.root().with_file_name("rustc")
+    Cmd::debian_cargo(verb).dir(folder).env("RUSTC", RUST.compiler())
 }

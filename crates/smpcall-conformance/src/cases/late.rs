@@ -7,9 +7,8 @@ use crate::rig::Rig;
 /// late, or because a doorbell of its was missed.
 pub(super) fn p1_nothing_went_wrong_after_its_case<R: Rig>(ctx: Ctx<R>) -> Done {
     ctx.barrier()?;
-    if ctx.cpu() == 0
-        && let Some(name) = ctx.suite().late_failure(ctx.case())
-    {
+    let late = if ctx.cpu() == 0 { ctx.suite().late_failure(ctx.case()) } else { None };
+    if let Some(name) = late {
         return Err(ctx.fail("a case was reported as passed, and then failed", &name));
     }
     ctx.check(true, "nothing came late")

@@ -33,11 +33,8 @@ pub(super) fn p15_a_waiter_that_is_moved_comes_back_with_its_result<R: Rig>(ctx:
     let csd = ctx.share(|| Csd::new(move || _ = runs(ctx, turn)))?;
     for number in 1..=ctx.rounds().clamp(2 * WAYS, 24) {
         let (from, to) = (number % ctx.cpus(), (number + 1) % ctx.cpus());
-        let target = if (number / WAYS).is_multiple_of(2) {
-            to
-        } else {
-            (number + ctx.cpus().min(3) - 1) % ctx.cpus()
-        };
+        let target =
+            if (number / WAYS) % 2 == 0 { to } else { (number + ctx.cpus().min(3) - 1) % ctx.cpus() };
         let before = ctx.rig().moves();
         ctx.barrier()?;
         if ctx.cpu() == target {

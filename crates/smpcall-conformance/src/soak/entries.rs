@@ -318,7 +318,7 @@ impl<R: Rig> Entry<R> {
         if left > 0 {
             self.left.write(left - 1);
             // Every other time somewhere else, where it may begin before this run has ended.
-            let next = if left.is_multiple_of(2) { self.soak.partner(here, 1) } else { here };
+            let next = if left % 2 == 0 { self.soak.partner(here, 1) } else { here };
             self.post_free(here as usize, next);
         }
     }

@@ -115,8 +115,11 @@ impl<R: Rig> Worker<R> {
         self.soak.cpu(cpu).online.set(1);
         self.event(Event::Hotplug);
         let posted = self.post_to_itself(cpu).map(|(_, posted)| posted);
-        let first = format_args!("CPU {cpu} came online, and refused its first post");
-        self.expect(Check::Hotplug, matches!(posted, None | Some(Outcome::Due)), first);
+        self.expect(
+            Check::Hotplug,
+            matches!(posted, None | Some(Outcome::Due)),
+            format_args!("CPU {cpu} came online, and refused its first post"),
+        );
         Ok(())
     }
 
@@ -132,8 +135,11 @@ impl<R: Rig> Worker<R> {
         self.soak.cpu(cpu).online.set(0);
         self.event(Event::Hotplug);
         for (own, posted) in posted.into_iter().flatten() {
-            let left = format_args!("CPU {cpu} went offline, and left what it had accepted ({posted:?})");
-            self.expect(Check::Hotplug, posted == Outcome::Due && own.is_settled(), left);
+            self.expect(
+                Check::Hotplug,
+                posted == Outcome::Due && own.is_settled(),
+                format_args!("CPU {cpu} went offline, and left what it had accepted ({posted:?})"),
+            );
         }
         // Only this thread can bring the CPU back, so now it must refuse.
         if let Some((own, posted)) = self.post_to_itself(cpu) {
@@ -143,8 +149,11 @@ impl<R: Rig> Worker<R> {
         let mut ran = false;
         let answer = self.soak.smp().call(cpu, || ran = true);
         let refused = answer == Err(CallError::Offline) && !ran;
-        let came = format_args!("CPU {cpu} is offline, and a call to it came back as {answer:?}");
-        self.expect(Check::Hotplug, refused, came);
+        self.expect(
+            Check::Hotplug,
+            refused,
+            format_args!("CPU {cpu} is offline, and a call to it came back as {answer:?}"),
+        );
         self.thread.left();
         Ok(())
     }

@@ -154,8 +154,8 @@ unsafe impl Platform for Faulty {
         self.demand_guarded("ring");
         let nth = self.rung.fetch_add(1, Ordering::Relaxed) + 1;
         match self.fault {
-            Fault::DropsEvery(every) if nth.is_multiple_of(every) => Ok(()),
-            Fault::FailsEvery(every) if nth.is_multiple_of(every) => Err(RingError),
+            Fault::DropsEvery(every) if nth % every == 0 => Ok(()),
+            Fault::FailsEvery(every) if nth % every == 0 => Err(RingError),
             Fault::WrongCpu => self.port.ring(cpu ^ 1),
             Fault::Twice => {
                 self.port.ring(cpu)?;
@@ -190,7 +190,7 @@ unsafe impl Platform for Faulty {
     fn now_ns(&self) -> u64 {
         match self.fault {
             Fault::ClockStands => 5,
-            Fault::ClockStepsBack if self.read.fetch_add(1, Ordering::Relaxed).is_multiple_of(50) => {
+            Fault::ClockStepsBack if self.read.fetch_add(1, Ordering::Relaxed) % 50 == 0 => {
                 self.port.now_ns().saturating_sub(1_000_000)
             }
             _ => self.port.now_ns(),

@@ -115,9 +115,8 @@ impl Placement {
         if cpus > 0 && cpus >= cores && cores > 0 {
             warnings.push(PlacementWarning::NoCoreLeft { cpus, cores });
         }
-        if let Some(millis) = self.allowance.quota_millis
-            && millis < 1_000 * cpus.max(1) as u64
-        {
+        let needed = 1_000 * cpus.max(1) as u64;
+        if let Some(millis) = self.allowance.quota_millis.filter(|&millis| millis < needed) {
             warnings.push(PlacementWarning::Quota { millis, cpus });
         }
         if !self.builders.is_empty() && self.allowance.cores.iter().any(|core| !self.builders.contains(core))

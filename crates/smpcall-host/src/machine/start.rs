@@ -118,10 +118,10 @@ fn run<T: Trace>(
     };
     let core = if let Kept::Core(core) = kept { Some(core) } else { None };
     shared.become_cpu(cpu, core);
-    if let Some(on_start) = on_start
-        && let Err(panic) = catch_unwind(AssertUnwindSafe(|| on_start(cpu)))
-    {
-        return report(Err(BuildError::OnStart { cpu, panic: message(panic) }));
+    if let Some(on_start) = on_start {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| on_start(cpu))) {
+            return report(Err(BuildError::OnStart { cpu, panic: message(panic) }));
+        }
     }
     shared.run_cpu(cpu, || report(Ok(kept)));
 }

@@ -135,9 +135,7 @@ impl Behind {
 
     /// Owner: a flush has stopped, or has caught up (0). `now_ns` if the port stamps: returns for how long it has been behind.
     pub(crate) fn set(&self, len: usize, now_ns: Option<u64>) -> Option<u64> {
-        if let Some(now_ns) = now_ns
-            && self.len_racy() == 0
-        {
+        if let Some(now_ns) = now_ns.filter(|_| self.len_racy() == 0) {
             self.since.set(now_ns);
         }
         // Relaxed: as above; only the owner writes it.

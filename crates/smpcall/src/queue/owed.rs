@@ -8,9 +8,10 @@ impl Head {
     #[cold]
     pub(crate) fn owe(&self) {
         let mut seen = self.look();
-        while let Seen::List(list) = seen
-            && !list.is_owed()
-        {
+        while let Seen::List(list) = seen {
+            if list.is_owed() {
+                return;
+            }
             let owed = Seen::List(list.owed()).word();
             // Relaxed: publishes nothing; the release sequences that it comes into go on. Failure Relaxed: we try again.
             match self.0.compare_exchange(seen.word(), owed, Ordering::Relaxed, Ordering::Relaxed) {
@@ -24,9 +25,10 @@ impl Head {
     #[cold]
     pub(crate) fn pay(&self) -> bool {
         let mut seen = self.look();
-        while let Seen::List(list) = seen
-            && list.is_owed()
-        {
+        while let Seen::List(list) = seen {
+            if !list.is_owed() {
+                break;
+            }
             let paid = Seen::List(list.paid()).word();
             // Acquire: sees, for the ring that follows, what the target prepared before `go_idle` or `open`. Failure Relaxed: we try
             // again.

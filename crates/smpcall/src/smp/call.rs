@@ -104,10 +104,9 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     pub(super) fn own_or_may_wait(&self, cpu: u32) -> Result<Option<Own<'_, P>>, CallError> {
         let stay = self.stay();
         let here = self.here();
-        if let Some((number, here)) = here
-            && number == cpu
-        {
-            return Ok(Some((stay, here)));
+        match here {
+            Some((number, here)) if number == cpu => return Ok(Some((stay, here))),
+            _ => {}
         }
         drop(stay);
         if self.may_wait(here) { Ok(None) } else { Err(CallError::WouldDeadlock) }

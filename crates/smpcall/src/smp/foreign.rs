@@ -88,12 +88,11 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         answer: impl Fn(Result<Posted, PostError>) -> R,
     ) -> R {
         let seen = csd.0.state.look_racy();
-        if !seen.is_free()
-            && csd.0.state.rely_once(seen)
-            && let Some(cpu) = seen.cpu()
-        {
-            trace!(self, EventKind::Busy { cpu, csd: csd.0.name() });
-            return answer(Ok(Posted::Busy { cpu }));
+        if !seen.is_free() && csd.0.state.rely_once(seen) {
+            if let Some(cpu) = seen.cpu() {
+                trace!(self, EventKind::Busy { cpu, csd: csd.0.name() });
+                return answer(Ok(Posted::Busy { cpu }));
+            }
         }
         // SAFETY: the caller's promise.
         unsafe { self.run_or_post_foreign(cpu, &csd.0, answer) }
@@ -112,13 +111,13 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         answer: impl Fn(Result<Posted, PostError>) -> R,
     ) -> R {
         let seen = header.state.look_racy();
-        if self.platform.current_cpu() == Some(cpu)
-            && seen.is_free()
-            && let Some(here) = self.cpu(cpu)
-            // SAFETY: the caller's promise.
-            && unsafe { self.run_foreign_here(cpu, here, header, seen) }
-        {
-            return answer(Ok(Posted::Queued));
+        if self.platform.current_cpu() == Some(cpu) && seen.is_free() {
+            if let Some(here) = self.cpu(cpu) {
+                // SAFETY: the caller's promise.
+                if unsafe { self.run_foreign_here(cpu, here, header, seen) } {
+                    return answer(Ok(Posted::Queued));
+                }
+            }
         }
         // SAFETY: the caller's promise.
         answer(unsafe { self.post_foreign_free(cpu, header) })

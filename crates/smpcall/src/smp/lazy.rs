@@ -112,13 +112,14 @@ impl<P: Platform, S: Storage> Smp<P, S> {
 
     /// What a poster is told that has not won the claim.
     fn answer_apart(&self, header: &Header, lost: Claim, urgency: Urgency) -> Result<Apart, PostError> {
-        if let Claim::Expedited(cpu) = lost
-            && urgency == Urgency::Deferred
-        {
-            trace!(self, EventKind::Busy { cpu, csd: header.name() });
-            header.state.see_linked();
-            self.notify_if_in_kernel(cpu);
-            return Ok(Apart::Busy(cpu));
+        match lost {
+            Claim::Expedited(cpu) if urgency == Urgency::Deferred => {
+                trace!(self, EventKind::Busy { cpu, csd: header.name() });
+                header.state.see_linked();
+                self.notify_if_in_kernel(cpu);
+                return Ok(Apart::Busy(cpu));
+            }
+            _ => {}
         }
         match self.answer_lost(header, lost)? {
             Posted::Busy { cpu } => Ok(Apart::Busy(cpu)),

@@ -259,7 +259,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
             let look = looks.replace(looks.get().wrapping_add(1));
             match look {
                 0 => self.slots.claim(first, Claimant::Newcomer),
-                _ if look.is_multiple_of(LOOKS_AT_FEW) => self.slots.claim(first, Claimant::Waiting),
+                _ if look % LOOKS_AT_FEW == 0 => self.slots.claim(first, Claimant::Waiting),
                 _ => {
                     let preferred = || self.slots.claim_one_of(first, Claimant::Newcomer, 1);
                     self.slots.claim_reserved().or_else(preferred)

@@ -70,8 +70,7 @@ fn judge<R: Rig>(
             Came::Done
         }
         Err(CallError::Offline) => {
-            let has_run = format_args!("a {kind} that CPU {target} refused has run");
-            worker.expect(Check::Hotplug, !wrote, has_run);
+            worker.expect(Check::Hotplug, !wrote, format_args!("a {kind} that CPU {target} refused has run"));
             worker.offline()
         }
         Err(error) => worker.refused(format_args!("a {kind} from thread context: {error}")),
@@ -123,8 +122,11 @@ pub(super) fn panic<R: Rig>(worker: &mut Worker<R>) -> Came {
         Ok(Err(CallError::Offline)) => (worker.offline(), true),
         Ok(_) => (Came::Refused, false),
     };
-    let lost = format_args!("a panic on CPU {target} came back as another, or as none");
-    worker.expect(Check::Memory, right, lost);
+    worker.expect(
+        Check::Memory,
+        right,
+        format_args!("a panic on CPU {target} came back as another, or as none"),
+    );
     came
 }
 

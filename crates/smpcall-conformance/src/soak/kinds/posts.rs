@@ -45,8 +45,11 @@ pub(super) fn chain<R: Rig>(worker: &mut Worker<R>) -> Came {
             error == PostError::Offline { coalesced: Coalesced::No }
         }
     };
-    let told = format_args!("a chain of {links} free csds for CPU {target} was told {answer:?}");
-    worker.expect(Check::Answer, right, told);
+    worker.expect(
+        Check::Answer,
+        right,
+        format_args!("a chain of {links} free csds for CPU {target} was told {answer:?}"),
+    );
     if answer.is_ok() && links > 0 { Came::Done } else { Came::Refused }
 }
 
@@ -82,8 +85,12 @@ mod parcel {
 
         fn run(this: &Self, here: Here<'_>) {
             let seen = this.data.read();
-            let unseen = format_args!("a counted csd's run did not see what its poster wrote");
-            this.soak.expect(here.cpu() as usize, Check::Seen, seen > 0, unseen);
+            this.soak.expect(
+                here.cpu() as usize,
+                Check::Seen,
+                seen > 0,
+                format_args!("a counted csd's run did not see what its poster wrote"),
+            );
             this.poster.own(Use::Counted).run_kept(Some(this.target), seen);
         }
     }
@@ -112,13 +119,19 @@ mod parcel {
                 Ok(Posted::Busy { cpu }) => {
                     worker.event(Event::Busy);
                     let right = cpu == target && number == 2;
-                    let told = format_args!("a counted csd that CPU {target} was sent is busy on CPU {cpu}");
-                    worker.expect(Check::Answer, right, told);
+                    worker.expect(
+                        Check::Answer,
+                        right,
+                        format_args!("a counted csd that CPU {target} was sent is busy on CPU {cpu}"),
+                    );
                 }
                 Err(PostError::Offline { coalesced: Coalesced::No }) => worker.event(Event::Offline),
                 Err(error) => {
-                    let told = format_args!("a counted csd, posted by one thread: {error}");
-                    worker.expect(Check::Answer, false, told);
+                    worker.expect(
+                        Check::Answer,
+                        false,
+                        format_args!("a counted csd, posted by one thread: {error}"),
+                    );
                 }
             }
         }

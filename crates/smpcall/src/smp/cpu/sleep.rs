@@ -105,9 +105,10 @@ impl<'m, P: Platform, S: Storage> Cpu<'m, P, S> {
             let pause =
                 platform.pause(&Backoff { rounds, target: self.number, with_others: false, waited_ns });
             rounds = rounds.saturating_add(1);
-            if pause == Pause::Park
-                && let Ok(guard) = self.begin_sleep_as(waiter)
-            {
+            if pause != Pause::Park {
+                continue;
+            }
+            if let Ok(guard) = self.begin_sleep_as(waiter) {
                 // Once more: what made it true may have been flushed by an interrupt before the CPU was at rest.
                 if until(guard.cpu) {
                     return;

@@ -89,9 +89,10 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// Puts the lazy ones that are there in front of the batch's asynchronous calls.
     #[inline]
     fn add_lazy(&self, here: &PerCpu, batch: &mut Batch) {
-        if P::LAZY_POSTS
-            && let Some(list) = here.own.lazy.take()
-        {
+        if !P::LAZY_POSTS {
+            return;
+        }
+        if let Some(list) = here.own.lazy.take() {
             // A flush that has found nothing else has left IDLE in the head, and would be rung while it runs them (P7).
             here.mailbox.head.start_polling();
             self.put_first(list, batch);

@@ -99,11 +99,10 @@ impl<'a, P: Platform, S: Storage> Multicast<'a, P, S> {
     #[inline(always)]
     fn notify_group(&self, first: u32, meant: usize) -> Notified {
         #[cfg(feature = "relays")]
-        if self.keep == Keep::Yes
-            && meant.count_ones() >= Relaying::<P>::MIN
-            && let Some(relay) = self.smp.relay(first, self.at)
-        {
-            return self.smp.leave_to_a_leader(self.at, first, meant, relay);
+        if self.keep == Keep::Yes && meant.count_ones() >= Relaying::<P>::MIN {
+            if let Some(relay) = self.smp.relay(first, self.at) {
+                return self.smp.leave_to_a_leader(self.at, first, meant, relay);
+            }
         }
         self.smp.notify_all(self.at, first, meant)
     }

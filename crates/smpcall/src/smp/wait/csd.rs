@@ -129,10 +129,10 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         if !self.may_wait(self.here()) {
             return Err(WaitError::WouldDeadlock);
         }
-        if seen.is_lazy()
-            && let Some(cpu) = header.state.expedite()
-        {
-            self.notify_for_lazy(cpu);
+        if seen.is_lazy() {
+            if let Some(cpu) = header.state.expedite() {
+                self.notify_for_lazy(cpu);
+            }
         }
         let wait = Wait {
             target,

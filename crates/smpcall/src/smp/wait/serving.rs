@@ -80,20 +80,20 @@ impl<P: Platform, S: Storage> Smp<P, S> {
 
     /// After it.
     pub(super) fn end_sleep(&self, wait: &Wait<'_>) {
-        if wait.serve == Serve::Blocking
-            && P::SERVES_IN_WAITS
-            && let Some(here) = self.home()
-        {
-            here.own.set_sleeper(None);
+        if wait.serve == Serve::Blocking && P::SERVES_IN_WAITS {
+            if let Some(here) = self.home() {
+                here.own.set_sleeper(None);
+            }
         }
         self.poll_for_wait();
     }
 
     /// A wait is over.
     pub(super) fn end_serving(&self, found: Found) {
-        if found == Found::AtRest
-            && let Some((_, here)) = self.here()
-        {
+        if found != Found::AtRest {
+            return;
+        }
+        if let Some((_, here)) = self.here() {
             here.own.set_polling(false);
             // On its way out a flush takes the mark back, or runs what came while the mark kept posters from ringing.
             let _ = self.flush(Budget::DEFAULT);
@@ -106,9 +106,10 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     }
 
     fn poll_for_wait(&self) {
-        if self.polls_in_waits()
-            && let Some((_, here)) = self.here()
-        {
+        if !self.polls_in_waits() {
+            return;
+        }
+        if let Some((_, here)) = self.here() {
             let _irq = IrqGuard::new(&self.platform);
             self.start_polling(here);
         }
