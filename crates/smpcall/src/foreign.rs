@@ -21,6 +21,33 @@ use crate::sync::const_unless_loom;
 
 /// A csd that another language made: [Linux's `call_single_data_t`](crate::Csd), 32 bytes on a 64-bit machine, at an address that is
 /// a multiple of 8 at least. Its first half is the core's, and all zero at first; function and argument are its owner's.
+///
+/// ```
+/// # #[macro_use] mod one { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/one.rs")); }
+/// # use smpcall::{Budget, Flushed, Foreign, ForeignCsd, Posted};
+/// struct Port;
+/// impl Foreign for Port {
+///     unsafe fn run_foreign(&self, function: *const (), argument: *const (), _csd: *const ()) {
+///         // SAFETY: what is posted here has such a function, and an argument for it.
+///         unsafe { core::mem::transmute::<*const (), extern "C" fn(*const ())>(function)(argument) }
+///     }
+/// }
+/// # one_cpu!(Port);
+/// # smpcall::simple_port!(Port: Waiting, Reporting, Tracing, Topology, Tuning, Hosting);
+/// # let smp = one::machine(Port);
+/// # let mut cpu = smp.as_ref().online().unwrap();
+/// extern "C" fn flush_tlb(page: *const ()) { assert_eq!(page.addr(), 7); }
+///
+/// let csd = ForeignCsd::new(flush_tlb as *const (), core::ptr::without_provenance(7));
+/// // SAFETY: it stays here, and is flushed before it goes.
+/// assert_eq!(unsafe { smp.post_foreign(0, &csd) }, Ok(Posted::Queued));
+/// assert!(csd.is_pending());
+/// assert_eq!(cpu.flush(Budget::DEFAULT), Flushed::All(1));
+/// assert!(!csd.is_pending());
+/// // SAFETY: as above. This CPU is in no call and has nothing queued, so it runs at once.
+/// unsafe { smp.post_foreign_or_run(0, &csd, |answer| assert_eq!(answer, Ok(Posted::Queued))) };
+/// assert!(!smp.has_work_here());
+/// ```
 #[repr(transparent)]
 pub struct ForeignCsd(pub(crate) Header);
 
@@ -53,6 +80,32 @@ impl core::fmt::Debug for ForeignCsd {
 }
 
 /// Something in a queue that is no csd: a link, and four bytes of which bits 4–7 are 0x20 or 0x30.
+///
+/// ```
+/// # #[macro_use] mod one { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/one.rs")); }
+/// # use smpcall::{Budget, Entry, Foreign, Flushed};
+/// # use std::sync::atomic::{AtomicUsize, Ordering};
+/// /// A kernel's own work, in C's layout: a link, and flags whose bits 4 to 7 are 0x20.
+/// #[repr(C, align(32))]
+/// struct IrqWork { link: usize, flags: u32, rest: [u32; 5] }
+///
+/// static TAKEN: AtomicUsize = AtomicUsize::new(0);
+/// struct Port;
+/// impl Foreign for Port {
+///     unsafe fn take_entry(&self, entry: *const Entry) { TAKEN.store(entry.addr(), Ordering::Relaxed); }
+/// }
+/// # one_cpu!(Port);
+/// # smpcall::simple_port!(Port: Waiting, Reporting, Tracing, Topology, Tuning, Hosting);
+/// # let smp = one::machine(Port);
+/// # let mut cpu = smp.as_ref().online().unwrap();
+/// let work = IrqWork { link: 0, flags: 0x20, rest: [0; 5] };
+/// let entry = (&raw const work).cast::<Entry>();
+/// // SAFETY: it is in no queue, stays here until the flush has handed it over, and has room for an `Entry`.
+/// assert!(unsafe { smp.push_entry(0, &*entry) });
+/// let _ = cpu.flush(Budget::DEFAULT);
+/// assert_eq!(TAKEN.load(Ordering::Relaxed), entry.addr());
+/// # assert_eq!((work.link, work.rest), (0, [0; 5]));
+/// ```
 #[repr(transparent)]
 pub struct Entry(pub(crate) Header);
 

@@ -39,6 +39,12 @@ impl CpuMask {
     }
 
     /// Returns how many CPUs there is room for.
+    ///
+    /// ```
+    /// use smpcall::CpuSet;
+    ///
+    /// assert_eq!(CpuSet::<2>::new().capacity(), 2 * usize::BITS);
+    /// ```
     pub fn capacity(&self) -> u32 {
         u32::try_from(self.0.len() * BITS).unwrap_or(u32::MAX)
     }
@@ -85,6 +91,14 @@ impl CpuMask {
     }
 
     /// Takes a CPU out; returns whether it was there.
+    ///
+    /// ```
+    /// use smpcall::CpuSet;
+    ///
+    /// let mut set = CpuSet::<1>::from_iter([3, 5]);
+    /// set.remove(3);
+    /// assert_eq!(set, CpuSet::from_iter([5]));
+    /// ```
     pub fn remove(&mut self, cpu: u32) -> bool {
         let there = self.contains(cpu);
         if there {
@@ -94,11 +108,21 @@ impl CpuMask {
     }
 
     /// Takes all out.
+    ///
+    /// ```
+    /// use smpcall::CpuSet;
+    ///
+    /// let mut set = CpuSet::<1>::from_iter([3, 5]);
+    /// set.clear();
+    /// assert!(set.is_empty());
+    /// ```
     pub fn clear(&mut self) {
         self.0.fill(0);
     }
 
     /// Returns whether nobody is in the set.
+    ///
+    /// Example: [`CpuMask::clear`](crate::CpuMask::clear).
     pub fn is_empty(&self) -> bool {
         self.0.iter().all(|word| *word == 0)
     }
@@ -170,6 +194,14 @@ pub struct CpuSet<const WORDS: usize>([usize; WORDS]);
 
 impl<const WORDS: usize> CpuSet<WORDS> {
     /// A set that nobody is in.
+    ///
+    /// ```
+    /// use smpcall::CpuSet;
+    ///
+    /// let mut set = CpuSet::<1>::new(); // room for 64 CPUs on a 64-bit machine
+    /// set.insert(3);
+    /// assert!(set.contains(3));
+    /// ```
     pub const fn new() -> Self {
         Self([0; WORDS])
     }

@@ -143,6 +143,20 @@ impl<T, R, Tag> MessageField<T, R, Tag> {
     /// of it, at its next flush. (Nobody else can have relied on that run.)
     ///
     /// Context: any, an NMI included. Progress: lock-free.
+    ///
+    /// ```
+    /// # #[macro_use] mod one { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/one.rs")); }
+    /// # use smpcall::{Budget, Cancel, Message, TakeError};
+    /// # let smp = one::machine(one::One);
+    /// # let mut cpu = smp.as_ref().online().unwrap();
+    /// static LEN: Message<String, usize> = Message::new(|text: String, _| text.len());
+    ///
+    /// smp.send(0, &LEN, "four".to_string()).unwrap();
+    /// assert!(LEN.is_pending());
+    /// assert!(matches!(LEN.cancel(), Cancel::Removed { .. }));
+    /// let _ = cpu.flush(Budget::DEFAULT); // lets go of it
+    /// assert_eq!(LEN.try_take(), Err(TakeError::Cancelled("four".to_string())));
+    /// ```
     pub fn cancel(&self) -> Cancel {
         Cancel::of(&self.header)
     }
@@ -150,6 +164,8 @@ impl<T, R, Tag> MessageField<T, R, Tag> {
     /// Returns whether a value is on its way, or its function runs: racy, as any such look.
     ///
     /// Context: any, an NMI included. Progress: wait-free.
+    ///
+    /// Example: [`MessageField::cancel`](crate::MessageField::cancel).
     pub fn is_pending(&self) -> bool {
         self.is_sent()
     }

@@ -70,6 +70,8 @@ const _: () = {
 impl PerCpu {
     const_unless_loom! {
         /// A CPU that never came online.
+        ///
+        /// Example: [`Machine::with_storage`](crate::Machine::with_storage).
         pub fn new() -> Self {
             Self {
                 mailbox: Mailbox::new(),

@@ -79,6 +79,48 @@ pub(crate) use self::tuning::demand_used;
 /// - [`call_stalled`](Reporting::call_stalled), [`unstuck`](Reporting::unstuck), [`queue_stalled`](Reporting::queue_stalled), [`stop`](Reporting::stop): what a port makes of
 ///   a report is its own; one that panics ends the run.
 /// - [`run_foreign`](Foreign::run_foreign) and [`take_entry`](Foreign::take_entry): the suite posts no foreign entries.
+///
+/// ```
+/// use smpcall::{Machine, PerCpu, Platform, RingError};
+/// use std::sync::atomic::{AtomicBool, Ordering};
+/// use std::{any::Any, cell::Cell, panic, thread, time::Instant};
+///
+/// thread_local! { static ME: Cell<Option<u32>> = const { Cell::new(None) } }
+///
+/// /// A CPU is a thread that looks at its queue again and again.
+/// struct Polled { started: Instant }
+///
+/// // SAFETY: 1. One thread sets ME to each number. 2. Nothing interrupts it. 3. It flushes until it goes offline, rung or not; what
+/// // was written before a post it sees by the queue. 4. `catch_unwind` calls it once. 5. Nobody parks. 6. None of them unwinds.
+/// unsafe impl Platform for Polled {
+///     type IrqState = ();
+///     type Panic = Box<dyn Any + Send>;
+///     fn current_cpu(&self) -> Option<u32> { ME.get() }
+///     fn can_wait(&self) -> bool { true }
+///     fn ring(&self, _cpu: u32) -> Result<(), RingError> { Ok(()) }
+///     fn irq_save(&self) {}
+///     fn irq_restore(&self, (): ()) {}
+///     fn relax(&self) { thread::yield_now(); }
+///     fn now_ns(&self) -> u64 { self.started.elapsed().as_nanos() as u64 }
+///     fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Self::Panic> { panic::catch_unwind(panic::AssertUnwindSafe(f)) }
+///     fn resume(panic: Self::Panic) -> ! { panic::resume_unwind(panic) }
+/// }
+/// smpcall::simple_port!(Polled);
+///
+/// let machine = Box::pin(Machine::new(Polled { started: Instant::now() }, [const { PerCpu::new() }; 2]));
+/// let ends = AtomicBool::new(false);
+/// thread::scope(|scope| {
+///     scope.spawn(|| {
+///         ME.set(Some(1));
+///         let mut cpu = machine.as_ref().online().unwrap();
+///         cpu.serve(|| ends.load(Ordering::Relaxed));
+///         cpu.offline().unwrap();
+///     });
+///     while !machine.is_online_racy(1) { thread::yield_now(); }
+///     assert_eq!(machine.call(1, || 6 * 7), Ok(42));
+///     ends.store(true, Ordering::Relaxed);
+/// });
+/// ```
 pub unsafe trait Platform:
     Waiting + Reporting + Tracing + Topology + Tuning + Foreign + Hosting
 {

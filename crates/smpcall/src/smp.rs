@@ -115,11 +115,15 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     }
 
     /// Returns how many CPUs the machine has, online or not.
+    ///
+    /// Example: [`Machine::with_storage`](crate::Machine::with_storage).
     pub fn cpus_len(&self) -> u32 {
         self.cpus().len() as u32
     }
 
     /// Returns the port.
+    ///
+    /// Example: [`Histogram`](crate::Histogram).
     pub fn platform(&self) -> &P {
         &self.platform
     }

@@ -28,6 +28,13 @@ use crate::sync::{AtomicUsize, Ordering, const_unless_loom};
 use crate::trace::{Event, EventKind};
 
 /// What one CPU counts: a line for what its posts do, and lines for what its flushes do.
+///
+/// ```
+/// use smpcall::CpuStats;
+///
+/// let counted = CpuStats::new().read();
+/// assert_eq!((counted.queued, counted.ran), (0, 0));
+/// ```
 pub struct CpuStats {
     posts: Line<Posts>,
     flushes: Line<Flushes>,
@@ -185,11 +192,25 @@ fn step(counter: &AtomicUsize) {
 /// one), and one for threads that are no CPU.
 ///
 /// ```
+/// # #[macro_use] mod one { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/one.rs")); }
+/// # use smpcall::{Budget, Tracing, Event};
 /// use smpcall::{CpuStats, Stats};
 ///
 /// static STATS: Stats<[CpuStats; 4]> = Stats::new([const { CpuStats::new() }; 4]);
-/// // In the port: `fn trace(&self, event: &Event) { STATS.count(event); }`
-/// assert_eq!(STATS.total().queued, 0);
+///
+/// struct Port;
+/// impl Tracing for Port {
+///     const TRACES: bool = true;
+///     fn trace(&self, event: &Event) { STATS.count(event); }
+/// }
+/// # one_cpu!(Port);
+/// # smpcall::simple_port!(Port: Waiting, Reporting, Topology, Tuning, Foreign, Hosting);
+/// # let smp = one::machine(Port);
+/// # let mut cpu = smp.as_ref().online().unwrap();
+/// smp.post_detached(0, || ()).unwrap(); // by CPU 0
+/// let _ = cpu.flush(Budget::DEFAULT);
+/// assert_eq!(STATS.cpu(0).map(|counts| (counts.queued, counts.ran)), Some((1, 1)));
+/// assert_eq!((STATS.others().queued, STATS.total().queued), (0, 1));
 /// ```
 #[derive(Debug)]
 pub struct Stats<S> {

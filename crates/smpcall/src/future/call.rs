@@ -53,6 +53,8 @@ impl<F: 'static, R: 'static, X: 'static> AsyncCall<F, R, X> {
     }
 
     /// Makes one with a slot on the heap: one allocation.
+    ///
+    /// Example: [`Smp::call_async_by`](crate::Smp::call_async_by).
     #[cfg(feature = "alloc")]
     pub fn new() -> Self {
         Self { held: Held::Shared(Arc::new(AwaitedSlot::new())) }

@@ -7,6 +7,12 @@ use super::PerCpu;
 ///
 /// `[PerCpu; N]` (a count chosen at compile time), `&'static mut [PerCpu]` (chosen at start, without an allocator), or
 /// `Box<[PerCpu]>` (feature `alloc`).
+///
+/// ```
+/// use smpcall::{PerCpu, Storage};
+///
+/// assert_eq!([const { PerCpu::new() }; 4].cpus().len(), 4);
+/// ```
 pub trait Storage: sealed::Sealed {
     /// The CPUs, by number.
     fn cpus(&self) -> &[PerCpu];

@@ -22,6 +22,40 @@ use super::Platform;
 /// 4. A CPU that the hardware does not reach, while it is offline, is neither reached nor called. So it throws out all that it has when
 ///    it has come online, before it uses any of it (P8). That is so with calls alone, too.
 /// 5. None of them unwinds, posts or waits for another CPU's software.
+///
+/// ```
+/// # #[macro_use] mod one { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/one.rs")); }
+/// # use std::sync::atomic::{AtomicUsize, Ordering};
+/// use smpcall::{Broadcasting, NotBroadcast};
+///
+/// /// Drop this page from the TLB.
+/// struct Page(usize);
+/// # static DROPPED: AtomicUsize = AtomicUsize::new(0);
+/// # fn tlbi_is(page: &Page) { DROPPED.store(page.0, Ordering::Relaxed); }
+/// # fn tlbi(page: &Page) { tlbi_is(page) }
+///
+/// struct Port { no_interrupts_for: usize }
+/// impl Broadcasting<Page> for Port {
+///     fn broadcast(&self, page: &Page) -> Result<(), NotBroadcast> {
+///         if page.0 == 0 { return Err(NotBroadcast) } // not by this instruction: then all are called
+///         tlbi_is(page);
+///         Ok(())
+///     }
+///     fn left_out(&self, _page: &Page, first: u32, cpus: usize) -> usize {
+///         cpus & self.no_interrupts_for >> first // these are called
+///     }
+///     fn do_here(&self, page: &Page) { tlbi(page); }
+/// }
+/// # one_cpu!(Port);
+/// # smpcall::simple_port!(Port);
+/// # let smp = one::machine(Port { no_interrupts_for: 0b100 });
+/// # let _cpu = smp.as_ref().online().unwrap();
+/// assert_eq!(smp.platform().left_out(&Page(7), 0, 0b111), 0b100);
+/// smp.broadcast(smpcall::To::All, &Page(7)).unwrap();
+/// assert_eq!(DROPPED.load(Ordering::Relaxed), 7);
+/// smp.broadcast(smpcall::To::All, &Page(0)).unwrap(); // by a call
+/// assert_eq!(DROPPED.load(Ordering::Relaxed), 0);
+/// ```
 pub trait Broadcasting<Q: ?Sized>: Platform {
     /// Does `request` on all CPUs within reach, the caller's own among them, and returns when it is done there.
     ///

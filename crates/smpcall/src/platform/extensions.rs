@@ -11,6 +11,42 @@ use crate::trace::Event;
 /// have to run in an interrupt's context.
 ///
 /// Duties: 1, 5 and 6 of [`Platform`].
+///
+/// ```
+/// # #[macro_use] mod one { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/one.rs")); }
+/// use smpcall::{Backoff, Pause, Waiting};
+/// use std::{cell::Cell, hint, sync::OnceLock, thread::{self, Thread}, time::Duration};
+///
+/// thread_local! { static ME: Cell<Option<u16>> = const { Cell::new(None) } }
+///
+/// /// Callers are threads, known by their place here.
+/// #[derive(Default)]
+/// struct Port { threads: [OnceLock<Thread>; 8] }
+/// impl Waiting for Port {
+///     const PARKS: bool = true;
+///     fn pause(&self, backoff: &Backoff) -> Pause {
+///         hint::spin_loop();
+///         if backoff.rounds < 100 { Pause::Again } else { Pause::Park }
+///     }
+///     fn hold(&self, rounds: u32) {
+///         if rounds < 100 { hint::spin_loop() } else { thread::yield_now() }
+///     }
+///     fn is_bound(&self) -> bool { ME.get().is_some() } // asked only where threads migrate
+///     fn waiter(&self) -> Option<u16> { ME.get() }
+///     fn park(&self, _waiter: Option<u16>, timeout_ns: u64) { thread::park_timeout(Duration::from_nanos(timeout_ns)) }
+///     fn wake(&self, waiter: u16) { self.threads[usize::from(waiter)].get().inspect(|thread| thread.unpark()); }
+/// }
+/// # one_cpu!(Port);
+/// # smpcall::simple_port!(Port: Reporting, Tracing, Topology, Tuning, Foreign, Hosting);
+///
+/// let port = Port::default();
+/// port.threads[3].set(thread::current()).unwrap();
+/// ME.set(Some(3));
+/// port.wake(3); // comes first, and is kept:
+/// port.park(port.waiter(), u64::MAX); // returns at once
+/// # (0..200).for_each(|rounds| port.hold(rounds));
+/// # assert!(port.is_bound());
+/// ```
 pub trait Waiting {
     /// Whether waiting callers may sleep. If so, completing a call costs a swap instead of a store.
     const PARKS: bool = false;
@@ -107,6 +143,25 @@ pub(crate) const fn demand_shared_stacks<P: Waiting>() {
 /// Who is told of what went wrong. **Implement this when** there is a console or a log, or a time-out other than Linux's.
 ///
 /// Duty: 6 of [`Platform`].
+///
+/// ```
+/// # #[macro_use] mod one { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/one.rs")); }
+/// use smpcall::{CallStall, Platform, QueueStall, Reporting};
+///
+/// struct Port;
+/// impl Reporting for Port {
+///     fn stall_timeout_ns(&self) -> u64 { 1_000_000_000 }
+///     fn stall_stop_ns(&self) -> u64 { 60_000_000_000 } // then a reboot is better
+///     fn stop(&self, stall: &CallStall) -> ! { println!("{stall}"); std::process::abort() }
+///     fn call_stalled(&self, stall: &CallStall) { println!("{stall}"); }
+///     fn unstuck(&self, stall: &CallStall) { println!("it was slow: {stall}"); }
+///     fn queue_stalled(&self, stall: &QueueStall) { println!("{stall}"); }
+///     fn caught(&self, panic: <Self as Platform>::Panic) { match panic {} } // nothing unwinds here
+/// }
+/// # one_cpu!(Port);
+/// # smpcall::simple_port!(Port: Waiting, Tracing, Topology, Tuning, Foreign, Hosting);
+/// assert!(Port.stall_timeout_ns() < Port.stall_stop_ns());
+/// ```
 pub trait Reporting {
     /// Returns after how long a silent target is reported, in ns; 0: never. Linux's default (`csd_lock_timeout`) is 5 s.
     fn stall_timeout_ns(&self) -> u64 {
@@ -167,6 +222,26 @@ pub trait Reporting {
 /// Tracepoints (P12). **Implement this when** events are to be counted or recorded; [`Stats`](crate::Stats) counts.
 ///
 /// Duty: 6 of [`Platform`].
+///
+/// ```
+/// # #[macro_use] mod one { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/one.rs")); }
+/// # use smpcall::Budget;
+/// use smpcall::{CpuStats, Event, Stats, Tracing};
+///
+/// struct Port(Stats<[CpuStats; 1]>);
+/// impl Tracing for Port {
+///     const TRACES: bool = true;
+///     fn trace(&self, event: &Event) { self.0.count(event); }
+/// }
+/// # one_cpu!(Port);
+/// # smpcall::simple_port!(Port: Waiting, Reporting, Topology, Tuning, Foreign, Hosting);
+/// # let smp = one::machine(Port(Stats::new([CpuStats::new()])));
+/// # let mut cpu = smp.as_ref().online().unwrap();
+/// smp.post_detached(0, || ()).unwrap();
+/// let _ = cpu.flush(Budget::DEFAULT);
+/// let counts = smp.platform().0.total();
+/// assert_eq!((counts.queued, counts.ran), (1, 1));
+/// ```
 pub trait Tracing {
     /// Whether the port is told of each event by [`trace`](Self::trace). If not, no instruction is spent on it.
     const TRACES: bool = false;
@@ -189,6 +264,36 @@ pub trait Tracing {
 /// has had a turn, or some CPUs are nearer than others.
 ///
 /// Duties: 3 and 6 of [`Platform`].
+///
+/// ```
+/// # #[macro_use] mod one { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/one.rs")); }
+/// use smpcall::{RingError, Topology};
+/// # use std::cell::Cell;
+///
+/// /// Two sockets of four CPUs; the interrupt controller takes a mask.
+/// #[derive(Default)]
+/// struct Port { sent: Cell<usize>, after_the_tick: Cell<bool> }
+/// impl Topology for Port {
+///     fn ring_many(&self, first: u32, cpus: usize) -> usize {
+///         self.sent.set(self.sent.get() | cpus << first);
+///         0 // all were sent
+///     }
+///     fn ring_self(&self, _cpu: u32) -> Result<(), RingError> {
+///         self.after_the_tick.set(true); // when the thread has had a turn
+///         Ok(())
+///     }
+///     fn nearest(&self, cpu: u32, among: &mut dyn Iterator<Item = u32>) -> Option<u32> {
+///         among.filter(|other| other / 4 == cpu / 4).next()
+///     }
+/// }
+/// # one_cpu!(Port);
+/// # smpcall::simple_port!(Port: Waiting, Reporting, Tracing, Tuning, Foreign, Hosting);
+///
+/// let port = Port::default();
+/// assert_eq!((port.ring_many(4, 0b11), port.sent.get()), (0, 0b11_0000));
+/// assert_eq!((port.ring_self(5), port.after_the_tick.get()), (Ok(()), true));
+/// assert_eq!(port.nearest(5, &mut [1, 2, 6].into_iter()), Some(6));
+/// ```
 pub trait Topology {
     /// How many CPUs are a group that a multicast is relayed to: a power of two, and not more than a word has bits.
     #[cfg(smpcall_sim)]

@@ -3,6 +3,30 @@
 use super::Platform;
 
 /// Hints, and what is never used. **Implement this when** it was measured to be faster; nothing else depends on it.
+///
+/// ```
+/// # #[macro_use] mod one { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/one.rs")); }
+/// use smpcall::Tuning;
+///
+/// struct Port;
+/// impl Tuning for Port {
+///     const LAZY_POSTS: bool = false; // nobody here posts lazily
+///     fn prefetch_write(&self, line: *const ()) {
+///         # let _ = line;
+///         // The machine's instruction for that.
+///     }
+///     fn gather(&self) { (0..4).for_each(|_| core::hint::spin_loop()); }
+///     fn looks_first(&self, target: u32) -> u32 { if target < 4 { 64 } else { 200 } } // the other socket
+///     fn look_first(&self, target: u32, _alike: usize, done: impl Fn() -> bool) -> bool {
+///         (0..self.looks_first(target)).any(|_| done())
+///     }
+/// }
+/// # one_cpu!(Port);
+/// # smpcall::simple_port!(Port: Waiting, Reporting, Tracing, Topology, Foreign, Hosting);
+/// assert!(!Port.look_first(1, 0, || false) && Port.look_first(1, 0, || true));
+/// # Port.prefetch_write(core::ptr::null());
+/// # Port.gather();
+/// ```
 pub trait Tuning {
     /// Whether anybody posts lazily ([`Smp::post_lazy`](crate::Smp::post_lazy)). If not, no flush looks for such posts, and that
     /// function does not compile.

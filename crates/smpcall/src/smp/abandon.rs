@@ -14,6 +14,16 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     ///
     /// Nobody else is in a function of this machine, or will go on with one that was begun: the process has one thread, the
     /// caller's. If that is one of the CPUs it may go on with what it has begun.
+    ///
+    /// ```
+    /// # #[macro_use] mod one { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/one.rs")); }
+    /// # use smpcall::DetachedError;
+    /// # let smp = one::machine(one::One);
+    /// # let _cpu = smp.as_ref().online().unwrap();
+    /// // In the child of a fork. SAFETY: it has this one thread, which is in no function of the machine.
+    /// unsafe { smp.abandon() };
+    /// assert_eq!(smp.post_detached(0, || ()), Err(DetachedError::Offline));
+    /// ```
     pub unsafe fn abandon(&self) {
         for cpu in self.cpus() {
             // What is in them is nobody's any more.

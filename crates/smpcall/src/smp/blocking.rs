@@ -105,6 +105,19 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// there must not wait for that caller; a port refuses what could.
     ///
     /// Context: any code of a CPU; `false` for a thread that is none. Progress: wait-free.
+    ///
+    /// ```
+    /// # #[macro_use] mod one { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/one.rs")); }
+    /// use smpcall::{Platform, Smp, Storage};
+    ///
+    /// /// A port ends its machine only where nobody waits for the code that asks for it.
+    /// fn may_end<P: Platform, S: Storage>(smp: &Smp<P, S>) -> bool {
+    ///     !smp.is_in_blocking()
+    /// }
+    /// # let smp = one::machine(one::One);
+    /// # let _cpu = smp.as_ref().online().unwrap();
+    /// # assert!(may_end(&smp));
+    /// ```
     pub fn is_in_blocking(&self) -> bool {
         self.home().is_some_and(|here| here.running.is_in_blocking())
     }

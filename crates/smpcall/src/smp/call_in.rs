@@ -33,6 +33,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     ///     let _ = smp.call_in(slot, 1, move || *local); // what it borrows may lie on a stack
     /// }
     /// ```
+    ///
+    /// Example: [`CallSlot`](crate::CallSlot).
     pub fn call_in<const WORDS: usize, F, R>(
         &self,
         slot: &'static CallSlot<WORDS>,

@@ -72,6 +72,8 @@ impl<'m, P: Platform, S: Storage> Cpu<'m, P, S> {
     }
 
     /// Returns the CPU's number.
+    ///
+    /// Example: [`Machine::emplace`](crate::Machine::emplace).
     pub fn number(&self) -> u32 {
         self.number
     }
@@ -113,6 +115,21 @@ impl<'m, P: Platform, S: Storage> Cpu<'m, P, S> {
     ///
     /// Context: the CPU's thread, interrupts on; from call context, or with interrupts off, it does nothing. Progress: as long as the
     /// functions take; if there is none, one load.
+    ///
+    /// ```
+    /// # #[macro_use] mod one { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/one.rs")); }
+    /// use smpcall::{Cpu, Platform, Storage};
+    ///
+    /// /// A CPU whose doorbell's handler flushes; its thread sleeps until an interrupt.
+    /// fn idle<P: Platform, S: Storage>(cpu: &mut Cpu<'_, P, S>, wait_for_interrupt: impl Fn()) -> ! {
+    ///     loop {
+    ///         cpu.run_blocking(); // what the handler has left for the thread
+    ///         wait_for_interrupt();
+    ///     }
+    /// }
+    /// # let smp = one::machine(one::One);
+    /// # assert_eq!(smp.as_ref().online().unwrap().run_blocking(), 0);
+    /// ```
     #[inline]
     pub fn run_blocking(&mut self) -> u32 {
         self.smp.run_blocking()
@@ -126,6 +143,17 @@ impl<'m, P: Platform, S: Storage> Cpu<'m, P, S> {
     /// # Panics
     ///
     /// As [`Cpu::flush`]; where threads migrate, also if the caller is on another CPU. So do the operations below.
+    ///
+    /// ```
+    /// # #[macro_use] mod one { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/one.rs")); }
+    /// # use smpcall::{Budget, Flushed};
+    /// # let smp = one::machine(one::One);
+    /// let mut cpu = smp.as_ref().online().unwrap();
+    /// smp.post_detached(0, || ()).unwrap();
+    /// assert!(cpu.has_work());
+    /// assert_eq!(cpu.flush(Budget::DEFAULT), Flushed::All(1));
+    /// assert!(!cpu.has_work());
+    /// ```
     #[inline]
     pub fn has_work(&self) -> bool {
         let _stay = self.smp.stay();
@@ -136,6 +164,8 @@ impl<'m, P: Platform, S: Storage> Cpu<'m, P, S> {
     /// [flush](Cpu::flush) again and again, until it [begins to sleep](Cpu::begin_sleep).
     ///
     /// Context: the CPU's thread; in call context, and under a frame of this crate, it does nothing. Progress: wait-free.
+    ///
+    /// Example: [`Cpu::flush`](crate::Cpu::flush).
     pub fn poll_begin(&mut self) {
         demand_used!(P::POLLS);
         let _irq = IrqGuard::new(&self.smp.platform);

@@ -193,6 +193,8 @@ impl<P: Platform, S: Storage> Machine<P, S> {
     ///
     /// Context: the CPU's entry path, interrupts off, not an NMI; from call context it does nothing. Progress: runs what was accepted;
     /// one swap if there is nothing.
+    ///
+    /// Example: [`Machine::enter_user`](crate::Machine::enter_user).
     pub fn enter_kernel(&self) -> u32 {
         demand_used!(P::LAZY_POSTS);
         let _irq = IrqGuard::new(self.platform());

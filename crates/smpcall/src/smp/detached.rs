@@ -33,6 +33,21 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     ///     let _ = smp.post_detached(1, move || drop(text)); // `String` is not `Copy`
     /// }
     /// ```
+    ///
+    /// ```
+    /// # #[macro_use] mod one { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/one.rs")); }
+    /// # use smpcall::Budget;
+    /// use std::sync::atomic::{AtomicU32, Ordering};
+    ///
+    /// static TICKS: AtomicU32 = AtomicU32::new(0);
+    /// # let smp = one::machine(one::One);
+    /// # let mut cpu = smp.as_ref().online().unwrap();
+    /// let by = 3;
+    /// smp.post_detached(0, move || _ = TICKS.fetch_add(by, Ordering::Relaxed)).unwrap();
+    /// assert_eq!(TICKS.load(Ordering::Relaxed), 0); // it is queued
+    /// let _ = cpu.flush(Budget::DEFAULT);
+    /// assert_eq!(TICKS.load(Ordering::Relaxed), 3);
+    /// ```
     #[inline]
     pub fn post_detached<F>(&self, cpu: u32, function: F) -> Result<(), DetachedError>
     where

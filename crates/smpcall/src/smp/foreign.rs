@@ -23,6 +23,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     ///    function. Whoever is told [`Busy`](Posted::Busy) has not changed it either.
     /// 2. The port's [`run_foreign`](crate::Foreign::run_foreign) may call its function with its argument on any CPU, as often as
     ///    it is posted, and at the same time on several if it is posted to several.
+    ///
+    /// Example: [`ForeignCsd`](crate::ForeignCsd).
     #[inline]
     pub unsafe fn post_foreign(&self, cpu: u32, csd: &ForeignCsd) -> Result<Posted, PostError> {
         match csd.0.state.rely(cpu, Urgency::Now) {
@@ -80,6 +82,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// # Safety
     ///
     /// As for [`Smp::post_foreign`]; and the caller stays on its CPU.
+    ///
+    /// Example: [`ForeignCsd`](crate::ForeignCsd).
     #[inline(always)]
     pub unsafe fn post_foreign_or_run<R>(
         &self,
@@ -173,6 +177,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     ///    port's [`take_entry`](crate::Foreign::take_entry) it stays alive and in place, and nobody else writes its link or its kind.
     /// 2. The entry is 8-aligned, its kind is 0x20 or 0x30, and it lies in an object with at least `size_of::<Entry>()` bytes
     ///    from there on.
+    ///
+    /// Example: [`Entry`](crate::Entry).
     pub unsafe fn push_entry(&self, cpu: u32, entry: &Entry) -> bool {
         let target = &self.cpus()[cpu as usize];
         let header = &entry.0;

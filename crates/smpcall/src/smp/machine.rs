@@ -61,6 +61,21 @@ impl<P: Platform, S: Storage> Machine<P, S> {
     /// # Errors
     ///
     /// [`CpuCountError`] if that is 0 or more than [`CPUS_MAX`].
+    ///
+    /// ```
+    /// # #[macro_use] mod one { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/one.rs")); }
+    /// # use one::One as MyPort;
+    /// use smpcall::{CpuCountError, Machine, PerCpu};
+    ///
+    /// /// As many CPUs as the firmware has found, in memory that is the kernel's for ever.
+    /// fn machine(memory: &'static mut [PerCpu]) -> Result<Machine<MyPort, &'static mut [PerCpu]>, CpuCountError> {
+    ///     Machine::with_storage(MyPort, memory)
+    /// }
+    ///
+    /// let memory = Box::leak(Box::new([const { PerCpu::new() }; 3]));
+    /// assert_eq!(machine(memory).unwrap().cpus_len(), 3);
+    /// assert_eq!(machine(&mut []).unwrap_err(), CpuCountError { asked: 0 });
+    /// ```
     pub fn with_storage(platform: P, storage: S) -> Result<Self, CpuCountError> {
         match storage.cpus().len() {
             1..=CPUS_MAX => Ok(Self { smp: Smp::new(platform, storage) }),
@@ -74,6 +89,19 @@ impl<P: Platform, S: Storage> Machine<P, S> {
     /// # Errors
     ///
     /// As for [`Machine::with_storage`].
+    ///
+    /// ```
+    /// # #[macro_use] mod one { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/one.rs")); }
+    /// # use one::One as MyPort;
+    /// use core::mem::MaybeUninit;
+    /// use smpcall::{Machine, PerCpu};
+    ///
+    /// // A kernel has the place in a `static`, which it borrows once.
+    /// let place: &'static mut MaybeUninit<Machine<MyPort, [PerCpu; 2]>> = Box::leak(Box::new_uninit());
+    /// let machine = Machine::emplace(place, MyPort, [const { PerCpu::new() }; 2]).unwrap();
+    /// let cpu = machine.online().unwrap(); // it is pinned
+    /// assert_eq!(cpu.number(), 0);
+    /// ```
     pub fn emplace(
         place: &'static mut MaybeUninit<Self>,
         platform: P,
@@ -112,6 +140,21 @@ impl<P: Platform, S: Storage> Machine<P, S> {
     ///
     /// Context: thread or interrupt of a CPU of this machine, not an NMI; from call context it returns at once. The
     /// functions run with the irq guard held. Progress: at most `budget` functions.
+    ///
+    /// ```
+    /// # #[macro_use] mod one { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/one.rs")); }
+    /// use smpcall::{Budget, Flushed, Machine, Platform, Storage};
+    ///
+    /// /// The doorbell's interrupt handler.
+    /// fn on_interrupt<P: Platform, S: Storage>(machine: &Machine<P, S>, acknowledge: impl Fn()) -> Flushed {
+    ///     acknowledge(); // first: what rings from here on interrupts again
+    ///     machine.flush(Budget::DEFAULT)
+    /// }
+    /// # let smp = one::machine(one::One);
+    /// # let _cpu = smp.as_ref().online().unwrap();
+    /// # smp.post_detached(0, || ()).unwrap();
+    /// # assert_eq!(on_interrupt(&smp, || ()), Flushed::All(1));
+    /// ```
     #[inline]
     pub fn flush(&self, budget: Budget) -> Flushed {
         self.smp.flush(budget)
@@ -121,6 +164,18 @@ impl<P: Platform, S: Storage> Machine<P, S> {
     /// ([`Cpu::has_work`](crate::Cpu::has_work)). Writes nothing.
     ///
     /// Context: any. Progress: wait-free.
+    ///
+    /// ```
+    /// # #[macro_use] mod one { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/one.rs")); }
+    /// # use smpcall::Budget;
+    /// # let smp = one::machine(one::One);
+    /// # let _cpu = smp.as_ref().online().unwrap();
+    /// assert!(!smp.has_work_here());
+    /// smp.post_detached(0, || ()).unwrap();
+    /// assert!(smp.has_work_here()); // the idle loop does not go to sleep
+    /// let _ = smp.flush(Budget::DEFAULT);
+    /// assert!(!smp.has_work_here());
+    /// ```
     #[inline]
     pub fn has_work_here(&self) -> bool {
         self.smp.has_work_here()
@@ -131,6 +186,25 @@ impl<P: Platform, S: Storage> Machine<P, S> {
     /// # Safety
     ///
     /// Local interrupts are off, as after [`irq_save`](Platform::irq_save), until this returns.
+    ///
+    /// ```
+    /// # #[macro_use] mod one { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/one.rs")); }
+    /// # use smpcall::{Budget, Flushed, Machine, Platform, Storage};
+    /// /// An interrupt handler, on a machine that enters those with interrupts off.
+    /// ///
+    /// /// # Safety
+    /// ///
+    /// /// Local interrupts are off until it returns.
+    /// unsafe fn on_interrupt<P: Platform, S: Storage>(machine: &Machine<P, S>) -> Flushed {
+    ///     // SAFETY: the caller's promise.
+    ///     unsafe { machine.flush_guarded(Budget::DEFAULT) }
+    /// }
+    /// # let smp = one::machine(one::One);
+    /// # let _cpu = smp.as_ref().online().unwrap();
+    /// # smp.post_detached(0, || ()).unwrap();
+    /// # // SAFETY: there are no interrupts.
+    /// # assert_eq!(unsafe { on_interrupt(&smp) }, Flushed::All(1));
+    /// ```
     #[inline]
     pub unsafe fn flush_guarded(&self, budget: Budget) -> Flushed {
         self.smp.flush_guarded(budget)

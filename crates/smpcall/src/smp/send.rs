@@ -75,6 +75,25 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// # Errors
     ///
     /// As for [`Smp::receive`].
+    ///
+    /// ```
+    /// # #[macro_use] mod one { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/one.rs")); }
+    /// use smpcall::{Message, Platform, ReceiveError, Smp, Storage, WaitError};
+    ///
+    /// static LEN: Message<String, usize> = Message::new(|text: String, _| text.len());
+    ///
+    /// fn len_within_a_millisecond<P: Platform, S: Storage>(smp: &Smp<P, S>) -> Option<usize> {
+    ///     match smp.receive_until(&LEN, smp.platform().now_ns() + 1_000_000) {
+    ///         Ok(len) => Some(len),
+    ///         Err(ReceiveError::Wait(WaitError::TimedOut(_))) => None, // it may be taken later
+    ///         Err(other) => panic!("{other}"),
+    ///     }
+    /// }
+    /// # let smp = one::machine(one::One);
+    /// # let _cpu = smp.as_ref().online().unwrap();
+    /// # smp.send(0, &LEN, "four".to_string()).unwrap();
+    /// # assert_eq!(len_within_a_millisecond(&smp), Some(4));
+    /// ```
     pub fn receive_until<M: Carries>(
         &self,
         message: M,

@@ -47,6 +47,15 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// Returns how many doorbells could not be sent so far ([`RingError`](crate::RingError)).
     ///
     /// Context: any. Progress: wait-free.
+    ///
+    /// ```
+    /// # #[macro_use] mod one { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/one.rs")); }
+    /// # let smp = one::machine(one::One);
+    /// # let _cpu = smp.as_ref().online().unwrap();
+    /// smp.post_detached(0, || ()).unwrap();
+    /// assert_eq!(smp.failed_rings_racy(), 0); // each doorbell was sent,
+    /// assert!(!smp.is_unrung_racy(0)); // and so was this CPU's
+    /// ```
     pub fn failed_rings_racy(&self) -> usize {
         if !P::RINGS_FAIL {
             return 0;
@@ -60,6 +69,8 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// flushed: it is its caller, which waits, that rings again for the CPU's thread.
     ///
     /// Context: any. Progress: wait-free.
+    ///
+    /// Example: [`Smp::failed_rings_racy`](crate::Smp::failed_rings_racy).
     pub fn is_unrung_racy(&self, cpu: u32) -> bool {
         self.cpu(cpu).is_some_and(Self::is_unrung)
     }

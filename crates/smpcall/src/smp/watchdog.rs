@@ -26,6 +26,8 @@ pub struct Watch {
 
 impl Watch {
     /// A CPU that was never looked at.
+    ///
+    /// Example: [`Smp::watchdog`](crate::Smp::watchdog).
     pub const fn new() -> Self {
         Self { held: None, seen: None, reports: 0 }
     }
@@ -83,9 +85,12 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     ///
     /// const TIMEOUT_NS: u64 = 5_000_000_000;
     ///
-    /// /// A timer's function, twice a second, with notes of its own.
-    /// fn look<P: Platform, S: Storage>(smp: &Smp<P, S>, notes: &mut [Watch; 8]) -> bool {
-    ///     smp.watchdog(TIMEOUT_NS, notes) == 0
+    /// /// A thread of its own, twice a second.
+    /// fn watch<P: Platform, S: Storage>(smp: &Smp<P, S>, half_a_second: impl Fn()) {
+    ///     let mut notes = [const { Watch::new() }; 8];
+    ///     while smp.watchdog(TIMEOUT_NS, &mut notes) == 0 {
+    ///         half_a_second();
+    ///     }
     /// }
     /// ```
     pub fn watchdog(&self, timeout_ns: u64, notes: &mut [Watch]) -> u32 {

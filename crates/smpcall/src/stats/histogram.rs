@@ -8,6 +8,27 @@ pub(super) const BUCKETS: usize = 38;
 pub(super) type Buckets = [AtomicUsize; BUCKETS];
 
 /// How often a value came, by powers of two.
+///
+/// ```
+/// # #[macro_use] mod one { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/one.rs")); }
+/// # use smpcall::{Budget, CpuStats, Event, Stats, Tracing};
+/// struct Port(Stats<[CpuStats; 1]>);
+/// impl Tracing for Port {
+///     const TRACES: bool = true;
+///     fn trace(&self, event: &Event) { self.0.count(event); }
+/// }
+/// # one_cpu!(Port);
+/// # smpcall::simple_port!(Port: Waiting, Reporting, Topology, Tuning, Foreign, Hosting);
+/// # let smp = one::machine(Port(Stats::new([CpuStats::new()])));
+/// # let mut cpu = smp.as_ref().online().unwrap();
+/// (0..3).for_each(|_| smp.post_detached(0, || ()).unwrap());
+/// let _ = cpu.flush(Budget::DEFAULT);
+///
+/// let lens = smp.platform().0.total().batch_lens;
+/// assert!(!lens.is_empty() && lens.len() == 1); // one batch,
+/// assert_eq!(lens.buckets()[1], 1); // of 2 calls or 3,
+/// assert_eq!(lens.below(500), Some(4)); // and so is the median
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Histogram([u64; BUCKETS]);
 

@@ -161,6 +161,8 @@ impl<'c, 'm, P: Platform, S: Storage> SleepGuard<'c, 'm, P, S> {
     /// afterwards, until it says so.
     ///
     /// Context: the CPU's thread. Progress: wait-free.
+    ///
+    /// Example: [`SleepGuard::look_again`](crate::SleepGuard::look_again).
     pub fn commit(self) -> Asleep<'c, 'm, P, S> {
         let this = core::mem::ManuallyDrop::new(self);
         // SAFETY: the guard is neither dropped nor used again, so that there is one borrow of the handle, as before.
@@ -171,6 +173,8 @@ impl<'c, 'm, P: Platform, S: Storage> SleepGuard<'c, 'm, P, S> {
     /// Does not sleep after all; as dropping it: the CPU polls again, if it did before.
     ///
     /// Context: the CPU's thread. Progress: wait-free.
+    ///
+    /// Example: [`SleepGuard::look_again`](crate::SleepGuard::look_again).
     pub fn abort(self) {}
 }
 
@@ -192,6 +196,8 @@ impl<P: Platform, S: Storage> Asleep<'_, '_, P, S> {
     /// The sleep is over, and the doorbell, if it rang, is acknowledged: [flushes](Cpu::flush), and runs what may block.
     ///
     /// Context: the CPU's thread, interrupts on. Progress: as [`Cpu::flush`].
+    ///
+    /// Example: [`SleepGuard::look_again`](crate::SleepGuard::look_again).
     pub fn woken(self, budget: Budget) -> Flushed {
         self.cpu.flush(budget)
     }

@@ -73,6 +73,16 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// # Errors
     ///
     /// As for these.
+    ///
+    /// ```
+    /// # #[macro_use] mod one { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/one.rs")); }
+    /// # use smpcall::{Awaits, To};
+    /// # let smp = one::machine(one::One);
+    /// # let _cpu = smp.as_ref().online().unwrap();
+    /// let wait = true; // as a C interface is told
+    /// let awaits = if wait { Awaits::Everybody } else { Awaits::Nobody };
+    /// assert_eq!(smp.many_copied(To::All, awaits, || ()).map(|reached| reached.ran), Ok(1));
+    /// ```
     #[inline]
     pub fn many_copied<F>(&self, to: To<'_>, awaits: Awaits, function: F) -> Result<Reached, ManyError>
     where

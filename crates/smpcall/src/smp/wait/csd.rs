@@ -100,6 +100,25 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// # Errors
     ///
     /// As for [`Smp::wait_timeout`].
+    ///
+    /// ```
+    /// # #[macro_use] mod one { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/one.rs")); }
+    /// use smpcall::{Csd, Platform, Smp, Storage, WaitError};
+    ///
+    /// static SYNC: Csd<fn()> = Csd::new(|| ());
+    /// static FLUSH: Csd<fn()> = Csd::new(|| ());
+    ///
+    /// /// Both, within the same millisecond.
+    /// fn both<P: Platform, S: Storage>(smp: &Smp<P, S>) -> Result<(), WaitError> {
+    ///     let deadline_ns = smp.platform().now_ns() + 1_000_000;
+    ///     smp.wait_until(&SYNC, deadline_ns)?;
+    ///     smp.wait_until(&FLUSH, deadline_ns)
+    /// }
+    /// # let smp = one::machine(one::One);
+    /// # let _cpu = smp.as_ref().online().unwrap();
+    /// # smp.post(0, &SYNC).unwrap();
+    /// # assert_eq!(both(&smp), Ok(()));
+    /// ```
     pub fn wait_until<T: Post>(&self, csd: T, deadline_ns: u64) -> Result<(), WaitError> {
         self.wait_for(csd, &Until::Clock(deadline_ns))
     }

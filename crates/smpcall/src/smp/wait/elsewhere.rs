@@ -18,6 +18,27 @@ impl<P: Platform, S: Storage> Machine<P, S> {
     /// the caller may not wait, or is no CPU.
     ///
     /// Context: thread, interrupts on. Progress: as [`Cpu::flush`](crate::Cpu::flush).
+    ///
+    /// ```
+    /// # #[macro_use] mod one { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/one.rs")); }
+    /// # use one::One;
+    /// use smpcall::{Hosting, Machine, PerCpu, Serve};
+    ///
+    /// /// The port of a second machine, some of whose callers are CPUs of the first.
+    /// struct Second { first: &'static Machine<One, [PerCpu; 1]> }
+    /// impl Hosting for Second {
+    ///     fn serve_elsewhere(&self, serve: Serve) { self.first.serve_elsewhere(serve); }
+    ///     fn rest_elsewhere(&self, serve: Serve, sleep: &mut dyn FnMut()) { self.first.rest_elsewhere(serve, sleep); }
+    /// }
+    /// # let first: &'static Machine<One, [PerCpu; 1]> = Box::leak(Box::new(Machine::new(One, [PerCpu::new()])));
+    /// # let _cpu = first.as_pin().online().unwrap();
+    /// # let (second, mut slept) = (Second { first }, false);
+    /// first.post_detached(0, || ()).unwrap();
+    /// second.serve_elsewhere(Serve::Blocking); // as a wait on the second machine does
+    /// assert!(!first.has_work_here());
+    /// second.rest_elsewhere(Serve::Blocking, &mut || slept = true);
+    /// assert!(slept);
+    /// ```
     pub fn serve_elsewhere(&self, serve: Serve) {
         let here = self.here();
         if here.is_none() || !self.may_wait(here) {
@@ -31,6 +52,8 @@ impl<P: Platform, S: Storage> Machine<P, S> {
     /// has work, which is to be [served](Machine::serve_elsewhere) first. For [`Hosting::rest_elsewhere`](crate::Hosting::rest_elsewhere) of another machine's port.
     ///
     /// Context: thread, interrupts on. Progress: as `sleep`.
+    ///
+    /// Example: [`Machine::serve_elsewhere`](crate::Machine::serve_elsewhere).
     pub fn rest_elsewhere(&self, serve: Serve, sleep: &mut dyn FnMut()) {
         let Some((_, here)) = self.here() else { return sleep() };
         // Where threads migrate, a wait takes the mark back (I26).
@@ -59,6 +82,19 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// # Errors
     ///
     /// [`WaitError`], but never `Cancelled`.
+    ///
+    /// ```
+    /// # #[macro_use] mod one { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/one.rs")); }
+    /// use std::sync::atomic::{AtomicBool, Ordering};
+    ///
+    /// static HAS_ENDED: AtomicBool = AtomicBool::new(false);
+    /// # let smp = one::machine(one::One);
+    /// # let _cpu = smp.as_ref().online().unwrap();
+    /// # HAS_ENDED.store(true, Ordering::Release);
+    /// // `|_| false`: nobody wakes it, so it looks now and then.
+    /// let joined = smp.wait_by_port(0, "the end of its thread", None, |_| false, || HAS_ENDED.load(Ordering::Acquire));
+    /// assert_eq!(joined, Ok(()));
+    /// ```
     pub fn wait_by_port(
         &self,
         cpu: u32,

@@ -96,6 +96,17 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// report back as long as this is the reason.
     ///
     /// Context: any. Progress: wait-free.
+    ///
+    /// ```
+    /// # #[macro_use] mod one { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/one.rs")); }
+    /// use smpcall::{Platform, Smp, Storage};
+    ///
+    /// /// A kernel's own watchdog: what somebody waits for is reported already.
+    /// fn is_news<P: Platform, S: Storage>(smp: &Smp<P, S>) -> bool {
+    ///     smp.stalled_waits_racy() == 0
+    /// }
+    /// # assert!(is_news(&one::machine(one::One)));
+    /// ```
     pub fn stalled_waits_racy(&self) -> usize {
         // Relaxed: a count that may be old by the time it is read.
         self.stalled.load(Ordering::Relaxed)
