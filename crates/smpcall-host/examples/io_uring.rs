@@ -1,29 +1,30 @@
-//! A thread that sleeps in an io_uring, watches a pipe by it, and is a CPU: a call is a completion among the others.
+//! A thread that sleeps in an io_uring, watches a socket by it, and is a CPU: a call is a completion among the others.
 //!
 //! `cargo run -p smpcall-host --example io_uring` (where the kernel has none, or has it switched off, it says so, and ends)
 
 use io_uring::{IoUring, opcode, types};
 use smpcall_host::smpcall::Budget;
 use smpcall_host::{Machine, MsgRing};
-use std::io::{self, PipeReader, Read, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
 /// The `user_data` of completions.
 const DOORBELL: u64 = 0;
-const PIPE: u64 = 1;
+const SOCKET: u64 = 1;
 
 static BYTES: AtomicU32 = AtomicU32::new(0);
 
-/// The loop: its calls, and a pipe, whose bytes it counts, until the machine is shut down.
-fn serve(machine: &Machine, ring: &mut IoUring, bell: MsgRing, mut pipe: PipeReader) -> io::Result<()> {
+/// The loop: its calls, and a socket, whose bytes it counts, until the machine is shut down.
+fn serve(machine: &Machine, ring: &mut IoUring, bell: MsgRing, mut socket: UnixStream) -> io::Result<()> {
     let mut here = machine.attach_with(0, bell).map_err(io::Error::other)?;
-    let watch = opcode::PollAdd::new(types::Fd(pipe.as_raw_fd()), pollin()).build().user_data(PIPE);
+    let watch = opcode::PollAdd::new(types::Fd(socket.as_raw_fd()), pollin()).build().user_data(SOCKET);
     let mut is_watched = false;
     while !machine.is_shut_down() {
         if !is_watched {
-            // SAFETY: it has no buffer; the pipe is closed after the loop.
+            // SAFETY: it has no buffer; the socket is closed after the loop.
             unsafe { ring.submission().push(&watch) }.map_err(io::Error::other)?;
             is_watched = true;
         }
@@ -37,8 +38,8 @@ fn serve(machine: &Machine, ring: &mut IoUring, bell: MsgRing, mut pipe: PipeRea
             ring.submit()?;
         }
         for entry in ring.completion() {
-            if entry.user_data() == PIPE {
-                pipe.read_exact(&mut [0])?;
+            if entry.user_data() == SOCKET {
+                socket.read_exact(&mut [0])?;
                 BYTES.fetch_add(1, Ordering::Release);
                 is_watched = false;
             }
@@ -67,7 +68,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     };
     let machine = Machine::builder().attachable(1).build()?;
-    let (reader, mut writer) = io::pipe()?;
+    let (reader, mut writer) = UnixStream::pair()?;
     thread::scope(|scope| {
         let serving = scope.spawn(|| serve(&machine, &mut ring, bell, reader));
         while !machine.is_online_racy(0) && !serving.is_finished() {

@@ -45,6 +45,8 @@ fn allowed_cores_iter() -> impl Iterator<Item = usize> {
 
 /// Returns the numbers of the cores that the calling thread may use, lowest first. For those that its process may use:
 /// [`process_cores`].
+///
+/// Example: [`process_cores`].
 pub fn allowed_cores() -> Vec<usize> {
     allowed_cores_iter().collect()
 }
@@ -72,6 +74,8 @@ pub fn process_cores() -> Vec<usize> {
 /// # Errors
 ///
 /// The kernel's, if the process may not use that core.
+///
+/// Example: [`process_cores`].
 pub fn pin_this_thread(core: usize) -> std::io::Result<()> {
     keep_on(&[core])
 }

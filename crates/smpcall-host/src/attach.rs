@@ -142,11 +142,23 @@ impl<'m, T: Trace, D: Doorbell> Attached<'m, T, D> {
     }
 
     /// Returns the CPU's number.
+    ///
+    /// Example: [`Machine::attach`](crate::Machine::attach).
     pub fn cpu(&self) -> u32 {
         self.own.number()
     }
 
     /// Returns its doorbell.
+    ///
+    /// ```
+    /// use smpcall_host::{EventFd, Machine};
+    /// use std::os::fd::AsFd;
+    ///
+    /// let machine = Machine::builder().attachable(1).build()?;
+    /// let here = machine.attach_with(0, EventFd::new()?)?;
+    /// let _watched = here.doorbell().as_fd(); // what epoll is to watch
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn doorbell(&self) -> &D {
         &self.bell
     }
@@ -164,6 +176,17 @@ impl<'m, T: Trace, D: Doorbell> Attached<'m, T, D> {
     /// flush; part of [`poll`](Self::poll) and [`Asleep::woken`](crate::Asleep::woken), and for who flushes by another way.
     ///
     /// Context: the CPU's thread. Progress: wait-free, and a read of what the doorbell left behind, if it rang.
+    ///
+    /// ```
+    /// use smpcall_host::{EventFd, Machine, smpcall::{Budget, Flushed}};
+    ///
+    /// let machine = Machine::builder().attachable(1).build()?;
+    /// let mut here = machine.attach_with(0, EventFd::new()?)?;
+    /// machine.post_detached(0, || ())?;
+    /// here.acknowledge(); // first,
+    /// assert_eq!(here.handle().flush(Budget::DEFAULT), Flushed::All(1)); // then the flush: together they are a `poll`
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn acknowledge(&self) {
         let latch = self.latch();
         if latch.is_outside() {
@@ -175,6 +198,8 @@ impl<'m, T: Trace, D: Doorbell> Attached<'m, T, D> {
     /// Returns the core's handle of the CPU, for a loop that does by itself, in steps, what [`poll`](Self::poll) and
     /// [`park`](Self::park) do. It knows of no doorbell but the latch: [`acknowledge`](Self::acknowledge) before each flush, and begin
     /// the sleeps that another doorbell ends by [`Self::begin_sleep`].
+    ///
+    /// Example: [`Attached::acknowledge`](crate::Attached::acknowledge).
     pub fn handle(&mut self) -> &mut Cpu<'m, Host<T>, Box<[PerCpu]>> {
         &mut self.own
     }
@@ -205,6 +230,21 @@ impl<'m, T: Trace, D: Doorbell> Attached<'m, T, D> {
     }
 
     /// Says that this thread polls from now on, so that posts to it need not ring; until [`park`](Self::park).
+    ///
+    /// ```
+    /// use smpcall_host::{Machine, smpcall::Budget};
+    /// use std::sync::atomic::{AtomicBool, Ordering};
+    ///
+    /// let machine = Machine::builder().attachable(1).build()?;
+    /// let mut here = machine.attach(0)?;
+    /// let asked = AtomicBool::new(false);
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(|| machine.call(0, || asked.store(true, Ordering::Relaxed)));
+    ///     here.poll_begin(); // for the fastest answer, and no system call of the poster's
+    ///     while !asked.load(Ordering::Relaxed) { let _ = here.poll(Budget::DEFAULT); }
+    /// });
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn poll_begin(&mut self) {
         self.own.poll_begin();
         self.machine.platform().show_core(self.cpu());

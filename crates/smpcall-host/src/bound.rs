@@ -133,6 +133,8 @@ impl<'m, T: 'static, Tr: Trace> CpuBound<'m, T, Tr> {
     }
 
     /// Returns the CPU that the value belongs to.
+    ///
+    /// Example: [`CpuBound::into_inner`](crate::CpuBound::into_inner).
     pub fn cpu(&self) -> u32 {
         self.held.cpu
     }
@@ -181,6 +183,19 @@ impl<'m, T: 'static, Tr: Trace> CpuBound<'m, T, Tr> {
     /// # Errors
     ///
     /// The handle, if the caller is not the thread that the value belongs to.
+    ///
+    /// ```
+    /// use smpcall_host::{CpuBound, Machine};
+    /// use std::rc::Rc;
+    ///
+    /// let machine = Machine::builder().attachable(1).build()?;
+    /// let _here = machine.attach(0)?;
+    /// let bound = CpuBound::new(&machine, Rc::new(5)).expect("this thread is a CPU");
+    /// assert_eq!(bound.cpu(), 0);
+    /// let value: Rc<i32> = bound.into_inner().expect("of this CPU");
+    /// assert_eq!(*value, 5);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn into_inner(self) -> Result<T, Self> {
         if !self.held.is_here() {
             return Err(self);

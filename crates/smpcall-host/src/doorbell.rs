@@ -90,6 +90,8 @@ pub trait Doorbell: Send + Sync + 'static {
     /// # Errors
     ///
     /// As for [`Self::ring`].
+    ///
+    /// Example: [`Doorbell::acknowledge`].
     fn ring_self(&self) -> Result<(), RingError> {
         self.ring()
     }
@@ -98,6 +100,30 @@ pub trait Doorbell: Send + Sync + 'static {
     /// it is awake, after the latch was taken note of and before the flush; also when there was no ring: then it should cost nothing.
     ///
     /// Context: the CPU's thread.
+    ///
+    /// ```
+    /// use smpcall_host::smpcall::{Budget, Flushed, RingError};
+    /// use smpcall_host::{Doorbell, Machine};
+    /// use std::sync::mpsc::{Receiver, Sender, channel};
+    /// use std::sync::Mutex;
+    ///
+    /// /// For a loop that sleeps in a channel's `recv`.
+    /// struct Message(Sender<&'static str>);
+    /// impl Doorbell for Message {
+    ///     fn ring(&self) -> Result<(), RingError> { self.0.send("calls").map_err(|_| RingError) }
+    ///     fn ring_self(&self) -> Result<(), RingError> { self.ring() } // no interrupt: it comes when the loop comes round
+    ///     fn acknowledge(&self) {} // the loop has taken the message
+    /// }
+    ///
+    /// let (sender, inbox) = channel();
+    /// let machine = Machine::builder().attachable(1).build()?;
+    /// let mut here = machine.attach_with(0, Message(sender))?;
+    /// let asleep = here.begin_sleep().expect("nothing is there").commit();
+    /// machine.post_detached(0, || ())?;
+    /// assert_eq!(inbox.recv()?, "calls");
+    /// assert_eq!(asleep.woken(Budget::DEFAULT), Flushed::All(1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn acknowledge(&self) {}
 }
 

@@ -2,16 +2,20 @@
 
 mod build;
 mod end;
+mod options;
 mod placement;
 mod publish;
+mod seats;
 mod start;
 
-pub use self::build::{BuildError, Builder, Cores, Idle};
+pub use self::build::Builder;
 pub use self::end::ShutdownError;
+pub use self::options::{BuildError, Cores, Idle};
 pub use self::placement::{Placement, PlacementWarning};
 pub use self::publish::Publisher;
 
 use self::end::Ends;
+use self::seats::Seats;
 
 use crate::attach::{AttachError, Attached, Rings};
 use crate::doorbell::{Doorbell, Futex};
@@ -134,11 +138,15 @@ impl Machine {
 
 impl<T: Trace> Machine<T> {
     /// Returns what listens to the machine's tracepoints, as [`Builder::trace`] was given it.
+    ///
+    /// Example: [`Builder::trace`](crate::Builder::trace).
     pub fn tracer(&self) -> &T {
         self.platform().tracer()
     }
 
     /// Returns where the machine's own threads run, and what was found out about the cores when it was built.
+    ///
+    /// Example: [`Placement`].
     pub fn placement(&self) -> &Placement {
         &self.placement
     }
@@ -189,6 +197,16 @@ impl<T: Trace> Machine<T> {
     /// # Errors
     ///
     /// [`AttachError`].
+    ///
+    /// ```
+    /// use smpcall_host::{Machine, allowed_cores, process_cores};
+    ///
+    /// let machine = Machine::builder().attachable(1).build()?;
+    /// let core = process_cores()[0];
+    /// let here = machine.attach_pinned(0, core)?;
+    /// assert_eq!(allowed_cores(), [core]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn attach_pinned(&self, cpu: u32, core: usize) -> Result<Attached<'_, T>, AttachError> {
         Attached::new(self, cpu, Some(core), Futex(()), Rings::Latch)
     }
@@ -232,6 +250,15 @@ impl<T: Trace> Machine<T> {
 
     /// Returns the machine as its port has it, for programs that test just that: they bring CPUs up and down by themselves, and
     /// what they break is theirs.
+    ///
+    /// ```
+    /// use smpcall_host::Machine;
+    ///
+    /// let machine = Machine::builder().owned(2).build()?;
+    /// let whole = machine.whole(); // with what a port may do
+    /// assert_eq!((whole.cpus_len(), whole.has_work_here()), (2, false));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[cfg(feature = "conformance")]
     pub fn whole(&self) -> &smpcall::Machine<Host<T>, Box<[PerCpu]>> {
         &self.shared.smp
@@ -254,35 +281,6 @@ impl<T: Trace> Machine<T> {
     /// For the threads that are its CPUs.
     pub(crate) fn served(&self) -> Weak<dyn Served> {
         self.shared.served()
-    }
-}
-
-/// Which CPUs threads may attach to, and which of them are taken.
-#[derive(Debug)]
-pub(crate) struct Seats {
-    first: u32,
-    taken: Box<[AtomicBool]>,
-}
-
-impl Seats {
-    fn new(first: u32, len: usize) -> Self {
-        let taken = std::iter::repeat_with(|| AtomicBool::new(false)).take(len).collect();
-        Self { first, taken }
-    }
-
-    fn has(&self, cpu: u32) -> bool {
-        self.seat(cpu).is_some()
-    }
-
-    fn seat(&self, cpu: u32) -> Option<&AtomicBool> {
-        self.taken.get(cpu.checked_sub(self.first)? as usize)
-    }
-
-    pub(crate) fn give_back(&self, cpu: u32) {
-        if let Some(seat) = self.seat(cpu) {
-            // Release: the CPU's next thread sees its own flags as we left them; pairs with `take_seat`.
-            seat.store(false, Ordering::Release);
-        }
     }
 }
 

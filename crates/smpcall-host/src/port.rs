@@ -95,6 +95,8 @@ impl<T> Host<T> {
     }
 
     /// Returns what listens to the tracepoints.
+    ///
+    /// Example: [`Builder::trace`](crate::Builder::trace).
     pub fn tracer(&self) -> &T {
         &self.trace
     }

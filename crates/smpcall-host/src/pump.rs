@@ -51,6 +51,20 @@ impl<'m, T: Trace> Attached<'m, T, WakerCell> {
     }
 
     /// As [`pump`](Self::pump), with so many calls at a time before the executor's other tasks have their turn.
+    ///
+    /// ```
+    /// use smpcall_host::{Machine, WakerCell, smpcall::Budget};
+    /// use std::{num::NonZeroU32, pin::pin, task::{Context, Waker}};
+    ///
+    /// let machine = Machine::builder().attachable(1).build()?;
+    /// let mut here = machine.attach_with(0, WakerCell::new())?;
+    /// (0..3).try_for_each(|_| machine.post_detached(0, || ()))?;
+    /// // Two at a time, and then the executor's other tasks.
+    /// let budget = Budget::calls(NonZeroU32::new(2).expect("not 0"));
+    /// let mut pump = pin!(here.pump_with(budget));
+    /// assert!(pump.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn pump_with(&mut self, budget: Budget) -> Pump<'_, 'm, T> {
         Pump { here: self, budget, spawner: None }
     }

@@ -93,17 +93,36 @@ impl<'a, 'm, T: Trace, D: Doorbell> SleepGuard<'a, 'm, T, D> {
 
     /// Returns whether something came since, or the machine was shut down: then the doorbell has rung, and a sleep would end at
     /// once, or is not worth it. A few loads.
+    ///
+    /// ```
+    /// use smpcall_host::{EventFd, Machine, smpcall::{Budget, Flushed}};
+    /// use std::os::fd::AsFd;
+    ///
+    /// let machine = Machine::builder().attachable(1).build()?;
+    /// let mut here = machine.attach_with(0, EventFd::new()?)?;
+    /// let guard = here.begin_sleep().expect("nothing is there");
+    /// let _watched = guard.doorbell().as_fd(); // for the ring's or the poll's entry, which takes a while;
+    /// machine.post_detached(0, || ())?; // and meanwhile
+    /// assert!(guard.look_again()); // something came: no sleep
+    /// guard.abort();
+    /// assert_eq!(here.poll(Budget::DEFAULT), Flushed::All(1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn look_again(&self) -> bool {
         self.has_work() || self.wakes.machine.is_shut_down()
     }
 
     /// Returns the doorbell, for its file descriptor.
+    ///
+    /// Example: [`SleepGuard::look_again`](crate::SleepGuard::look_again).
     pub fn doorbell(&self) -> &'a D {
         self.wakes.bell
     }
 
     /// Sleeps: what comes back is to be used when the sleep is over. If it is dropped instead, the CPU counts as asleep, and may be
     /// [polled](Attached::poll).
+    ///
+    /// Example: [`Attached::begin_sleep`](crate::Attached::begin_sleep).
     pub fn commit(mut self) -> Asleep<'a, 'm, T, D> {
         let core = self.core.take().expect("a guard commits itself once").commit();
         let Wakes { machine, latch, bell, cpu } = self.wakes;
@@ -111,6 +130,8 @@ impl<'a, 'm, T: Trace, D: Doorbell> SleepGuard<'a, 'm, T, D> {
     }
 
     /// Does not sleep after all; as dropping it.
+    ///
+    /// Example: [`SleepGuard::look_again`](crate::SleepGuard::look_again).
     pub fn abort(self) {}
 }
 
@@ -133,6 +154,8 @@ pub struct Asleep<'a, 'm, T: Trace = (), D: Doorbell = Futex> {
 
 impl<'a, T: Trace, D: Doorbell> Asleep<'a, '_, T, D> {
     /// Returns the doorbell, for its file descriptor.
+    ///
+    /// Example: [`SleepGuard::look_again`](crate::SleepGuard::look_again).
     pub fn doorbell(&self) -> &'a D {
         self.wakes.bell
     }
@@ -164,6 +187,8 @@ impl<'a, T: Trace, D: Doorbell> Asleep<'a, '_, T, D> {
     /// The sleep is over, whatever ended it: takes note of the ring, if there was one, and then flushes, as
     /// [`poll`](Attached::poll) does. On an empty queue, and not rung, it makes no system call but to ask which core it is on (none
     /// either, where the vDSO answers).
+    ///
+    /// Example: [`Attached::begin_sleep`](crate::Attached::begin_sleep).
     pub fn woken(self, budget: Budget) -> Flushed {
         self.wakes.come_back();
         self.wakes.machine.platform().show_core(self.wakes.cpu);

@@ -32,6 +32,28 @@ use task::{Joins, Runs, Task};
 /// A closure will do. `|task| drop(tokio::task::spawn_local(task))` in a `LocalSet`; for smol, a closure that spawns on its
 /// `LocalExecutor` and detaches. It is called in call context, and so must not wait; one that drops the task, or panics, has whoever awaits it told
 /// ([`SpawnError::Dropped`]).
+///
+/// ```
+/// use smpcall_host::{LocalSpawner, LocalTask, Machine, WakerCell};
+/// use std::rc::{Rc, Weak};
+///
+/// /// Weak: the executor's end drops its tasks, the spawner among what they hold.
+/// struct Tasks(Weak<smol::LocalExecutor<'static>>);
+/// impl LocalSpawner for Tasks {
+///     fn spawn_local(&self, task: LocalTask) {
+///         if let Some(tasks) = self.0.upgrade() { tasks.spawn(task).detach() }
+///     }
+/// }
+///
+/// let machine = Machine::builder().attachable(1).build()?;
+/// let mut here = machine.attach_with(0, WakerCell::new())?;
+/// let tasks = Rc::new(smol::LocalExecutor::new());
+/// let pump = here.pump().spawning_by(Tasks(Rc::downgrade(&tasks)));
+/// let spawned = machine.spawn_on(0, || async { 5 });
+/// let first = smol::future::or(async { pump.await; None }, async { spawned.await.ok() });
+/// assert_eq!(smol::block_on(tasks.run(first)), Some(5));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait LocalSpawner {
     /// Has `task` polled on this thread, from now on, until it is ready.
     fn spawn_local(&self, task: LocalTask);
@@ -187,6 +209,20 @@ impl<T: Trace> Machine<T> {
 ///
 /// **Dropped**, it lets the task go on by itself, and the result is dropped with the task or with this, whichever goes last; as tokio's
 /// handles do (and smol's do when they are detached). To end the task, [`abort`](Self::abort) it.
+///
+/// ```
+/// use smpcall_host::{Machine, WakerCell};
+/// use std::{pin::pin, task::{Context, Poll, Waker}};
+///
+/// let machine = Machine::builder().attachable(1).build()?;
+/// let mut here = machine.attach_with(0, WakerCell::new())?;
+/// let mut spawned = machine.spawn_on(0, || async { 5 });
+/// assert!(!spawned.is_finished());
+/// spawned.abort(); // it has not begun: its closure is dropped
+/// let mut cx = Context::from_waker(Waker::noop());
+/// assert!(matches!(pin!(&mut spawned).poll(&mut cx), Poll::Ready(Err(_))));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Spawned<T> {
     task: Arc<dyn Joins<T>>,
 }
@@ -196,11 +232,15 @@ impl<T> Spawned<T> {
     /// turn. A task that has ended, or does before that turn, has its result all the same.
     ///
     /// Context: any in which what the closure holds may be dropped. Progress: lock-free.
+    ///
+    /// Example: [`Spawned`].
     pub fn abort(&self) {
         self.task.abort();
     }
 
     /// Returns whether there is an outcome.
+    ///
+    /// Example: [`Spawned`].
     pub fn is_finished(&self) -> bool {
         self.task.joint().is_done()
     }

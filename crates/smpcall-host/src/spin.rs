@@ -115,6 +115,16 @@ pub(crate) fn sleeps(sleep: impl FnOnce()) -> Option<(u32, u64)> {
 /// host's that polls makes one between two looks, a waiting caller four, and before the first as many as it has learnt (`first_look`).
 ///
 /// Context: any. Progress: wait-free.
+///
+/// ```
+/// use std::sync::atomic::{AtomicBool, Ordering};
+///
+/// let answered = AtomicBool::new(false);
+/// std::thread::scope(|scope| {
+///     scope.spawn(|| answered.store(true, Ordering::Release));
+///     while !answered.load(Ordering::Acquire) { smpcall_host::short_pause(); }
+/// });
+/// ```
 #[inline(always)]
 pub fn short_pause() {
     #[cfg(target_arch = "x86_64")]

@@ -4,6 +4,29 @@ use smpcall::{Counts, CpuStats, Event, Stats};
 use std::sync::Arc;
 
 /// A listener.
+///
+/// ```
+/// use smpcall_host::{Machine, Trace, smpcall::{Event, EventKind}};
+/// use std::sync::atomic::{AtomicUsize, Ordering};
+///
+/// /// How many functions each CPU has run.
+/// #[derive(Default)]
+/// struct Runs(Vec<AtomicUsize>);
+/// impl Trace for Runs {
+///     fn begin(&mut self, cpus: usize) { self.0.resize_with(cpus, AtomicUsize::default); }
+///     fn trace(&self, event: &Event) {
+///         if let (EventKind::Exit { .. }, Some(cpu)) = (&event.kind, event.by) {
+///             self.0[cpu as usize].fetch_add(1, Ordering::Relaxed);
+///         }
+///     }
+/// }
+///
+/// let machine = Machine::builder().owned(2).trace(Runs::default()).build()?;
+/// machine.call(1, || ())?;
+/// machine.shutdown()?; // what it has run is counted
+/// assert_eq!(machine.tracer().0[1].load(Ordering::Relaxed), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Trace: Send + Sync + 'static {
     /// Whether it listens. If not, no instruction is spent on it.
     const TRACES: bool = true;
@@ -47,6 +70,20 @@ impl<T: Trace> Trace for Arc<T> {
 }
 
 /// Counters for every CPU, and one row for threads that are none.
+///
+/// ```
+/// use smpcall_host::{Latencies, Machine};
+///
+/// let machine = Machine::builder().owned(1).trace(Latencies::with_latencies()).build()?;
+/// machine.call(0, || ())?; // by a thread that is no CPU
+/// machine.shutdown()?;
+/// let counters = machine.tracer();
+/// assert_eq!(counters.others().queued, 1);
+/// let ran = counters.cpu(0).expect("it has one CPU");
+/// assert_eq!((ran.ran, ran.ran_ns.len()), (1, 1)); // and how long it took
+/// assert_eq!(counters.total().queued, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Counters<const STAMPS: bool = false>(Stats<Box<[CpuStats]>>);
 
@@ -62,6 +99,8 @@ impl Counters {
 
 impl Latencies {
     /// Counters at 0, with latencies.
+    ///
+    /// Example: [`Counters`].
     pub fn with_latencies() -> Self {
         Self(Stats::new(Box::default()))
     }
@@ -75,16 +114,22 @@ impl Default for Counters {
 
 impl<const STAMPS: bool> Counters<STAMPS> {
     /// Returns what that CPU counted; `None` if there is none of that number.
+    ///
+    /// Example: [`Counters`].
     pub fn cpu(&self, cpu: u32) -> Option<Counts> {
         self.0.cpu(cpu)
     }
 
     /// Returns what threads counted that are no CPU.
+    ///
+    /// Example: [`Counters`].
     pub fn others(&self) -> Counts {
         self.0.others()
     }
 
     /// Returns the sum.
+    ///
+    /// Example: [`Counters`].
     pub fn total(&self) -> Counts {
         self.0.total()
     }

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 ///
 /// ```no_run
 /// use kvm_ioctls::VcpuFd;
+/// use smpcall_host::smpcall::To;
 /// use smpcall_kvm::Vcpus;
 ///
 /// # fn example(machine: &smpcall_host::Machine) -> Result<(), Box<dyn std::error::Error>> {
@@ -18,6 +19,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// let state = machine.call_vcpu(0, |vcpu: &mut VcpuFd| vcpu.get_mp_state())??;
 /// machine.resume_vcpu(0)?;
 /// # let _ = state;
+///
+/// let paused = machine.pause_vcpus(To::All)?; // for a snapshot of all
+/// assert_eq!(machine.resume_vcpus(To::All)?, paused);
 /// # Ok(())
 /// # }
 /// ```

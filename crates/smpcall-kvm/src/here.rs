@@ -96,6 +96,8 @@ pub fn with_guest<G: Guest, R>(f: impl FnOnce(&mut G) -> R) -> Result<R, GuestEr
 /// # Errors
 ///
 /// [`GuestError::NoSuchGuest`] on a thread that is no vCPU.
+///
+/// Example: [`Guest`].
 pub fn pause_here() -> Result<(), GuestError> {
     if !IS_VCPU.get() {
         return Err(GuestError::NoSuchGuest);
@@ -111,6 +113,8 @@ pub fn pause_here() -> Result<(), GuestError> {
 /// # Errors
 ///
 /// [`GuestError::NoSuchGuest`], as there; [`GuestError::NotPaused`].
+///
+/// Example: [`Guest`].
 pub fn resume_here() -> Result<(), GuestError> {
     if !IS_VCPU.get() {
         return Err(GuestError::NoSuchGuest);

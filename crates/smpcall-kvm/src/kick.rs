@@ -58,11 +58,6 @@ impl Kick {
         Ok(Self { exit, signal, process: process::id(), thread, was })
     }
 
-    /// Returns the signal's number.
-    pub fn signal(&self) -> i32 {
-        self.signal
-    }
-
     /// Its thread: the next run finishes what is half done, and does not enter the guest.
     pub(crate) fn raise(&self) {
         self.exit.raise();

@@ -118,6 +118,8 @@ impl<'m, G: Guest, T: Trace> Vcpu<'m, G, T> {
     }
 
     /// Returns the CPU's number.
+    ///
+    /// Example: [`Guest`].
     pub fn cpu(&self) -> u32 {
         self.here.as_ref().expect("it is there until the drop").cpu()
     }
@@ -204,6 +206,8 @@ impl<'m, G: Guest, T: Trace> Vcpu<'m, G, T> {
     /// # Errors
     ///
     /// [`RunError::HalfDone`].
+    ///
+    /// Example: [`Guest`].
     pub fn poll(&mut self) -> Result<u32, RunError> {
         if here::is_half_done() { Err(RunError::HalfDone) } else { Ok(self.look()) }
     }
@@ -216,6 +220,8 @@ impl<'m, G: Guest, T: Trace> Vcpu<'m, G, T> {
     /// # Errors
     ///
     /// [`RunError::HalfDone`].
+    ///
+    /// Example: [`Guest`].
     pub fn park(&mut self, timeout: Option<Duration>) -> Result<u32, RunError> {
         if here::is_half_done() { Err(RunError::HalfDone) } else { Ok(self.here().park(timeout)) }
     }
@@ -223,6 +229,8 @@ impl<'m, G: Guest, T: Trace> Vcpu<'m, G, T> {
     /// Calls `f` with the guest, whatever its last exit has left.
     ///
     /// Context: this thread. Progress: that of `f`.
+    ///
+    /// Example: [`Guest`].
     pub fn with<R>(&mut self, f: impl FnOnce(&mut G) -> R) -> R {
         here::borrow(f).expect("this thread runs that guest, and is in no run")
     }
@@ -232,6 +240,8 @@ impl<'m, G: Guest, T: Trace> Vcpu<'m, G, T> {
     /// # Panics
     ///
     /// As the drop of an [`Attached`].
+    ///
+    /// Example: [`Guest`].
     pub fn into_guest(mut self) -> G {
         self.leave().expect("this thread runs that guest, and is in no run")
     }

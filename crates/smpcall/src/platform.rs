@@ -22,13 +22,15 @@ mod broadcasting;
 mod extensions;
 mod hosted;
 mod tuning;
+mod waiting;
 
 pub use self::broadcasting::{Broadcasting, NotBroadcast};
-pub(crate) use self::extensions::demand_shared_stacks;
-pub use self::extensions::{Backoff, Pause, Reporting, Topology, Tracing, Waiting};
+pub use self::extensions::{Reporting, Topology, Tracing};
 pub use self::hosted::{Foreign, Hosting};
 pub use self::tuning::Tuning;
 pub(crate) use self::tuning::demand_used;
+pub(crate) use self::waiting::demand_shared_stacks;
+pub use self::waiting::{Backoff, Pause, Waiting};
 
 /// What a machine has to offer so that calls can run on it.
 ///

@@ -81,6 +81,20 @@ impl MsgRing {
     /// # Errors
     ///
     /// As [`new`](Self::new), and those of making a ring.
+    ///
+    /// ```
+    /// use smpcall_host::{Doorbell, MsgRing};
+    /// use std::os::fd::{AsRawFd, BorrowedFd};
+    ///
+    /// let Ok(mut ring) = io_uring::IoUring::new(8) else { return Ok(()) }; // no io_uring here
+    /// // SAFETY: the ring is there until the doorbell has its own descriptor.
+    /// let fd = unsafe { BorrowedFd::borrow_raw(ring.as_raw_fd()) };
+    /// let Ok(doorbell) = MsgRing::by_own_ring(fd, 77) else { return Ok(()) };
+    /// doorbell.ring()?;
+    /// ring.submit_and_wait(1)?;
+    /// assert_eq!(ring.completion().next().map(|message| message.user_data()), Some(77));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn by_own_ring(ring: impl AsFd, user_data: u64) -> io::Result<Self> {
         Ok(Self {
             ring: ring.as_fd().try_clone_to_owned()?,

@@ -42,12 +42,25 @@ impl Signal {
     /// Returns the number of the `nth` real-time signal that programs may use, from 0; `None` if there are not so many.
     ///
     /// The kernel keeps each of them until it is delivered, up to `RLIMIT_SIGPENDING` of a user's; then rings fail.
+    ///
+    /// ```
+    /// use smpcall_host::{Machine, Signal, smpcall::Flushed};
+    ///
+    /// let machine = Machine::builder().attachable(1).build()?;
+    /// let signal = Signal::real_time(5).ok_or("too few real-time signals")?;
+    /// // SAFETY: what is posted here is async-signal-safe.
+    /// let here = unsafe { machine.attach_interrupted(0, signal)? };
+    /// assert_eq!(here.doorbell().number(), signal); // for the mask of `ppoll`
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn real_time(nth: u32) -> Option<i32> {
         let number = libc::SIGRTMIN().checked_add_unsigned(nth)?;
         (number <= libc::SIGRTMAX()).then_some(number)
     }
 
     /// Returns its number, as for the mask of `ppoll` or `epoll_pwait`.
+    ///
+    /// Example: [`Signal::real_time`](crate::Signal::real_time).
     pub fn number(&self) -> i32 {
         self.number
     }

@@ -29,6 +29,18 @@ impl WakerCell {
     /// sleep](crate::Attached::begin_sleep). A ring takes it out.
     ///
     /// Context: the CPU's thread; of two threads at a time one's waker is woken at once. Progress: as the wakers' clone and drop.
+    ///
+    /// ```
+    /// use smpcall_host::{Doorbell, WakerCell};
+    /// use std::task::Waker;
+    ///
+    /// let cell = WakerCell::new();
+    /// assert!(cell.ring().is_err()); // there is no task
+    /// cell.register(Waker::noop());
+    /// assert!(cell.ring().is_ok()); // the task is woken
+    /// cell.clear();
+    /// assert!(cell.ring().is_err());
+    /// ```
     pub fn register(&self, waker: &Waker) {
         // Relaxed: who finds the cell as the registration leaves it, or emptied after that, sees this by the cell's own state.
         self.attended.store(true, Ordering::Relaxed);
@@ -36,6 +48,8 @@ impl WakerCell {
     }
 
     /// Takes the waker out, if there is one: rings fail from now on.
+    ///
+    /// Example: [`WakerCell::register`](crate::WakerCell::register).
     pub fn clear(&self) -> Option<Waker> {
         // Relaxed: as above; a ring that sees it late has woken nobody, which the next one says.
         self.attended.store(false, Ordering::Relaxed);

@@ -1,9 +1,11 @@
 //! How a machine is described and started.
 
 use super::end::Ends;
+use super::options::{BuildError, Cores, Idle};
 use super::placement::Placement;
+use super::seats::Seats;
 use super::start::{Place, Threads, start};
-use super::{Machine, Seats, Shared};
+use super::{Machine, Shared};
 use crate::affinity::allowed_cores;
 use crate::allowance::Allowance;
 use crate::port::Host;
@@ -16,72 +18,6 @@ use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-
-/// What one of the machine's own threads does when it has nothing to run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Idle {
-    /// Sleeps at once.
-    Sleep,
-    /// Polls for that long, then sleeps.
-    PollThenSleep(Duration),
-    /// Polls for ever: the fastest answer, for a whole core.
-    Poll,
-}
-
-/// Which cores the machine's own threads are pinned to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Cores {
-    /// As `Spread` if that leaves a core to threads that only call; else as `Unpinned`.
-    Auto,
-    /// CPU i on the i-th core that the process may use, and round again, whatever the thread that builds the machine is kept
-    /// on. A CPU whose core the kernel refuses after all runs on any of the others; [`Machine::placement`] says so.
-    Spread,
-    /// CPU i on the i-th of these, and round again.
-    These(Vec<usize>),
-    /// Wherever the scheduler runs them, on any core that the process may use.
-    Unpinned,
-}
-
-/// Why a machine could not be started. Nothing of it is left.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum BuildError {
-    /// It would have no CPU, or too many.
-    CpuCount(CpuCountError),
-    /// An empty list of cores.
-    NoCores,
-    /// The kernel would not keep a thread on this core.
-    Pin {
-        /// The core.
-        core: usize,
-        /// What the kernel said.
-        error: std::io::Error,
-    },
-    /// The system would not start another thread; or its name had a zero in it.
-    Spawn(std::io::Error),
-    /// What was to run in each thread before it comes online ([`Builder::on_start`]) panicked.
-    OnStart {
-        /// The thread's CPU.
-        cpu: u32,
-        /// The panic's text.
-        panic: String,
-    },
-}
-
-impl std::fmt::Display for BuildError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::CpuCount(error) => error.fmt(f),
-            Self::NoCores => f.write_str("a list of cores with no core in it"),
-            Self::Pin { core, error } => write!(f, "cannot pin a thread to core {core}: {error}"),
-            Self::Spawn(error) => write!(f, "cannot start a thread: {error}"),
-            Self::OnStart { cpu, panic } => write!(f, "the start of CPU {cpu} panicked: {panic}"),
-        }
-    }
-}
-
-impl std::error::Error for BuildError {}
 
 /// A machine to be.
 #[must_use]
@@ -141,6 +77,8 @@ impl<T: Trace> Builder<T> {
     }
 
     /// The next `cpus` CPUs are for existing threads to attach to. None, unless told.
+    ///
+    /// Example: [`Machine::attach`](crate::Machine::attach).
     pub fn attachable(mut self, cpus: usize) -> Self {
         self.attachable = cpus;
         self
@@ -150,6 +88,23 @@ impl<T: Trace> Builder<T> {
     /// core, and one is left for others; else they sleep at once. If told to poll for a while, they sleep at once all the same
     /// where two of them are kept on one core, or the process has but one, or no more than one core's time (a cgroup's quota);
     /// and whenever a caller waits on their core.
+    ///
+    /// ```
+    /// use smpcall_host::{Cores, Idle, Machine};
+    /// use std::time::Duration;
+    ///
+    /// // A thread-per-core program, whose callers are CPUs themselves.
+    /// let machine = Machine::builder()
+    ///     .owned(2)
+    ///     .cores(Cores::Spread)
+    ///     .idle(Idle::PollThenSleep(Duration::from_micros(100)))
+    ///     .thread_name(|cpu| format!("shard-{cpu}"))
+    ///     .stack_size(256 * 1024)
+    ///     .build()?;
+    /// let name = machine.call(1, || std::thread::current().name().map(str::to_owned))?;
+    /// assert_eq!(name.as_deref(), Some("shard-1"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn idle(mut self, idle: Idle) -> Self {
         self.idle = Some(idle);
         self
@@ -160,6 +115,8 @@ impl<T: Trace> Builder<T> {
     /// Pin where each CPU has a core that nothing else wants: an answer then comes within a few cache misses, and what a CPU works
     /// on stays in its caches. Do not pin where others share the cores, callers that are no CPUs included: a CPU that may go
     /// nowhere else waits for whoever is on its core.
+    ///
+    /// Example: [`Builder::idle`](crate::Builder::idle).
     pub fn cores(mut self, cores: Cores) -> Self {
         self.cores = cores;
         self
@@ -167,6 +124,8 @@ impl<T: Trace> Builder<T> {
 
     /// How the thread of each CPU is called, by its number: `smpcall-0` and so on, unless told. Linux shows 15 bytes of it. A name
     /// with a zero in it is [`BuildError::Spawn`].
+    ///
+    /// Example: [`Builder::idle`](crate::Builder::idle).
     pub fn thread_name(mut self, name: impl Fn(u32) -> String + Send + Sync + 'static) -> Self {
         self.threads.name = Box::new(name);
         self
@@ -174,6 +133,8 @@ impl<T: Trace> Builder<T> {
 
     /// How large the stacks of its own threads are, in bytes: as the standard library has it (2 MiB), unless told. Functions run
     /// there, and those of blocking calls nest.
+    ///
+    /// Example: [`Builder::idle`](crate::Builder::idle).
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.threads.stack_size = Some(bytes);
         self
@@ -198,6 +159,26 @@ impl<T: Trace> Builder<T> {
     }
 
     /// After how long a silent target is reported: 5 s (Linux's default), unless told. Zero: never.
+    ///
+    /// ```
+    /// use smpcall_host::Machine;
+    /// use std::sync::atomic::{AtomicBool, Ordering};
+    /// use std::{thread, time::Duration};
+    ///
+    /// static IS_REPORTED: AtomicBool = AtomicBool::new(false);
+    /// static IS_OVER: AtomicBool = AtomicBool::new(false);
+    ///
+    /// let machine = Machine::builder()
+    ///     .owned(1)
+    ///     .stall_timeout(Duration::from_millis(1)) // so that this example sees one
+    ///     .stall_stop(Duration::from_secs(3600))
+    ///     .on_call_stall(|stall| { eprintln!("{stall}"); IS_REPORTED.store(true, Ordering::Relaxed) })
+    ///     .on_unstuck(|_| IS_OVER.store(true, Ordering::Relaxed))
+    ///     .build()?;
+    /// machine.call(0, || while !IS_REPORTED.load(Ordering::Relaxed) { thread::sleep(Duration::from_millis(1)) })?;
+    /// assert!(IS_OVER.load(Ordering::Relaxed));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn stall_timeout(mut self, timeout: Duration) -> Self {
         self.stalls.timeout_ns = nanos(timeout);
         self
@@ -206,6 +187,8 @@ impl<T: Trace> Builder<T> {
     /// After how long a wait for a silent target ends the process: never (Linux's default), unless told. Zero: never. Time in
     /// which the whole process was stopped (SIGSTOP, a debugger) does not count; each such time counts for a quarter of the
     /// time-out at most.
+    ///
+    /// Example: [`Builder::stall_timeout`](crate::Builder::stall_timeout).
     pub fn stall_stop(mut self, after: Duration) -> Self {
         self.stalls.stop_ns = nanos(after);
         self
@@ -214,6 +197,8 @@ impl<T: Trace> Builder<T> {
     /// Who is told of a silent target: standard error, unless told. Called by the waiting thread, also by one that waits for the
     /// machine's end, which a panic in there does not stop: it is [counted](crate::Counts::panics). It may call and post; it cannot
     /// take its own CPU away.
+    ///
+    /// Example: [`Builder::stall_timeout`](crate::Builder::stall_timeout).
     pub fn on_call_stall(mut self, on_call_stall: impl Fn(&CallStall) + Send + Sync + 'static) -> Self {
         self.stalls.on_call_stall = Box::new(on_call_stall);
         self
@@ -221,6 +206,8 @@ impl<T: Trace> Builder<T> {
 
     /// Who is told that a wait which was reported has ended after all: standard error, unless told. As for
     /// [`on_call_stall`](Self::on_call_stall).
+    ///
+    /// Example: [`Builder::stall_timeout`](crate::Builder::stall_timeout).
     pub fn on_unstuck(mut self, on_unstuck: impl Fn(&CallStall) + Send + Sync + 'static) -> Self {
         self.stalls.on_unstuck = Box::new(on_unstuck);
         self

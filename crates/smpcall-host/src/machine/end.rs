@@ -206,6 +206,21 @@ impl<T: Trace> Machine<T> {
 
     /// Returns whether the machine was told to end, which cannot be taken back: [`Machine::shutdown`] was called, or this is the
     /// child of a fork. For the event loop of an attached thread.
+    ///
+    /// ```
+    /// use smpcall_host::Machine;
+    ///
+    /// let machine = Machine::builder().attachable(1).build()?;
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(|| {
+    ///         let mut here = machine.attach(0).expect("nobody else is CPU 0");
+    ///         while !machine.is_shut_down() { here.park(None); }
+    ///     });
+    ///     while !machine.is_online_racy(0) { std::thread::yield_now(); }
+    ///     machine.shutdown()
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn is_shut_down(&self) -> bool {
         self.shared.stopping()
     }

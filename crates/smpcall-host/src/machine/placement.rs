@@ -13,7 +13,10 @@ use std::fmt;
 ///
 /// let machine = Machine::builder().owned(2).build()?;
 /// // "2 CPUs on cores 0-1, of 4 that the process may use", for one; and what may make it slow.
-/// eprintln!("{}", machine.placement());
+/// let placement = machine.placement();
+/// eprintln!("{placement}");
+/// assert!(placement.core_of(0).is_none_or(|core| placement.process_cores().contains(&core)));
+/// assert_ne!(placement.quota_millis(), Some(0)); // of a cgroup, if there is one
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -73,17 +76,23 @@ pub enum PlacementWarning {
 
 impl Placement {
     /// Returns the core that one of the machine's own CPUs was kept on; `None` if it runs wherever the scheduler runs it.
+    ///
+    /// Example: [`Placement`].
     pub fn core_of(&self, cpu: u32) -> Option<usize> {
         *self.cores.get(cpu as usize)?
     }
 
     /// Returns the cores that the process might use when the machine was built, as [`process_cores`](crate::process_cores).
+    ///
+    /// Example: [`Placement`].
     pub fn process_cores(&self) -> &[usize] {
         &self.allowance.cores
     }
 
     /// Returns how much time the process' cgroup granted to all its threads together, in thousandths of one core's; `None` if
     /// all there is.
+    ///
+    /// Example: [`Placement`].
     pub fn quota_millis(&self) -> Option<u64> {
         self.allowance.quota_millis
     }

@@ -217,6 +217,8 @@ fn quoted(text: &str) -> String {
 
 impl Publisher {
     /// Returns where the socket is.
+    ///
+    /// Example: [`Machine::publish`](crate::Machine::publish).
     pub fn path(&self) -> &Path {
         &self.path
     }

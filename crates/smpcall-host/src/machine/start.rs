@@ -1,6 +1,6 @@
 //! How a machine's own threads are started: with which name and stack, on which core, and with the program's signals blocked.
 
-use super::build::BuildError;
+use super::options::BuildError;
 use super::placement::{Placement, PlacementWarning};
 use super::{Machine, Shared};
 use crate::affinity::{keep_on, pin_this_thread};

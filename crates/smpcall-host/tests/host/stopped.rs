@@ -55,7 +55,7 @@ fn p10_a_process_that_is_stopped_does_not_end_when_it_goes_on() {
     let (mut stdin, said) = (child.stdin.take().unwrap(), child.stderr.take().unwrap());
     let mut lines = BufReader::new(said).lines();
     assert!(lines.any(|line| line.unwrap() == "runs"), "it has begun");
-    let signal = |signal| kill(Pid::from_raw(child.id().cast_signed()), signal).unwrap();
+    let signal = |signal| kill(Pid::from_raw(child.id() as i32), signal).unwrap();
     signal(Signal::SIGSTOP);
     thread::sleep(STOP + Duration::from_secs(1));
     signal(Signal::SIGCONT);

@@ -88,7 +88,7 @@ fn none_of_many_is_lost_and_a_guest_that_leaves_meanwhile_makes_no_difference() 
                         } else {
                             machine.call_blocking(cpu, run).expect("it is online");
                         }
-                        if call.is_multiple_of(64) {
+                        if call % 64 == 0 {
                             thread::sleep(Duration::from_micros(100));
                         }
                     }

@@ -34,7 +34,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// }
     /// ```
     ///
-    /// Example: [`CallSlot`](crate::CallSlot).
+    /// Example: [`CallSlot`].
     pub fn call_in<const WORDS: usize, F, R>(
         &self,
         slot: &'static CallSlot<WORDS>,

@@ -24,7 +24,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// 2. The port's [`run_foreign`](crate::Foreign::run_foreign) may call its function with its argument on any CPU, as often as
     ///    it is posted, and at the same time on several if it is posted to several.
     ///
-    /// Example: [`ForeignCsd`](crate::ForeignCsd).
+    /// Example: [`ForeignCsd`].
     #[inline]
     pub unsafe fn post_foreign(&self, cpu: u32, csd: &ForeignCsd) -> Result<Posted, PostError> {
         match csd.0.state.rely(cpu, Urgency::Now) {
@@ -83,7 +83,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     ///
     /// As for [`Smp::post_foreign`]; and the caller stays on its CPU.
     ///
-    /// Example: [`ForeignCsd`](crate::ForeignCsd).
+    /// Example: [`ForeignCsd`].
     #[inline(always)]
     pub unsafe fn post_foreign_or_run<R>(
         &self,
@@ -178,7 +178,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
     /// 2. The entry is 8-aligned, its kind is 0x20 or 0x30, and it lies in an object with at least `size_of::<Entry>()` bytes
     ///    from there on.
     ///
-    /// Example: [`Entry`](crate::Entry).
+    /// Example: [`Entry`].
     pub unsafe fn push_entry(&self, cpu: u32, entry: &Entry) -> bool {
         let target = &self.cpus()[cpu as usize];
         let header = &entry.0;

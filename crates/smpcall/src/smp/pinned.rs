@@ -70,7 +70,7 @@ pub struct Pinned<'m, P: Platform, S: Storage, O: HasCsd<Tag>, Tag: 'static = ()
 impl<P: Platform, S: Storage> Smp<P, S> {
     /// Makes an owner that can be posted where it is pinned, by its csd with the tag `Tag`: `pin!(smp.pinned(owner))`.
     ///
-    /// Example: [`Pinned`](crate::Pinned).
+    /// Example: [`Pinned`].
     pub fn pinned<O: HasCsd<Tag>, Tag: 'static>(&self, owner: O) -> Pinned<'_, P, S, O, Tag> {
         const { demand_shared_stacks::<P>() };
         Pinned { smp: self, runs: AtomicUsize::new(0), owner, tag: PhantomData, _pinned: PhantomPinned }

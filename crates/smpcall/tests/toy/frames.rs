@@ -169,7 +169,7 @@ fn p11_a_report_does_not_take_the_waiters_cpu_away() {
     }));
     let late = || {
         let now = crate::port::machine().platform().now_ns.get();
-        if now.is_multiple_of(20 * PAUSE_NS) {
+        if now % (20 * PAUSE_NS) == 0 {
             let _ = flush(1);
             on(1, || crate::port::machine().run_blocking());
         }

@@ -18,7 +18,7 @@ struct Wide([u8; 256]);
 
 impl Wide {
     fn is_aligned(&self) -> bool {
-        std::ptr::from_ref(self).addr().is_multiple_of(256)
+        std::ptr::from_ref(self).addr() % 256 == 0
     }
 }
 
