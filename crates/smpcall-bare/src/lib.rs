@@ -25,6 +25,74 @@
 //! 3. In the doorbell's interrupt handler: [`answer`].
 //! 4. In the idle loop: `run_blocking`, `poll_begin`, a few looks, `poll_end`, [`Bare::sleep`].
 //!
+//! ```no_run
+//! # #[cfg(target_arch = "x86_64")]
+//! # mod kernel {
+//! # use core::sync::atomic::{AtomicBool, Ordering};
+//! use smpcall::{Budget, Machine, PerCpu};
+//! use smpcall_bare::{Bare, Kernel, answer, arch};
+//!
+//! struct MyKernel;
+//! smpcall::simple_port!(MyKernel: Reporting, Tracing);
+//!
+//! // SAFETY: `gs` leads each CPU to its own number, and `on_doorbell` is the handler of vector 0x40 on each.
+//! unsafe impl Kernel for MyKernel {
+//!     const COUNTS_RINGS: bool = true;
+//!     fn current_cpu(&self) -> Option<u32> { my::number_by_gs() }
+//!     fn in_interrupt(&self) -> bool { my::interrupt_depth() > 0 }
+//!     fn now_ns(&self) -> u64 { my::clock_ns() }
+//!     fn set_alarm(&self, after_ns: u64) { my::set_timer(after_ns) }
+//!     fn relax(&self) { arch::relax() }
+//! }
+//! # mod my {
+//! #     pub fn number_by_gs() -> Option<u32> { Some(0) }
+//! #     pub fn interrupt_depth() -> u32 { 0 }
+//! #     pub fn clock_ns() -> u64 { 0 }
+//! #     pub fn set_timer(_: u64) {}
+//! # }
+//!
+//! static SMP: Machine<Bare<MyKernel, 8>, [PerCpu; 8]> =
+//!     Machine::new(Bare::new(MyKernel, arch::Doorbell::new(0x40)), [const { PerCpu::new() }; 8]);
+//!
+//! /// Interrupts are off.
+//! fn on_doorbell() {
+//!     let _ = answer(&SMP);
+//! }
+//!
+//! /// Each CPU comes here, with interrupts off, and waits until it may go on.
+//! fn cpu_main(number: u32, apic_id: arch::HardwareId, may_go: &AtomicBool) -> ! {
+//!     while !may_go.load(Ordering::Acquire) {
+//!         arch::sleep_with_irqs_off();
+//!     }
+//!     let port = SMP.platform();
+//!     port.doorbell().prepare(apic_id); // x86-64's only
+//!     port.join(number, apic_id);
+//!     let mut cpu = SMP.as_pin().online().expect("it has not been online");
+//!     arch::irqs_on();
+//!     loop {
+//!         if let Ok(guard) = cpu.begin_sleep() {
+//!             let asleep = guard.commit();
+//!             port.sleep(1_000_000_000);
+//!             let _ = asleep.woken(Budget::DEFAULT); // what the handler has left: calls that may block
+//!         } else {
+//!             let _ = cpu.flush(Budget::DEFAULT);
+//!         }
+//!     }
+//! }
+//!
+//! /// Returns how many doorbells `f` has rung, and how many of them on CPU 1, if no other CPU rings.
+//! fn doorbells_of(f: impl FnOnce()) -> (u64, u64) {
+//!     let (port, state) = (SMP.platform(), arch::irq_save());
+//!     assert!(!arch::irqs_are_on() && port.kernel().current_cpu().is_some());
+//!     let before = (port.rings(), port.rings_to(1));
+//!     f();
+//!     let after = (port.rings(), port.rings_to(1));
+//!     arch::irq_restore(state);
+//!     (after.0 - before.0, after.1 - before.1)
+//! }
+//! # }
+//! ```
+//!
 //! `kernel/` in the repository is such a kernel, for all four architectures.
 
 #![cfg_attr(not(test), no_std)]

@@ -88,6 +88,8 @@ pub fn sleep_with_irqs_off() {
 /// Where a handler that interrupted `pc` is to return to.
 ///
 /// Context: the kernel's handler of interrupts, before it returns.
+///
+/// Example: `kernel/src/arch/loongarch64.rs`, in the repository.
 pub fn after_idle(pc: usize) -> usize {
     let (begin, end) = (smpcall_bare_idle as *const () as usize, smpcall_bare_idle_end as *const () as usize);
     if (begin..end).contains(&pc) { end } else { pc }

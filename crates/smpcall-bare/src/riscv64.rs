@@ -112,6 +112,8 @@ impl fmt::Display for UnfitFirmware {
 /// # Errors
 ///
 /// If it cannot be used.
+///
+/// Example: `kernel/src/arch/riscv64.rs`, in the repository.
 pub fn firmware() -> Result<SbiVersion, UnfitFirmware> {
     const BASE: usize = 0x10;
     const IPI: usize = 0x73_5049;
@@ -164,6 +166,8 @@ impl Doorbell {
     /// # Safety
     ///
     /// From `files` on there is a page for each hart that joins, an interrupt file's, mapped as a device, for ever.
+    ///
+    /// Example: `kernel/src/arch/riscv64/imsic.rs`, in the repository.
     pub unsafe fn use_imsic(&self, files: *mut u32, shift: u32) {
         // Relaxed: harts that start later are started, and so synchronised with, by the caller.
         self.shift.store(shift, Ordering::Relaxed);

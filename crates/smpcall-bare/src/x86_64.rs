@@ -115,6 +115,8 @@ impl Doorbell {
     /// # Safety
     ///
     /// `page` maps the local APIC's page of whichever CPU accesses it, uncached, for ever.
+    ///
+    /// Example: `kernel/src/arch/x86_64/apic.rs`, in the repository.
     pub unsafe fn use_xapic(&self, page: *mut u32) {
         // Relaxed: CPUs that start later are started, and so synchronised with, by the caller.
         self.page.store(page, Ordering::Relaxed);

@@ -3,6 +3,23 @@
 use crate::soak::Signal;
 
 /// The two that are in agreement about it; in a `static`.
+///
+/// ```
+/// use smpcall_conformance::Holder;
+/// use std::thread::{scope, yield_now};
+///
+/// static HOLDER: Holder = Holder::new();
+///
+/// scope(|scope| {
+///     // The CPU that is held: a kernel's switches interrupts off meanwhile.
+///     scope.spawn(|| {
+///         while !HOLDER.is_wanted() { yield_now(); }
+///         HOLDER.hold(yield_now);
+///     });
+///     let wait = |done: &mut dyn FnMut() -> bool| while !done() { yield_now(); };
+///     assert_eq!(HOLDER.while_held(wait, || 0, 0, || "what is done meanwhile"), "what is done meanwhile");
+/// });
+/// ```
 #[derive(Debug)]
 pub struct Holder {
     /// Set and cleared by the one who wants it.

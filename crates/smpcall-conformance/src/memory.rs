@@ -20,6 +20,8 @@ use core::ptr::null_mut;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
 /// Returns how much memory a run with that many CPUs takes at most, in bytes.
+///
+/// Example: [`Memory`].
 pub const fn memory_bytes(cpus: u32) -> usize {
     64 * 1024 + cpus as usize * 64 * 1024
 }

@@ -5,6 +5,8 @@ use core::fmt;
 use core::panic::Location;
 
 /// The first thing that went wrong in a case.
+///
+/// Example: [`Reporter`].
 #[derive(Clone, Copy)]
 pub struct Failure {
     pub(crate) message: &'static str,
@@ -69,6 +71,8 @@ pub enum Outcome<'a> {
 }
 
 /// How many cases came to what.
+///
+/// Example: [`Reporter`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Summary {
@@ -102,6 +106,36 @@ impl fmt::Display for Summary {
 }
 
 /// Is told of a run, by CPU 0, in thread context.
+///
+/// ```
+/// use smpcall_conformance::{Failure, Outcome, Reporter, Summary};
+///
+/// /// For a person: failures only, and how many there were.
+/// #[derive(Default)]
+/// struct Short { announced: u32, last: String }
+///
+/// impl Reporter for Short {
+///     fn announce(&mut self, total: u32) { self.announced = total; }
+///     fn begin(&mut self, name: &str) { self.last = name.to_owned(); } // where it hangs, if it does
+///     fn case(&mut self, name: &str, outcome: Outcome<'_>) {
+///         if let Outcome::Failed(failure) = outcome {
+///             println!("{name}: {}, found {:?} by CPU {:?}", failure.message(), failure.detail(), failure.cpu());
+///             println!("  in {}", failure.location());
+///         }
+///     }
+///     fn end(&mut self, summary: Summary) {
+///         assert_eq!(summary.reported(), self.announced, "a case is missing");
+///         println!("{summary}");
+///     }
+///     fn aborted(&mut self, name: &str, failure: &Failure) { println!("given up in {name}: {failure}"); }
+/// }
+///
+/// let mut short = Short::default();
+/// short.announce(1); // as a run does
+/// short.begin("p1_a_post_runs_once_on_the_cpu_it_names");
+/// short.case("p1_a_post_runs_once_on_the_cpu_it_names", Outcome::Passed);
+/// assert_eq!(short.last, "p1_a_post_runs_once_on_the_cpu_it_names");
+/// ```
 pub trait Reporter {
     /// A run begins: so many cases will be reported.
     fn announce(&mut self, total: u32);

@@ -18,6 +18,10 @@ pub enum Woken {
 
 /// A platform with its CPUs, as the suite uses it. Everything that has a default may be left out: the cases that need it
 /// are then reported as skipped, with the reason.
+///
+/// Examples: `kernel/src/programs/conformance.rs`, `crates/smpcall-conformance/tests/common/threads.rs`, in the repository.
+/// Example: `crates/smpcall-conformance/tests/common/rig.rs`, of user space that is pretended.
+/// Example: `crates/smpcall-sim/tests/conformance.rs`, of threads that migrate.
 pub trait Rig: Sync + Sized + 'static {
     /// The port under test.
     type Platform: Platform + Sync + 'static;

@@ -44,6 +44,116 @@ const PARTNERS_MAX: u32 = 64;
 const DAWDLE_EVERY: usize = 64;
 
 /// One run, on one machine. It is made once, in a `static` or leaked: csds that are posted by reference live for ever.
+///
+/// ```
+/// # use smpcall::{Budget, Cpu, Flushed, Machine, PerCpu, Platform};
+/// # use std::cell::Cell;
+/// # use std::mem::MaybeUninit;
+/// # thread_local! { static ME: Cell<Option<u32>> = const { Cell::new(None) }; static OFF: Cell<u32> = const { Cell::new(0) }; }
+/// # struct MyPort(std::sync::OnceLock<std::time::Instant>);
+/// # // SAFETY: one CPU, which is one thread, and flushes by itself again and again; nothing unwinds here, and nobody parks.
+/// # unsafe impl Platform for MyPort {
+/// #     type IrqState = ();
+/// #     smpcall::no_unwinding!();
+/// #     fn current_cpu(&self) -> Option<u32> { ME.get() }
+/// #     fn can_wait(&self) -> bool { OFF.get() == 0 }
+/// #     fn ring(&self, _cpu: u32) -> Result<(), smpcall::RingError> { Ok(()) }
+/// #     fn irq_save(&self) { OFF.set(OFF.get() + 1) }
+/// #     fn irq_restore(&self, (): ()) { OFF.set(OFF.get() - 1) }
+/// #     fn relax(&self) { std::thread::yield_now() }
+/// #     fn now_ns(&self) -> u64 { self.0.get_or_init(std::time::Instant::now).elapsed().as_nanos() as u64 }
+/// # }
+/// # smpcall::simple_port!(MyPort);
+/// # static SMP: Machine<MyPort, [PerCpu; 1]> = Machine::new(MyPort(std::sync::OnceLock::new()), [PerCpu::new()]);
+/// use smpcall_conformance::soak::{self, Came, Event, Plan, Soak, Source, Thread, Worker};
+/// use smpcall_conformance::{Memory, Report, Rig, memory_bytes};
+/// use std::{convert::Infallible, fmt, thread, time::Duration};
+///
+/// static MEMORY: Memory<{ memory_bytes(1) }> = Memory::new();
+/// static SOAK: Soak<MyRig> = Soak::new(MyRig);
+///
+/// struct MyRig;
+/// impl Rig for MyRig {
+///     type Platform = MyPort;
+///     type Storage = [PerCpu; 1];
+///     fn smp(&self) -> &'static Machine<MyPort, [PerCpu; 1]> { &SMP }
+///     fn memory(&self) -> &'static mut [MaybeUninit<u8>] { MEMORY.take().expect("one run") }
+/// }
+/// impl soak::Rig for MyRig {
+///     type Thread = MyThread;
+///     fn complain(&self, what: fmt::Arguments<'_>) { println!("{what}"); }
+///     fn raise(&self, soak: &'static Soak<Self>, _: Source, cpu: u32) -> Came {
+///         if ME.get() != Some(cpu) { return Came::NotHere }
+///         SMP.platform().irq_save();
+///         soak.interrupted(cpu); // what the handler of an interrupt does
+///         SMP.platform().irq_restore(());
+///         Came::Done
+///     }
+///     fn dawdle(&self) { thread::yield_now(); }
+/// }
+///
+/// /// The CPU's thread.
+/// struct MyThread { cpu: Option<Cpu<'static, MyPort, [PerCpu; 1]>>, drawn: u32 }
+/// impl Thread for MyThread {
+///     type Error = Infallible;
+///     fn below(&mut self, end: u32) -> u32 {
+///         self.drawn = self.drawn.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+///         (u64::from(self.drawn) * u64::from(end) >> 32) as u32
+///     }
+///     fn online(&mut self) -> Result<(), Infallible> {
+///         self.cpu = Some(SMP.as_pin().online().expect("it is offline"));
+///         Ok(())
+///     }
+///     fn offline(&mut self) -> Result<(), Infallible> {
+///         let _ = self.cpu.take().expect("it is online").offline();
+///         Ok(())
+///     }
+///     fn left(&mut self) {} // a kernel may switch the CPU off
+///     fn poll(&mut self, budget: Budget) -> usize {
+///         match self.cpu.as_mut().map(|cpu| cpu.flush(budget)) {
+///             Some(Flushed::All(ran) | Flushed::More(ran)) => ran as usize,
+///             _ => 0,
+///         }
+///     }
+///     fn serve(&mut self) { self.poll(Budget::DEFAULT); }
+///     fn rest(&mut self, is_over: &dyn Fn() -> bool) {
+///         while !is_over() { self.serve(); thread::yield_now(); }
+///     }
+/// }
+///
+/// SOAK.build(Plan { callers: 0, weights: [1; soak::KINDS_LEN], hotplug: false });
+/// assert!(SOAK.is_built() && SOAK.threads() == 1);
+/// SOAK.cpu(0).wanted.set(1);
+/// thread::scope(|scope| {
+///     scope.spawn(|| {
+///         ME.set(Some(0));
+///         let Ok(()) = Worker::new(&SOAK, 0, MyThread { cpu: None, drawn: 1 }).run();
+///     });
+///     SOAK.next_turn(); // all threads run:
+///     assert_eq!(SOAK.turn(), soak::Turn::Run);
+///     while SOAK.kinds(0).0 == 0 { thread::sleep(Duration::from_millis(1)); }
+///     SOAK.event(SOAK.drivers_row(), Event::Rest, 0); // a driver counts there
+///     SOAK.next_turn(); // they come to rest,
+///     while SOAK.resting() < SOAK.threads() || SOAK.owing().next().is_some() { thread::yield_now(); }
+///     assert!(!SOAK.cpu(0).is_in_function());
+///     assert!(SOAK.compare()); // and all accounts agree
+///     SOAK.stop();
+/// });
+/// let _: &MyRig = SOAK.rig();
+/// let mut log = String::new();
+/// let mut report = Report::announce(&mut log, Soak::<MyRig>::results());
+/// SOAK.report(&mut report); // a line for each promise, and for each kind of calls
+/// report.end();
+/// assert!(log.contains("ok p"));
+/// let mut state = String::new();
+/// SOAK.write_state(0, &mut state).unwrap(); // for a run that hangs
+/// assert!(state.starts_with("CPU 0: online"));
+/// assert_eq!((SOAK.errors(), SOAK.events(Event::Rest)), (0, 1));
+/// assert!(SOAK.check(SOAK.drivers_row(), soak::Check::Done, true)); // and so may a driver's own checks
+/// assert!(SOAK.expect(SOAK.drivers_row(), soak::Check::Done, true, format_args!("it is")));
+/// assert!(SOAK.checked(soak::Check::Done).0 >= 2);
+/// assert!(SOAK.figures().any(|(_, name, value)| name == "errors" && value == 0));
+/// ```
 pub struct Soak<R: Rig> {
     rig: R,
     arena: Arena,

@@ -94,11 +94,23 @@ impl<R: Rig> Suite<R> {
     }
 
     /// Returns the rig.
+    ///
+    /// Example: [`Suite::memory_used`].
     pub fn rig(&self) -> &R {
         &self.rig
     }
 
     /// Returns how many bytes of the rig's memory are in use.
+    ///
+    /// ```
+    /// use smpcall_conformance::{Rig, Suite};
+    ///
+    /// /// After a run: is what the rig handed in enough, and by how much?
+    /// fn room<R: Rig>(suite: &Suite<R>, handed_in: usize) -> usize {
+    ///     println!("{} CPUs", suite.rig().cpus());
+    ///     handed_in - suite.memory_used()
+    /// }
+    /// ```
     pub fn memory_used(&self) -> usize {
         self.arena.used()
     }

@@ -3,6 +3,12 @@
 use crate::sync::{AtomicU32, Ordering};
 
 /// How far the hardware reaches.
+///
+/// ```
+/// use smpcall_conformance::Reach;
+///
+/// assert!(Reach::Even.includes(2) && !Reach::Even.includes(3) && !Reach::Nobody.includes(2));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
     /// To all CPUs.
@@ -25,6 +31,34 @@ impl Reach {
 }
 
 /// A page that can be mapped and unmapped, as each CPU sees it.
+///
+/// ```
+/// use smpcall_conformance::{Reach, Tlb, TlbFault, ToyTlb};
+///
+/// let tlb = ToyTlb::new();
+/// tlb.map(5);
+/// assert_eq!((tlb.read(0), tlb.read(1)), (Some(5), Some(5))); // both CPUs have it,
+/// tlb.unmap();
+/// assert_eq!(tlb.read(1), Some(5)); // and keep it,
+/// assert!(tlb.broadcast());
+/// assert_eq!(tlb.read(1), None); // until it is thrown out.
+///
+/// tlb.map(6);
+/// assert!(tlb.set_reach(Reach::Even)); // what hardware cannot be told
+/// assert_eq!((tlb.read(0), tlb.read(1), tlb.left_out(0, 0b11)), (Some(6), Some(6), 0b10));
+/// tlb.unmap();
+/// assert!(tlb.broadcast());
+/// tlb.drop_here(1); // CPU 1 is called
+/// assert_eq!((tlb.read(0), tlb.read(1)), (None, None));
+///
+/// // One that does not work, to see a suite fail.
+/// let broken = ToyTlb::with_fault(TlbFault::Misses);
+/// broken.map(7);
+/// assert_eq!(broken.read(1), Some(7));
+/// broken.unmap();
+/// assert!(broken.broadcast());
+/// assert_eq!(broken.read(1), Some(7));
+/// ```
 pub trait Tlb: Sync {
     /// Maps the page, with `value`, not 0, in it. Nobody has it.
     fn map(&self, value: u32);
@@ -67,6 +101,8 @@ const NONE: u32 = 0;
 const WALKS: u32 = u32::MAX;
 
 /// An emulated TLB: a table of one page, and for each CPU what it has of it.
+///
+/// Example: [`Tlb`].
 pub struct ToyTlb {
     page: AtomicU32,
     entries: [AtomicU32; ENTRIES],

@@ -92,6 +92,8 @@ pub type Latencies = Counters<true>;
 
 impl Counters {
     /// Counters at 0, without latencies.
+    ///
+    /// Example: [`Builder::trace`](crate::Builder::trace).
     pub fn new() -> Self {
         Self(Stats::new(Box::default()))
     }

@@ -149,6 +149,8 @@ impl CpuMask {
     }
 
     /// Returns how many are in the set.
+    ///
+    /// Example: [`CpuMask::from_words`].
     pub fn len(&self) -> u32 {
         self.0.iter().map(|word| word.count_ones()).sum()
     }

@@ -16,6 +16,8 @@ pub enum Source {
 
 /// A platform with its CPUs, as a soak uses it. Of what it shares with the suite's rig the machine, its CPUs, the memory and
 /// the pause are used.
+///
+/// Examples: [`Soak`]; `crates/smpcall-cli/src/torture/rig.rs`, in the repository, whose functions panic.
 pub trait Rig: crate::Rig {
     /// A thread of the soak's.
     type Thread: Thread;
@@ -45,6 +47,8 @@ pub trait Rig: crate::Rig {
 }
 
 /// A thread: a CPU's, or one that only calls.
+///
+/// Example: [`Soak`].
 pub trait Thread {
     /// Why it cannot go on.
     type Error;

@@ -28,6 +28,8 @@ pub struct Plan {
 }
 
 /// A CPU's thread, and what the driver wants of it.
+///
+/// Example: [`Soak`].
 #[derive(Debug)]
 #[repr(align(128))]
 pub struct Cpu {

@@ -71,6 +71,20 @@ impl Plain {
 }
 
 /// A number by which one thread tells another that it is done with what it wrote before.
+///
+/// ```
+/// use smpcall_conformance::soak::Signal;
+///
+/// static DONE: Signal = Signal::new(0);
+///
+/// std::thread::scope(|scope| {
+///     scope.spawn(|| DONE.add(2));
+///     while !DONE.is_set() { std::thread::yield_now(); } // what was written before is seen from here on
+/// });
+/// assert_eq!((DONE.swap(5), DONE.get()), (2, 5));
+/// DONE.set(0);
+/// assert!(!DONE.is_set());
+/// ```
 #[derive(Debug)]
 pub struct Signal(AtomicUsize);
 

@@ -20,6 +20,8 @@ const HELD_LOOKS_MAX: u32 = 4096;
 const ACCEPTED: usize = 4;
 
 /// A thread.
+///
+/// Examples: [`Soak`]; `kernel/src/programs/torture.rs`, in the repository, step by step.
 pub struct Worker<R: Rig> {
     pub(super) soak: &'static Soak<R>,
     pub(super) poster: &'static Poster<R>,

@@ -21,6 +21,8 @@ pub struct WakerCell {
 
 impl WakerCell {
     /// Makes an empty one.
+    ///
+    /// Example: [`WakerCell::register`].
     pub const fn new() -> Self {
         Self { waker: AtomicWaker::new(), attended: AtomicBool::new(false) }
     }

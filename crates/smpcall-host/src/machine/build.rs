@@ -71,6 +71,8 @@ impl<T: Trace> Builder<T> {
     /// attach) as many as there are cores, and pin them: [`Cores::Spread`], [`Idle::PollThenSleep`].
     ///
     /// More for functions that block: see [`Machine`].
+    ///
+    /// Example: [`Builder::idle`].
     pub fn owned(mut self, cpus: usize) -> Self {
         self.owned = cpus;
         self
@@ -270,6 +272,8 @@ impl<T: Trace> Builder<T> {
     /// # Errors
     ///
     /// [`BuildError`].
+    ///
+    /// Example: [`Builder::idle`].
     pub fn build(self) -> Result<Machine<T>, BuildError> {
         let allowance = Allowance::of_this_process();
         let places = places(&self.cores, self.owned.min(smpcall::CPUS_MAX), &allowance)?;

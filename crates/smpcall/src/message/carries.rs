@@ -36,6 +36,7 @@ pub unsafe trait HasMessage<Tag = ()>: Sized + 'static {
     label = "cannot be sent",
     note = "say what is to run: `impl MessageOwner<{Tag}> for {Self}`; a message with another tag is sent as `(owner, Tag)`"
 )]
+/// Example: [`MessageField`].
 pub trait MessageOwner<Tag = ()>: HasMessage<Tag> {
     /// Runs on the CPU that the message was sent to, in call context. A panic goes to
     /// [`Reporting::caught`](crate::Reporting::caught), and who takes the result is told.
