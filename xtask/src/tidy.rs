@@ -9,6 +9,7 @@
 //! | the documents are there, their links lead to files and headings, and no path of one machine is in them | [`docs`] |
 //! | the code in documents is what is compiled | [`guide`] |
 //! | what is said to be ours for Linux's names is there, and so are the tests that show it | [`names`] |
+//! | every function that users can call has an example that calls it | [`examples`] |
 //! | what is rendered cites no invariant that only the sources have | [`public`] |
 //! | what the page of troubles says is printed, is printed | [`texts`] |
 //! | what is built in is under licences that are allowed | [`licences`] |
@@ -16,6 +17,7 @@
 mod circles;
 mod coverage;
 mod docs;
+mod examples;
 mod guide;
 mod licences;
 mod names;
@@ -94,6 +96,7 @@ fn check(root: &Path) -> Result<Vec<Breach>> {
         breaches.extend(public::check(source));
     }
     breaches.extend(circles::check(&sources));
+    breaches.extend(examples::check(&sources));
     match Table::read(root) {
         Ok(table) => breaches.extend(coverage::check(root, &table, &sources)),
         Err(why) => breaches.push(Breach::new(crate::mutants::table::PATH, 1, format!("{why:#}"))),
@@ -146,6 +149,7 @@ mod tests {
             "sync shim",
             "AcqRel:",
             "`I1` is private",
+            "`g`: no example",
             "left undone",
             "names no file",
         ] {

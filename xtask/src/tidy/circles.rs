@@ -15,6 +15,7 @@ const ROOT: &str = "crates/smpcall/src/";
 const ALLOWED: &[(&str, &str)] = &[
     // An extension's methods speak of the port that it extends.
     ("platform/extensions.rs", "platform.rs"),
+    ("platform/waiting.rs", "platform.rs"),
     ("platform/tuning.rs", "platform.rs"),
     // A listener is called in call context.
     ("smp.rs", "smp/context.rs"),
