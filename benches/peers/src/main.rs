@@ -72,7 +72,12 @@ fn main() -> Result<()> {
     ensure!(!rows.is_empty(), "no row has {:?} in its title", args.rows);
     let before = machine::load();
     let report = measure(&args, &rows)?;
-    let report = Report { machine: measured_on(&args, &before), rounds: args.rounds, rows: report };
+    let report = Report {
+        schema: report::SCHEMA,
+        machine: measured_on(&args, &before),
+        rounds: args.rounds,
+        rows: report,
+    };
     if let Some(json) = &args.json {
         let text = serde_json::to_string_pretty(&report)?;
         fs::write(json, text).with_context(|| format!("cannot write {}", json.display()))?;

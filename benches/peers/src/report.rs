@@ -7,9 +7,14 @@ use smpcall_measure::floor;
 use smpcall_measure::samples::round;
 use std::fmt::Write;
 
+/// Which JSON that is: the version goes up when a field goes, or means something else. docs/peers.md has the fields.
+pub(crate) const SCHEMA: &str = "smpcall.peers/1";
+
 /// Everything that was measured.
 #[derive(Serialize)]
 pub(crate) struct Report {
+    /// [`SCHEMA`].
+    pub(crate) schema: &'static str,
     pub(crate) machine: String,
     pub(crate) rounds: u32,
     pub(crate) rows: Vec<RowReport>,
