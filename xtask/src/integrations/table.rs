@@ -8,9 +8,28 @@ use std::fs;
 /// Theirs, and ours: a log, and the prefix of the lines in it that are results, `PREFIX NAME: FIGURE`.
 type Columns<'a> = [(&'a str, &'a str); 2];
 
+/// What ours is held to, in the row of that name.
+pub(super) type Goal = (&'static str, Bar);
+
+#[derive(Clone, Copy)]
+pub(super) enum Bar {
+    /// At most so much of theirs.
+    Share(f64),
+    /// Nothing at all.
+    Nothing,
+}
+
 /// Prints the table, and writes it to the target folder.
 pub(super) fn write(theirs: &str, columns: Columns<'_>, name: &str) -> Result<()> {
-    let table = markdown(theirs, columns)?;
+    print_and_keep(&markdown(theirs, columns)?, name)
+}
+
+/// As `write`, with the goals, and whether each is reached. One that is missed is no failure: the table says so.
+pub(super) fn write_with_goals(theirs: &str, columns: Columns<'_>, goals: &[Goal], name: &str) -> Result<()> {
+    print_and_keep(&with_goals(&markdown(theirs, columns)?, goals)?, name)
+}
+
+fn print_and_keep(table: &str, name: &str) -> Result<()> {
     print!("{table}");
     let path = sh::target_dir().join(format!("integrations/{name}-side-by-side.md"));
     fs::write(&path, table)?;
@@ -77,9 +96,84 @@ fn markdown(theirs: &str, columns: Columns<'_>) -> Result<String> {
     Ok(text)
 }
 
+/// Two columns more: ours as a share of theirs, and the goal.
+fn with_goals(table: &str, goals: &[Goal]) -> Result<String> {
+    let mut left = goals.to_vec();
+    let mut text = String::new();
+    for (at, line) in table.lines().enumerate() {
+        let cells: Vec<_> = line.split('|').map(str::trim).collect();
+        let more = match (at, &cells[..]) {
+            (0, _) => "ours / theirs | goal |".to_owned(),
+            (1, _) => "---|---|".to_owned(),
+            (_, [_, row, theirs, ours, _]) => {
+                let goal = left.iter().position(|(name, _)| name == row).map(|at| left.swap_remove(at).1);
+                let share = share(theirs, ours);
+                let shown = share.map_or_else(|| "-".to_owned(), |share| format!("{share:.2}"));
+                format!(
+                    "{shown} | {} |",
+                    goal.map_or_else(|| Ok("-".to_owned()), |goal| judged(goal, share, ours))?
+                )
+            }
+            _ => bail!("not a row: {line}"),
+        };
+        let space = if at == 1 { "" } else { " " };
+        text += &format!("{line}{space}{more}\n");
+    }
+    match left.first() {
+        Some((name, _)) => bail!("there is a goal for `{name}`, and no such row"),
+        None => Ok(text),
+    }
+}
+
+/// The goal, and whether it is reached.
+fn judged(goal: Bar, share: Option<f64>, ours: &str) -> Result<String> {
+    let (goal, reached) = match (goal, share, number(ours)) {
+        (Bar::Share(most), Some(share), _) => (format!("≤ {most}"), share <= most),
+        (Bar::Nothing, _, Some((ours, _))) => ("0".to_owned(), ours == 0),
+        _ => bail!("there is a goal for `{ours}`, which is not measured on both sides"),
+    };
+    Ok(format!("{goal}: {}", if reached { "reached" } else { "missed" }))
+}
+
+/// How much of theirs ours is, if both are figures of one unit, and theirs is not nothing.
+fn share(theirs: &str, ours: &str) -> Option<f64> {
+    let ((theirs, unit), (ours, same)) = (number(theirs)?, number(ours)?);
+    (unit == same && theirs > 0).then(|| ours as f64 / theirs as f64)
+}
+
+/// `FIGURE UNIT`, whatever stands behind it.
+fn number(figure: &str) -> Option<(u64, &str)> {
+    let mut words = figure.split(' ');
+    Some((words.next()?.parse().ok()?, words.next()?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn goals_are_judged_and_one_without_a_row_is_an_error() {
+        let logs = (
+            "ok a: 10 ns (9–11)\nok b: 10 ns\nok c: 0 bytes\n",
+            "ok a: 8 ns (7–12)\nok b: 9 ns\nok c: 0 bytes\nok d: 1 ns\n",
+        );
+        let table = markdown("x", [(logs.0, "ok "), (logs.1, "ok ")]).unwrap();
+        let goals = [("a", Bar::Share(0.8)), ("b", Bar::Share(0.8)), ("c", Bar::Nothing)];
+        let held = with_goals(&table, &goals).unwrap();
+        let rows: Vec<_> = held.lines().skip(1).collect();
+        assert_eq!(
+            rows,
+            [
+                "|---|---|---|---|---|",
+                "| a | 10 ns (9–11) | 8 ns (7–12) | 0.80 | ≤ 0.8: reached |",
+                "| b | 10 ns | 9 ns | 0.90 | ≤ 0.8: missed |",
+                "| c | 0 bytes | 0 bytes | - | 0: reached |",
+                "| d | - | 1 ns | - | - |",
+            ]
+        );
+        assert!(with_goals(&table, &[("e", Bar::Nothing)]).is_err());
+        assert!(with_goals(&table, &[("d", Bar::Share(1.0))]).is_err());
+    }
 
     #[test]
     fn rows_of_both_come_together_and_logs_of_different_runs_do_not() {
