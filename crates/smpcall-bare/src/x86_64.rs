@@ -140,15 +140,21 @@ impl Doorbell {
 
     /// Orders what this CPU wrote before the interrupts that it sends. The xAPIC's page is uncached: its stores stay behind
     /// earlier ones by themselves.
-    pub(crate) fn publish(&self) {
+    ///
+    /// Public, as what sends is, for a kernel that has its own entry for the interrupt, and its own acknowledgement.
+    pub fn publish(&self) {
         if self.page().is_none() {
             // SAFETY: fences.
             unsafe { asm!("mfence", "lfence", options(nostack)) };
         }
     }
 
-    /// Interrupts the CPU whose APIC has that id.
-    pub(crate) fn ring(&self, id: HardwareId) -> Result<(), RingError> {
+    /// Interrupts the CPU whose APIC has that id. Interrupts are off, but for NMIs.
+    ///
+    /// # Errors
+    ///
+    /// None.
+    pub fn ring(&self, id: HardwareId) -> Result<(), RingError> {
         self.send(id, ASSERT);
         Ok(())
     }
@@ -172,8 +178,9 @@ impl Doorbell {
         Ok(())
     }
 
-    /// The shorthand "all excluding self". CPUs that never started wait for a start-up interrupt, and take no other.
-    pub(crate) fn ring_all_others(&self) -> bool {
+    /// Interrupts all others, by the shorthand "all excluding self", and returns true. CPUs that never started wait for a start-up
+    /// interrupt, and take no other. Context: as for [`ring`](Self::ring).
+    pub fn ring_all_others(&self) -> bool {
         self.send(0, ASSERT | ALL_BUT_SELF);
         true
     }

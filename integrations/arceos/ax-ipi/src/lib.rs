@@ -16,6 +16,7 @@
 
 #![no_std]
 
+mod doorbell;
 mod pinned;
 mod port;
 
@@ -25,9 +26,9 @@ pub use port::STATS;
 pub use port::{AxPort, CPUS, Machine, sleep};
 
 use ax_hal::irq::{CpuId, IrqError};
-use ax_hal::percpu::this_cpu_id;
 use port::MACHINE;
 use smpcall::CallError;
+use smpcall_bare::arch;
 
 /// What became of a notification.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -56,6 +57,7 @@ pub fn init() {
 ///
 /// If it takes them already.
 pub fn mark_current_cpu_ready() {
+    MACHINE.platform().join();
     // It stays online for good: the handle is the CPU's own task's, who gets another by `this_cpu`.
     let _handle = MACHINE.as_pin().online().expect("each CPU becomes ready once");
 }
@@ -82,8 +84,10 @@ pub fn is_cpu_ready(cpu_id: usize) -> bool {
 /// [`IrqError::InvalidCpu`] and [`IrqError::CpuOffline`], and what the interrupt controller has to say.
 pub fn notify_cpu(cpu: CpuId) -> Result<IpiNotification, IrqError> {
     validate(cpu)?;
-    MACHINE.platform().notify(cpu.0)?;
-    Ok(IpiNotification::Sent)
+    let state = arch::irq_save();
+    let sent = MACHINE.platform().notify(cpu.0);
+    arch::irq_restore(state);
+    sent.map(|()| IpiNotification::Sent)
 }
 
 // guide: vector
@@ -134,7 +138,7 @@ pub unsafe fn call_on_cpu(cpu: CpuId, operation: unsafe fn(*mut ()), arg: *mut (
     validate(cpu)?;
     // Held to the end, so that this CPU is still this one.
     let pinned = machine();
-    if cpu.0 == this_cpu_id() {
+    if cpu.0 == port::this_cpu() {
         // SAFETY: the caller's promise.
         unsafe { operation(arg) };
         return Ok(());

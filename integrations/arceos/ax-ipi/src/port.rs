@@ -1,12 +1,16 @@
-//! The port: ax-hal's IPI is the doorbell.
+//! The port: the kernel's IPI is the doorbell.
 
+use crate::doorbell::Doorbell;
 use ax_crate_interface::call_interface;
-use ax_hal::irq::{CpuId, IpiTarget, IrqError, ipi_irq, send_ipi};
-use core::arch::asm;
+use ax_hal::irq::IrqError;
+use ax_hal::percpu::{this_cpu_id_pinned, with_cpu_pin};
 #[cfg(feature = "stats")]
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::{AtomicBool, Ordering};
-use smpcall::{Backoff, Budget, CallStall, Event, Pause, PerCpu, Platform, Reporting, RingError, Tracing, Tuning, Waiting};
+use smpcall::{
+    Backoff, Budget, CallStall, Event, Pause, PerCpu, Platform, Reporting, RingError, Topology, Tracing,
+    Tuning, Waiting,
+};
 #[cfg(feature = "stats")]
 use smpcall::{CpuStats, Stats};
 use smpcall_bare::arch;
@@ -48,14 +52,27 @@ impl Bell {
     }
 }
 
+/// Returns which CPU runs the caller, who stays there: as `ax_hal::percpu::this_cpu_id`, which holds preemption off itself.
+#[inline(always)]
+pub(crate) fn this_cpu() -> usize {
+    // SAFETY: who comes here stays on its CPU (the port's first duty).
+    unsafe { with_cpu_pin(this_cpu_id_pinned) }.expect("a CPU that runs the kernel has its own storage")
+}
+
 /// The doorbells of ArceOS' CPUs, a [`Platform`].
 pub struct AxPort {
     bells: [Bell; CPUS],
+    doorbell: Doorbell,
 }
 
 impl AxPort {
     const fn new() -> Self {
-        Self { bells: [const { Bell::new() }; CPUS] }
+        Self { bells: [const { Bell::new() }; CPUS], doorbell: Doorbell::new() }
+    }
+
+    /// This CPU can be rung from now on. Before it comes online.
+    pub(crate) fn join(&self) {
+        self.doorbell.join(this_cpu());
     }
 
     /// Returns how many rings were sent, to all CPUs. Racy while any are.
@@ -66,11 +83,11 @@ impl AxPort {
     }
 
     fn here(&self) -> &Bell {
-        &self.bells[ax_hal::percpu::this_cpu_id()]
+        &self.bells[this_cpu()]
     }
 
-    /// Rings that CPU, which there is.
-    pub(crate) fn notify(&self, cpu: usize) -> Result<(), IrqError> {
+    /// Sets that CPU's latch: the interrupt follows, always.
+    fn latch(&self, cpu: usize) {
         let bell = &self.bells[cpu];
         // Relaxed: a figure.
         #[cfg(feature = "stats")]
@@ -78,17 +95,15 @@ impl AxPort {
         // Release: publishes what the ringer wrote; pairs with `claim`. A read-modify-write, so that a ring that is
         // merged into a pending one continues its release sequence.
         bell.rung.swap(true, Ordering::Release);
-        publish();
-        // The xAPIC is told whom by one register and what by another: a handler that sends as well must not come in between.
-        let state = arch::irq_save();
-        let target = if cpu == ax_hal::percpu::this_cpu_id() {
-            IpiTarget::Current
-        } else {
-            IpiTarget::Cpu(CpuId(cpu))
-        };
-        let sent = send_ipi(ipi_irq(), target);
-        arch::irq_restore(state);
-        sent
+    }
+
+    /// Rings that CPU, which there is.
+    ///
+    /// Context: interrupts off. A controller may be told whom by one register and what by another: a handler that sends as well must
+    /// not come in between.
+    pub(crate) fn notify(&self, cpu: usize) -> Result<(), IrqError> {
+        self.latch(cpu);
+        self.doorbell.ring(cpu)
     }
 
     // guide: claim
@@ -108,27 +123,6 @@ impl AxPort {
 /// Context: an interrupt's handler, interrupts off, after `claim`.
 pub(crate) fn answer() {
     let _ = MACHINE.flush(Budget::DEFAULT);
-}
-
-/// Orders what this CPU wrote before the interrupts that it sends.
-#[cfg(target_arch = "aarch64")]
-fn publish() {
-    // SAFETY: a barrier: a GICv3 is told by a system register, which no store orders (Arm DDI 0487, B2.3).
-    unsafe { asm!("dsb ishst", options(nostack, preserves_flags)) };
-}
-
-/// Orders what this CPU wrote before the interrupts that it sends.
-#[cfg(target_arch = "riscv64")]
-fn publish() {
-    // SAFETY: a fence; the firmware writes to a device, perhaps.
-    unsafe { asm!("fence rw, ow", options(nostack)) };
-}
-
-/// Orders what this CPU wrote before the interrupts that it sends.
-#[cfg(target_arch = "x86_64")]
-fn publish() {
-    // SAFETY: fences; the x2APIC's write is a WRMSR that does not serialise (Intel SDM 3A, 11.12.3).
-    unsafe { asm!("mfence", "lfence", options(nostack)) };
 }
 
 // guide: idle
@@ -161,7 +155,7 @@ unsafe impl Platform for AxPort {
 
     #[inline(always)]
     fn current_cpu(&self) -> Option<u32> {
-        Some(ax_hal::percpu::this_cpu_id() as u32)
+        Some(this_cpu() as u32)
     }
 
     fn can_wait(&self) -> bool {
@@ -241,11 +235,22 @@ impl Tracing for AxPort {
     }
 }
 
-impl Tuning for AxPort {
-    fn looks_first(&self, _target: u32) -> u32 {
-        64
+impl Topology for AxPort {
+    fn ring_many(&self, first: u32, cpus: usize) -> usize {
+        let others = || (0..CPUS).filter(|bit| cpus >> bit & 1 != 0).map(|bit| first as usize + bit);
+        others().for_each(|cpu| self.latch(cpu));
+        // The core rings with interrupts off.
+        if self.doorbell.ring_all_others(this_cpu(), cpus << first) {
+            return 0;
+        }
+        let unrung = others().filter(|cpu| self.doorbell.ring(*cpu).is_err());
+        unrung.fold(0, |unrung, cpu| unrung | 1 << (cpu - first as usize))
     }
 }
 
-smpcall::simple_port!(AxPort: Topology, Foreign, Hosting);
+impl Tuning for AxPort {
+    const RINGS_FAIL: bool = Doorbell::RINGS_FAIL;
+}
+
+smpcall::simple_port!(AxPort: Foreign, Hosting);
 // guide: end
