@@ -7,6 +7,7 @@
 mod arceos;
 mod compiler;
 mod compio;
+mod hermit;
 mod ostd;
 mod table;
 
@@ -22,10 +23,11 @@ use std::path::{Path, PathBuf};
 pub(crate) use arceos::{missing as arceos_missing, step as arceos_step};
 pub(crate) use compiler::{fetch as fetch_compiler, missing as compiler_missing};
 pub(crate) use compio::{missing as compio_missing, step as compio_step};
+pub(crate) use hermit::{fetch as fetch_hermit, missing as hermit_missing};
 pub(crate) use ostd::{missing as ostd_missing, step as ostd_step};
 
 /// The Debian packages that these need beside those of the kernel.
-pub(crate) const DEBIAN: [&str; 2] = ["llvm-22", "ovmf"];
+pub(crate) const DEBIAN: [&str; 3] = ["llvm-22", "ovmf", "patch"];
 
 /// Which kernel, or runtime.
 #[derive(clap::Args, Clone, Debug)]
@@ -40,8 +42,8 @@ enum Kernel {
     Arceos(arceos::Arceos),
     /// compio's runtime, whose executor is replaced
     Compio(compio::Compio),
-    /// Hermit: says why there is none
-    Hermit,
+    /// Hermit's kernel, whose TLB shootdown and wake-ups are replaced
+    Hermit(hermit::Hermit),
     /// Asterinas' ostd, an interrupt line of which is the doorbell
     Ostd(ostd::Ostd),
 }
@@ -51,12 +53,13 @@ pub(crate) fn verb(args: &Args) -> Result<()> {
     match &args.kernel {
         Some(Kernel::Arceos(arceos)) => arceos::verb(arceos),
         Some(Kernel::Compio(compio)) => compio::verb(compio),
-        Some(Kernel::Hermit) => bail!("{NO_HERMIT}"),
+        Some(Kernel::Hermit(hermit)) => hermit::verb(hermit),
         Some(Kernel::Ostd(ostd)) => ostd::verb(ostd),
         None => {
             compio::step()?;
             arceos::step()?;
-            ostd::step()
+            ostd::step()?;
+            hermit::step()
         }
     }
 }
@@ -78,9 +81,6 @@ pub(crate) fn fetch() -> Result<()> {
     }
     compio::fetch()
 }
-
-const NO_HERMIT: &str = "there is no integration for Hermit: the registry's newest hermit-kernel (0.13) is empty, the last with \
-    sources is 0.11.0, and of its loaders only uhyve is there (CAVEATS.md, O95)";
 
 /// lld under a name that rustc takes for a linker's.
 const LINKER: &str = "/usr/bin/ld.lld-22";

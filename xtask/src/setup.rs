@@ -57,7 +57,12 @@ pub(crate) fn run() -> Result<()> {
     }
     fetched("linux judge stress-ng", linux::fetch_programs(), || None);
     fetched("msrv", msrv::fetch(), msrv::missing);
-    fetched("integrations arceos, ostd", integrations::fetch_compiler(), integrations::compiler_missing);
+    fetched(
+        "integrations arceos, hermit, ostd",
+        integrations::fetch_compiler(),
+        integrations::compiler_missing,
+    );
+    fetched("integrations hermit", integrations::fetch_hermit(), integrations::hermit_missing);
     match integrations::missing() {
         None => match integrations::fetch() {
             Ok(()) => println!("  integrations: ready"),
