@@ -10,6 +10,11 @@ pub(crate) fn table_entry(address: u64) -> u64 {
     address | 0b11
 }
 
+/// The table that an entry leads to, of a level that is not the last.
+pub(crate) fn table_of(entry: u64) -> Option<u64> {
+    (entry & 0b11 == 0b11).then_some(entry & 0x0000_ffff_ffff_f000)
+}
+
 /// A page of normal memory (ArceOS' attribute 1), inner shareable, accessed, not executable.
 pub(crate) fn page_entry(address: u64) -> u64 {
     address | 0b11 | 1 << 2 | 0b11 << 8 | 1 << 10 | 0b11 << 53

@@ -10,6 +10,11 @@ pub(crate) fn table_entry(address: u64) -> u64 {
     address >> 12 << 10 | 1
 }
 
+/// The table that an entry leads to: it is valid, and neither readable, writable, nor executable.
+pub(crate) fn table_of(entry: u64) -> Option<u64> {
+    (entry & 0b1111 == 1).then_some(entry >> 10 << 12)
+}
+
 /// Valid, readable, writable, accessed, dirty.
 pub(crate) fn page_entry(address: u64) -> u64 {
     address >> 12 << 10 | 0xc7

@@ -11,6 +11,11 @@ pub(crate) fn table_entry(address: u64) -> u64 {
     address | 0b11
 }
 
+/// The table that an entry leads to: it is present, and no large page.
+pub(crate) fn table_of(entry: u64) -> Option<u64> {
+    (entry & 0x81 == 1).then_some(entry & 0x000f_ffff_ffff_f000)
+}
+
 /// Present, writable.
 pub(crate) fn page_entry(address: u64) -> u64 {
     address | 0b11
