@@ -92,6 +92,23 @@ const PENDING: u32 = 1 << 12;
 const FLAT: u64 = 8;
 
 /// A vector, and the local APIC that sends it.
+///
+/// [`Bare`](crate::Bare) rings by it. A kernel that has its own entry for the interrupt, and its own acknowledgement, may send by itself:
+///
+/// ```
+/// use smpcall_bare::arch::Doorbell;
+///
+/// let mut page = [0_u32; 1024]; // memory, in the place of the APIC's registers
+/// let doorbell = Doorbell::new(0xf3);
+/// // SAFETY: as good as mapped; and it outlives the doorbell's use.
+/// unsafe { doorbell.use_xapic(page.as_mut_ptr()) };
+/// doorbell.publish(); // what the other CPU is to see was written before
+/// doorbell.ring(2)?;
+/// assert!(doorbell.ring_all_others());
+/// // The command register has the last: asserted, to all but oneself, that vector.
+/// assert_eq!(page[0x300 / 4], 0b11 << 18 | 1 << 14 | 0xf3);
+/// # Ok::<(), smpcall::RingError>(())
+/// ```
 #[derive(Debug)]
 pub struct Doorbell {
     vector: u8,
@@ -140,8 +157,6 @@ impl Doorbell {
 
     /// Orders what this CPU wrote before the interrupts that it sends. The xAPIC's page is uncached: its stores stay behind
     /// earlier ones by themselves.
-    ///
-    /// Public, as what sends is, for a kernel that has its own entry for the interrupt, and its own acknowledgement.
     pub fn publish(&self) {
         if self.page().is_none() {
             // SAFETY: fences.
