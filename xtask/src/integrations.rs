@@ -23,7 +23,6 @@ use std::path::{Path, PathBuf};
 pub(crate) use arceos::{missing as arceos_missing, step as arceos_step};
 pub(crate) use compiler::{fetch as fetch_compiler, missing as compiler_missing};
 pub(crate) use compio::{missing as compio_missing, step as compio_step};
-pub(crate) use hermit::{fetch as fetch_hermit, missing as hermit_missing};
 pub(crate) use ostd::{missing as ostd_missing, step as ostd_step};
 
 /// The Debian packages that these need beside those of the kernel.

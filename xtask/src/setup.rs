@@ -62,7 +62,6 @@ pub(crate) fn run() -> Result<()> {
         integrations::fetch_compiler(),
         integrations::compiler_missing,
     );
-    fetched("integrations hermit", integrations::fetch_hermit(), integrations::hermit_missing);
     match integrations::missing() {
         None => match integrations::fetch() {
             Ok(()) => println!("  integrations: ready"),

@@ -60,8 +60,12 @@ fn target_dir() -> PathBuf {
     std::path::absolute(&folder).unwrap_or(folder)
 }
 
+fn uhyve_root() -> PathBuf {
+    target_dir().join(format!("uhyve-{UHYVE}"))
+}
+
 fn uhyve() -> PathBuf {
-    target_dir().join("uhyve/bin/uhyve")
+    uhyve_root().join("bin/uhyve")
 }
 
 /// The kernel's sources, patched; and what they were patched with.
@@ -74,28 +78,15 @@ fn patch() -> PathBuf {
 }
 
 /// Why it cannot be built or booted here.
-pub(crate) fn missing() -> Option<String> {
-    machine_missing().or_else(|| {
-        (!is_fetched()).then(|| {
-            format!("no uhyve {UHYVE}, or no hermit-kernel {KERNEL}: `cargo xtask setup` fetches them")
-        })
-    })
-}
-
-/// The same, of what is not fetched here.
-fn machine_missing() -> Option<String> {
+fn missing() -> Option<String> {
     super::missing().or_else(compiler::missing).or_else(kvm::missing)
 }
 
-/// Fetches uhyve, the kernel and its crates, once; where they could not be used, nothing, and [`missing`] says why.
-pub(crate) fn fetch() -> Result<()> {
-    if machine_missing().is_some() {
-        return Ok(());
-    }
+/// Builds uhyve, and fetches the kernel and its crates, once. Not in `setup`: no step needs them, and uhyve takes two minutes.
+fn fetch() -> Result<()> {
     if !uhyve().exists() {
-        let root = target_dir().join("uhyve");
         let install = format!("install uhyve --version ={UHYVE} --locked --debug --quiet --root");
-        Cmd::cargo(&install).arg(root).run()?;
+        Cmd::cargo(&install).arg(uhyve_root()).run()?;
     }
     if !is_patched() {
         patch_kernel()?;
@@ -161,7 +152,7 @@ struct Package {
 
 /// What was asked for.
 pub(super) fn verb(args: &Hermit) -> Result<()> {
-    if let Some(why) = machine_missing() {
+    if let Some(why) = missing() {
         bail!("{why}");
     }
     // The patch may have changed.
@@ -177,8 +168,12 @@ pub(super) fn verb(args: &Hermit) -> Result<()> {
     }
 }
 
-/// Everything but the table.
+/// Everything but the table; where there is no KVM, nothing.
 pub(super) fn step() -> Result<()> {
+    if let Some(why) = missing() {
+        println!("  hermit: skipped: {why}");
+        return Ok(());
+    }
     for what in [What::Conformance, What::Demo, What::Broken] {
         verb(&Hermit { cpus: 4, what, timeout: 300 })?;
     }
