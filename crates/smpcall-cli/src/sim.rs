@@ -6,7 +6,7 @@
 //! | [`corpus`] | seeds that once failed, played again first |
 //! | [`scale`] | `--scale`: what calls cost on growing machines |
 //! | [`failure`] | a seed that failed: made small, told, written as a trace |
-//! | [`repeat`] | the command lines that repeat a run, or one seed of it |
+//! | [`mod@repeat`] | the command lines that repeat a run, or one seed of it |
 //! | [`part`] | what is written of a run, or of a part of one |
 //! | [`merge`] | parts that several machines have run, as one result |
 //!
