@@ -280,7 +280,7 @@ fn boot_case(
     if let Some(case) = case {
         case.refused(series, config, cpus)?;
     }
-    accel.refused()?;
+    accel.refused(case)?;
     let tree = Tree::build(series, variant, config)?;
     let words = format!("{words} {}", which.boot_with.as_deref().unwrap_or_default());
     let guest = Guest { tree: &tree, cpus, what, words: &words, seconds, accel, case, files };

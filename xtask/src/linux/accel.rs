@@ -1,7 +1,8 @@
 //! How QEMU runs the guest's CPUs.
 
+use super::Case;
 use crate::kvm;
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use clap::ValueEnum;
 
 /// Who runs the guest's CPUs.
@@ -47,10 +48,11 @@ impl Accel {
     }
 
     /// Why no guest is run so, before anything is built.
-    pub(super) fn refused(self) -> Result<()> {
+    pub(super) fn refused(self, case: Option<Case>) -> Result<()> {
         if self != Self::Kvm {
             return Ok(());
         }
+        ensure!(case != Some(Case::X2apic), "a guest of KVM's has the x2APIC anyway: without `--case`");
         match kvm::missing() {
             Some(why) => bail!("no KVM here: {why}"),
             None => Ok(()),
@@ -61,6 +63,13 @@ impl Accel {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_guest_of_kvms_is_asked_for_once() {
+        let why = Accel::Kvm.refused(Some(Case::X2apic)).unwrap_err().to_string();
+        assert!(why.contains("anyway"), "{why}");
+        Accel::Single.refused(Some(Case::X2apic)).unwrap();
+    }
 
     #[test]
     fn one_thread_is_one_of_the_hosts_cpus() {

@@ -27,6 +27,8 @@ pub(crate) enum Case {
     IdlePoll,
     /// The CPUs and their memory are on two nodes
     Numa,
+    /// Interrupts go by the x2APIC: of a machine that remaps them, by the newer QEMU that `setup` fetches
+    X2apic,
 }
 
 /// What a case is made of.
@@ -37,6 +39,8 @@ pub(super) struct Setting {
     /// Arguments of QEMU, and what is said of its CPUs besides their number.
     pub(super) qemu: String,
     pub(super) smp: &'static str,
+    /// Whether the newer QEMU is needed.
+    pub(super) newer: bool,
     /// What the log says if it is that case.
     pub(super) says: Vec<String>,
 }
@@ -83,12 +87,18 @@ impl Case {
             Self::FewerCpus => ("nr_cpus=3", String::new(), &[online("0-2")]),
             Self::IdlePoll => ("idle=poll", String::new(), &["using polling idle threads".into()]),
             Self::Numa => ("", nodes(cpus, memory_mb), &[format!("Brought up 2 nodes, {cpus} CPUs")]),
+            Self::X2apic => {
+                ("", REMAPS.to_owned(), &["DMAR-IR: Enabled IRQ remapping in x2apic mode".into()])
+            }
         };
         // CPUs that share a cache are of one node.
         let smp = if self == Self::Numa { ",sockets=2" } else { "" };
-        Setting { words, qemu, smp, says: says.to_vec() }
+        Setting { words, qemu, smp, newer: self == Self::X2apic, says: says.to_vec() }
     }
 }
+
+/// A machine that remaps interrupts to CPUs of any number: without that Linux takes no x2APIC, unless a hypervisor vouches for it.
+const REMAPS: &str = "-machine q35,kernel-irqchip=split -device intel-iommu,intremap=on,eim=on";
 
 /// Half of the CPUs and half of the memory on each of two nodes.
 fn nodes(cpus: u32, memory_mb: u32) -> String {

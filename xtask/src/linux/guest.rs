@@ -3,7 +3,7 @@
 use super::accel::Accel;
 use super::case::{Case, Setting};
 use super::tree::{Tree, jobs, phase};
-use crate::boot::End;
+use crate::boot::{End, Newer, find_newer};
 use crate::sh::{self, Cmd};
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File};
@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 const QEMU: &str = "qemu-system-x86_64";
 const BUSYBOX: &str = "/bin/busybox";
+const NO_NEWER: &str = "no QEMU that emulates the x2APIC: `cargo xtask setup` fetches one";
 
 /// One run.
 pub(super) struct Guest<'a> {
@@ -62,7 +63,7 @@ impl Guest<'_> {
         let memory = self.memory_mb();
         let setting = self.case.map(|case| self.setting(case)).unwrap_or_default();
         let status = self
-            .qemu(limit)?
+            .qemu(limit, setting.newer)?
             .args(&format!(
                 "-m {memory} -nographic -no-reboot -smp {}{} {}",
                 self.cpus, setting.smp, setting.qemu
@@ -109,11 +110,17 @@ impl Guest<'_> {
         self.tree.folder().join(name.to_lowercase())
     }
 
-    /// QEMU, with what runs the CPUs.
-    fn qemu(&self, limit: u32) -> Result<Cmd> {
-        println!("  {}", Cmd::new(QEMU, "--version").read()?.lines().next().unwrap_or_default());
+    /// QEMU, with what runs the CPUs; the newer one if the case wants it.
+    fn qemu(&self, limit: u32, newer: bool) -> Result<Cmd> {
+        let newer = if newer { Some(find_newer().context(NO_NEWER)?) } else { None };
+        let program = newer.as_ref().map_or_else(|| QEMU.to_owned(), Newer::program);
+        println!("  {}", Cmd::new(&program, "--version").read()?.lines().next().unwrap_or_default());
         // `timeout` outlives us, should we be ended.
-        Ok(Cmd::new("timeout", &format!("-k 2 {limit} {QEMU} {}", self.accel.args())))
+        let cmd = Cmd::new("timeout", &format!("-k 2 {limit}")).arg(program).args(self.accel.args());
+        Ok(match newer {
+            Some(newer) => newer.at_home(cmd),
+            None => cmd,
+        })
     }
 
     /// How many seconds the guest gives a CPU before it counts as locked up.
