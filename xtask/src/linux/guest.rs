@@ -3,7 +3,7 @@
 use super::accel::Accel;
 use super::case::{Case, Setting};
 use super::tree::{Tree, jobs, phase};
-use crate::boot::{End, Newer, find_newer};
+use crate::boot::{Arch, End, Release, find_newer};
 use crate::sh::{self, Cmd};
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File};
@@ -112,8 +112,8 @@ impl Guest<'_> {
 
     /// QEMU, with what runs the CPUs; the newer one if the case wants it.
     fn qemu(&self, limit: u32, newer: bool) -> Result<Cmd> {
-        let newer = if newer { Some(find_newer().context(NO_NEWER)?) } else { None };
-        let program = newer.as_ref().map_or_else(|| QEMU.to_owned(), Newer::program);
+        let newer = if newer { Some(find_newer(Release::Ten).context(NO_NEWER)?) } else { None };
+        let program = newer.as_ref().map_or_else(|| QEMU.to_owned(), |newer| newer.program(Arch::X86_64));
         println!("  {}", Cmd::new(&program, "--version").read()?.lines().next().unwrap_or_default());
         // `timeout` outlives us, should we be ended.
         let cmd = Cmd::new("timeout", &format!("-k 2 {limit}")).arg(program).args(self.accel.args());
