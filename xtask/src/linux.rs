@@ -146,8 +146,8 @@ pub(crate) enum Linux {
         /// How many CPUs the guest has
         #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(2..=64))]
         cpus: u32,
-        /// How often each is booted with a thread for each CPU, in turn
-        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=99))]
+        /// How often each is booted with a thread for each CPU, in turn; 0: only in virtual time, which a busy host does not change
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=99))]
         rounds: u32,
     },
 }

@@ -24,7 +24,7 @@ const CASES: [(&str, &str); 12] = [
     ("busy", "csd that is queued: -EBUSY"),
 ];
 
-/// Boots both kernels, in virtual time, and on threads in so many rounds, in each of which one follows the other; prints the table.
+/// Boots both kernels, in virtual time, and on threads in so many rounds (or none), in each of which one follows the other; prints the table.
 pub(super) fn run(series: Series, config: Config, cpus: u32, rounds: u32) -> Result<()> {
     let stock = Tree::build(series, Variant::Stock, config)?;
     let ours = Tree::build(series, Variant::Ours, config)?;
@@ -33,22 +33,34 @@ pub(super) fn run(series: Series, config: Config, cpus: u32, rounds: u32) -> Res
     let again = read(&bench(&ours, cpus, Accel::Icount)?)?;
     let threads =
         (0..rounds).map(|round| on_threads(&stock, &ours, cpus, round)).collect::<Result<Vec<_>>>()?;
-    println!("\n{cpus} CPUs, ns per call; on threads medians of {rounds} alternating boots of each");
-    println!("| | stock | ours | ratio | stock, threads | ours, threads | ratio | least, most |");
-    println!("|---|---|---|---|---|---|---|---|");
-    for (at, (_, what)) in CASES.iter().enumerate() {
-        let [a, b] = [virtual_ns[0][at], virtual_ns[1][at]];
-        let of = |figure: &dyn Fn(&[Vec<f64>; 2]) -> f64| spread(threads.iter().map(figure).collect());
-        let ([_, c, _], [_, d, _]) = (of(&|pair| pair[0][at]), of(&|pair| pair[1][at]));
-        let [least, ratio, most] = of(&|pair| pair[1][at] / pair[0][at]);
-        println!(
-            "| {what} | {a:.0} | {b:.0} | {:.2} | {c:.0} | {d:.0} | {ratio:.2} | {least:.2}, {most:.2} |",
-            b / a
-        );
-    }
+    table(cpus, &virtual_ns, &threads).iter().for_each(|line| println!("{line}"));
     let apart = virtual_ns[1].iter().zip(&again).map(|(a, b)| (a - b).abs() / a).fold(0.0, f64::max);
     println!("\ntwo runs of ours in virtual time: {:.1} % apart at most", apart * 100.0);
     sizes(&stock, &ours, per_cpu(&log)?)
+}
+
+/// The lines of the table: stock's virtual time and ours; beside it, if there were rounds on threads, what they took.
+fn table(cpus: u32, virtual_ns: &[Vec<f64>; 2], threads: &[[Vec<f64>; 2]]) -> Vec<String> {
+    let mut lines = vec![format!("\n{cpus} CPUs, ns per call")];
+    let (mut head, mut rule) = ("| | stock | ours | ratio |".to_owned(), "|---|---|---|---|".to_owned());
+    if !threads.is_empty() {
+        lines[0] += &format!("; on threads medians of {} alternating boots of each", threads.len());
+        head += " stock, threads | ours, threads | ratio | least, most |";
+        rule += "---|---|---|---|";
+    }
+    lines.extend([head, rule]);
+    for (at, (_, what)) in CASES.iter().enumerate() {
+        let [a, b] = [virtual_ns[0][at], virtual_ns[1][at]];
+        let mut line = format!("| {what} | {a:.0} | {b:.0} | {:.2} |", b / a);
+        if !threads.is_empty() {
+            let of = |figure: &dyn Fn(&[Vec<f64>; 2]) -> f64| spread(threads.iter().map(figure).collect());
+            let ([_, c, _], [_, d, _]) = (of(&|pair| pair[0][at]), of(&|pair| pair[1][at]));
+            let [least, ratio, most] = of(&|pair| pair[1][at] / pair[0][at]);
+            line += &format!(" {c:.0} | {d:.0} | {ratio:.2} | {least:.2}, {most:.2} |");
+        }
+        lines.push(line);
+    }
+    lines
 }
 
 /// A boot of each, stock's first in every other round: what each case took on stock, and on ours.
@@ -134,6 +146,19 @@ mod tests {
     fn a_median_lies_between_the_least_and_the_most() {
         assert_eq!(spread(vec![3.0, 1.0, 2.0, 9.0, 0.5]), [0.5, 2.0, 9.0]);
         assert_eq!(spread(vec![7.0]), [7.0; 3]);
+    }
+
+    #[test]
+    fn without_rounds_the_table_is_of_virtual_time_alone() {
+        let virtual_ns = [vec![2.0; 12], vec![3.0; 12]];
+        let lines = table(4, &virtual_ns, &[]);
+        assert_eq!(lines.len(), 3 + 12);
+        assert_eq!(lines[3], "| dry run: the loop alone | 2 | 3 | 1.50 |");
+        let lines = table(4, &virtual_ns, &[[vec![10.0; 12], vec![5.0; 12]]]);
+        assert!(lines[0].ends_with("medians of 1 alternating boots of each"), "{}", lines[0]);
+        assert_eq!(lines[3], "| dry run: the loop alone | 2 | 3 | 1.50 | 10 | 5 | 0.50 | 0.50, 0.50 |");
+        let columns = |line: &String| line.matches('|').count();
+        assert!(lines[1..].iter().all(|line| columns(line) == 9), "{lines:?}");
     }
 
     #[test]
