@@ -84,6 +84,7 @@ impl Tree {
         if other.join("vmlinux").exists() {
             return phase(what, || {
                 Cmd::new("cp", "-a").arg(&other).arg(&self.path).read()?;
+                moved(&self.path.join("tools/objtool"), &other, &self.path)?;
                 if self.variant == Variant::Stock { layer::take_out(&self.path) } else { Ok(()) }
             });
         }
@@ -134,6 +135,27 @@ impl Tree {
     }
 }
 
+/// Has the commands that a tool was built by name where its copy is. Else make would build the tool anew, and with it whatever the tool has looked
+/// at: of Linux's tools objtool is named by its whole path, and looks at nearly every object.
+fn moved(tool: &Path, from: &Path, to: &Path) -> Result<()> {
+    let (from, to) = (from.to_string_lossy(), to.to_string_lossy());
+    let mut folders = vec![tool.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).with_context(|| format!("no {}", folder.display()))? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|end| end == "cmd") {
+                let text = fs::read_to_string(&path)?;
+                if text.contains(&*from) {
+                    fs::write(&path, text.replace(&*from, &to))?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
 fn folder(version: &str, config: Config) -> PathBuf {
     let at = sh::target_dir().join("linux").join(format!("{version}-{}", config.name()));
     std::path::absolute(&at).unwrap_or(at)
@@ -150,4 +172,23 @@ pub(super) fn phase<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T
     let done = work().with_context(|| what.to_owned())?;
     println!("  {what}: {:.0} s", start.elapsed().as_secs_f64());
     Ok(done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copied_tool_counts_as_built_where_it_is() {
+        let tool = tempfile::tempdir().unwrap();
+        let deeper = tool.path().join("arch/x86");
+        fs::create_dir_all(&deeper).unwrap();
+        let (built, source) = (deeper.join(".decode.o.cmd"), tool.path().join("check.c"));
+        fs::write(&built, "cmd_/x/stock/decode.o := gcc -I/x/stock/include\n").unwrap();
+        fs::write(&source, "/x/stock").unwrap();
+        moved(tool.path(), Path::new("/x/stock"), Path::new("/x/ours")).unwrap();
+        assert_eq!(fs::read_to_string(built).unwrap(), "cmd_/x/ours/decode.o := gcc -I/x/ours/include\n");
+        assert_eq!(fs::read_to_string(source).unwrap(), "/x/stock", "only commands are changed");
+        assert!(moved(&tool.path().join("none"), Path::new("/x"), Path::new("/y")).is_err());
+    }
 }
