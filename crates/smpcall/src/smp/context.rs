@@ -70,6 +70,7 @@ pub(super) struct NoUnwind;
 
 impl NoUnwind {
     /// Runs what does not unwind, or ends the process.
+    #[inline(always)]
     pub(super) fn around<R>(f: impl FnOnce() -> R) -> R {
         let guard = Self;
         let result = f();

@@ -199,6 +199,7 @@ impl<P: Platform, S: Storage> Smp<P, S> {
         here.map_or(self.cpus_len(), |(cpu, _)| cpu + cpu / SLOTS as u32)
     }
 
+    #[inline(always)]
     fn demand_known(&self, to: &To<'_>) -> Result<(), ManyError> {
         match to {
             To::Mask(mask) if mask.has_from(self.cpus_len()) => Err(ManyError::NoSuchCpu),

@@ -11,6 +11,7 @@ use core::cell::Cell;
 impl<P: Platform, S: Storage> Smp<P, S> {
     /// Waits until all have acknowledged the multicast in slot `at`, of which `target_cpu` is one. Who has to acknowledge is only looked
     /// for when that is asked: a look at every mailbox would cost as many transfers as the call itself.
+    #[inline(always)]
     pub(in crate::smp) fn await_acks(
         &self,
         at: u32,
