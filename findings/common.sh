@@ -16,6 +16,14 @@ debian() {
     dpkg-deb --extract "$folder/package.deb" "$folder/unpacked"
 }
 
+# probe EDITION DEPENDENCIES: goes to a package of its own in the folder, which has yet no code
+probe() {
+    mkdir -p "$folder/probe/src"
+    cd "$folder/probe"
+    printf '[package]\nname = "probe"\nversion = "0.1.0"\nedition = "%s"\n[dependencies]\n%s\n' "$1" "$2" > Cargo.toml
+    export CARGO_TARGET_DIR=$folder/target
+}
+
 # demand WHAT SEEN EXPECTED
 demand() {
     echo "$1: $2"

@@ -5,11 +5,7 @@
 # Behaviour: what nobody assigns is 0, without a word: a misspelt `exists (1:r1=1)` is "Never", just what a test of a forbidden outcome
 #            hopes for. A test that is refused leaves a warning on standard error and nothing else: the code is 0.
 # Seen:     as it should be: Sometimes, code 0; a register misspelt: Never, code 0; a location misspelt: Never, code 0; a thread misspelt: code 0
-. "$(dirname "$0")/common.sh"
-debian h/herdtools7/herdtools7_7.58-2_amd64.deb 97a6e2bfbc2c516cd9816e8c87c3acc412953479a3351b308d139e0af9550672
-debian g/glibc/libc6_2.43-7_amd64.deb 5c71715c51103beb4fbba9fe9f8dff604af6610dfa71c70bff342f54a7860803
-debian g/gmp/libgmp10_6.3.0+dfsg-5+b2_amd64.deb 032743c787f0e1e644e4dcfbdb38f01be8cb150cb9633f8be5e79aba6938f349
-root=$folder/unpacked/usr
+. "$(dirname "$0")/herd.sh"
 
 # judge CONDITION: the verdict, and the exit code
 judge() {
@@ -21,8 +17,7 @@ P1 (atomic_int* x) { int r0 = atomic_load_explicit(x, memory_order_relaxed); }
 exists ($1)
 LITMUS
     code=0
-    "$root/lib64/ld-linux-x86-64.so.2" --library-path "$root/lib/x86_64-linux-gnu" "$root/bin/herd7" \
-        -set-libdir "$root/share/herdtools7/herd" -model rc11.cat "$folder/test.litmus" > "$folder/out" || code=$?
+    herd "$folder/test.litmus" > "$folder/out" || code=$?
     sed -n 's/^Observation test \([A-Za-z]*\).*/\1,/p' "$folder/out"
     echo "code $code"
 }

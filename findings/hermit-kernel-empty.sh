@@ -6,18 +6,8 @@
 #            documentation is built, so the page there looks like any other's. Resolution, download and lock file succeed; only the compiler tells.
 # Seen:     sources: src/lib.rs, 4 lines; resolves: yes; builds: no, "This crate is no longer distributed via crates.io"; as documentation: yes
 . "$(dirname "$0")/common.sh"
-mkdir -p "$folder/probe/src"
-cd "$folder/probe"
-cat > Cargo.toml <<'TOML'
-[package]
-name = "probe"
-version = "0.1.0"
-edition = "2024"
-[dependencies]
-hermit-kernel = "=0.13.0"
-TOML
+probe 2024 'hermit-kernel = "=0.13.0"'
 touch src/lib.rs
-export CARGO_TARGET_DIR=$folder/target
 demand "resolves" "$(cargo generate-lockfile --quiet && echo yes)" yes
 cargo vendor --quiet --locked "$folder/vendor" > /dev/null
 demand "sources" "$(cd "$folder/vendor/hermit-kernel" && wc -l src/*.rs | sed 's/^ *//')" "4 src/lib.rs"

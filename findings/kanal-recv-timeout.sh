@@ -5,19 +5,10 @@
 #            every second whether it is to end keeps a core busy.
 # Seen:     recv: sleeps in all three; recv_timeout: kanal busy, crossbeam sleeps, flume sleeps
 . "$(dirname "$0")/common.sh"
-mkdir -p "$folder/probe/src"
-cd "$folder/probe"
-cat > Cargo.toml <<'TOML'
-[package]
-name = "probe"
-version = "0.1.0"
-edition = "2021"
-[dependencies]
-crossbeam-channel = "=0.5.15"
+probe 2021 'crossbeam-channel = "=0.5.15"
 flume = "=0.12.0"
 kanal = "=0.1.1"
-libc = "0.2"
-TOML
+libc = "0.2"'
 cat > src/main.rs <<'RUST'
 use std::time::Duration;
 
@@ -58,7 +49,6 @@ fn main() {
     tell("flume", || assert!(receiver.recv_timeout(LIMIT).is_err()));
 }
 RUST
-export CARGO_TARGET_DIR=$folder/target
 cargo build --quiet --release
 demand "recv|recv_timeout" "$("$folder/target/release/probe" | paste -sd '|')" \
     'kanal sleeps|crossbeam sleeps|flume sleeps|--|kanal busy|crossbeam sleeps|flume sleeps'

@@ -7,16 +7,7 @@
 #            over is never run, and a thread whose only way on that is counts as a deadlock.
 # Seen:     weak: 0 failed; notified or late: timed out: never; nobody notifies: deadlock
 . "$(dirname "$0")/common.sh"
-mkdir -p "$folder/probe/src"
-cd "$folder/probe"
-cat > Cargo.toml <<'TOML'
-[package]
-name = "probe"
-version = "0.1.0"
-edition = "2021"
-[dependencies]
-loom = "=0.7.2"
-TOML
+probe 2021 'loom = "=0.7.2"'
 cat > src/main.rs <<'RUST'
 use loom::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use loom::sync::{Arc, Condvar, Mutex};
@@ -65,7 +56,6 @@ fn main() {
     println!("nobody notifies: {}", said.err().unwrap_or_default());
 }
 RUST
-export CARGO_TARGET_DIR=$folder/target
 cargo build --quiet --release
 demand "never" "$("$folder/target/release/probe" | paste -sd '|')" \
     'weak: 0 failed|notified or late: timed out 0 times|nobody notifies: deadlock'
