@@ -97,18 +97,21 @@ pub(crate) fn sleep() -> ! {
 /// From before a wake-up until the task goes on, which has said that it is on its way to its sleep so long before; `None`: it did not, until
 /// CPU 2 was interrupted by other means.
 fn wake_up(after_ns: u64) -> Option<u64> {
-    // Acquire, here and below: pairs with `sleep`.
+    // Acquire: pairs with `sleep`.
     let last_ns = WOKEN_NS.load(Ordering::Acquire);
     let until_ns = now_ns() + after_ns;
     spin_until(|| now_ns() >= until_ns);
     let before_ns = now_ns();
     SEMAPHORE.release();
+    // Acquire: pairs with `sleep`.
     spin_until(|| WOKEN_NS.load(Ordering::Acquire) != last_ns || now_ns() - before_ns > LOST_NS);
+    // Acquire: pairs with `sleep`. Once more: the wait may have ended by its limit.
     let woken_ns = WOKEN_NS.load(Ordering::Acquire);
     if woken_ns != last_ns {
         return Some(woken_ns.saturating_sub(before_ns));
     }
     SMP.platform().ring(2).expect("it never fails");
+    // Acquire: pairs with `sleep`, which goes on at the latest now.
     spin_until(|| WOKEN_NS.load(Ordering::Acquire) != last_ns);
     None
 }
