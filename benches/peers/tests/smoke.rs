@@ -1,46 +1,10 @@
 //! Every row runs a few calls of each contestant; the program fails if one is answered wrongly. The file has what it is to have.
 
+#[path = "../../../crates/smpcall-cli/tests/common/schema.rs"]
+mod schema;
+
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
-
-type Fields = BTreeMap<String, BTreeSet<&'static str>>;
-
-/// Path by path, the types of what is there.
-fn flatten(value: &Value, path: &str, fields: &mut Fields) {
-    let kind = match value {
-        Value::Object(object) => {
-            let dot = if path.is_empty() { "" } else { "." };
-            return object
-                .iter()
-                .for_each(|(name, value)| flatten(value, &format!("{path}{dot}{name}"), fields));
-        }
-        Value::Array(list) => {
-            return list.iter().for_each(|value| flatten(value, &format!("{path}[]"), fields));
-        }
-        Value::String(_) => "string",
-        Value::Number(_) => "number",
-        Value::Bool(_) => "boolean",
-        Value::Null => "null",
-    };
-    fields.entry(path.to_owned()).or_default().insert(kind);
-}
-
-/// What docs/peers.md says of it.
-fn documented() -> Fields {
-    let page = include_str!("../../../docs/peers.md");
-    let table = page.split_once("### `smpcall.peers/1`").expect("the page has its schema").1;
-    let rows =
-        table.lines().take_while(|line| !line.starts_with('#')).filter_map(|line| line.strip_prefix("| `"));
-    let kinds = ["string", "number", "boolean", "null"];
-    let field = |row: &str| {
-        let (field, rest) = row.split_once("` | ").expect("a field stands in backticks");
-        let (kind, _) = rest.split_once(" |").expect("a row has three cells");
-        let named = kinds.into_iter().filter(|name| kind.split(", ").any(|kind| kind == *name));
-        (field.to_owned(), named.collect())
-    };
-    rows.map(field).collect()
-}
 
 fn is_positive(value: &Value) -> bool {
     value.as_f64().is_some_and(|value| value > 0.0)
@@ -71,13 +35,10 @@ fn every_row_runs_and_is_written() {
     let text = std::fs::read_to_string(&json).expect("it wrote the file");
     let report: Value = serde_json::from_str(&text).expect("it is JSON");
     assert_eq!((&report["schema"], &report["rounds"]), (&"smpcall.peers/1".into(), &1.into()));
-    let mut written = Fields::new();
-    flatten(&report, "", &mut written);
-    let documented = documented();
-    assert_eq!(written.keys().collect::<Vec<_>>(), documented.keys().collect::<Vec<_>>());
-    for (field, kinds) in &written {
-        assert!(kinds.is_subset(&documented[field]), "{field} is {kinds:?}");
-    }
+    let mut written = schema::Fields::new();
+    schema::flatten(&report, "", &[], &mut written);
+    let documented = schema::tables(include_str!("../../../docs/peers.md"));
+    schema::compare("smpcall.peers/1", &documented["smpcall.peers/1"], &written);
     let rows = report["rows"].as_array().expect("rows");
     for group in ["peers", "linux", "crowd"] {
         assert!(rows.iter().any(|row| row["group"] == group), "no row of {group}");
