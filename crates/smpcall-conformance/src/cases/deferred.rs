@@ -120,7 +120,13 @@ pub(super) fn p1_a_deferred_post_runs_before_the_kernel_code_behind_the_entry<R:
         return ctx.wait(csd);
     }
     for round in 0..ctx.rounds() * 4 {
-        in_user(ctx, || ctx.pause(round % 9))?;
+        let mut outcome = Ok(());
+        in_user(ctx, || match round {
+            // Once at least somebody is told so, however seldom the poster runs.
+            0 => outcome = ctx.spin(|| told.get() > 0, "nobody posted to a CPU in user space"),
+            _ => ctx.pause(round % 9),
+        })?;
+        outcome?;
         // Kernel code. Whoever was told "at its entry" found this CPU in user space, so before this entry.
         let (told, ran) = (told.get(), ran.get());
         ctx.check(ran >= told, "kernel code runs before what was deferred until the entry")?;
