@@ -49,6 +49,10 @@ enum Kernel {
 
 /// What was asked for; all of them, if none was named.
 pub(crate) fn verb(args: &Args) -> Result<()> {
+    // A runtime is built by the compiler that is there.
+    if !matches!(args.kernel, Some(Kernel::Compio(_))) {
+        compiler::fetch()?;
+    }
     match &args.kernel {
         Some(Kernel::Arceos(arceos)) => arceos::verb(arceos),
         Some(Kernel::Compio(compio)) => compio::verb(compio),

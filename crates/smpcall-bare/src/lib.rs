@@ -16,7 +16,7 @@
 //! | target | 6. `flush` | |
 //!
 //! With 5 before 4 a ring in between would be merged into the interrupt that is being acknowledged, and its latch would stay
-//! set, seen by nobody. The handler runs with interrupts off from 4 to 6.
+//! set, seen by nobody. The handler runs with interrupts off from 4 to 6. 1 and 5 are [`Latch`]'s, which a port of your own can have, too.
 //!
 //! # Your kernel in an afternoon
 //!
@@ -110,9 +110,11 @@ pub mod arch;
 #[path = "x86_64.rs"]
 pub mod arch;
 
+mod latch;
 mod port;
 
 #[cfg(doc)]
 use smpcall::Platform;
 
+pub use latch::Latch;
 pub use port::{Bare, Kernel, answer};

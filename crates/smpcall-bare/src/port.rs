@@ -1,7 +1,8 @@
 //! The port itself, the same for all architectures.
 
 use crate::arch;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::latch::Latch;
+use core::sync::atomic::{AtomicU64, Ordering};
 use smpcall::{
     Backoff, Budget, CallStall, Event, Flushed, Foreign, Hosting, Machine, Pause, Platform, QueueStall,
     Reporting, RingError, Storage, Topology, Tracing, Tuning, Waiting,
@@ -54,10 +55,7 @@ pub unsafe trait Kernel: Reporting + Tracing {
 /// One CPU's doorbell. A line of its own: senders of different targets do not meet.
 #[repr(align(128))]
 struct Bell {
-    /// Set by each ring, cleared by the handler before it flushes.
-    rung: AtomicBool,
-    /// Set by the handler, cleared by the CPU's thread when it means to sleep: nothing that was rung for is slept over.
-    heard: AtomicBool,
+    latch: Latch,
     /// How the interrupt controller knows this CPU.
     id: AtomicU64,
     /// Rings sent to this CPU.
@@ -66,12 +64,7 @@ struct Bell {
 
 impl Bell {
     const fn new() -> Self {
-        Self {
-            rung: AtomicBool::new(false),
-            heard: AtomicBool::new(false),
-            id: AtomicU64::new(NOBODY),
-            rings: AtomicU64::new(0),
-        }
+        Self { latch: Latch::new(), id: AtomicU64::new(NOBODY), rings: AtomicU64::new(0) }
     }
 }
 
@@ -135,17 +128,7 @@ impl<K: Kernel, const CPUS: usize> Bare<K, CPUS> {
     /// Context: thread of a CPU, interrupts on; its queue is at rest (`poll_end` said so), or it is offline.
     pub fn sleep(&self, limit_ns: u64) -> bool {
         let Some(cpu) = self.kernel.current_cpu() else { return false };
-        let heard = &self.bell(cpu).heard;
-        let state = arch::irq_save();
-        // Relaxed: both sides are this CPU. Interrupts are off: an answer comes before this look or ends the sleep.
-        if !heard.load(Ordering::Relaxed) {
-            self.kernel.set_alarm(limit_ns);
-            arch::sleep_with_irqs_off();
-        }
-        // The interrupt that ended the sleep is taken here at the latest.
-        arch::irq_restore(state);
-        // Relaxed: as above; what was answered, the handler has flushed.
-        heard.swap(false, Ordering::Relaxed)
+        self.bell(cpu).latch.sleep(|| self.kernel.set_alarm(limit_ns))
     }
 
     fn bell(&self, cpu: u32) -> &Bell {
@@ -155,14 +138,11 @@ impl<K: Kernel, const CPUS: usize> Bare<K, CPUS> {
     /// Step 1: sets the latch.
     fn latch(&self, cpu: u32) -> u64 {
         let bell = self.bell(cpu);
-        // Relaxed: a figure.
         if K::COUNTS_RINGS {
             // Relaxed: a figure.
             bell.rings.fetch_add(1, Ordering::Relaxed);
         }
-        // Release: publishes what the ringer wrote; pairs with `answer`. A read-modify-write, so that a ring that is
-        // merged into a pending one continues its release sequence.
-        bell.rung.swap(true, Ordering::Release);
+        bell.latch.ring();
         // Relaxed: who rings has seen the CPU online, and it joined before.
         bell.id.load(Ordering::Relaxed)
     }
@@ -187,18 +167,14 @@ where
     let port = smp.platform();
     port.doorbell.acknowledge();
     if let Some(cpu) = port.kernel.current_cpu() {
-        let bell = port.bell(cpu);
-        // Acquire: sees what those who rang wrote; pairs with `latch`. After the acknowledgement: see the crate's table.
-        bell.rung.swap(false, Ordering::Acquire);
-        // Relaxed: for this CPU's own thread.
-        bell.heard.store(true, Ordering::Relaxed);
+        port.bell(cpu).latch.answer();
     }
     smp.flush(Budget::DEFAULT)
 }
 
 // SAFETY: 1. The kernel's duty. 2. `irq_save` masks interrupts, and `answer` runs in one; nothing migrates with interrupts
 // off. 3. The crate's table; the hardware delivers interrupts in finite time, and the kernel answers them. 4. Nothing
-// unwinds. 5. `wake` rings, the handler sets `heard`, and `sleep` looks at it with interrupts off; both are static.
+// unwinds. 5. `wake` rings, and the CPU sleeps at its latch, which its handler answers; both are static.
 unsafe impl<K: Kernel, const CPUS: usize> Platform for Bare<K, CPUS> {
     type IrqState = arch::IrqState;
     smpcall::no_unwinding!();

@@ -12,7 +12,7 @@ use smpcall::{
 };
 #[cfg(feature = "stats")]
 use smpcall::{CpuStats, Stats};
-use smpcall_bare::arch;
+use smpcall_bare::{Latch, arch};
 
 /// How many CPUs the program can use.
 pub(crate) const CPUS: usize = 8;
@@ -34,12 +34,9 @@ const NAP_US: u64 = 1_000;
 /// One CPU's doorbell. A line of its own: senders of different targets do not meet.
 #[repr(align(128))]
 struct Bell {
-    /// Set by each ring, cleared before the flush.
-    rung: AtomicBool,
+    latch: Latch,
     /// Set by the handler, for those who try the doorbell.
     came: AtomicBool,
-    /// Set with the flush, cleared by the CPU's task when it means to sleep.
-    heard: AtomicBool,
     /// Where interrupts for this CPU are sent to.
     apic_id: AtomicU32,
     /// Rings sent to this CPU.
@@ -54,9 +51,8 @@ pub(crate) struct HermitPort {
 impl HermitPort {
     const fn new() -> Self {
         const BELL: Bell = Bell {
-            rung: AtomicBool::new(false),
+            latch: Latch::new(),
             came: AtomicBool::new(false),
-            heard: AtomicBool::new(false),
             apic_id: AtomicU32::new(0),
             rings: AtomicU64::new(0),
         };
@@ -117,10 +113,7 @@ pub(crate) fn answer() {
     if crate::what() == crate::What::Deaf {
         return;
     }
-    // Acquire: sees what those who rang wrote; pairs with `ring`.
-    bell.rung.swap(false, Ordering::Acquire);
-    // Relaxed: for this CPU's own task.
-    bell.heard.store(true, Ordering::Relaxed);
+    bell.latch.answer();
     let _ = SMP.flush(Budget::DEFAULT);
 }
 
@@ -128,18 +121,8 @@ pub(crate) fn answer() {
 ///
 /// Context: a task of a CPU, interrupts on; its queue is at rest (`begin_sleep` said so), or it is offline.
 pub(crate) fn sleep() -> bool {
-    let state = arch::irq_save();
-    let heard = &SMP.platform().here().heard;
-    // Relaxed: both sides are this CPU. Interrupts are off: an answer comes before this look or ends the sleep.
-    if !heard.load(Ordering::Relaxed) {
-        // Hermit has no tick.
-        ipi::set_alarm(NAP_US);
-        arch::sleep_with_irqs_off();
-    }
-    // The interrupt that ended the sleep is taken here at the latest.
-    arch::irq_restore(state);
-    // Relaxed: as above; what was answered was flushed.
-    heard.swap(false, Ordering::Relaxed)
+    // Hermit has no tick.
+    SMP.platform().here().latch.sleep(|| ipi::set_alarm(NAP_US))
 }
 
 /// Serves this CPU until `done`: what may block runs here, between two sleeps; the rest in the interrupt.
@@ -164,9 +147,9 @@ pub(crate) fn now_ns() -> u64 {
 }
 
 // SAFETY: 1. Hermit has the number in the core's own storage, and a task stays on its core; each core has one task that is the CPU.
-// 2. `irq_save` masks interrupts, and `answer` runs in one. 3. `rung` is set by a read-modify-write at each ring and cleared by one before
-// the flush; that the interrupt comes `bringup` tries for each CPU. 4. Nothing unwinds. 5. `wake` rings, `answer` sets `heard`, `sleep`
-// looks at it with interrupts off; all of it is static.
+// 2. `irq_save` masks interrupts, and `answer` runs in one. 3. The latch is rung at each ring, and answered before the
+// flush; that the interrupt comes `bringup` tries for each CPU. 4. Nothing unwinds. 5. `wake` rings, and the CPU sleeps at its latch, which
+// `answer` answers; all of it is static.
 unsafe impl Platform for HermitPort {
     type IrqState = arch::IrqState;
     smpcall::no_unwinding!();
@@ -191,9 +174,7 @@ unsafe impl Platform for HermitPort {
             // Relaxed: a figure.
             bell.rings.fetch_add(1, Ordering::Relaxed);
         }
-        // Release: publishes what the ringer wrote; pairs with `answer`. A read-modify-write, so that a ring that is merged
-        // into a pending one continues its release sequence.
-        bell.rung.swap(true, Ordering::Release);
+        bell.latch.ring();
         // Relaxed: stored before that CPU came online.
         let apic_id = bell.apic_id.load(Ordering::Relaxed);
         let command = u32::from(DOORBELL_INTERRUPT_NUMBER) | ASSERT;

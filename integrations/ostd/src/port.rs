@@ -23,7 +23,7 @@ use smpcall::{
 };
 #[cfg(feature = "stats")]
 use smpcall::{CpuStats, Stats};
-use smpcall_bare::arch;
+use smpcall_bare::{Latch, arch};
 
 /// How many CPUs the kernel can use.
 pub(crate) const CPUS: usize = 8;
@@ -42,12 +42,9 @@ const PAUSES: u32 = 100;
 /// One CPU's doorbell. A line of its own: senders of different targets do not meet.
 #[repr(align(128))]
 struct Bell {
-    /// Set by each ring, cleared before the flush.
-    rung: AtomicBool,
+    latch: Latch,
     /// Set by the handler, for those who try the doorbell.
     came: AtomicBool,
-    /// Set with the flush, cleared by the CPU's thread when it means to sleep.
-    heard: AtomicBool,
     /// Where interrupts for this CPU are sent to.
     apic_id: AtomicU32,
     /// Rings sent to this CPU.
@@ -66,9 +63,8 @@ pub(crate) struct OstdPort {
 impl OstdPort {
     const fn new() -> Self {
         const BELL: Bell = Bell {
-            rung: AtomicBool::new(false),
+            latch: Latch::new(),
             came: AtomicBool::new(false),
-            heard: AtomicBool::new(false),
             apic_id: AtomicU32::new(0),
             rings: AtomicU64::new(0),
         };
@@ -143,10 +139,7 @@ pub(crate) fn has_come(cpu: u32) -> bool {
 /// Context: the doorbell's interrupt, which ostd acknowledges when this has returned.
 fn answer() {
     let bell = SMP.platform().here();
-    // Acquire: sees what those who rang wrote; pairs with `ring`.
-    bell.rung.swap(false, Ordering::Acquire);
-    // Relaxed: for this CPU's own thread.
-    bell.heard.store(true, Ordering::Relaxed);
+    bell.latch.answer();
     let _ = SMP.flush(Budget::DEFAULT);
 }
 
@@ -155,16 +148,7 @@ fn answer() {
 ///
 /// Context: thread of a CPU, interrupts on; its queue is at rest (`begin_sleep` said so), or it is offline.
 pub(crate) fn sleep() -> bool {
-    let state = arch::irq_save();
-    let heard = &SMP.platform().here().heard;
-    // Relaxed: both sides are this CPU. Interrupts are off: an answer comes before this look or ends the sleep.
-    if !heard.load(Ordering::Relaxed) {
-        arch::sleep_with_irqs_off();
-    }
-    // The interrupt that ended the sleep is taken here at the latest.
-    arch::irq_restore(state);
-    // Relaxed: as above; what was answered was flushed.
-    heard.swap(false, Ordering::Relaxed)
+    SMP.platform().here().latch.sleep(|| {})
 }
 
 /// Serves this CPU until `done`: what may block runs here, between two sleeps; the rest in the interrupt.
@@ -189,9 +173,9 @@ fn publish() {
 }
 
 // SAFETY: 1. ostd has the number in the CPU's own storage; the kernel has no scheduler, so each CPU has one thread, which
-// stays. 2. `irq_save` masks interrupts, and `answer` runs in one. 3. `rung` is set by a read-modify-write at each ring and
-// cleared by one before the flush; that the interrupt comes `bringup` tries for each CPU. 4. Nothing unwinds.
-// 5. `wake` rings, `answer` sets `heard`, `sleep` looks at it with interrupts off; all of it is static.
+// stays. 2. `irq_save` masks interrupts, and `answer` runs in one. 3. The latch is rung at each ring, and
+// answered before the flush; that the interrupt comes `bringup` tries for each CPU. 4. Nothing unwinds.
+// 5. `wake` rings, and the CPU sleeps at its latch, which `answer` answers; all of it is static.
 unsafe impl Platform for OstdPort {
     type IrqState = arch::IrqState;
     smpcall::no_unwinding!();
@@ -212,9 +196,7 @@ unsafe impl Platform for OstdPort {
             // Relaxed: a figure.
             bell.rings.fetch_add(1, Ordering::Relaxed);
         }
-        // Release: publishes what the ringer wrote; pairs with `answer`. A read-modify-write, so that a ring that is merged
-        // into a pending one continues its release sequence.
-        bell.rung.swap(true, Ordering::Release);
+        bell.latch.ring();
         publish();
         // Relaxed: both were stored before that CPU came online.
         let vector = self.vector.load(Ordering::Relaxed);

@@ -5,15 +5,14 @@ use ax_crate_interface::call_interface;
 use ax_hal::irq::IrqError;
 use ax_hal::percpu::{this_cpu_id_pinned, with_cpu_pin};
 #[cfg(feature = "stats")]
-use core::sync::atomic::AtomicU64;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 use smpcall::{
     Backoff, Budget, CallStall, Event, Pause, PerCpu, Platform, Reporting, RingError, Topology, Tracing,
     Tuning, Waiting,
 };
 #[cfg(feature = "stats")]
 use smpcall::{CpuStats, Stats};
-use smpcall_bare::arch;
+use smpcall_bare::{Latch, arch};
 
 /// How many CPUs the machine has room for; the kernel has `ax_hal::cpu_num()`.
 pub const CPUS: usize = 8;
@@ -33,10 +32,7 @@ const SPIN_NS: u64 = 100_000;
 /// One CPU's doorbell. A line of its own: senders of different targets do not meet.
 #[repr(align(128))]
 struct Bell {
-    /// Set by each ring, cleared by the handler before it flushes.
-    rung: AtomicBool,
-    /// Set by the handler, cleared by the CPU's thread when it means to sleep.
-    heard: AtomicBool,
+    latch: Latch,
     #[cfg(feature = "stats")]
     rings: AtomicU64,
 }
@@ -44,8 +40,7 @@ struct Bell {
 impl Bell {
     const fn new() -> Self {
         Self {
-            rung: AtomicBool::new(false),
-            heard: AtomicBool::new(false),
+            latch: Latch::new(),
             #[cfg(feature = "stats")]
             rings: AtomicU64::new(0),
         }
@@ -92,9 +87,7 @@ impl AxPort {
         // Relaxed: a figure.
         #[cfg(feature = "stats")]
         bell.rings.fetch_add(1, Ordering::Relaxed);
-        // Release: publishes what the ringer wrote; pairs with `claim`. A read-modify-write, so that a ring that is
-        // merged into a pending one continues its release sequence.
-        bell.rung.swap(true, Ordering::Release);
+        bell.latch.ring();
     }
 
     /// Rings that CPU, which there is.
@@ -107,13 +100,9 @@ impl AxPort {
     }
 
     // guide: claim
-    /// Takes the latch back, in the handler, before it looks.
+    /// Takes the latch back, in the handler, before it looks. The interrupt is acknowledged: a later ring interrupts again.
     pub(crate) fn claim(&self) {
-        let bell = self.here();
-        // Acquire: sees what those who rang wrote; pairs with `notify`. The interrupt is acknowledged: a later ring interrupts again.
-        bell.rung.swap(false, Ordering::Acquire);
-        // Relaxed: for this CPU's own thread.
-        bell.heard.store(true, Ordering::Relaxed);
+        self.here().latch.answer();
     }
     // guide: end
 }
@@ -131,24 +120,15 @@ pub(crate) fn answer() {
 ///
 /// Context: thread of a CPU, interrupts on; its queue is at rest (`begin_sleep` said so), or it is offline.
 pub fn sleep() -> bool {
-    let state = arch::irq_save();
-    let heard = &MACHINE.platform().here().heard;
-    // Relaxed: both sides are this CPU. Interrupts are off: an answer comes before this look or ends the sleep.
-    if !heard.load(Ordering::Relaxed) {
-        arch::sleep_with_irqs_off();
-    }
-    // The interrupt that ended the sleep is taken here at the latest.
-    arch::irq_restore(state);
-    // Relaxed: as above; what was answered, the handler has flushed.
-    heard.swap(false, Ordering::Relaxed)
+    MACHINE.platform().here().latch.sleep(|| {})
 }
 // guide: end
 
 // guide: port
 // SAFETY: 1. ax-hal has the number in the CPU's own storage; `Pinned`, or the duty of `machine_unpinned`, keeps a task where it
-// is. 2. `irq_save` masks interrupts, `answer` runs in one, and nothing migrates with interrupts off. 3. `rung` is set by a
-// read-modify-write at each ring and cleared by one in `claim`, before the flush. 4. Nothing unwinds. 5. `wake` rings, the
-// handler sets `heard`, `sleep` looks at it with interrupts off; all of it is static.
+// is. 2. `irq_save` masks interrupts, `answer` runs in one, and nothing migrates with interrupts off. 3. The latch is rung
+// at each ring, and answered in `claim`, before the flush. 4. Nothing unwinds. 5. `wake` rings, and the CPU sleeps at its latch,
+// which the handler answers; all of it is static.
 unsafe impl Platform for AxPort {
     type IrqState = arch::IrqState;
     smpcall::no_unwinding!();
