@@ -11,11 +11,11 @@ mod base;
 mod verdict;
 
 use crate::sh::{self, Cmd};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use base::Base;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::thread::available_parallelism;
+use std::thread::{self, available_parallelism};
 use verdict::{Line, Run, Verdict};
 
 /// Settings of the release profile, for both builds.
@@ -105,8 +105,14 @@ fn fail_if_slower(slower: &[Line]) -> Result<()> {
 /// Builds both, prints what they take, and hands back the rows that were slower twice.
 fn compare(commit: &str, pairs: u32) -> Result<Vec<Line>> {
     let folder = sh::target_dir().join("gate");
-    let old = build(&base::export(commit, &folder.join("base"))?, &folder.join("base-target"))?;
-    let new = build(&sh::root(), &folder.join("target"))?;
+    let base = base::export(commit, &folder.join("base"))?;
+    // Both at once: half of each is one link, which has one thread.
+    let (old, new) = thread::scope(|scope| {
+        let old = scope.spawn(|| build(&base, &folder.join("base-target")));
+        let new = build(&sh::root(), &folder.join("target"));
+        (old.join().unwrap_or_else(|_| Err(anyhow!("a build panicked"))), new)
+    });
+    let (old, new) = (old?, new?);
     let measure = || -> Result<Vec<Line>> {
         let (olds, news) = alternate(&old, &new, pairs, &folder.join("run.json"))?;
         Ok(verdict::judge(&olds, &news))

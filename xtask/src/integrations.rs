@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 pub(crate) use arceos::{missing as arceos_missing, step as arceos_step};
 pub(crate) use compiler::{fetch as fetch_compiler, missing as compiler_missing};
 pub(crate) use compio::{missing as compio_missing, step as compio_step};
+pub(crate) use hermit::step as hermit_step;
 pub(crate) use ostd::{missing as ostd_missing, step as ostd_step};
 
 /// The Debian packages that these need beside those of the kernel.
@@ -62,7 +63,10 @@ pub(crate) fn verb(args: &Args) -> Result<()> {
             compio::step()?;
             arceos::step()?;
             ostd::step()?;
-            hermit::step()
+            if let Some(why) = hermit::step()? {
+                println!("  hermit: skipped: {why}");
+            }
+            Ok(())
         }
     }
 }
@@ -81,6 +85,9 @@ pub(crate) fn fetch() -> Result<()> {
     if compiler::missing().is_none() {
         ostd::fetch()?;
         arceos::fetch()?;
+        if hermit::missing().is_none() {
+            hermit::fetch()?;
+        }
     }
     compio::fetch()
 }

@@ -3,6 +3,7 @@
 
 use crate::boot::{self, Arch, Boot};
 use crate::limit::{self, Killed, limited};
+use crate::parallel::in_parallel;
 use crate::sanitize::{self, Sanitizer};
 use crate::sh::{self, Cmd};
 use crate::{
@@ -89,10 +90,7 @@ fn plan(extent: Extent) -> Vec<Step> {
     plan.push(step_unless("gate", gate::missing, gate::step));
     plan.push(step_unless("herd", herd::missing, herd::run));
     plan.push(step_unless("spin", spin::missing, spin::run));
-    plan.push(Step {
-        name: "seeds",
-        body: Box::new(|| Ok(seeds::step()?.map_or(Verdict::Passed, Verdict::Skipped))),
-    });
+    plan.push(step_or_skipped("seeds", seeds::step));
     plan.push(step("mutants", || mutants::run(None, None, mutants::Asks::Caught)));
     for (name, which) in [("sanitize asan", Sanitizer::Asan), ("sanitize tsan", Sanitizer::Tsan)] {
         plan.push(step_unless(name, move || sanitize::missing(which), move || sanitize::run(Some(which))));
@@ -103,6 +101,7 @@ fn plan(extent: Extent) -> Vec<Step> {
     for arch in Arch::ALL {
         plan.push(kernel(arch));
     }
+    plan.push(step_or_skipped("boot (counted)", counted));
     plan.push(kernel_on_newer());
     plan.push(runtimes_step());
     plan.push(step_unless("shards", shards::missing, shards::step));
@@ -111,6 +110,7 @@ fn plan(extent: Extent) -> Vec<Step> {
     plan.push(step_unless("linux", linux::missing, linux::step));
     plan.push(step_unless("integrations arceos", integrations::arceos_missing, integrations::arceos_step));
     plan.push(step_unless("integrations ostd", integrations::ostd_missing, integrations::ostd_step));
+    plan.push(step_or_skipped("integrations hermit", integrations::hermit_step));
     plan.push(step_unless("integrations compio", integrations::compio_missing, integrations::compio_step));
     plan.push(step("litmus", cargo("run --release -p smpcall-cli -- litmus")));
     plan.push(step("torture", torture));
@@ -183,7 +183,6 @@ fn kernel(arch: Arch) -> Step {
         Arch::Loongarch64 => "boot loongarch64",
     };
     let runs = move || -> Result<()> {
-        boot::run(&Boot { icount: true, ..Boot::new(arch, 4, "conformance") })?;
         boot::run(&Boot::new(arch, 4, "conformance"))?;
         boot::run(&Boot::new(arch, 4, "checks"))?;
         boot::run(&Boot { seconds: Some(10), ..Boot::new(arch, 4, "torture") })?;
@@ -197,10 +196,23 @@ fn kernel(arch: Arch) -> Step {
             boot::run(&Boot { seconds: Some(5), ..imsic("torture") })?;
             boot::run(&Boot { sockets: 2, ..imsic("checks") })?;
         }
-        boot::gate(arch)?;
         boot::broken(arch)
     };
     step_unless(name, move || boot::missing(&Boot::new(arch, 1, "")), runs)
+}
+
+/// What counts instructions, on each architecture that can be booted: QEMU has one thread then, so two of it run at once.
+fn counted() -> Result<Option<String>> {
+    let missing = |arch: Arch| boot::missing(&Boot::new(arch, 1, ""));
+    let archs: Vec<_> = Arch::ALL.into_iter().filter(|arch| missing(*arch).is_none()).collect();
+    if archs.is_empty() {
+        return Ok(missing(Arch::X86_64));
+    }
+    in_parallel(2, archs, |arch| {
+        boot::run(&Boot { icount: true, ..Boot::new(arch, 4, "conformance") })?;
+        boot::gate(arch)
+    })?;
+    Ok(None)
 }
 
 /// The same kernel on QEMU 11, where that can be had; riscv64 with CPUs switched off above OpenSBI 1.9, too.
@@ -245,6 +257,11 @@ fn step_unless(
         None => body().map(|()| Verdict::Passed),
     };
     Step { name, body: Box::new(body) }
+}
+
+/// … which the step itself finds out, and returns why.
+fn step_or_skipped(name: &'static str, body: impl FnOnce() -> Result<Option<String>> + 'static) -> Step {
+    Step { name, body: Box::new(|| Ok(body()?.map_or(Verdict::Passed, Verdict::Skipped))) }
 }
 
 /// What became of a step, in the order in which they ran.
