@@ -368,6 +368,12 @@ bool cpus_peek_for_pending_ipi(const struct cpumask *mask)
 }
 #endif
 
+/* It never changes while the node is queued; but an irq_work that is claimed once more has other bits of that word written meanwhile. */
+static unsigned int type_of(const struct __call_single_node *node)
+{
+	return READ_ONCE(node->u_flags) & CSD_FLAG_TYPE_MASK;
+}
+
 /* What is no csd. A CPU that takes nothing any more must not lose it (P8): it runs here, and somebody hears of it. */
 void __smp_call_single_queue(int cpu, struct llist_node *llist)
 {
@@ -376,7 +382,7 @@ void __smp_call_single_queue(int cpu, struct llist_node *llist)
 
 	if (trace_csd_queue_cpu_enabled()) {
 		struct __call_single_data *csd = container_of(node, struct __call_single_data, node);
-		bool wakes = (node->u_flags & CSD_FLAG_TYPE_MASK) == CSD_TYPE_TTWU;
+		bool wakes = type_of(node) == CSD_TYPE_TTWU;
 
 		trace_queue(cpu, _RET_IP_, wakes ? sched_ttwu_pending : csd->func, (call_single_data_t *)csd);
 	}
@@ -514,7 +520,7 @@ void smpcall_glue_take(struct __call_single_node *node)
 {
 	struct wake_ups *woken = this_cpu_ptr(&wake_ups);
 
-	if ((node->u_flags & CSD_FLAG_TYPE_MASK) == CSD_TYPE_IRQ_WORK) {
+	if (type_of(node) == CSD_TYPE_IRQ_WORK) {
 		irq_work_single(node);
 		return;
 	}
