@@ -18,6 +18,7 @@
 #include <linux/prandom.h>
 #include <linux/random.h>
 #include <linux/sched.h>
+#include <linux/slab.h>
 #include <linux/smp.h>
 #include <linux/version.h>
 
@@ -26,9 +27,10 @@ module_param(races, int, 0);
 static bool many_posters; /* Stock Linux's list would bite its tail, and the CPU never come back. */
 module_param(many_posters, bool, 0);
 
-/* Only a warning: that it fails the run shows that any other would. */
-static bool plant;
-module_param(plant, bool, 0);
+/* A fault, and nothing else: that it fails the run shows that any other of its sort would. */
+enum { PLANT_WARNING = 1, PLANT_FREED_CSD, PLANT_RACE };
+static int plant;
+module_param(plant, int, 0);
 
 /* Doorbells are lost: one of so many, and at most so many in all, or the guest comes to nothing more. */
 static int lose;
@@ -705,6 +707,57 @@ static int begin_storm(void)
 	return PTR_ERR_OR_ZERO(task);
 }
 
+/* For KASAN: the csd lies behind what the allocator writes into memory that was freed. */
+static void post_freed_csd(void)
+{
+	struct {
+		char before[64];
+		call_single_data_t csd;
+	} *freed = kzalloc(sizeof(*freed), GFP_KERNEL);
+
+	if (!freed)
+		return;
+	INIT_CSD(&freed->csd, count, NULL);
+	kfree(freed);
+	smp_call_function_single_async(1, &freed->csd);
+	/* It may run before the module goes. */
+	kick_all_cpus_sync();
+	kick_all_cpus_sync();
+}
+
+/* For KCSAN: a caller that does not wait, and what it called. */
+static int raced;
+
+static noinline void smpcall_planted_race(void *unused)
+{
+	int turns = 1000 * 1000;
+
+	while (turns--) {
+		raced++;
+		barrier();
+	}
+}
+
+static int plant_fault(void)
+{
+	switch (plant) {
+	case PLANT_WARNING:
+		WARN_ON(1);
+		return 0;
+	case PLANT_FREED_CSD:
+		post_freed_csd();
+		return 0;
+	case PLANT_RACE:
+		preempt_disable();
+		smp_call_function_single(!smp_processor_id(), smpcall_planted_race, NULL, 0);
+		smpcall_planted_race(NULL);
+		preempt_enable();
+		kick_all_cpus_sync();
+		return 0;
+	}
+	return -EINVAL;
+}
+
 static void __exit end(void)
 {
 	if (storm)
@@ -714,10 +767,8 @@ module_exit(end);
 
 static int __init start(void)
 {
-	if (plant) {
-		WARN_ON(1);
-		return 0;
-	}
+	if (plant)
+		return plant_fault();
 	if (storm)
 		return begin_storm();
 	if (lose)

@@ -11,7 +11,8 @@
 //! | boot cases; what runs the guest's CPUs | [`mod@case`], [`mod@accel`] |
 //! | judges that nobody here wrote, and their programs | [`mod@judge`], [`userland`] |
 //! | faults that are planted | [`plant`] |
-//! | what a console log says of a run | [`verdict`] |
+//! | the core with an ordering weakened | [`mod@weakened`] |
+//! | what a console log says of a run; data races in it | [`verdict`], [`mod@kcsan`] |
 //! | two kernels' figures side by side | [`mod@bench`] |
 
 mod accel;
@@ -21,12 +22,14 @@ mod config;
 mod cut;
 mod guest;
 mod judge;
+mod kcsan;
 mod layer;
 mod plant;
 mod series;
 mod tree;
 mod userland;
 mod verdict;
+mod weakened;
 
 pub(crate) use config::Config;
 pub(crate) use series::Series;
@@ -127,6 +130,8 @@ pub(crate) enum Linux {
         #[arg(long, value_delimiter = ',')]
         kinds: Vec<String>,
     },
+    /// The core with one memory ordering weakened, under scftorture and KCSAN: the run must fail
+    Weakened(weakened::Args),
     /// A userland that makes every CPU busy, while CPUs go and come
     User {
         #[command(flatten)]
@@ -209,6 +214,7 @@ impl Linux {
         match self {
             Self::Build { series, .. } | Self::Bench { series, .. } => *series,
             Self::Boot(which) => which.series,
+            Self::Weakened(args) => args.series,
             Self::Scf { which, .. }
             | Self::Checks { which, .. }
             | Self::User { which, .. }
@@ -239,6 +245,7 @@ pub(crate) fn verb(what: &Linux) -> Result<()> {
             let asked = Asked { seconds: *seconds, onoff: *onoff, kinds: kinds.clone() };
             judge::run(*judge, which, &asked)
         }
+        Linux::Weakened(args) => weakened::run(args),
         Linux::User { which, seconds } => {
             let words = format!("smpcall.seconds={seconds}");
             let done = [Expected::text("worker 1 did"), Expected::text("switched CPUs")];
@@ -284,7 +291,7 @@ fn boot_case(
     let tree = Tree::build(series, variant, config)?;
     let words = format!("{words} {}", which.boot_with.as_deref().unwrap_or_default());
     let guest = Guest { tree: &tree, cpus, what, words: &words, seconds, accel, case, files };
-    let log = guest.boot()?;
+    let log = kcsan::sifted(config, &tree, guest.boot()?)?;
     verdict::judge(variant, what, expected, &log)?;
     let says = case.map(|case| guest.setting(case).says).unwrap_or_default();
     let says = says.iter().map(String::as_str).chain(config.says().iter().chain(accel.says()).copied());
@@ -300,12 +307,7 @@ fn scf(which: &Which, seconds: u32, onoff: bool, reports: bool) -> Result<()> {
         ensure!(!reports, "`--reports` wants scftorture built in: `--config plain`");
         return judge::run(Judge::Scftorture, which, &Asked { seconds, onoff, kinds: Vec::new() });
     }
-    let mut words = format!(
-        "scftorture.holdoff=5 scftorture.shutdown_secs={seconds} scftorture.stat_interval=15 scftorture.verbose=1"
-    );
-    if onoff {
-        words += " scftorture.onoff_holdoff=6 scftorture.onoff_interval=100";
-    }
+    let mut words = scf_words(seconds, onoff);
     let mut expected = vec![Expected::text("scftorture: --- End of test: SUCCESS")];
     if reports {
         words += " csdlock_debug=1 smp.csd_lock_timeout=100 scftorture.longwait=1";
@@ -316,6 +318,14 @@ fn scf(which: &Which, seconds: u32, onoff: bool, reports: bool) -> Result<()> {
     let counts = last.and_then(|line| line.split_once("VER: ")).map_or("no counts", |(_, counts)| counts);
     println!("  scftorture: SUCCESS, handlers invoked: {counts}");
     Ok(())
+}
+
+/// Of a kernel that has scftorture built in.
+fn scf_words(seconds: u32, onoff: bool) -> String {
+    let onoff = if onoff { " scftorture.onoff_holdoff=6 scftorture.onoff_interval=100" } else { "" };
+    format!(
+        "scftorture.holdoff=5 scftorture.shutdown_secs={seconds} scftorture.stat_interval=15 scftorture.verbose=1{onoff}"
+    )
 }
 
 fn checks(which: &Which, races: u32) -> Result<()> {

@@ -21,6 +21,9 @@ pub(crate) struct Said {
     pub(crate) stderr: String,
 }
 
+/// Debian's compiler, and not one that rustup has put before it.
+const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
+
 impl Cmd {
     /// A program and its arguments; the arguments are split at spaces, which none of ours contain.
     pub(crate) fn new(program: impl AsRef<OsStr>, args: &str) -> Cmd {
@@ -43,7 +46,12 @@ impl Cmd {
 
     /// Debian's cargo and compiler, with the sources that the language's own crates are built from (`-Zbuild-std`).
     pub(crate) fn debian_cargo(verb: &str) -> Cmd {
-        Cmd::new("/usr/bin/cargo", verb).untied().env("RUSTC_BOOTSTRAP", "1").env("RUSTC", "/usr/bin/rustc")
+        Cmd::new("/usr/bin/cargo", verb).untied().env("RUSTC_BOOTSTRAP", "1").env("RUSTC", DEBIAN_RUSTC)
+    }
+
+    /// The compiler of it.
+    pub(crate) fn debian_rustc(args: &str) -> Cmd {
+        Cmd::new(DEBIAN_RUSTC, args).untied().env("RUSTC_BOOTSTRAP", "1")
     }
 
     /// Drops what `cargo run` and rustup put into the environment to hold children to one toolchain.

@@ -4,7 +4,7 @@ use super::accel::Accel;
 use super::guest::Guest;
 use super::tree::Tree;
 use super::{Config, Series, Variant, layer, verdict};
-use crate::sh::Cmd;
+use crate::sh::{self, Cmd};
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 
@@ -115,8 +115,8 @@ fn read(log: &str) -> Result<Vec<f64>> {
 /// The layer's text, and what it takes for 64 possible CPUs.
 fn sizes(stock: &Tree, ours: &Tree, per_cpu: u64) -> Result<()> {
     let stock_text = text(&stock.path.join("kernel/smp.o"))? - text(&ours.path.join("kernel/smp.o"))?;
-    let ours_text =
-        text(&layer::object(ours.series, &ours.path)?)? + text(&ours.path.join("kernel/smpcall_glue.o"))?;
+    let ours_text = text(&layer::object(ours.series, &ours.path, &sh::root())?)?
+        + text(&ours.path.join("kernel/smpcall_glue.o"))?;
     println!("text of the layer: stock {stock_text} bytes, ours {ours_text} bytes");
     // Each CPU, once it was online: a csd for each CPU, two masks, a csd of its own, and the head of its queue, in a line each.
     let stock_memory = 64 * (64 * 32 + 2 * 8 + 24 + 64 + 64);

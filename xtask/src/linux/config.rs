@@ -19,6 +19,10 @@ pub(crate) enum Config {
     Judges,
     /// Preemptible throughout, for real time (`PREEMPT_RT`), with lockdep and checks of contexts
     Rt,
+    /// Also with KASAN, which sees memory errors, and our object built for it
+    Kasan,
+    /// Also with KCSAN, which sees data races and barriers that lack, and our object built for it
+    Kcsan,
 }
 
 impl Config {
@@ -29,6 +33,8 @@ impl Config {
             Self::Wide => "wide",
             Self::Judges => "judges",
             Self::Rt => "rt",
+            Self::Kasan => "kasan",
+            Self::Kcsan => "kcsan",
         }
     }
 
@@ -40,6 +46,8 @@ impl Config {
             Self::Wide => &["plain", "wide"],
             Self::Judges => &["plain", "judges"],
             Self::Rt => &["plain", "rt"],
+            Self::Kasan => &["plain", "kasan"],
+            Self::Kcsan => &["plain", "kcsan"],
         }
     }
 
@@ -48,6 +56,8 @@ impl Config {
         match self {
             Self::Plain | Self::Debug | Self::Wide | Self::Judges => &[],
             Self::Rt => &["SMP PREEMPT_RT"],
+            Self::Kasan => &["KernelAddressSanitizer initialized"],
+            Self::Kcsan => &["kcsan: enabled early", "kcsan: selftest: "],
         }
     }
 
@@ -179,9 +189,9 @@ mod tests {
         assert!(why("# CONFIG_SMP is not set\n").contains("without SMP"));
         assert!(why("CONFIG_SMP=y\nCONFIG_NR_CPUS=64\n").contains("no warning"));
         assert!(why("CONFIG_SMP=y\nCONFIG_BUG=y\nCONFIG_NR_CPUS=8\n").contains("lost `CONFIG_NR_CPUS=64`"));
-        let without = ["CONFIG_INPUT=n".to_owned()];
-        demand("# CONFIG_INPUT is not set\n", &without).unwrap();
-        demand("CONFIG_INPUT_OTHER=y\n", &without).unwrap();
-        assert!(demand("CONFIG_INPUT=y\n", &without).is_err());
+        let without = ["CONFIG_SLUB_TINY=n".to_owned()];
+        demand("# CONFIG_SLUB_TINY is not set\n", &without).unwrap();
+        demand("CONFIG_SLUB_TINY_OTHER=y\n", &without).unwrap();
+        assert!(demand("CONFIG_SLUB_TINY=y\n", &without).is_err());
     }
 }

@@ -3,7 +3,7 @@
 use super::{Series, cut};
 use crate::sanitize;
 use crate::sh::{self, Cmd};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -13,10 +13,46 @@ const TARGET: &str = "x86_64-unknown-none";
 const FLAGS: &str = "-Crelocation-model=static -Ccode-model=kernel -Cno-redzone=y -Zcf-protection=branch -Cjump-tables=n \
     -Cforce-unwind-tables=no -Zplt=yes";
 
-/// What Linux gives its own Rust where it has these (arch/x86/Makefile), and what the object's folder is called for it.
-const MITIGATIONS: [(&str, &str, &str); 2] = [
-    ("CONFIG_MITIGATION_RETPOLINE=y", " -Zretpoline-external-thunk", "-retpoline"),
-    ("CONFIG_MITIGATION_RETHUNK=y", " -Zfunction-return=thunk-extern", "-rethunk"),
+/// How the object is built where a kernel has something.
+struct LikeLinux {
+    /// Its configuration's line
+    line: &'static str,
+    flags: &'static str,
+    /// What the object's folder is called for it
+    name: &'static str,
+    /// One of the kernel's functions that an object then calls which was built so
+    calls: Option<&'static str>,
+}
+
+/// What Linux gives its own Rust where it has these (arch/x86/Makefile, scripts/Makefile.kasan), and for KCSAN, which its Rust has not, its C
+/// (scripts/Makefile.kcsan). Under KASAN each access asks Linux first; not of the stack's and of globals: the latter would want constructors,
+/// which the merged object has not.
+const LIKE_LINUX: [LikeLinux; 4] = [
+    LikeLinux {
+        line: "CONFIG_MITIGATION_RETPOLINE=y",
+        flags: " -Zretpoline-external-thunk",
+        name: "-retpoline",
+        calls: None,
+    },
+    LikeLinux {
+        line: "CONFIG_MITIGATION_RETHUNK=y",
+        flags: " -Zfunction-return=thunk-extern",
+        name: "-rethunk",
+        calls: Some("__x86_return_thunk"),
+    },
+    LikeLinux {
+        line: "CONFIG_KASAN_GENERIC=y",
+        flags: " -Zsanitizer=kernel-address -Zsanitizer-recover=kernel-address -Cllvm-args=-asan-mapping-offset=0xdffffc0000000000 \
+                 -Cllvm-args=-asan-instrumentation-with-call-threshold=0 -Cllvm-args=-asan-stack=0 -Cllvm-args=-asan-globals=0",
+        name: "-kasan",
+        calls: Some("__asan_load8_noabort"),
+    },
+    LikeLinux {
+        line: "CONFIG_KCSAN=y",
+        flags: " -Zsanitizer=thread -Cllvm-args=-tsan-distinguish-volatile=1",
+        name: "-kcsan",
+        calls: Some("__tsan_atomic64_load"),
+    },
 ];
 
 /// From so many possible CPUs on multicasts are relayed.
@@ -39,12 +75,12 @@ pub(super) fn missing() -> Option<String> {
 }
 
 pub(super) fn fetch() -> Result<()> {
-    cargo("fetch --quiet --locked", &folder("layer")).run()
+    cargo("fetch --quiet --locked", &folder("layer"), &sh::root()).run()
 }
 
-/// Puts our layer into a tree. What has not changed is left alone, so that make does not build it anew.
-pub(super) fn put_in(series: Series, tree: &Path) -> Result<()> {
-    let object = object(series, tree)?;
+/// Puts the layer of these sources into a tree. What has not changed is left alone, so that make does not build it anew.
+pub(super) fn put_in(series: Series, tree: &Path, sources: &Path) -> Result<()> {
+    let object = object(series, tree, sources)?;
     for (file, cut) in CUTS {
         let (path, stock) = (tree.join(file), tree.join(format!("{file}.stock")));
         if !stock.exists() {
@@ -53,7 +89,7 @@ pub(super) fn put_in(series: Series, tree: &Path) -> Result<()> {
         put(&path, cut(series, &fs::read_to_string(&stock)?)?.as_bytes())?;
     }
     for file in ["smpcall_glue.c", "smpcall_glue.h"] {
-        put(&tree.join("kernel").join(file), &fs::read(sh::root().join("linux/glue").join(file))?)?;
+        put(&tree.join("kernel").join(file), &fs::read(sources.join("linux/glue").join(file))?)?;
     }
     // With CONFIG_MODVERSIONS modpost reads this of each object: ours exports nothing.
     put(&tree.join("kernel/.smpcall_layer.o.cmd"), b"savedcmd_kernel/smpcall_layer.o := cp\n")?;
@@ -70,22 +106,45 @@ pub(super) fn take_out(tree: &Path) -> Result<()> {
     Ok(())
 }
 
-/// How the object is built for a kernel of that configuration: with its mitigations, and with what only many CPUs need.
+/// How the object is built for a kernel of that configuration: with its mitigations and its KASAN, and with what only many CPUs need.
 #[derive(Debug, PartialEq, Eq)]
 struct Built {
     flags: String,
     features: Vec<&'static str>,
     name: String,
+    calls: Vec<&'static str>,
+}
+
+impl Built {
+    /// What it is built for: rustc offers its thread sanitizer only for targets with threads of their own, so that for KCSAN, which has that one's
+    /// interface, the target is one that says that it has it.
+    fn target(&self, folder: &Path) -> Result<PathBuf> {
+        if !self.flags.contains("-Zsanitizer=thread") {
+            return Ok(PathBuf::from(TARGET));
+        }
+        let mut target: serde_json::Value = serde_json::from_str(
+            &Cmd::debian_rustc("-Zunstable-options --print target-spec-json --target").arg(TARGET).read()?,
+        )?;
+        let sanitizers =
+            target["supported-sanitizers"].as_array_mut().context("a target without sanitizers")?;
+        sanitizers.push("thread".into());
+        fs::create_dir_all(folder)?;
+        let path = folder.join(format!("{TARGET}-kcsan.json"));
+        put(&path, target.to_string().as_bytes())?;
+        Ok(path)
+    }
 }
 
 fn built(series: Series, config: &str) -> Built {
     let has = |line: &str| config.lines().any(|has| has == line);
     let cpus = config.lines().find_map(|line| line.strip_prefix("CONFIG_NR_CPUS=")?.parse::<u32>().ok());
-    let mut built = Built { flags: FLAGS.to_owned(), features: Vec::new(), name: "layer".to_owned() };
-    for (line, flag, name) in MITIGATIONS {
-        if has(line) {
-            built.flags += flag;
-            built.name += name;
+    let mut built =
+        Built { flags: FLAGS.to_owned(), features: Vec::new(), name: "layer".to_owned(), calls: Vec::new() };
+    for like in LIKE_LINUX {
+        if has(like.line) {
+            built.flags += like.flags;
+            built.name += like.name;
+            built.calls.extend(like.calls);
         }
     }
     if cpus.is_some_and(|cpus| cpus >= RELAYS_CPUS) {
@@ -112,17 +171,21 @@ fn put(path: &Path, new: &[u8]) -> Result<()> {
 }
 
 /// Builds the object: of the static library only our own, with what it reaches, in sections that the kernel's linker knows.
-pub(super) fn object(series: Series, tree: &Path) -> Result<PathBuf> {
+pub(super) fn object(series: Series, tree: &Path, sources: &Path) -> Result<PathBuf> {
     let config = fs::read_to_string(tree.join(".config")).context("the kernel is not configured")?;
     let built = built(series, &config);
-    let folder = folder(&built.name);
-    cargo("build --release --quiet --locked", &folder)
+    // Apart, or cargo would take what it made of the others for today's.
+    let of_root = sources == sh::root();
+    let folder = folder(&format!("{}{}", built.name, if of_root { "" } else { "-other" }));
+    let target = built.target(&folder)?;
+    cargo("build --release --quiet --locked", &folder, sources)
         .arg(format!("--features={}", built.features.join(",")))
+        .args(if target.extension().is_some() { "-Zjson-target-spec" } else { "" })
         .arg("--target")
-        .arg(TARGET)
+        .arg(&target)
         .env("RUSTFLAGS", &built.flags)
         .run()?;
-    let library = folder.join(TARGET).join("release/libsmpcall_linux.a");
+    let library = folder.join(target.file_stem().unwrap_or_default()).join("release/libsmpcall_linux.a");
     let parts = folder.join("parts");
     let _ = fs::remove_dir_all(&parts);
     fs::create_dir_all(&parts)?;
@@ -145,6 +208,13 @@ pub(super) fn object(series: Series, tree: &Path) -> Result<PathBuf> {
         link = link.arg(part);
     }
     link.read()?;
+    let reached = Cmd::new("nm", "-u").arg(&object).read()?;
+    for calls in built.calls {
+        ensure!(
+            reached.contains(calls),
+            "the object was not built as its kernel is: it never calls `{calls}`"
+        );
+    }
     Ok(object)
 }
 
@@ -164,11 +234,16 @@ fn names(header: &str) -> Vec<String> {
     declared.filter(|name| name.starts_with("smpcall_") && !name.starts_with("smpcall_glue_")).collect()
 }
 
-fn cargo(verb: &str, folder: &Path) -> Cmd {
+/// The text of what is ours in C.
+pub(super) fn glue() -> Result<String> {
+    Ok(fs::read_to_string(sh::root().join("linux/glue/smpcall_glue.c"))?)
+}
+
+fn cargo(verb: &str, folder: &Path, sources: &Path) -> Cmd {
     Cmd::debian_cargo(verb)
         .env("CARGO_TARGET_DIR", folder)
         .args("-Zbuild-std=core,compiler_builtins")
-        .dir(&sh::root().join("linux/layer"))
+        .dir(&sources.join("linux/layer"))
 }
 
 fn folder(name: &str) -> PathBuf {
@@ -207,6 +282,13 @@ mod tests {
         );
         assert!(wide.flags.contains("retpoline") && wide.flags.contains("thunk-extern"), "{wide:?}");
         assert_eq!((wide.features, wide.name.as_str()), (vec!["relays"], "layer-retpoline-rethunk-relays"));
+        let kasan = built(Series::L7_3, "CONFIG_KASAN_GENERIC=y\nCONFIG_NR_CPUS=64\n");
+        assert!(kasan.flags.contains("-Zsanitizer=kernel-address"), "{kasan:?}");
+        assert_eq!(kasan.name, "layer-kasan-cpu-number");
+        assert_eq!(kasan.calls, ["__asan_load8_noabort"]);
+        let kcsan = built(Series::L7_3, "CONFIG_KCSAN=y\nCONFIG_NR_CPUS=64\n");
+        assert!(kcsan.flags.contains("-Zsanitizer=thread"), "{kcsan:?}");
+        assert_eq!((kcsan.name.as_str(), kcsan.calls.len()), ("layer-kcsan-cpu-number", 1));
         let newer = |config| built(Series::L7_3, config).features;
         assert_eq!(newer("CONFIG_NR_CPUS=64\n"), ["cpu-number"]);
         assert_eq!(newer("CONFIG_PREEMPTION=y\n"), ["cpu-number", "preemptible"]);

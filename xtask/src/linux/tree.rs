@@ -38,7 +38,7 @@ impl Tree {
             fs::write(tree.path.join("smpcall.stamp"), stamp)?;
         }
         if variant == Variant::Ours {
-            phase("our call layer", || layer::put_in(series, &tree.path))?;
+            phase("our call layer", || layer::put_in(series, &tree.path, &sh::root()))?;
         }
         let text = fs::read_to_string(tree.path.join(".config")).context("the kernel is not configured")?;
         config::demand(&text, &config::fragment(series, config)?)?;
