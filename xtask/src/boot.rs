@@ -131,6 +131,14 @@ pub(crate) fn fetch() -> Result<()> {
     build::Toolchain::find(Arch::Riscv64)?.fetch()
 }
 
+/// Builds the kernels of all architectures that can be booted here; returns why, if none can.
+pub(crate) fn build() -> Result<Option<String>> {
+    let missing = |arch: Arch| missing(&Boot::new(arch, 1, ""));
+    let archs: Vec<_> = Arch::ALL.into_iter().filter(|arch| missing(*arch).is_none()).collect();
+    build::build_all(&archs)?;
+    Ok(if archs.is_empty() { missing(Arch::X86_64) } else { None })
+}
+
 /// What was asked for.
 pub(crate) fn verb(boot: &Boot) -> Result<()> {
     match boot.what.as_str() {

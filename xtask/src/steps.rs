@@ -3,7 +3,6 @@
 
 use crate::boot::{self, Arch, Boot};
 use crate::limit::{self, Killed, limited};
-use crate::parallel::in_parallel;
 use crate::sanitize::{self, Sanitizer};
 use crate::sh::{self, Cmd};
 use crate::{
@@ -98,10 +97,10 @@ fn plan(extent: Extent) -> Vec<Step> {
     for (name, which) in [("fuzz asan", Sanitizer::Asan), ("fuzz tsan", Sanitizer::Tsan)] {
         plan.push(step_unless(name, move || sanitize::missing(which), move || fuzz::short(which)));
     }
+    plan.push(step_or_skipped("boot (build)", boot::build));
     for arch in Arch::ALL {
         plan.push(kernel(arch));
     }
-    plan.push(step_or_skipped("boot (counted)", counted));
     plan.push(kernel_on_newer());
     plan.push(runtimes_step());
     plan.push(step_unless("shards", shards::missing, shards::step));
@@ -183,6 +182,7 @@ fn kernel(arch: Arch) -> Step {
         Arch::Loongarch64 => "boot loongarch64",
     };
     let runs = move || -> Result<()> {
+        boot::run(&Boot { icount: true, ..Boot::new(arch, 4, "conformance") })?;
         boot::run(&Boot::new(arch, 4, "conformance"))?;
         boot::run(&Boot::new(arch, 4, "checks"))?;
         boot::run(&Boot { seconds: Some(10), ..Boot::new(arch, 4, "torture") })?;
@@ -196,23 +196,10 @@ fn kernel(arch: Arch) -> Step {
             boot::run(&Boot { seconds: Some(5), ..imsic("torture") })?;
             boot::run(&Boot { sockets: 2, ..imsic("checks") })?;
         }
+        boot::gate(arch)?;
         boot::broken(arch)
     };
     step_unless(name, move || boot::missing(&Boot::new(arch, 1, "")), runs)
-}
-
-/// What counts instructions, on each architecture that can be booted: QEMU has one thread then, so two of it run at once.
-fn counted() -> Result<Option<String>> {
-    let missing = |arch: Arch| boot::missing(&Boot::new(arch, 1, ""));
-    let archs: Vec<_> = Arch::ALL.into_iter().filter(|arch| missing(*arch).is_none()).collect();
-    if archs.is_empty() {
-        return Ok(missing(Arch::X86_64));
-    }
-    in_parallel(2, archs, |arch| {
-        boot::run(&Boot { icount: true, ..Boot::new(arch, 4, "conformance") })?;
-        boot::gate(arch)
-    })?;
-    Ok(None)
 }
 
 /// The same kernel on QEMU 11, where that can be had; riscv64 with CPUs switched off above OpenSBI 1.9, too.

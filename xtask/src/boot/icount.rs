@@ -25,11 +25,7 @@ pub(crate) fn gate(arch: Arch) -> Result<()> {
     let accepted = accepted.remove(arch.name()).unwrap_or_default();
     let off = strays(&first, &accepted);
     for (name, ns) in &first {
-        println!(
-            "  {} {name:<24} {ns:>8} ns, accepted {:>8}",
-            arch.name(),
-            accepted.get(name).copied().unwrap_or(0)
-        );
+        println!("  {name:<24} {ns:>8} ns, accepted {:>8}", accepted.get(name).copied().unwrap_or(0));
     }
     if !off.is_empty() {
         bail!(
