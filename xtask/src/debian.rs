@@ -92,7 +92,8 @@ impl Unpacked {
         if fs::read_to_string(&program).ok().as_ref() == Some(&script) {
             return Ok(());
         }
-        let made = program.with_extension("made");
+        // Of our own name: another command may do the same now.
+        let made = program.with_extension(format!("made-{}", std::process::id()));
         fs::write(&made, script).with_context(|| format!("cannot write {}", made.display()))?;
         fs::set_permissions(&made, fs::Permissions::from_mode(0o755))?;
         fs::rename(&made, &program).with_context(|| format!("cannot move to {}", program.display()))
