@@ -20,8 +20,8 @@ struct LikeLinux {
     flags: &'static str,
     /// What the object's folder is called for it
     name: &'static str,
-    /// One of the kernel's functions that an object then calls which was built so
-    calls: Option<&'static str>,
+    /// A function of the kernel's that an object calls which was built so, or how its name begins
+    calls: &'static str,
 }
 
 /// What Linux gives its own Rust where it has these (arch/x86/Makefile, scripts/Makefile.kasan), and for KCSAN, which its Rust has not, its C
@@ -32,26 +32,26 @@ const LIKE_LINUX: [LikeLinux; 4] = [
         line: "CONFIG_MITIGATION_RETPOLINE=y",
         flags: " -Zretpoline-external-thunk",
         name: "-retpoline",
-        calls: None,
+        calls: "__x86_indirect_thunk_",
     },
     LikeLinux {
         line: "CONFIG_MITIGATION_RETHUNK=y",
         flags: " -Zfunction-return=thunk-extern",
         name: "-rethunk",
-        calls: Some("__x86_return_thunk"),
+        calls: "__x86_return_thunk",
     },
     LikeLinux {
         line: "CONFIG_KASAN_GENERIC=y",
         flags: " -Zsanitizer=kernel-address -Zsanitizer-recover=kernel-address -Cllvm-args=-asan-mapping-offset=0xdffffc0000000000 \
                  -Cllvm-args=-asan-instrumentation-with-call-threshold=0 -Cllvm-args=-asan-stack=0 -Cllvm-args=-asan-globals=0",
         name: "-kasan",
-        calls: Some("__asan_load8_noabort"),
+        calls: "__asan_load8_noabort",
     },
     LikeLinux {
         line: "CONFIG_KCSAN=y",
         flags: " -Zsanitizer=thread -Cllvm-args=-tsan-distinguish-volatile=1",
         name: "-kcsan",
-        calls: Some("__tsan_atomic64_load"),
+        calls: "__tsan_atomic64_load",
     },
 ];
 
@@ -106,7 +106,7 @@ pub(super) fn take_out(tree: &Path) -> Result<()> {
     Ok(())
 }
 
-/// How the object is built for a kernel of that configuration: with its mitigations and its KASAN, and with what only many CPUs need.
+/// How the object is built for a kernel of that configuration: with its mitigations and sanitizer, and with what only many CPUs need.
 #[derive(Debug, PartialEq, Eq)]
 struct Built {
     flags: String,
@@ -144,7 +144,7 @@ fn built(series: Series, config: &str) -> Built {
         if has(like.line) {
             built.flags += like.flags;
             built.name += like.name;
-            built.calls.extend(like.calls);
+            built.calls.push(like.calls);
         }
     }
     if cpus.is_some_and(|cpus| cpus >= RELAYS_CPUS) {
