@@ -168,13 +168,15 @@ pub(super) fn verb(args: &Hermit) -> Result<()> {
     }
 }
 
-/// Everything but the table. Returns why it was skipped, where a machine has no KVM, or one that does not run such a guest.
+/// Everything but the table. Returns why it was skipped, where a machine has no KVM, or one that does not run such a guest, or uhyve cannot be had.
 pub(crate) fn step() -> Result<Option<String>> {
     if let Some(why) = missing() {
         return Ok(Some(why));
     }
-    if !is_fetched() {
-        fetch()?;
+    if !is_fetched()
+        && let Err(why) = fetch()
+    {
+        return Ok(Some(format!("it cannot be had: {why:#}")));
     }
     let args = Hermit { cpus: 4, what: What::Conformance, timeout: 300 };
     let (end, log) = start(&args, "conformance", true)?;
