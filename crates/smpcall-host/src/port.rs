@@ -125,10 +125,15 @@ impl<T> Host<T> {
     fn count_panic(&self, cpu: u32, panic: Box<dyn Any + Send>) {
         // Relaxed: a statistic.
         self.cpu(cpu).counts.panics.fetch_add(1, Ordering::Relaxed);
-        if let Err(worse) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
-            // The payload's own drop panicked. There is nothing left to do with it.
-            std::mem::forget(worse);
-        }
+        drop_payload(panic);
+    }
+}
+
+/// Drops what was thrown, which is the user's.
+fn drop_payload(panic: Box<dyn Any + Send>) {
+    if let Err(worse) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+        // The payload's own drop panicked. There is nothing left to do with it.
+        std::mem::forget(worse);
     }
 }
 
@@ -138,7 +143,7 @@ impl<T> Host<T> {
 // queue whenever its doorbell rang (`machine`); the latch is as asked for (`doorbell`). For an attached thread that is
 // the user's promise, which safety does not rest on: a lost ring only delays. 4. `catch_unwind`. 5. The sleep's latch is
 // the one that `wake` sets, and it lives as long as the machine, or for ever (`callers`). 6. Listeners and handlers are called in
-// `listen`, payloads dropped in `count_panic`; the latch has no code that unwinds, and doorbells are rung in `ring_outside`.
+// `listen`, payloads dropped in `drop_payload`; the latch has no code that unwinds, and doorbells are rung in `ring_outside`.
 unsafe impl<T: Trace> Platform for Host<T> {
     type IrqState = ();
     type Panic = Box<dyn Any + Send>;
@@ -249,8 +254,10 @@ impl<T: Trace> Waiting for Host<T> {
 impl<T: Trace> Reporting for Host<T> {
     fn caught(&self, panic: <Self as Platform>::Panic) {
         let cpu = self.current_cpu().unwrap_or(0);
+        // Relaxed: a statistic. First: the handler, and whomever it tells, find it counted.
+        self.cpu(cpu).counts.panics.fetch_add(1, Ordering::Relaxed);
         self.listen(cpu, || (self.stalls.on_panic)(cpu, &*panic));
-        self.count_panic(cpu, panic);
+        drop_payload(panic);
     }
 
     fn stall_timeout_ns(&self) -> u64 {

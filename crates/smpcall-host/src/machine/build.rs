@@ -234,7 +234,8 @@ impl<T: Trace> Builder<T> {
 
     /// Who is told that a function panicked for which nobody waits, with its CPU and what was thrown: nobody, unless told; the panic
     /// hook has printed it by then. (A waiting call's panic reaches its caller, a [`Message`](smpcall::Message)'s its receiver.) So
-    /// who waits by hand for what a posted function does learns that it is not coming. Called on that CPU, in call context.
+    /// who waits by hand for what a posted function does learns that it is not coming. Called on that CPU, in call context; the panic is
+    /// [counted](crate::Counts::panics) by then.
     ///
     /// ```
     /// use smpcall_host::Machine;

@@ -5,7 +5,7 @@ use smpcall_host::smpcall::{Budget, To};
 use smpcall_host::{Idle, Machine};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, mpsc};
 
 /// Unwinds as a panic does, without a message on standard error.
 fn throw(payload: impl Any + Send) -> ! {
@@ -77,6 +77,25 @@ fn p11_a_panic_that_nobody_waits_for_is_counted() {
         }
         assert_eq!(site.call(0, || 1), Ok(1));
     }
+}
+
+#[test]
+fn p11_who_is_told_of_a_panic_finds_it_counted() {
+    let _bounded = bounded();
+    let (tell, told) = mpsc::channel();
+    let (go_on, may_go_on) = mpsc::channel();
+    let may_go_on = Mutex::new(may_go_on);
+    let handler = move |cpu, _: &(dyn Any + Send)| {
+        tell.send(cpu).unwrap();
+        may_go_on.lock().unwrap().recv().unwrap();
+    };
+    let machine = Machine::builder().owned(1).on_panic(handler).build().unwrap();
+    machine.post_detached(0, || throw(1_u32)).unwrap();
+    assert_eq!(told.recv(), Ok(0));
+    // The handler is in there until it may go on.
+    let panics = machine.counts().panics;
+    go_on.send(()).unwrap();
+    assert_eq!(panics, 1);
 }
 
 #[test]
