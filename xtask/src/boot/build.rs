@@ -48,26 +48,19 @@ impl Toolchain {
 
     /// Builds it, and returns where it is.
     pub(super) fn build(&self) -> Result<PathBuf> {
-        self.from.build(&[self.arch])?;
-        Ok(target_dir().join(self.arch.target()).join("release/smpcall-kernel"))
+        // One for each: builds for two architectures wait for each other in one folder.
+        let target_dir = sh::target_dir().join("kernel").join(self.arch.name());
+        let cmd = self.cargo("build --release --quiet --locked").arg("--target").arg(self.arch.target());
+        cmd.env("CARGO_TARGET_DIR", &target_dir).run()?;
+        Ok(target_dir.join(self.arch.target()).join("release/smpcall-kernel"))
     }
 
     pub(super) fn fetch(&self) -> Result<()> {
-        self.from.cargo("fetch --quiet --locked").run()
-    }
-}
-
-impl From {
-    fn build(self, archs: &[Arch]) -> Result<()> {
-        let mut cmd = self.cargo("build --release --quiet --locked").env("CARGO_TARGET_DIR", target_dir());
-        for arch in archs {
-            cmd = cmd.arg("--target").arg(arch.target());
-        }
-        cmd.run()
+        self.cargo("fetch --quiet --locked").run()
     }
 
-    fn cargo(self, verb: &str) -> Cmd {
-        let cmd = match self {
+    fn cargo(&self, verb: &str) -> Cmd {
+        let cmd = match self.from {
             From::Rustup => Cmd::cargo(verb),
             From::Debian => Cmd::debian_cargo(verb)
                 .args("-Zbuild-std=core,compiler_builtins -Zbuild-std-features=compiler-builtins-mem"),
@@ -75,22 +68,6 @@ impl From {
         // Its folder has the linker's flags.
         cmd.dir(&sh::root().join("kernel"))
     }
-}
-
-fn target_dir() -> PathBuf {
-    sh::target_dir().join("kernel")
-}
-
-/// Builds for all these at once: most of a kernel's build is one link, which has one thread.
-pub(super) fn build_all(archs: &[Arch]) -> Result<()> {
-    for from in [From::Rustup, From::Debian] {
-        let is_its = |arch: &Arch| Toolchain::find(*arch).is_ok_and(|toolchain| toolchain.from == from);
-        let archs: Vec<_> = archs.iter().copied().filter(is_its).collect();
-        if !archs.is_empty() {
-            from.build(&archs)?;
-        }
-    }
-    Ok(())
 }
 
 fn has_target(target: &str) -> bool {
