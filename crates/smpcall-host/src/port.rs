@@ -117,24 +117,21 @@ impl<T> Host<T> {
     #[inline(always)]
     fn listen(&self, cpu: u32, listener: impl FnOnce()) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(listener)) {
-            self.count_panic(cpu, panic);
+            self.count_panic(cpu);
+            drop_payload(panic);
         }
     }
 
     #[cold]
-    fn count_panic(&self, cpu: u32, panic: Box<dyn Any + Send>) {
+    fn count_panic(&self, cpu: u32) {
         // Relaxed: a statistic.
         self.cpu(cpu).counts.panics.fetch_add(1, Ordering::Relaxed);
-        drop_payload(panic);
     }
 }
 
-/// Drops what was thrown, which is the user's.
+/// Drops what was thrown, which is the user's. If its drop throws in turn, there is nothing left to do with that.
 fn drop_payload(panic: Box<dyn Any + Send>) {
-    if let Err(worse) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
-        // The payload's own drop panicked. There is nothing left to do with it.
-        std::mem::forget(worse);
-    }
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(panic))).map_err(std::mem::forget);
 }
 
 // SAFETY: 1. A thread is at most one CPU at a time (`here`), and each CPU has at most one thread (`machine`, `attach`);
@@ -254,8 +251,8 @@ impl<T: Trace> Waiting for Host<T> {
 impl<T: Trace> Reporting for Host<T> {
     fn caught(&self, panic: <Self as Platform>::Panic) {
         let cpu = self.current_cpu().unwrap_or(0);
-        // Relaxed: a statistic. First: the handler, and whomever it tells, find it counted.
-        self.cpu(cpu).counts.panics.fetch_add(1, Ordering::Relaxed);
+        // First: the handler, and whomever it tells, find it counted.
+        self.count_panic(cpu);
         self.listen(cpu, || (self.stalls.on_panic)(cpu, &*panic));
         drop_payload(panic);
     }

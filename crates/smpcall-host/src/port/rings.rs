@@ -1,6 +1,6 @@
 //! The doorbells: the latch, and beyond it what the CPU's thread has chosen.
 
-use super::Host;
+use super::{Host, drop_payload};
 use crate::doorbell::Doorbell;
 use crate::latch::Rang;
 use smpcall::RingError;
@@ -53,7 +53,8 @@ impl<T> Host<T> {
         // The last to hold it drops it, in there too.
         let ring = || bell.map_or(Err(RingError), |bell| ring(&*bell));
         let rang = catch_unwind(AssertUnwindSafe(ring)).unwrap_or_else(|panic| {
-            self.count_panic(cpu, panic);
+            self.count_panic(cpu);
+            drop_payload(panic);
             Err(RingError)
         });
         if rang.is_err() {
