@@ -246,7 +246,8 @@ fn cargo(verb: &str, folder: &Path, sources: &Path) -> Cmd {
         .dir(&sources.join("linux/layer"))
 }
 
-fn folder(name: &str) -> PathBuf {
+/// A folder of the layer's, whole: cargo is told of it in another one.
+pub(super) fn folder(name: &str) -> PathBuf {
     let at = sh::target_dir().join("linux").join(name);
     std::path::absolute(&at).unwrap_or(at)
 }

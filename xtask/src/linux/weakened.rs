@@ -8,7 +8,7 @@ use crate::mutants::table::{Mutant, Table};
 use crate::sh;
 use anyhow::{Context, Result, bail, ensure};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// One access in so many is watched: in runs this short more often than the configuration says.
 const OFTEN: &str = "kcsan.skip_watch=100";
@@ -85,17 +85,11 @@ fn ran(args: &Args, tree: &Tree, mutant: &Mutant) -> Result<Option<String>> {
 
 /// A copy of the sources with the mutant in it.
 fn sources(mutant: &Mutant) -> Result<PathBuf> {
-    let copy = sh::target_dir().join("linux/weakened");
-    let copy = std::path::absolute(&copy).unwrap_or(copy);
+    let copy = layer::folder("weakened");
     files::sync(&sh::root(), &copy)?;
-    write(mutant, &copy)?;
-    Ok(copy)
-}
-
-fn write(mutant: &Mutant, copy: &Path) -> Result<()> {
     let file = copy.join(&mutant.file);
     fs::write(&file, mutant.apply(&fs::read_to_string(&file)?)?)?;
-    Ok(())
+    Ok(copy)
 }
 
 #[cfg(test)]
