@@ -85,11 +85,13 @@ pub(crate) fn fetch() -> Result<()> {
     if compiler::missing().is_none() {
         ostd::fetch()?;
         arceos::fetch()?;
-        if hermit::missing().is_none() {
-            hermit::fetch()?;
-        }
     }
-    compio::fetch()
+    compio::fetch()?;
+    // Last: a monitor that does not build keeps nobody else from theirs.
+    if hermit::missing().is_none() {
+        hermit::fetch()?;
+    }
+    Ok(())
 }
 
 /// lld under a name that rustc takes for a linker's.
