@@ -27,7 +27,9 @@ use flags::{Cpus, FaultFlag, KindFlag, MemoryFlag, Partition, Seed};
 use indicatif::ProgressBar;
 use repeat::{drawn, repeat, switches};
 use serde_json::{Value, json};
-use smpcall_sim::{Coverage, DRAW, FaultChoice, Memory, Options, Scenario, play, play_and_cover};
+use smpcall_sim::{
+    Coverage, DRAW, FaultChoice, Memory, Options, Scenario, play, play_and_cover, play_elsewhere,
+};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -109,7 +111,7 @@ pub(crate) struct Args {
     /// Programs with multicasts whose callers have work of their own before they wait, as well
     #[arg(long)]
     works: bool,
-    /// Runs each seed twice, and compares the two to the last step
+    /// Runs each seed twice, at other addresses, and compares the two to the last step
     #[arg(long)]
     twice: bool,
     /// Goes on after a failure, and counts
@@ -255,7 +257,7 @@ fn simulate(args: &Args, options: &Options, first: u64, seeds: u64, bar: &Progre
                 bar.suspend(|| complain!("seed {seed}: {violation}"));
             }
         } else if args.twice {
-            let again = play(&scenario);
+            let (again, _) = play_elsewhere(&scenario, 0);
             if (again.hash, again.steps) != (outcome.hash, outcome.steps) {
                 tally.unstable.push(seed);
             }

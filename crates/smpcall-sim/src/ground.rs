@@ -3,7 +3,7 @@
 
 use crate::engine::{PORT, engine};
 use crate::history::{Act, Came, EventKind, LEVELS, Level, Of, Urgency};
-use crate::kinds::awaited::{SLOTS, Slot};
+use crate::kinds::awaited::{Bell, SLOTS, Slot};
 use crate::kinds::calls::refused_wait;
 use crate::kinds::many::scatter_to_all;
 use crate::kinds::posts::{came_of, came_of_posted};
@@ -15,7 +15,7 @@ use smpcall_sim_atomics::{AtomicU32, Ordering};
 use std::cell::{Cell, RefCell};
 use std::num::NonZeroU32;
 use std::panic::resume_unwind;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 thread_local! {
     static GROUND: Cell<Option<&'static Ground>> = const { Cell::new(None) };
@@ -38,6 +38,10 @@ pub(crate) struct Ground {
     pub(crate) csds: Vec<Csd<Function>>,
     /// Of calls that are awaited.
     pub(crate) slots: [Slot; SLOTS],
+    /// The wakers of the run, whose memory they keep. The core tells wakers by their addresses. An allocator gives an address to a
+    /// second waker only after the first was freed, and whoever gets it sees what was done before that; the simulated CPUs would not
+    /// see it, since neither the allocator nor the waker's count is simulated. So no two wakers of a run have one address.
+    pub(crate) bells: RefCell<Vec<Weak<Bell>>>,
     /// One word for each sender (a virtual CPU in one context): what it has written last, with no ordering of its own.
     words: Vec<AtomicU32>,
     values: Vec<Cell<u32>>,
@@ -87,6 +91,7 @@ impl Ground {
             counters: counters_for(if scenario.counts { scenario.cpus } else { 0 }),
             csds: (0..csds).map(|csd| Csd::new(function(csd))).collect(),
             slots: Default::default(),
+            bells: RefCell::default(),
             words: (0..threads * LEVELS).map(|_| AtomicU32::new(0)).collect(),
             values: vec![Cell::new(0); threads * LEVELS],
             posters: vec![RefCell::default(); csds],

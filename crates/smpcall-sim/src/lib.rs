@@ -25,7 +25,8 @@
 //! # Determinism
 //!
 //! One OS thread, no clock but the steps, no choice but a draw from the seed, no map whose order depends on addresses; the hash
-//! of a run takes in every step and every choice, and no address. A test runs each seed twice and compares.
+//! of a run takes in every step and every choice, and no address. Tests run each seed twice, the second time with other addresses
+//! ([`play_elsewhere`]), and compare.
 //!
 //! # Machines that relay, ports that count, posts that are left alone
 //!
@@ -86,6 +87,6 @@ pub use kinds::{kind_name, kind_of};
 pub use port::Virtual;
 pub use scenario::{DRAW, FaultChoice, Options, Scenario};
 pub use shrink::shrink;
-pub use sim::{Outcome, play, play_and_cover, play_and_tell};
+pub use sim::{Outcome, play, play_and_cover, play_and_tell, play_elsewhere};
 pub use smpcall_sim_atomics::Memory;
 pub use timeline::{chrome_trace, timeline};

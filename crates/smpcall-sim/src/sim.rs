@@ -15,6 +15,7 @@ use crate::ground::{Errand, Ground, ground, set_ground};
 use crate::history::{Act, Event, EventKind, History};
 use crate::kinds::{KINDS, awaited, many, own, user};
 use crate::port::count_into;
+use crate::rng::Rng;
 use crate::scenario::{Arrival, Op, Scenario};
 use std::rc::Rc;
 
@@ -34,6 +35,32 @@ pub fn play(scenario: &Scenario) -> Outcome {
     let (outcome, _) = play_and_tell(scenario);
     outcome
 }
+
+/// Plays a scenario while the heap is in another state, so that what the run allocates has other addresses: outcome and history
+/// are those of [`play_and_tell`], or the run depends on addresses. Each number stands for another state.
+///
+/// ```
+/// use smpcall_sim::{Options, Scenario, play, play_elsewhere};
+///
+/// let scenario = Scenario::draw(7, &Options::default());
+/// let (outcome, _) = play_elsewhere(&scenario, 0);
+/// assert_eq!(outcome.hash, play(&scenario).hash);
+/// ```
+pub fn play_elsewhere(scenario: &Scenario, number: u64) -> (Outcome, History) {
+    let rng = Rng::new(scenario.seed, number);
+    let mut blocks: Vec<Vec<u8>> =
+        (0..BLOCKS).map(|_| Vec::with_capacity(rng.between(1, BLOCK_MAX))).collect();
+    // What is given back is what the run gets first, in another order than a fresh heap's.
+    blocks.retain(|_| rng.chance(0.5));
+    let told = play_and_tell(scenario);
+    drop(blocks);
+    told
+}
+
+/// How many blocks are allocated before a run that is to have other addresses, and of how many bytes at most: of the sizes of wakers,
+/// slots, csds and closures, and some more.
+const BLOCKS: usize = 400;
+const BLOCK_MAX: usize = 3_000;
 
 /// Plays a scenario, and hands out what happened too.
 pub fn play_and_tell(scenario: &Scenario) -> (Outcome, History) {

@@ -3,7 +3,7 @@
 
 use Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 use smpcall_sim::explore::{Found, Run, Search, Tiny};
-use smpcall_sim::{Memory, Options, Scenario, play};
+use smpcall_sim::{Memory, Options, Scenario, play, play_elsewhere};
 use smpcall_sim_atomics::{AtomicU32, Kind, Ordering, fence, touch};
 use std::cell::Cell;
 use std::rc::Rc;
@@ -254,10 +254,27 @@ fn runs_by_seed_differ_from_those_with_store_buffers_and_repeat() {
     let mut differ = 0;
     for seed in 0..150 {
         let scenario = Scenario::draw(seed, &of(Memory::Weak));
-        let (first, second) = (play(&scenario), play(&scenario));
+        let (first, (second, _)) = (play(&scenario), play_elsewhere(&scenario, 0));
         assert_eq!(first.violation, None, "seed {seed}:\n{scenario}");
         assert_eq!((first.hash, first.steps), (second.hash, second.steps), "seed {seed} does not repeat");
         differ += u32::from(first.hash != play(&Scenario::draw(seed, &of(Memory::Tso))).hash);
     }
     assert!(differ > 100, "{differ}");
+}
+
+/// In each of these runs a caller reads an old word of its slot and compares its waker with one that may be freed by then, in
+/// whose memory its own may be.
+#[test]
+fn wakers_are_told_apart_by_more_than_where_the_heap_puts_them() {
+    let options =
+        Options { memory: Memory::Weak, futures: true, users: true, meets: true, ..Options::default() };
+    for seed in [1, 873, 3_919, 4_094] {
+        let scenario = Scenario::draw(seed, &options);
+        let first = play(&scenario);
+        assert_eq!(first.violation, None, "seed {seed}:\n{scenario}");
+        for place in 0..8 {
+            let (again, _) = play_elsewhere(&scenario, place);
+            assert_eq!((first.hash, first.steps), (again.hash, again.steps), "seed {seed} does not repeat");
+        }
+    }
 }

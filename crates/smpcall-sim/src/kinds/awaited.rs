@@ -189,8 +189,9 @@ fn tell(op: usize, cpu: u32, answer: Result<Counted, AsyncCallError<Panic>>) {
     engine().log(EventKind::Told { op, cpu, answer: told });
 }
 
-/// A task's waker, which says what it was used for.
-struct Bell {
+/// A task's waker, which says what it was used for. Its memory is given back at the end of the run, though it goes before
+/// ([`Ground::bells`]).
+pub(crate) struct Bell {
     op: usize,
     number: u32,
     thread: usize,
@@ -238,7 +239,9 @@ fn finish<T>(op: usize, ending: Ending, mut call: Awaiting<'_, T>, answered: imp
     // A task that moves about has another waker each time.
     let bells = [0, 1].map(|number| {
         engine().log(EventKind::Made { op, part: Part::Waker(number) });
-        Arc::new(Bell { op, number, thread, is_woken: AtomicBool::new(false) })
+        let bell = Arc::new(Bell { op, number, thread, is_woken: AtomicBool::new(false) });
+        ground().bells.borrow_mut().push(Arc::downgrade(&bell));
+        bell
     });
     for poll in 0..polls {
         let bell = &bells[if polls == u32::MAX { 0 } else { poll as usize % 2 }];

@@ -155,6 +155,9 @@ impl Awaited {
         End::Callers(Some(waker))
     }
 
+    /// Whether that waker is the one in the cell, which may be old: taken, woken and freed. If its memory is the new one's, whoever made
+    /// the new one sees what was done before the old one was freed, the end's CALLER included, and does not come here.
+    ///
     /// # Safety
     ///
     /// A waker was put into the cell, and nobody writes it meanwhile.
