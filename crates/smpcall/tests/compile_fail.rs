@@ -4,7 +4,7 @@
 //! types that it finds too wide, and a closure's has the path in it.
 //! With the feature `alloc` only: without it the compiler names fewer types that could be meant.
 
-#![cfg(all(not(loom), feature = "alloc"))]
+#![cfg(all(not(any(loom, smpcall_sanitized)), feature = "alloc"))]
 
 #[test]
 fn p11_the_compiler_refuses_what_could_free_or_move_a_queued_csd() {
