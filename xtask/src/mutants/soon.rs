@@ -175,3 +175,33 @@ fn write(tried: &BTreeSet<&str>, found: &[(&str, String)]) -> Result<()> {
     }
     fs::write(root.join(CORPUS), text).with_context(|| format!("writing {CORPUS}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::mutants::table::Table;
+    use crate::sh;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_documents_table_has_every_mutant_of_the_simulators_and_no_other() {
+        let mutants = Table::read(&sh::root()).unwrap().mutants;
+        let text = std::fs::read_to_string(sh::root().join("docs/simulator.md")).unwrap();
+        // `| `id` | what breaks | median | worst |`
+        let of_row = |line: &str| {
+            let cells: Vec<_> = line.split('|').map(str::trim).collect();
+            let id = cells.get(1)?.strip_prefix('`')?.strip_suffix('`')?;
+            (cells.len() == 6).then(|| id.to_owned())
+        };
+        let rows: BTreeSet<String> = text.lines().filter_map(of_row).collect();
+        let missing: Vec<_> = mutants
+            .iter()
+            .map(|mutant| &mutant.id)
+            .filter(|id| id.starts_with("sim-") && !rows.contains(*id))
+            .collect();
+        assert_eq!(missing, [""; 0], "no row");
+        let unknown: Vec<_> =
+            rows.iter().filter(|row| !mutants.iter().any(|mutant| mutant.id == **row)).collect();
+        assert_eq!(unknown, [""; 0], "no such mutant");
+        assert!(rows.len() > 40, "{}", rows.len());
+    }
+}
