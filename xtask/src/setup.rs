@@ -15,15 +15,37 @@ use crate::seeds;
 use crate::sh::Cmd;
 use crate::shards;
 use crate::spin;
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
+use std::thread;
 
 /// Fails only when something is missing that `cargo xtask test` cannot do without.
 pub(crate) fn run() -> Result<()> {
     let needed = needed();
     println!("  crates: cargo fetch");
     Cmd::cargo("fetch --quiet").run()?;
+    // What is compiled first, beside what is mostly waited for.
+    let book = thread::scope(|scope| {
+        let book = scope.spawn(book::fetch);
+        packages_and_sources();
+        book.join().unwrap_or_else(|_| Err(anyhow!("the build panicked")))
+    });
+    fetched("docs", book, book::missing);
+    // Last, since it compiles as well.
+    fetch_integrations();
+    fetched("kvm", Ok(()), kvm::missing);
+    // Its client is one of the Debian packages.
+    fetched("shards", Ok(()), shards::missing);
+    // So is this one's browser.
+    fetched("report", Ok(()), report::missing);
+    if !needed.is_empty() {
+        bail!("missing: {}", needed.join(", "));
+    }
+    Ok(())
+}
+
+/// What comes from Debian and the registries, most of it as it is.
+fn packages_and_sources() {
     debian_packages();
-    fetched("docs", book::fetch(), book::missing);
     fetched("perfetto", perfetto::fetch(), perfetto::missing);
     for sanitizer in [Sanitizer::Asan, Sanitizer::Tsan] {
         match sanitize::missing(sanitizer) {
@@ -57,6 +79,10 @@ pub(crate) fn run() -> Result<()> {
     }
     fetched("linux judge stress-ng", linux::fetch_programs(), || None);
     fetched("msrv", msrv::fetch(), msrv::missing);
+}
+
+/// The compiler and the crates of the other kernels, and the program that boots one of them.
+fn fetch_integrations() {
     fetched(
         "integrations arceos, hermit, ostd",
         integrations::fetch_compiler(),
@@ -69,15 +95,6 @@ pub(crate) fn run() -> Result<()> {
         },
         Some(why) => println!("  integrations: not available (only `integrations` needs it): {why}"),
     }
-    fetched("kvm", Ok(()), kvm::missing);
-    // Its client is one of the Debian packages.
-    fetched("shards", Ok(()), shards::missing);
-    // So is this one's browser.
-    fetched("report", Ok(()), report::missing);
-    if !needed.is_empty() {
-        bail!("missing: {}", needed.join(", "));
-    }
-    Ok(())
 }
 
 /// What `boot` needs: the kernel's crates, emulators, firmwares.
