@@ -23,10 +23,11 @@ pub(crate) fn run() -> Result<()> {
     let needed = needed();
     println!("  crates: cargo fetch");
     Cmd::cargo("fetch --quiet").run()?;
-    // What is compiled first, beside what is mostly waited for.
+    debian_packages();
+    // What is compiled, beside what is mostly waited for.
     let book = thread::scope(|scope| {
         let book = scope.spawn(book::fetch);
-        packages_and_sources();
+        fetch_sources();
         book.join().unwrap_or_else(|_| Err(anyhow!("the build panicked")))
     });
     fetched("docs", book, book::missing);
@@ -43,9 +44,8 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-/// What comes from Debian and the registries, most of it as it is.
-fn packages_and_sources() {
-    debian_packages();
+/// What comes from Debian and the registries as it is, and is unpacked at most.
+fn fetch_sources() {
     fetched("perfetto", perfetto::fetch(), perfetto::missing);
     for sanitizer in [Sanitizer::Asan, Sanitizer::Tsan] {
         match sanitize::missing(sanitizer) {
