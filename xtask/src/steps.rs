@@ -142,7 +142,8 @@ fn clippy() -> Result<()> {
     Cmd::cargo(kernel).arg(sh::target_dir().join("kernel-clippy")).args("-- -D warnings").run()
 }
 
-/// Runs the examples of the core and of the host: each ends by itself, and asserts what it shows. The tests have built them already.
+/// Runs the examples of the core and of the host: each ends by itself, and asserts what it shows. Built at once, most of them as the tests
+/// have built them.
 fn examples() -> Result<()> {
     Cmd::cargo("build --workspace --examples").run()?;
     for package in ["smpcall", "smpcall-host"] {
