@@ -10,12 +10,13 @@
 mod base;
 mod verdict;
 
+use crate::parallel::cores;
 use crate::sh::{self, Cmd};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use base::Base;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::thread::{self, available_parallelism};
+use std::thread;
 use verdict::{Line, Run, Verdict};
 
 /// Settings of the release profile, for both builds.
@@ -63,7 +64,7 @@ pub(crate) fn step() -> Result<()> {
 
 /// Why the step would compare nothing.
 pub(crate) fn missing() -> Option<String> {
-    if available_parallelism().map_or(1, usize::from) < 2 {
+    if cores() < 2 {
         return Some("two cores are needed, for a caller and a target".to_owned());
     }
     match Base::accepted() {

@@ -9,7 +9,7 @@ mod switch;
 pub(crate) mod table;
 mod tree;
 
-use crate::parallel::in_parallel;
+use crate::parallel::{cores, in_parallel};
 use crate::sh;
 use anyhow::{Result, anyhow, bail, ensure};
 use check::{Again, Check};
@@ -48,7 +48,7 @@ pub(crate) fn run(filter: Option<&str>, jobs: Option<usize>, asks: Asks) -> Resu
         );
     }
     let mut tree = Tree::new(&root, &sh::target_dir().join("mutants"))?;
-    let jobs = jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)).max(1);
+    let jobs = jobs.unwrap_or_else(cores).max(1);
     match asks {
         Asks::Caught => {}
         Asks::Also => table.mutants.retain_mut(Mutant::turn_to_other),

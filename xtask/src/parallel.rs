@@ -3,6 +3,12 @@
 use anyhow::{Result, bail};
 use std::collections::VecDeque;
 use std::sync::Mutex;
+use std::thread::available_parallelism;
+
+/// How many of them: the cores that this process may use; one where nobody knows.
+pub(crate) fn cores() -> usize {
+    available_parallelism().map_or(1, usize::from)
+}
 
 /// Works on so many items at once. The first error ends the run after what is under way.
 pub(crate) fn in_parallel<I: Send, O: Send>(

@@ -101,6 +101,8 @@ impl Tool {
             .arg(TRIPLE)
             .env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS", &self.flags)
             .env("CARGO_TARGET_DIR", self.target())
+            // The workspace's setting, for the planted defects too: with another one std would be built twice.
+            .env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only")
             // Kicks of vCPUs: a quarter of what the tests make by themselves.
             .env("SMPCALL_KVM_KICKS", "5000")
             // Tests leak on purpose what must be 'static; what they must not leak, they count.

@@ -13,7 +13,7 @@ mod job;
 mod slurm;
 
 use crate::debian::Unpacked;
-use crate::parallel::in_parallel;
+use crate::parallel::{cores, in_parallel};
 use crate::sh::{self, Cmd};
 use anyhow::{Context, Result, bail, ensure};
 use std::fs;
@@ -228,7 +228,7 @@ impl Run {
 
     fn locally(&self) -> Result<bool> {
         let parts = (1..=self.parts).collect();
-        let done = in_parallel(jobs(), parts, |part: u32| {
+        let done = in_parallel(cores(), parts, |part: u32| {
             Cmd::new("sh", "").arg(self.script()).arg(part.to_string()).capture()
         })?;
         Ok(done.iter().all(|said| said.ok))
@@ -238,7 +238,7 @@ impl Run {
         let mut parallel = Cmd::new("perl", "")
             .arg(ENGINES.root().join("usr/bin/parallel"))
             .args("--will-cite --halt never --jobs")
-            .arg(jobs().to_string())
+            .arg(cores().to_string())
             .env("PARALLEL_HOME", &self.folder)
             .arg("sh")
             .arg(self.script())
@@ -248,10 +248,6 @@ impl Run {
         }
         Ok(parallel.capture()?.ok)
     }
-}
-
-fn jobs() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// A folder of this process's own, which goes with its value.

@@ -8,7 +8,7 @@
 mod model;
 
 use self::model::{Model, Mutant, STATES};
-use crate::parallel::in_parallel;
+use crate::parallel::{cores, in_parallel};
 use crate::sh::{self, Cmd};
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeSet;
@@ -38,13 +38,12 @@ pub(crate) fn run() -> Result<()> {
     }
     println!("{}", Cmd::new("spin", "-V").read()?);
     let models = read(&sh::root())?;
-    let jobs = std::thread::available_parallelism().map_or(1, usize::from);
     let mut tasks = Vec::new();
     for model in &models {
         tasks.extend(model.properties.iter().map(|property| (model, property.as_str(), None)));
         tasks.extend(model.mutants.iter().map(|mutant| (model, mutant.property.as_str(), Some(mutant))));
     }
-    let checked = in_parallel(jobs, tasks, |(model, property, mutant)| {
+    let checked = in_parallel(cores(), tasks, |(model, property, mutant)| {
         let start = Instant::now();
         let what = format!("{} {} {property}", model.name, mutant.map_or("sound", |mutant| &mutant.name));
         let said = explore(model, property, mutant).with_context(|| what.clone())?;

@@ -3,7 +3,7 @@
 
 use crate::boot::{self, Arch, Boot};
 use crate::limit::{self, Killed, limited};
-use crate::parallel::in_parallel;
+use crate::parallel::{cores, in_parallel};
 use crate::sanitize::{self, Sanitizer};
 use crate::sh::{self, Cmd};
 use crate::{
@@ -12,7 +12,6 @@ use crate::{
 };
 use anyhow::{Result, anyhow};
 use std::process::ExitCode;
-use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 /// How much to test.
@@ -121,7 +120,7 @@ fn plan(extent: Extent) -> Vec<Step> {
 
 /// A minute of processor time, from seeds that are drawn: a run for each core.
 fn sim_long() -> Result<()> {
-    let jobs = available_parallelism().map_or(1, usize::from);
+    let jobs = cores();
     let seconds = 60_usize.div_ceil(jobs);
     in_parallel(jobs, vec![(); jobs], |()| {
         Cmd::cargo("run --release -p smpcall-cli -- sim --seconds").arg(seconds.to_string()).run()

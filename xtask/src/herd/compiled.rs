@@ -24,7 +24,7 @@ use self::path::{Path, Probe as Threads};
 use self::probe::{Outcome, Probe};
 use super::{Verdict, herd, verdict};
 use crate::mutants::table::{Mutant, Table};
-use crate::parallel::in_parallel;
+use crate::parallel::{cores, in_parallel};
 use crate::sh;
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeMap;
@@ -44,9 +44,8 @@ pub(super) fn run() -> Result<()> {
     let root = sh::root();
     let table = Table::read(&root)?;
     let probes = read(&root, &table)?;
-    let jobs = std::thread::available_parallelism().map_or(1, usize::from);
     let start = Instant::now();
-    let lines = in_parallel(jobs, Target::ALL.to_vec(), |target| on(target, &probes, &table))?;
+    let lines = in_parallel(cores(), Target::ALL.to_vec(), |target| on(target, &probes, &table))?;
     let mut checked = 0;
     for (target, mutants) in lines {
         println!("  {target:<12} {} races of compiled code never, {mutants} mutants seen", probes.len());

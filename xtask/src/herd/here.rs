@@ -8,10 +8,10 @@
 use super::litmus::{Expects, Litmus};
 use super::{HERD, Model, Verdict, herd_tool, read, verdict};
 use crate::mutants::table::Table;
+use crate::parallel::cores;
 use crate::sh::{self, Cmd};
 use anyhow::{Context, Result, bail, ensure};
 use std::fs;
-use std::thread::available_parallelism;
 
 /// Ten times this many races of each test.
 const SIZE: &str = "10k";
@@ -41,10 +41,6 @@ fn architecture() -> Option<&'static str> {
         "riscv64" => Some("RISCV"),
         _ => None,
     }
-}
-
-fn cores() -> usize {
-    available_parallelism().map_or(1, usize::from)
 }
 
 /// Every test that has no more threads than there are cores, as it is and with each of its mutants.

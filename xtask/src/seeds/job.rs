@@ -2,8 +2,8 @@
 //! carries it; manifests with a planted fault must be refused. Then its container's command is run here, once for each index, with
 //! the variables that Kubernetes would set and a folder for the volume: so that the flags are this version's, and the parts make a run.
 
-use super::{Run, Scratch, jobs};
-use crate::parallel::in_parallel;
+use super::{Run, Scratch};
+use crate::parallel::{cores, in_parallel};
 use crate::sh::{self, Cmd};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -80,7 +80,7 @@ impl Job {
 
     /// Runs its command for each index; whether all have succeeded.
     pub(super) fn run(&self, run: &Run) -> Result<bool> {
-        let done = in_parallel(jobs(), (1..=run.parts).collect(), |part: u32| self.part(run, part))?;
+        let done = in_parallel(cores(), (1..=run.parts).collect(), |part: u32| self.part(run, part))?;
         Ok(done.iter().all(|said| said.ok))
     }
 

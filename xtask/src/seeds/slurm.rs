@@ -1,7 +1,8 @@
 //! Slurm for one machine: munged, slurmctld and slurmd on loopback, with a configuration, a key, a state and ports of their own. They
 //! are children of this process, and end with the [`Cluster`], whatever became of the run. Without cgroups: a job is a process group.
 
-use super::{ENGINES, Run, Scratch, jobs};
+use super::{ENGINES, Run, Scratch};
+use crate::parallel::cores;
 use crate::sh::{Cmd, show_tail};
 use anyhow::{Context, Result, bail, ensure};
 use std::fs::{self, File};
@@ -122,7 +123,7 @@ impl Cluster {
              NodeName={name} NodeAddr=127.0.0.1 CPUs={} State=UNKNOWN\n\
              PartitionName=all Nodes={name} Default=YES MaxTime=INFINITE State=UP\n",
             plugins().display(),
-            jobs()
+            cores()
         ))
     }
 
