@@ -6,8 +6,8 @@
 #            its own there again and wakes the second: each poll brings the next, and a CPU that sleeps when its executor has nothing to do never
 #            does. The module `waitqueue` says so of its `WakerRegistration`; the types in which that lies do not. (`FairSemaphore` has a queue.)
 # Seen:     for each of the four the 10,000 polls after which the probe gives up; two polls for `FairSemaphore` and for the peers
-. "$(dirname "$0")/common.sh"
-probe 2021 'async-channel = "=2.5.0"
+. "$(dirname "$0")/task.sh"
+probe_task 2021 'async-channel = "=2.5.0"
 async-lock = "=3.5.0"
 critical-section = { version = "1", features = ["std"] }
 embassy-sync = "=0.8.0"'
@@ -18,15 +18,10 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::task::{Context, Wake, Waker};
+use std::task::{Context, Waker};
+use task::Task;
 
-struct Task(AtomicBool);
-
-impl Wake for Task {
-    fn wake(self: Arc<Self>) {
-        self.0.store(true, Relaxed);
-    }
-}
+mod task;
 
 /// Two tasks of an executor: each is polled when it was woken, until none is, or it goes on for too long.
 fn tell<A: Future, B: Future>(name: &str, one: A, other: B) {

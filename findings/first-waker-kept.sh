@@ -7,8 +7,8 @@
 #            channel's `send` keep the waker of the first poll and never another one: the task that polled last is not woken when its turn has
 #            come. (kanal's `recv` takes the new one.)
 # Seen:     for these five the first poll's waker is woken; async-lock's, tokio's and kanal's `recv` wake the second poll's
-. "$(dirname "$0")/common.sh"
-probe 2021 'async-lock = "=3.5.0"
+. "$(dirname "$0")/task.sh"
+probe_task 2021 'async-lock = "=3.5.0"
 async-unsync = "=0.3.0"
 critical-section = { version = "1", features = ["std"] }
 kanal = "=0.1.1"
@@ -18,15 +18,10 @@ cat > src/main.rs <<'RUST'
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::task::{Context, Wake, Waker};
+use std::task::{Context, Waker};
+use task::Task;
 
-struct Task(AtomicBool);
-
-impl Wake for Task {
-    fn wake(self: Arc<Self>) {
-        self.0.store(true, Relaxed);
-    }
-}
+mod task;
 
 /// Polled by one task, then by another; then its turn comes.
 fn tell<F: Future>(name: &str, wait: F, turn: impl FnOnce()) {

@@ -4,23 +4,18 @@
 # Behaviour: `send` wakes a receiver, and `recv` a sender. `try_send` queues the value and wakes nobody, `try_recv` makes room and wakes nobody: who
 #            waits sleeps beside it until something else wakes him.
 # Seen:     mpmc-async: woken by `send` and `recv`, not by `try_send` and `try_recv`, though the value or the room is there; async-channel: by all four
-. "$(dirname "$0")/common.sh"
-probe 2021 'async-channel = "=2.5.0"
+. "$(dirname "$0")/task.sh"
+probe_task 2021 'async-channel = "=2.5.0"
 mpmc-async = "=0.1.7"'
 cat > src/main.rs <<'RUST'
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::task::{Context, Wake, Waker};
+use std::task::{Context, Waker};
+use task::Task;
 
-struct Task(AtomicBool);
-
-impl Wake for Task {
-    fn wake(self: Arc<Self>) {
-        self.0.store(true, Relaxed);
-    }
-}
+mod task;
 
 /// A task waits; then the other end does something.
 fn tell<T>(name: &str, wait: impl Future<Output = T>, act: impl FnOnce()) {
